@@ -1,0 +1,7 @@
+"""The command line of jfilters; the console script `jfilters` runs `main`.
+
+Nothing of jfilters, JAX or Arrow is imported at module level here: commands import inside their
+bodies, so that `jfilters --help` answers at once.
+"""
+
+from ._app import main as main

@@ -1,0 +1,5 @@
+"""`python -m jfilters_cli` is `jfilters`."""
+
+from . import main
+
+main()

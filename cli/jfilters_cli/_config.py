@@ -1,0 +1,42 @@
+"""Options from a TOML file: its keys are the long option names, and the command line wins."""
+
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import typer
+
+
+def use_config(context: typer.Context, path: Path | None) -> Path | None:
+    """Make the file's values the defaults of the options; an unknown key is a usage error."""
+    if path is None:
+        return None
+    parameters = {
+        option.removeprefix("--"): str(parameter.name)
+        for parameter in context.command.params
+        for option in parameter.opts
+        if option.startswith("--") and parameter.name != "config"
+    }
+    values = _read(path)
+    for key in values:
+        if key not in parameters:
+            known = ", ".join(sorted(parameters))
+            raise typer.BadParameter(f"{path}: unknown key {key!r}; known are {known}")
+    context.default_map = {parameters[key]: value for key, value in values.items()}
+    return path
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise typer.BadParameter(f"{path}: {error}") from error
+
+
+def spatial_shape(text: str) -> tuple[int, ...]:
+    """The kernel size behind "3x3", "7" or "3x3x3"."""
+    parts = text.split("x")
+    extents = tuple(int(part) for part in parts if part.isdecimal())
+    if len(extents) != len(parts) or not 1 <= len(extents) <= 3 or max(extents) < 2:
+        raise typer.BadParameter(f"expected a kernel size such as 3x3, 5x5 or 7, got {text!r}")
+    return extents

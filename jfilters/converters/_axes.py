@@ -1,0 +1,114 @@
+"""Axis orders: what can be inferred about them, and the way from them to (out, in, *spatial).
+
+Letters: O and I are output and input channels, M a depthwise layer's multiplier, D, H and W space.
+An axis order names "HW" whatever the rank; `for_rank` spells it for 1-D and 3-D convolutions.
+"""
+
+import dataclasses
+from collections.abc import Iterable
+from typing import Any
+
+AXES = ("OIHW", "OHWI", "HWIO", "IOHW", "HWOI", "HWIM")
+"""Every axis order that can be told to jfilters."""
+
+INFERRED = ("OIHW", "OHWI", "HWIO")
+"""The axis orders among which inference chooses."""
+
+LARGEST_EXTENT = 64
+"""Taps along one axis; beyond it an array is a table or an image, not a kernel."""
+
+_SPATIAL = {3: "W", 4: "HW", 5: "DHW"}
+
+
+@dataclasses.dataclass(frozen=True)
+class Arrangement:
+    """How one stored convolution weight becomes (out, in, *spatial).
+
+    `axes` is spelled for the rank of the array. In "IO..." orders, those of PyTorch's and ONNX's
+    transposed convolutions, I counts the channels of all groups and O those of one.
+    """
+
+    axes: str
+    groups: int = 1
+    transposed: bool = False
+
+    def spatial(self, shape: tuple[int, ...]) -> tuple[int, ...]:
+        """The spatial extents of a stored shape."""
+        return tuple(
+            size for axis, size in zip(self.axes, shape, strict=True) if axis in _SPATIAL[5]
+        )
+
+    def shape(self, shape: tuple[int, ...]) -> tuple[int, ...]:
+        """The stored shape as (out, in, *spatial)."""
+        size, spatial = dict(zip(self.axes, shape, strict=True)), self.spatial(shape)
+        if "M" in size:
+            return (size["I"] * size["M"], 1, *spatial)
+        if self.axes.startswith("IO"):
+            return (size["O"] * self.groups, size["I"] // self.groups, *spatial)
+        return (size["O"], size["I"], *spatial)
+
+    def apply(self, weight: Any) -> Any:
+        """A stored weight, or a tracer of one, as (out, in, *spatial)."""
+        spatial = "".join(axis for axis in self.axes if axis in _SPATIAL[5])
+        channels = "IM" if "M" in self.axes else "IO" if self.axes.startswith("IO") else "OI"
+        moved = weight.transpose([self.axes.index(axis) for axis in channels + spatial])
+        if channels == "IO":
+            grouped = (self.groups, moved.shape[0] // self.groups, *moved.shape[1:])
+            moved = moved.reshape(grouped).swapaxes(1, 2)
+        return moved.reshape(self.shape(weight.shape))
+
+
+def for_rank(axes: str, rank: int) -> str:
+    """An axis order spelled for arrays of `rank` axes: "HWIO" is "WIO" for 3 and "DHWIO" for 5."""
+    spatial = "".join(axis for axis in axes if axis in _SPATIAL[5])
+    return axes.replace(spatial, _SPATIAL[rank])
+
+
+def checked_axes(axes: str | None) -> str | None:
+    """`axes` itself; raises ValueError unless it is one of `AXES` in any rank."""
+    if axes is None or axes in {for_rank(known, rank) for known in AXES for rank in _SPATIAL}:
+        return axes
+    raise ValueError(f"axes: expected one of {', '.join(AXES)}, got {axes!r}")
+
+
+def candidates(shape: tuple[int, ...], name: str, bias: int | None) -> tuple[str, ...]:
+    """The axis orders that fit a stored shape, its parameter's own name and its bias's length."""
+    square = [axes for axes in INFERRED if _fits(axes, shape, square=True)]
+    fitting = square or [axes for axes in INFERRED if _fits(axes, shape, square=False)]
+    with_bias = [axes for axes in fitting if _outputs(axes, shape) == bias]
+    fitting = with_bias or fitting
+    return ("HWIO",) if name == "kernel" and "HWIO" in fitting else tuple(fitting)
+
+
+def consensus(open_arrays: Iterable[tuple[tuple[int, ...], tuple[str, ...]]]) -> str | None:
+    """The one axis order of all arrays, as (shape, choice), that leave no choice.
+
+    None if there is no such array, or if they disagree.
+    """
+    certain = {
+        choice[0]
+        for shape, choice in open_arrays
+        if len(choice) == 1 and not _is_pointwise(choice[0], shape)
+    }
+    return certain.pop() if len(certain) == 1 else None
+
+
+def settled(choice: tuple[str, ...], shape: tuple[int, ...], agreed: str | None) -> tuple[str, ...]:
+    """What is left of a choice in a file whose arrays agree on one axis order."""
+    # One spatial axis is always "square": alone, the shape of a 1-D weight says too little.
+    if agreed is not None and (agreed in choice or len(shape) == 3):
+        return (agreed,)
+    return choice
+
+
+def _is_pointwise(axes: str, shape: tuple[int, ...]) -> bool:
+    return set(Arrangement(for_rank(axes, len(shape))).spatial(shape)) == {1}
+
+
+def _fits(axes: str, shape: tuple[int, ...], *, square: bool) -> bool:
+    extents = Arrangement(for_rank(axes, len(shape))).spatial(shape)
+    return max(extents) <= LARGEST_EXTENT and (not square or len(set(extents)) == 1)
+
+
+def _outputs(axes: str, shape: tuple[int, ...]) -> int:
+    return shape[for_rank(axes, len(shape)).index("O")]

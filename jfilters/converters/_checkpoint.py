@@ -1,0 +1,92 @@
+"""A checkpoint as its layers: opened from metadata, read one weight at a time, or loaded whole."""
+
+import dataclasses
+from pathlib import Path
+
+import jax.numpy as jnp
+import numpy as np
+
+from ..errors import CheckpointError
+from ..kernels import Kernels, Layer
+from ._axes import Arrangement, checked_axes
+from ._detect import detect
+from ._guard import checkpoint_errors
+from ._select import Selected, select
+from ._stored import Skipped, StoredArray
+
+
+@dataclasses.dataclass(frozen=True)
+class StoredLayer:
+    """One convolution of a checkpoint, read on demand; `shape` is (out, in, *spatial)."""
+
+    layer: Layer
+    shape: tuple[int, ...]
+    path: Path
+    stored: StoredArray
+    arrangement: Arrangement
+
+    def read(self) -> np.ndarray:
+        """The weight, (out, in, *spatial), float32, C-contiguous, possibly read-only.
+
+        Raises CheckpointError if the stored values cannot be read or are not of the promised shape.
+        """
+        with checkpoint_errors(self.path, self.stored.name):
+            stored = self.stored.read()
+            if stored.shape != self.stored.shape:
+                self._refuse(stored.shape)
+            # float64 beyond the float32 range becomes infinite, and is counted as such downstream.
+            with np.errstate(over="ignore"):
+                weight = self.arrangement.apply(stored).astype(np.float32, copy=False)
+            return np.require(weight, requirements=["C", "A"])
+
+    def _refuse(self, found: tuple[int, ...]):
+        expected = f"expected values of shape {self.stored.shape}, found {found}"
+        raise CheckpointError(expected, path=self.path, tensor=self.stored.name)
+
+
+@dataclasses.dataclass(frozen=True)
+class Checkpoint:
+    """What one path holds: its format, its layers in depth order, and all else with the reasons.
+
+    A checkpoint without any convolution has no layers; that is no error.
+    """
+
+    path: Path
+    format: str
+    layers: tuple[StoredLayer, ...]
+    skipped: tuple[Skipped, ...]
+
+
+def open_checkpoint(path: str | Path, *, axes: str | None = None) -> Checkpoint:
+    """The layers of a checkpoint, none of them read yet.
+
+    **Arguments:**
+
+    - `path`: a file or folder of any format that `jfilters formats` lists.
+    - `axes`: the axis order, for example "HWIO", of arrays whose format leaves it open.
+
+    Raises CheckpointError if the path is no readable checkpoint, ValueError for unknown `axes`.
+    """
+    path, axes = Path(path), checked_axes(axes)
+    format = detect(path)
+    with checkpoint_errors(path):
+        selected, skipped = select(format.arrays(path), format.order, axes)
+    layers = tuple(_stored_layer(path, item) for item in selected)
+    return Checkpoint(path, format.name, layers, skipped)
+
+
+def load(path: str | Path, *, axes: str | None = None) -> Kernels:
+    """All convolution weights of a checkpoint as float32 JAX arrays, in depth order.
+
+    Arguments and errors are those of `open_checkpoint`.
+    """
+    layers = open_checkpoint(path, axes=axes).layers
+    return Kernels(
+        weights=tuple(jnp.asarray(layer.read()) for layer in layers),
+        layers=tuple(layer.layer for layer in layers),
+    )
+
+
+def _stored_layer(path: Path, item: Selected) -> StoredLayer:
+    shape = item.arrangement.shape(item.stored.shape)
+    return StoredLayer(item.layer, shape, path, item.stored, item.arrangement)

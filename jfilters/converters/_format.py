@@ -1,0 +1,28 @@
+"""What a format is to the rest of the house: how it is recognized, how its arrays are listed, what it needs."""
+
+import dataclasses
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from ..kernels import DepthSource
+from ._stored import StoredArray
+
+
+@dataclasses.dataclass(frozen=True)
+class Format:
+    """One way in which checkpoints are stored.
+
+    - `recognizes(path, head)`: whether the content is of this format; `head` holds the first 512 bytes,
+      none for a folder. It never raises and never trusts the suffix.
+    - `arrays(path)`: every stored array, in the order of storage, none of them read yet.
+    - `order`: what that order means for depth, where no graph says it.
+    - `extra`: the extra of jfilters that installs what the reader needs, None where the core suffices.
+    """
+
+    name: str
+    reads: str
+    suffixes: tuple[str, ...]
+    recognizes: Callable[[Path, bytes], bool]
+    arrays: Callable[[Path], Sequence[StoredArray]]
+    order: DepthSource = "name-order"
+    extra: str | None = None

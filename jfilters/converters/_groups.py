@@ -1,0 +1,72 @@
+"""Transposed, grouped and depthwise layers: as told by the format, else by shape, bias and name."""
+
+from collections.abc import Iterable
+
+from ._axes import Arrangement, for_rank
+from ._names import looks_transposed
+from ._stored import StoredArray
+
+_EXCHANGE = str.maketrans("OI", "IO")
+
+
+def arranged(array: StoredArray, axes: str, bias: int | None) -> Arrangement:
+    """How a convolution weight in `axes` is arranged, given the length of the bias beside it."""
+    axes = for_rank(axes, len(array.shape))
+    if "M" in axes:
+        return Arrangement(axes, array.shape[axes.index("I")], bool(array.transposed))
+    if axes.startswith("IO"):
+        outputs, inputs = array.shape[1], array.shape[0]
+        groups = array.groups or _groups_of(bias, outputs, inputs) or 1
+        return Arrangement(axes, groups, array.transposed is not False)
+    if axes.endswith("OI"):
+        return Arrangement(axes, array.groups or 1, array.transposed is not False)
+    if array.transposed is not None:
+        return Arrangement(axes, array.groups or 1, array.transposed)
+    return _inferred(array, axes, bias)
+
+
+def groups_reason(arrangement: Arrangement, shape: tuple[int, ...]) -> str | None:
+    """Why the groups contradict a stored shape; None if they do not."""
+    if "M" in arrangement.axes:
+        return None
+    axis = "I" if arrangement.axes.startswith("IO") else "O"
+    channels = shape[arrangement.axes.index(axis)]
+    if channels % arrangement.groups == 0:
+        return None
+    return f"{arrangement.groups} groups do not divide the {channels} channels of {shape}"
+
+
+def depthwise_groups(array: StoredArray, arrangement: Arrangement, channels: Iterable[int]) -> int:
+    """The groups of a layer of one input channel, given the output channels of all earlier layers.
+
+    A layer of one input channel is depthwise only if some earlier layer could feed its groups.
+    """
+    outputs, inputs = arrangement.shape(array.shape)[:2]
+    if array.groups is not None or arrangement.groups > 1 or inputs > 1 or outputs == 1:
+        return arrangement.groups
+    return max((c for c in channels if c > 1 and outputs % c == 0), default=1)
+
+
+def _inferred(array: StoredArray, axes: str, bias: int | None) -> Arrangement:
+    """Transposed where the length of the bias says so, or, if it cannot tell, the name."""
+    outputs, inputs = array.shape[axes.index("O")], array.shape[axes.index("I")]
+    named, groups = looks_transposed(array.name), _groups_of(bias, inputs, outputs)
+    if bias not in (None, outputs) and groups:
+        return _exchanged(axes, array.groups or groups)
+    if not axes.startswith("OI"):
+        # Flax and MLX keep output and input where they are, so that only the name can tell.
+        return Arrangement(axes, array.groups or 1, named)
+    if named and (bias is None or outputs == inputs or inputs == 1):
+        return _exchanged(axes, array.groups or groups or 1)
+    return Arrangement(axes, array.groups or 1)
+
+
+def _exchanged(axes: str, groups: int) -> Arrangement:
+    return Arrangement(axes.translate(_EXCHANGE), groups, transposed=True)
+
+
+def _groups_of(bias: int | None, per_group: int, channels: int) -> int | None:
+    """The groups of a transposed convolution whose bias counts the outputs of all of them."""
+    if bias is None or bias % per_group or channels % (bias // per_group):
+        return None
+    return bias // per_group

@@ -1,0 +1,82 @@
+"""The bytes of an HDF5 file, checked for what the HDF5 library trips over before it sees them."""
+
+import struct
+from pathlib import Path
+from typing import Any
+
+from ..errors import CheckpointError
+from ._source import ByteSource, SourceFile, open_source
+
+SIGNATURE = b"\x89HDF\r\n\x1a\n"
+
+LONGEST_USER_BLOCK = 1 << 20
+"""Bytes before the signature; HDF5 allows any power of two from 512 on."""
+
+MAX_HEAP = 1 << 28
+"""Bytes of one global heap, where HDF5 keeps text of variable length."""
+
+MAX_HEAP_ENTRIES = 70_000
+"""Entries of one global heap; their numbers have 16 bits."""
+
+_HEAP = b"GCOL"
+
+
+def is_hdf5(path: Path, head: bytes) -> bool:
+    """Whether a file holds the signature of HDF5, at its start or behind a user block."""
+    if head.startswith(SIGNATURE) or len(head) < 512:
+        return head.startswith(SIGNATURE)
+    try:
+        return _signature(open_source(path)) is not None
+    except CheckpointError:
+        return False
+
+
+def _signature(source: ByteSource) -> int | None:
+    """Where the file proper starts."""
+    starts = [0, *(512 << k for k in range(LONGEST_USER_BLOCK.bit_length() - 9))]
+    found = (start for start in starts if bytes(source.read(start, start + 8)) == SIGNATURE)
+    return next(found, None)
+
+
+def check_sizes(source: ByteSource) -> None:
+    """All writers use lengths of 8 bytes, and the heaps are checked for these alone."""
+    start = _signature(source)
+    block = bytes(source.read(start, start + 16)) if start is not None else b""
+    sizes = block[13:15] if block[8:9] in (b"\0", b"\1") else block[9:11]
+    if sizes != b"\x08\x08":
+        reason = (
+            f"expected HDF5 with offsets and lengths of 8 bytes, found {sizes.hex(' ') or 'none'}"
+        )
+        raise CheckpointError(reason, path=source.path)
+
+
+class GuardedFile(SourceFile):
+    """A file whose reads are whole or fail, and whose heaps of text end.
+
+    HDF5 takes what is missing for zeros, and never returns from a heap with an entry of size zero.
+    """
+
+    def readinto(self, buffer: Any) -> int:
+        """Fill `buffer` from the position on."""
+        start = self.tell()
+        count = super().readinto(buffer)
+        if count < len(buffer):
+            raise OSError(f"the file ends {len(buffer) - count} bytes early")
+        if bytes(buffer[:4]) == _HEAP:
+            size = min(int.from_bytes(buffer[8:16], "little"), MAX_HEAP)
+            _check_heap(self._source.read(start, start + size))
+        return count
+
+
+def _check_heap(heap: memoryview) -> None:
+    """Walk the entries of a global heap as HDF5 will; entry 0 is the free space behind them."""
+    position = 16
+    for _ in range(MAX_HEAP_ENTRIES):
+        if position + 16 > len(heap):
+            return
+        index, size = struct.unpack_from("<H6xQ", heap, position)
+        step = 16 + (size + 7) // 8 * 8 if index else size
+        if step < 16:
+            break
+        position += step
+    raise OSError("a global heap that does not end")

@@ -1,0 +1,140 @@
+"""NumPy files: .npy holds one array, .npz is a zip of them, stored or deflated.
+
+Members of a zip are inflated one at a time, and only what the archive can plausibly hold.
+"""
+
+import functools
+import zipfile
+import zlib
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from ..errors import CheckpointError
+from ._format import Format
+from ._npy import (
+    LONGEST_HEADER,
+    MAGIC,
+    Header,
+    dtype_reason,
+    holds_several,
+    parse_header,
+    read_record,
+)
+from ._source import SourceFile, open_source
+from ._stored import StoredArray
+from ._zip import Archive
+
+LARGEST_RATIO = 200
+"""Inflated bytes a stored byte; trained weights hardly compress."""
+
+SMALLEST_LIMIT = 1 << 28
+"""Bytes that any archive may inflate to, whatever the ratio."""
+
+_ZIP = b"PK\x03\x04"
+_METHODS = {zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED}
+_ZIP_ERRORS = (
+    zipfile.BadZipFile, zlib.error, ValueError, RuntimeError, LookupError, OSError, EOFError,
+)  # fmt: skip
+
+
+def recognizes(path: Path, head: bytes) -> bool:
+    """Whether this is a single .npy record, or a zip whose first member is one.
+
+    An Equinox file of a single leaf is a .npy file, byte for byte.
+    """
+    name = head[30 : 30 + int.from_bytes(head[26:28], "little")]
+    if head.startswith(MAGIC):
+        return not holds_several(path)
+    return head.startswith(_ZIP) and name.endswith(b".npy")
+
+
+def arrays(path: Path) -> Sequence[StoredArray]:
+    """The array of a .npy file, or those of a .npz file in the order of its members."""
+    source = open_source(path)
+    if bytes(source.read(0, len(MAGIC))) == MAGIC:
+        return [_single(path)]
+    archive = _open_archive(path)
+    members = [member for member in archive.infolist() if member.filename.endswith(".npy")]
+    _check_members(members, path, source.size)
+    return [_member(archive, member, path) for member in members]
+
+
+def _single(path: Path) -> StoredArray:
+    source = open_source(path)
+    record = read_record(source, 0, None)
+    if record.stop != source.size:
+        raise CheckpointError(f"{source.size - record.stop} bytes after the array", path=path)
+    return _stored(path.stem, record.header, record.read)
+
+
+def _stored(name: str, header: Header, read) -> StoredArray:
+    reason = dtype_reason(header.dtype)
+    return StoredArray(name, header.shape, header.dtype.name, read, reason=reason)
+
+
+def _open_archive(path: Path) -> zipfile.ZipFile:
+    source = open_source(path)
+    # zipfile itself bounds neither its directory nor its members, and takes the last of two of a name.
+    Archive(source)
+    try:
+        return zipfile.ZipFile(SourceFile(source))
+    except _ZIP_ERRORS as error:
+        reason = f"expected a complete zip archive ({error})"
+        raise CheckpointError(reason, path=path, remedy="copy the file again") from error
+
+
+def _check_members(members: list[zipfile.ZipInfo], path: Path, size: int):
+    """Refuse what no writer of .npz makes, before anything is inflated."""
+    limit = max(SMALLEST_LIMIT, LARGEST_RATIO * size)
+    total = sum(member.file_size for member in members)
+    if total > limit:
+        reason = f"{len(members)} members that inflate to {total} bytes; expected at most {limit}"
+        raise CheckpointError(reason, path=path)
+
+
+def _member(archive: zipfile.ZipFile, member: zipfile.ZipInfo, path: Path) -> StoredArray:
+    name = member.filename.removesuffix(".npy")
+    head = _inflate(archive, member, path, LONGEST_HEADER)
+    header = parse_header(head, path, name)
+    if not header.dtype.hasobject and header.length + header.nbytes != member.file_size:
+        found = member.file_size - header.length
+        reason = f"expected {header.nbytes} bytes of {header.dtype} {header.shape}, found {found}"
+        raise CheckpointError(reason, path=path, tensor=name)
+    return _stored(name, header, functools.partial(_read, archive, member, path, header))
+
+
+def _read(
+    archive: zipfile.ZipFile, member: zipfile.ZipInfo, path: Path, header: Header
+) -> np.ndarray:
+    name = member.filename.removesuffix(".npy")
+    if header.dtype.hasobject:
+        raise CheckpointError(dtype_reason(header.dtype) or "", path=path, tensor=name)
+    data = _inflate(archive, member, path, member.file_size)
+    if len(data) != member.file_size:
+        reason = f"truncated: expected {member.file_size} bytes, found {len(data)}"
+        raise CheckpointError(reason, path=path, tensor=name)
+    return header.array(memoryview(data)[header.length :])
+
+
+def _inflate(archive: zipfile.ZipFile, member: zipfile.ZipInfo, path: Path, count: int) -> bytes:
+    """The first `count` bytes of a member; all of them are checked against their checksum."""
+    if member.compress_type not in _METHODS:
+        reason = f"expected a stored or deflated member, found method {member.compress_type}"
+        raise CheckpointError(reason, path=path, tensor=member.filename)
+    try:
+        with archive.open(member) as file:
+            return file.read(count)
+    except _ZIP_ERRORS as error:
+        reason = f"damaged member of the zip archive ({error})"
+        raise CheckpointError(reason, path=path, tensor=member.filename) from error
+
+
+FORMAT = Format(
+    name="numpy",
+    reads="NumPy arrays: .npy, and .npz stored or deflated",
+    suffixes=(".npy", ".npz"),
+    recognizes=recognizes,
+    arrays=arrays,
+)

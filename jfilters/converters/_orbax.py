@@ -1,0 +1,287 @@
+"""Orbax checkpoints: a tree in `_METADATA`, its arrays as zarr in plain folders or in OCDBT.
+
+A step is a folder of items, each with its own tree; a manager's root is a folder of steps. Arrays
+are read one by one with tensorstore, which, unlike Orbax's own restore, needs neither the tree nor
+the devices that saved it.
+"""
+
+import contextlib
+import functools
+import json
+import math
+import re
+import stat
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ..errors import CheckpointError, UnreadableError
+from ._format import Format
+from ._source import open_source
+from ._stored import StoredArray
+
+LONGEST_METADATA = 100_000_000
+"""Bytes of one JSON file, the limit that safetensors sets to its header."""
+
+LARGEST_RATIO = 200
+"""Decoded bytes of one array or chunk a byte on disk; trained weights hardly compress."""
+
+SMALLEST_LIMIT, LARGEST_LIMIT = 1 << 28, 1 << 34
+"""Bytes that one array or chunk may decode to on any account, and that none may exceed."""
+
+CACHE = 1 << 24
+"""Bytes of database nodes kept while a checkpoint is open."""
+
+TIMEOUT = 600.0
+"""Seconds after which one array is given up."""
+
+_TREE, _DATABASE, _STEP_FILE, _COMMITTED = (
+    "_METADATA", "manifest.ocdbt", "_CHECKPOINT_METADATA", "commit_success.txt",
+)  # fmt: skip
+_UNFINISHED = ".orbax-checkpoint-tmp"
+_STEP = re.compile(r"(?:.*_)?(\d{1,18})(?:\.orbax-checkpoint-tmp.*)?", re.ASCII | re.DOTALL)
+_OPTIMIZERS = {"opt_state", "opt_states", "optimizer", "optimizer_state", "optim", "optim_state"}
+_OPTIMIZER_STATE = "optimizer state"
+_TENSORSTORE_ERRORS = (ValueError, TypeError, RuntimeError, LookupError, OSError, MemoryError)
+
+
+def recognizes(path: Path, head: bytes) -> bool:
+    """Whether a folder is one checkpoint: an item, or a step with items, but no folder of steps."""
+    try:
+        return path.is_dir() and _is_checkpoint(path)
+    except (OSError, ValueError):
+        return False
+
+
+def steps(path: Path) -> list[tuple[int, Path]]:
+    """The steps in the root folder of a checkpoint manager, in order; none in any other folder.
+
+    Unfinished ones are among them, to be refused by name.
+    """
+    try:
+        if not path.is_dir() or _is_checkpoint(path):
+            return []
+        found = [(_step(child), child) for child in path.iterdir()]
+    except OSError as error:
+        raise UnreadableError(error.strerror or str(error), path=path) from error
+    return sorted((step, child) for step, child in found if step >= 0 and recognizes(child, b""))
+
+
+def arrays(path: Path) -> Sequence[StoredArray]:
+    """Every array of every item, known from metadata alone; `network` is the item's name.
+
+    Raises CheckpointError if the checkpoint is unfinished, damaged, or holds only optimizer state.
+    """
+    try:
+        limit = min(LARGEST_LIMIT, max(SMALLEST_LIMIT, LARGEST_RATIO * _stored_bytes(path)))
+        items = _items(path)
+        _check_finished(path, items)
+        if not items and not _is_item(path):
+            raise CheckpointError(f"expected the file {_TREE}, here or in an item", path=path)
+        found = [array for item in items or [path] for array in _item_arrays(item, path, limit)]
+    except OSError as error:
+        raise UnreadableError(error.strerror or str(error), path=path) from error
+    if {array.reason for array in found if len(array.shape) > 1} == {_OPTIMIZER_STATE}:
+        remedy = "give the checkpoint that holds the parameters"
+        raise CheckpointError("holds only optimizer state", path=path, remedy=remedy)
+    return found
+
+
+def _is_checkpoint(path: Path) -> bool:
+    if _UNFINISHED in path.name or _is_item(path) or (path / _STEP_FILE).is_file():
+        return True
+    items = _items(path)
+    return bool(items) and all(_step(item) < 0 for item in items)
+
+
+def _is_item(path: Path) -> bool:
+    return any((path / name).is_file() for name in (_TREE, _DATABASE, "_sharding"))
+
+
+def _items(path: Path) -> list[Path]:
+    """The items of a step, by name; none if the folder is itself an item."""
+    if _is_item(path):
+        return []
+    return sorted(child for child in path.iterdir() if child.is_dir() and _is_item(child))
+
+
+def _step(path: Path) -> int:
+    """The step that a folder's name tells; -1 if it is no step's."""
+    match = _STEP.fullmatch(path.name)
+    return int(match[1]) if match else -1
+
+
+def _check_finished(path: Path, items: list[Path]):
+    children = [child.name for child in path.iterdir()]
+    names = [name for name in (path.parent.name, path.name, *children) if _UNFINISHED in name]
+    step = _json(path / _STEP_FILE) if _STEP_FILE in children else {}
+    begun = step.get("init_timestamp_nsecs") and not step.get("commit_timestamp_nsecs")
+    committed = any((item / _COMMITTED).is_file() for item in items)
+    if names or (_COMMITTED not in children and (begun or committed)):
+        why = f"{names[0]} is temporary" if names else "no commit was recorded"
+        remedy = "wait for the save to end, or use an earlier step"
+        raise CheckpointError(f"unfinished: {why}", path=path, remedy=remedy)
+
+
+def _json(path: Path) -> dict[str, Any]:
+    """An object from a JSON file of bounded size."""
+    source = open_source(path)
+    if source.size > LONGEST_METADATA:
+        reason = f"{source.size} bytes of metadata; expected at most {LONGEST_METADATA}"
+        raise CheckpointError(reason, path=path)
+    try:
+        content = json.loads(bytes(source.read(0, source.size)))
+    except (ValueError, RecursionError) as error:
+        raise CheckpointError(f"expected JSON ({str(error)[:100]})", path=path) from error
+    if not isinstance(content, dict):
+        raise CheckpointError("expected a JSON object", path=path)
+    return content
+
+
+def _item_arrays(item: Path, path: Path, limit: int) -> list[StoredArray]:
+    """The arrays of one item of the checkpoint at `path`, each of at most `limit` bytes."""
+    if not (item / _TREE).is_file():
+        raise CheckpointError(f"expected the file {_TREE}, which lists the arrays", path=item)
+    metadata = _json(item / _TREE)
+    network = "" if item == path else item.name
+    leaves, random_keys = _leaves(metadata, item / _TREE), _random_keys(item)
+    stores = _open(item, [".".join(keys) for keys in leaves], metadata)
+    return [
+        _stored(item, network, keys, store, limit, random_keys)
+        for keys, store in zip(leaves, stores, strict=True)
+    ]
+
+
+def _stored_bytes(folder: Path) -> int:
+    """The size of all files below a folder; raises CheckpointError for links and special files.
+
+    Tensorstore would follow links out of the folder and wait for the writer of a FIFO.
+    """
+    total, pending = 0, [folder]
+    while pending:
+        for entry in pending.pop().iterdir():
+            if entry.is_symlink():
+                remedy = "copy the folder with its links followed (cp -rL)"
+                raise CheckpointError("a symbolic link", path=entry, remedy=remedy)
+            status = entry.stat()
+            if stat.S_ISDIR(status.st_mode):
+                pending.append(entry)
+            elif not stat.S_ISREG(status.st_mode):
+                raise CheckpointError("expected a regular file, found a special one", path=entry)
+            total += status.st_size
+    return total
+
+
+def _leaves(metadata: dict[str, Any], path: Path) -> list[tuple[str, ...]]:
+    """The key paths of all arrays; strings and empty nodes are none."""
+    try:
+        return [
+            tuple(str(key["key"]) for key in node["key_metadata"])
+            for node in metadata["tree_metadata"].values()
+            if not node["value_metadata"]["skip_deserialize"]
+            and node["value_metadata"]["value_type"] != "string"
+        ]
+    except (KeyError, TypeError, AttributeError) as error:
+        reason = f"expected tree_metadata with keys and values ({error})"
+        raise CheckpointError(reason, path=path) from error
+
+
+def _random_keys(item: Path) -> set[str]:
+    """The names of arrays that hold keys of JAX's random number generators."""
+    folder = item / "array_metadatas"
+    files = sorted(folder.iterdir()) if folder.is_dir() else []
+    try:
+        entries = [e["array_metadata"] for file in files for e in _json(file)["array_metadatas"]]
+        return {entry["param_name"] for entry in entries if entry.get("ext_metadata")}
+    except (KeyError, TypeError, AttributeError) as error:
+        raise CheckpointError(f"expected array_metadatas ({error})", path=folder) from error
+
+
+def _open(item: Path, names: list[str], metadata: dict[str, Any]) -> list[Any]:
+    """The tensorstores of all arrays, opened side by side."""
+    import tensorstore as ts
+
+    context = ts.Context({"cache_pool": {"total_bytes_limit": CACHE}})
+    pending, stores = [], []
+    for name in names:
+        with _tensorstore_errors(item, name):
+            spec = ts.Spec(_spec(item, name, metadata))
+            pending.append(ts.open(spec, open=True, read=True, context=context))
+    for name, future in zip(names, pending, strict=True):
+        with _tensorstore_errors(item, name):
+            stores.append(future.result(timeout=TIMEOUT))
+    return stores
+
+
+def _spec(item: Path, name: str, metadata: dict[str, Any]) -> dict[str, Any]:
+    """How tensorstore finds an array; nothing in it but the name comes from the checkpoint."""
+    kvstore = _folder(item)
+    if (item / _DATABASE).is_file():
+        kvstore = {"driver": "ocdbt", "base": kvstore, "path": f"{name}/"}
+    elif metadata.get("use_ocdbt") or (item / "d").is_dir():
+        raise CheckpointError(f"expected the file {_DATABASE}, found none", path=item, tensor=name)
+    elif {"", ".", ".."} & set(re.split(r"[/\\]", name)):
+        raise CheckpointError("a name that leaves the folder", path=item, tensor=name)
+    else:
+        kvstore = _folder(item / name)
+    # A missing chunk would be read as zeros. Older versions did leave out those that are all zero.
+    zeros_left_out = not metadata.get("store_array_data_equal_to_fill_value", False)
+    driver = "zarr3" if metadata.get("use_zarr3") else "zarr"
+    return {"driver": driver, "kvstore": kvstore, "fill_missing_data_reads": zeros_left_out}
+
+
+def _folder(path: Path) -> dict[str, Any]:
+    return {"driver": "file", "path": f"{path.absolute()}/"}
+
+
+@contextlib.contextmanager
+def _tensorstore_errors(item: Path, name: str) -> Iterator[None]:
+    """Tensorstore's errors, of many types, as one that names the folder and the array."""
+    try:
+        yield
+    except CheckpointError:
+        raise
+    except TimeoutError as error:
+        raise UnreadableError(f"no answer in {TIMEOUT:g} s", path=item, tensor=name) from error
+    except _TENSORSTORE_ERRORS as error:
+        message = str(error).partition(" [")[0][:300]
+        reason = f"its data is missing or damaged ({message})"
+        raise CheckpointError(reason, path=item, tensor=name) from error
+
+
+def _stored(
+    item: Path, network: str, keys: tuple[str, ...], store: Any, limit: int, random_keys: set[str]
+) -> StoredArray:
+    # The state of an nnx module holds every parameter as a variable with the field `value`.
+    name = ".".join(keys[:-1] if len(keys) > 1 and keys[-1] == "value" else keys)
+    axes = "HWIO" if name.split(".")[-1] == "kernel" else None
+    reason = "random number key" if ".".join(keys) in random_keys else None
+    if _OPTIMIZERS & {network, *keys}:
+        reason = _OPTIMIZER_STATE
+    read = functools.partial(_read, item, name, store, limit)
+    return StoredArray(
+        name, tuple(store.shape), store.dtype.name, read, axes=axes, network=network, reason=reason
+    )
+
+
+def _read(item: Path, name: str, store: Any, limit: int) -> np.ndarray:
+    with _tensorstore_errors(item, name):
+        layout = store.chunk_layout
+        # A scalar has no chunk shape.
+        shapes = (store.shape, layout.read_chunk.shape, layout.write_chunk.shape)
+        size = max(math.prod(shape or ()) for shape in shapes) * store.dtype.numpy_dtype.itemsize
+        if size > limit:
+            reason = f"an array or chunk of {size} bytes; expected at most {limit} from this folder"
+            raise CheckpointError(reason, path=item, tensor=name)
+        return np.asarray(store.read().result(timeout=TIMEOUT))
+
+
+FORMAT = Format(
+    name="orbax",
+    reads="Orbax checkpoints: one step or item, in OCDBT or plain zarr, from any number of devices",
+    suffixes=(),
+    recognizes=recognizes,
+    arrays=arrays,
+)

@@ -1,0 +1,16 @@
+"""The scan: plans, streams blocks through the passes and keeps cards; it has no mathematics of its own."""
+
+from ._collect import Options as Options
+from ._folder import describe as describe
+from ._folder import model_drift as model_drift
+from ._folder import totals as totals
+from ._folder import write_scan as write_scan
+from ._inspect import Inspection as Inspection
+from ._inspect import inspect as inspect
+from ._measure import Measured as Measured
+from ._measure import measure as measure
+from ._plan import Entry as Entry
+from ._run import Scan as Scan
+from ._run import scan as scan
+from ._tables import layers_table as layers_table
+from ._tables import models_table as models_table

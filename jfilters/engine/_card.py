@@ -1,0 +1,129 @@
+"""Cards: the sufficient statistics of layers, from which every table is computed without the weights.
+
+A scan keeps the cards of all its layers as one record of stacked float64 and int64 arrays. They merge
+exactly: counts and histograms add, moments merge by Chan's rule.
+"""
+
+import equinox as eqx
+import jax
+import numpy as np
+from jaxtyping import Array, Float, Int, Int64
+
+from ..statistics import Moments, host_moments, merge_moments
+
+
+class Cards(eqx.Module):
+    """The cards of n layers with kernels of d taps, along the first axis of every array.
+
+    `normalized` are the moments of normalized kernels; `raw` and `clean` those of the weights as stored,
+    with and without sparse kernels. Kernels with a NaN or an infinity are counted in `n_nonfinite` and
+    enter nothing else.
+    """
+
+    n_finite: Int64[np.ndarray, " n"]
+    n_zero: Int64[np.ndarray, " n"]
+    n_sparse: Int64[np.ndarray, " n"]
+    n_nonfinite: Int64[np.ndarray, " n"]
+    max_abs: Float[np.ndarray, " n"]
+    sum_abs: Float[np.ndarray, " n"]
+    sum_squares: Float[np.ndarray, " n"]
+    orthogonality: Float[np.ndarray, " n"]
+    normalized: Moments
+    raw: Moments
+    clean: Moments
+    histogram: Int64[np.ndarray, "n d bins"]
+    n_outside: Int64[np.ndarray, " n"]
+
+    @classmethod
+    def empty(cls, n: int, d: int, bins: int) -> "Cards":
+        """Cards of n layers of which nothing was seen yet."""
+        return cls(
+            n_finite=np.zeros(n, np.int64),
+            n_zero=np.zeros(n, np.int64),
+            n_sparse=np.zeros(n, np.int64),
+            n_nonfinite=np.zeros(n, np.int64),
+            max_abs=np.zeros(n),
+            sum_abs=np.zeros(n),
+            sum_squares=np.zeros(n),
+            orthogonality=np.full(n, np.nan),
+            normalized=_no_moments(n, d),
+            raw=_no_moments(n, d),
+            clean=_no_moments(n, d),
+            histogram=np.zeros((n, d, bins), np.int64),
+            n_outside=np.zeros(n, np.int64),
+        )
+
+    def __len__(self) -> int:
+        return len(self.n_finite)
+
+    @property
+    def n_kernels(self) -> Int64[np.ndarray, " n"]:
+        """Kernels of each layer, whatever their values."""
+        return self.n_finite + self.n_nonfinite
+
+    def take(self, layers: Int[np.ndarray, " m"]) -> "Cards":
+        """The cards of some layers."""
+        return jax.tree.map(lambda values: values[layers], self)
+
+
+def add_counts(
+    total: Int64[np.ndarray, "n *shape"],
+    owners: Int64[np.ndarray, " parts"],
+    parts: Int[Array | np.ndarray, "parts *shape"],
+) -> None:
+    """Add part i to row `owners[i]` of `total`, in place."""
+    # Parts of one layer lie side by side: a sum over each run is far faster than np.add.at.
+    starts = np.flatnonzero(np.diff(owners, prepend=owners[0] - 1))
+    np.add.at(total, owners[starts], np.add.reduceat(np.asarray(parts, np.int64), starts, axis=0))
+
+
+def add_moments(total: Moments, owners: Int64[np.ndarray, " parts"], parts: Moments) -> None:
+    """Merge stacked `parts` into `total`, part i into row `owners[i]`, in place."""
+    rows, part_of = np.unique(owners, return_inverse=True)
+    merged = merge_moments(
+        jax.tree.map(lambda values: values[rows], total), pool_moments(parts, part_of, len(rows))
+    )
+    for name in _MOMENTS:
+        np.asarray(getattr(total, name))[rows] = getattr(merged, name)
+
+
+def pool_moments(parts: Moments, group: Int[np.ndarray, " n"], n_groups: int) -> Moments:
+    """Stacked moments merged into those of groups: Chan's rule for any number of parts at once."""
+    parts = host_moments(parts)
+    count, mean = np.asarray(parts.count), np.asarray(parts.mean)
+    pooled_count = _summed(count, group, n_groups)
+    pooled_mean = _summed(count[:, None] * mean, group, n_groups)
+    pooled_mean /= np.maximum(pooled_count, 1)[:, None]
+    offset = mean - pooled_mean[group]
+    between = count[:, None, None] * offset[:, :, None] * offset[:, None, :]
+    scatter = _summed(np.asarray(parts.scatter) + between, group, n_groups)
+    return Moments(count=pooled_count, mean=pooled_mean, scatter=scatter)
+
+
+def scaled_moments(parts: Moments, scale: Float[np.ndarray, " n"]) -> Moments:
+    """Stacked moments of kernels times `scale`, in float64."""
+    mean, scatter = np.asarray(parts.mean, np.float64), np.asarray(parts.scatter, np.float64)
+    return Moments(
+        count=np.asarray(parts.count),
+        mean=mean * scale[:, None],
+        scatter=scatter * scale[:, None, None] ** 2,
+    )
+
+
+def pooled_moments(cards: Moments) -> Moments:
+    """Stacked moments merged into those of the whole population."""
+    whole = pool_moments(cards, np.zeros(len(cards.count), np.int64), 1)
+    return jax.tree.map(lambda values: values[0], whole)
+
+
+_MOMENTS = ("count", "mean", "scatter")
+
+
+def _no_moments(n: int, d: int) -> Moments:
+    return Moments(count=np.zeros(n), mean=np.zeros((n, d)), scatter=np.zeros((n, d, d)))
+
+
+def _summed(values: np.ndarray, group: np.ndarray, n_groups: int) -> np.ndarray:
+    total = np.zeros((n_groups, *values.shape[1:]))
+    np.add.at(total, group, values)
+    return total

@@ -1,0 +1,132 @@
+"""The folder that a scan writes, file by file: nothing half-written is ever visible."""
+
+import csv
+import dataclasses
+import io
+import json
+import os
+import platform
+from collections.abc import Callable
+from importlib.metadata import version
+from pathlib import Path
+
+import jax
+import numpy as np
+import pyarrow.parquet
+import safetensors.numpy
+
+from ..errors import printable
+from ..shift import drift_matrix, probability
+from ._plan import Entry
+from ._run import Scan
+from ._tables import layers_table, model_index, models_table
+
+
+def write_scan(scan: Scan, out: Path, *, seed: int = 0) -> None:
+    """Write the files of a scan into `out`, each whole or not at all, scan.json last."""
+    out.mkdir(parents=True, exist_ok=True)
+    layers = layers_table(scan)
+    _write_parquet(layers, out / "layers.parquet")
+    _write_parquet(models_table(scan, layers), out / "models.parquet")
+    if scan.basis is not None:
+        _atomic(out / "arrays.safetensors", lambda path: _save_arrays(scan, path))
+        names, drift = model_drift(scan)
+        _atomic(out / "drift-model.csv", lambda path: _save_matrix(names, drift, path))
+    text = json.dumps(describe(scan, seed=seed), indent=1)
+    _atomic(out / "scan.json", lambda path: path.write_text(text + "\n", encoding="utf-8"))
+
+
+def describe(scan: Scan, *, seed: int = 0) -> dict:
+    """What scan.json holds: provenance, totals, and what came of every checkpoint."""
+    device = jax.devices()[0]
+    return {
+        "versions": {
+            "python": platform.python_version(),
+            **{name: version(name) for name in ("jfilters", "jax", "numpy", "equinox")},
+        },
+        "device": {"platform": device.platform, "kind": device.device_kind, "dtype": "float32"},
+        "config": {"checkpoints": str(scan.root), **dataclasses.asdict(scan.options)},
+        "seed": seed,
+        "totals": totals(scan),
+        "checkpoints": [_describe_entry(entry) for entry in scan.entries],
+        "ignored": [printable(str(path)) for path in scan.ignored],
+    }
+
+
+def totals(scan: Scan) -> dict[str, int]:
+    """Counts over the whole scan."""
+    statuses = [entry.status for entry in scan.entries]
+    return {
+        "checkpoints": len(scan.entries),
+        **{status: statuses.count(status) for status in ("ok", "empty", "refused", "failed")},
+        "bytes": sum(entry.bytes for entry in scan.entries),
+        "layers": len(scan.cards),
+        "kernels": int(scan.cards.n_kernels.sum()),
+        "zero_kernels": int(scan.cards.n_zero.sum()),
+        "nonfinite_kernels": int(scan.cards.n_nonfinite.sum()),
+        "coefficients_outside_range": int(scan.cards.n_outside.sum()),
+    }
+
+
+def model_drift(scan: Scan) -> tuple[list[str], np.ndarray]:
+    """The names of the models and the square matrix of D between them, in nats."""
+    names, index = model_index(scan)
+    if scan.basis is None or scan.edges is None:
+        raise ValueError("a scan without kernels has no drift")
+    counts = np.zeros((len(names), *scan.cards.histogram.shape[1:]), np.int64)
+    np.add.at(counts, index, scan.cards.histogram)
+    probabilities = np.stack([probability(counts[i], scan.edges) for i in range(len(names))])
+    return names, drift_matrix(probabilities, np.asarray(scan.basis.variance_ratio))
+
+
+def _describe_entry(entry: Entry) -> dict:
+    return {
+        "model": entry.model,
+        "path": printable(str(entry.path)),
+        "bytes": entry.bytes,
+        "sha256": entry.sha256,
+        "format": entry.format,
+        "status": entry.status,
+        "reason": entry.reason,
+        "skipped": dict(entry.skipped),
+    }
+
+
+def _save_arrays(scan: Scan, path: Path) -> None:
+    arrays = {"histogram": scan.cards.histogram, "edges": scan.edges}
+    for name in ("normalized", "raw", "clean"):
+        moments = getattr(scan.cards, name)
+        arrays |= {
+            f"{name}.{part}": np.asarray(getattr(moments, part))
+            for part in ("count", "mean", "scatter")
+        }
+    arrays |= {
+        f"basis.{part}": np.asarray(getattr(scan.basis, part), np.float64)
+        for part in ("mean", "components", "variance_ratio")
+    }
+    arrays = {name: np.ascontiguousarray(value) for name, value in arrays.items()}
+    safetensors.numpy.save_file(arrays, path)
+
+
+def _save_matrix(names: list[str], matrix: np.ndarray, path: Path) -> None:
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(["", *names])
+    for name, row in zip(names, matrix.tolist(), strict=True):
+        writer.writerow([name, *map(repr, row)])
+    path.write_text(text.getvalue(), encoding="utf-8")
+
+
+def _write_parquet(table: pyarrow.Table, path: Path) -> None:
+    _atomic(path, lambda temporary: pyarrow.parquet.write_table(table, temporary))
+
+
+def _atomic(path: Path, write: Callable[[Path], object]) -> None:
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        write(temporary)
+        with open(temporary, "rb") as file:
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)

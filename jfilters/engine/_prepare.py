@@ -1,0 +1,48 @@
+"""One layer's weight made ready for the device: finite kernels, their scale, and what was set aside."""
+
+import dataclasses
+import math
+
+import numpy as np
+from jaxtyping import Float
+
+# Outside this range float32 arithmetic on the device overflows or flushes to zero.
+SMALLEST_SCALE, LARGEST_SCALE = 1e-30, 1e30
+
+
+@dataclasses.dataclass(frozen=True)
+class Prepared:
+    """The finite kernels of one layer times 2**exponent; `max_abs` is as stored, not scaled."""
+
+    rows: Float[np.ndarray, "n d"]
+    n_nonfinite: int
+    max_abs: float
+    exponent: int = 0
+
+    @property
+    def scale(self) -> float:
+        """What the device divides `rows` by: the largest absolute value in them, 1 where that is zero."""
+        return math.ldexp(self.max_abs, self.exponent) or 1.0
+
+
+def prepare(weight: Float[np.ndarray, "out in *spatial"]) -> Prepared:
+    """Drop and count the kernels that hold a NaN or an infinity; bring extreme layers into range."""
+    rows = weight.reshape(weight.shape[0] * weight.shape[1], -1)
+    largest = _max_abs(rows)
+    n_nonfinite = 0
+    if not math.isfinite(largest):
+        finite = np.isfinite(rows).all(axis=1)
+        n_nonfinite = int((~finite).sum())
+        rows = rows[finite]
+        largest = _max_abs(rows)
+    if largest == 0 or SMALLEST_SCALE < largest < LARGEST_SCALE:
+        return Prepared(rows, n_nonfinite, largest)
+    exponent = -math.frexp(largest)[1]
+    # In two steps: 2**exponent alone may leave float32.
+    scaled = np.ldexp(np.ldexp(rows, exponent // 2), exponent - exponent // 2)
+    return Prepared(scaled, n_nonfinite, largest, exponent)
+
+
+def _max_abs(rows: Float[np.ndarray, "n d"]) -> float:
+    # Two reductions without a temporary are faster than abs; either carries a NaN through.
+    return float(max(rows.max(), -rows.min())) if rows.size else 0.0

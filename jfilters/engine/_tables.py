@@ -1,0 +1,190 @@
+"""From cards to the two tables of a scan: one row a layer, one row a checkpoint."""
+
+import math
+
+import numpy as np
+import pyarrow as pa
+
+from ..kernels import Layer
+from ..statistics import VERDICTS, entropy_from_moments, judge, randomness_threshold
+from ._card import scaled_moments
+from ._plan import Entry, PlannedLayer
+from ._run import Scan
+
+DEGENERATE = ("random-like", "collapsed")
+
+
+def layers_table(scan: Scan) -> pa.Table:
+    """One row a layer, in the order of the cards. Undefined numbers are null, never NaN."""
+    planned = [(entry, layer) for entry in scan.entries for layer in entry.layers]
+    columns = _records([_identity(entry, layer, scan.options.spatial) for entry, layer in planned])
+    columns |= _numbers(scan)
+    verdicts = [
+        judge(
+            n_kernels=int(columns["n_kernels"][i]),
+            n_nonfinite=int(columns["n_nonfinite"][i]),
+            max_abs=float(columns["max_abs"][i]),
+            sparsity=float(columns["sparsity"][i]),
+            variance_entropy=float(columns["variance_entropy"][i]),
+            threshold=float(columns["threshold"][i]),
+            d=scan.options.d,
+        )
+        for i in range(len(planned))
+    ]
+    columns.pop("threshold")
+    columns["verdict"] = [verdict.word for verdict in verdicts]
+    columns["because"] = [verdict.because for verdict in verdicts]
+    return pa.table({name: _column(values) for name, values in columns.items()}, schema=LAYERS)
+
+
+def models_table(scan: Scan, layers: pa.Table) -> pa.Table:
+    """One row a checkpoint with layers of the chosen shape.
+
+    Counts add over layers, sparsity is that of all kernels together, entropies and orthogonality are
+    medians over layers, and the verdict is the most worrying one.
+    """
+    frame = {name: np.array(layers[name].to_pylist(), object) for name in layers.column_names}
+    rows, first = [], 0
+    for entry in scan.entries:
+        last = first + len(entry.layers)
+        if entry.layers:
+            rows.append(
+                _pooled(entry, {name: column[first:last] for name, column in frame.items()})
+            )
+        first = last
+    return pa.Table.from_pylist(rows, schema=MODELS)
+
+
+def model_index(scan: Scan) -> tuple[list[str], np.ndarray]:
+    """The names of the checkpoints with layers, and for every card the number of its checkpoint."""
+    entries = [entry for entry in scan.entries if entry.layers]
+    sizes = [len(entry.layers) for entry in entries]
+    return [entry.model for entry in entries], np.repeat(np.arange(len(entries)), sizes)
+
+
+def _identity(entry: Entry, planned: PlannedLayer, spatial: tuple[int, ...]) -> dict[str, object]:
+    layer: Layer = planned.layer
+    return {
+        "model": entry.model,
+        "layer": layer.name,
+        "format": entry.format,
+        "axes": layer.axes,
+        "dtype": layer.dtype,
+        "spatial": "x".join(map(str, spatial)),
+        "out_channels": planned.shape[0],
+        "in_channels": planned.shape[1] * layer.groups,
+        "groups": layer.groups,
+        "depthwise": layer.is_depthwise(planned.shape[1]),
+        "depth": layer.depth,
+        "relative_depth": layer.relative_depth,
+        "depth_source": layer.depth_source,
+    }
+
+
+def _numbers(scan: Scan) -> dict[str, np.ndarray]:
+    cards, d = scan.cards, scan.options.d
+    n_clean = cards.n_finite - cards.n_sparse
+    threshold = np.array([randomness_threshold(int(n), d) for n in cards.n_finite])
+    clean_threshold = np.array([randomness_threshold(int(n), d) for n in n_clean])
+    # In units of the largest weight, so that squares neither overflow nor vanish.
+    unit = 1 / np.where(cards.max_abs > 0, cards.max_abs, 1)
+    raw, clean = (
+        np.asarray(entropy_from_moments(scaled_moments(part, unit)))
+        for part in (cards.raw, cards.clean)
+    )
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return {
+            "n_kernels": cards.n_kernels,
+            "n_zero": cards.n_zero,
+            "n_sparse": cards.n_sparse,
+            "n_nonfinite": cards.n_nonfinite,
+            "max_abs": cards.max_abs,
+            "sparsity": cards.n_sparse / cards.n_finite,
+            "variance_entropy": raw,
+            "variance_entropy_ratio": raw / threshold,
+            "variance_entropy_clean": clean,
+            "variance_entropy_clean_ratio": clean / clean_threshold,
+            "orthogonality": cards.orthogonality,
+            "l1": cards.sum_abs,
+            "l2": np.sqrt(cards.sum_squares),
+            "threshold": threshold,
+        }
+
+
+def _pooled(entry: Entry, rows: dict[str, np.ndarray]) -> dict[str, object]:
+    sums = {name: int(rows[name].sum()) for name in _COUNTS}
+    finite = sums["n_kernels"] - sums["n_nonfinite"]
+    return {
+        "model": entry.model,
+        "format": entry.format,
+        "bytes": entry.bytes,
+        "n_layers": len(entry.layers),
+        **sums,
+        "max_abs": max(rows["max_abs"]),
+        "sparsity": sums["n_sparse"] / finite if finite else None,
+        **{name: _median(rows[name]) for name in _MEDIANS},
+        "l1": float(rows["l1"].sum()),
+        "l2": math.hypot(*rows["l2"]),
+        "n_degenerate": int(np.isin(rows["verdict"].astype(str), DEGENERATE).sum()),
+        "verdict": min(rows["verdict"], key=VERDICTS.index),
+    }
+
+
+def _median(values: np.ndarray) -> float | None:
+    known = [value for value in values if value is not None]
+    return float(np.median(known)) if known else None
+
+
+def _records(rows: list[dict[str, object]]) -> dict[str, list]:
+    return {name: [row[name] for row in rows] for name in LAYERS.names[:13]}
+
+
+def _column(values: object) -> object:
+    if isinstance(values, np.ndarray) and values.dtype.kind == "f":
+        return pa.array(values, mask=~np.isfinite(values))
+    return pa.array(values)
+
+
+_COUNTS = ("n_kernels", "n_zero", "n_sparse", "n_nonfinite")
+_MEDIANS = (
+    "variance_entropy",
+    "variance_entropy_ratio",
+    "variance_entropy_clean",
+    "variance_entropy_clean_ratio",
+    "orthogonality",
+)
+
+_QUALITY = [
+    *((name, pa.int64()) for name in _COUNTS),
+    ("max_abs", pa.float64()),
+    ("sparsity", pa.float64()),
+    *((name, pa.float64()) for name in _MEDIANS),
+    ("l1", pa.float64()),
+    ("l2", pa.float64()),
+]
+
+LAYERS = pa.schema(
+    [
+        *((name, pa.string()) for name in ("model", "layer", "format", "axes", "dtype", "spatial")),
+        *((name, pa.int64()) for name in ("out_channels", "in_channels", "groups")),
+        ("depthwise", pa.bool_()),
+        ("depth", pa.int64()),
+        ("relative_depth", pa.float64()),
+        ("depth_source", pa.string()),
+        *_QUALITY,
+        ("verdict", pa.string()),
+        ("because", pa.string()),
+    ]
+)
+
+MODELS = pa.schema(
+    [
+        ("model", pa.string()),
+        ("format", pa.string()),
+        ("bytes", pa.int64()),
+        ("n_layers", pa.int64()),
+        *_QUALITY,
+        ("n_degenerate", pa.int64()),
+        ("verdict", pa.string()),
+    ]
+)

@@ -1,0 +1,75 @@
+"""What can go wrong with a checkpoint, as exceptions that name the file, the tensor and the remedy.
+
+Everything a reader raises on purpose is a `CheckpointError`. Its `status` is the word that a scan writes
+beside the checkpoint: "refused" when its content was declined, "failed" when it could not be read.
+"""
+
+
+class CheckpointError(ValueError):
+    """A checkpoint that cannot be read right.
+
+    **Arguments:**
+
+    - `reason`: what was expected and what was found, in one sentence without the final period.
+    - `path`: the file or folder.
+    - `tensor`: the stored array at fault, if it is one.
+    - `remedy`: what the reader of the message can do about it.
+    """
+
+    status = "refused"
+
+    def __init__(
+        self,
+        reason: str,
+        *,
+        path: object = "",
+        tensor: str | None = None,
+        remedy: str | None = None,
+    ):
+        self.reason, self.path, self.tensor, self.remedy = reason, str(path), tensor, remedy
+        where = ": ".join(printable(part) for part in (self.path, tensor) if part)
+        text = f"{where}: {reason}" if where else reason
+        super().__init__(f"{text}; {remedy}" if remedy else text)
+
+    def __reduce__(self) -> tuple:
+        """Pickle by what was given: keyword-only arguments do not survive the default."""
+        return _rebuild, (type(self), self.reason, self.path, self.tensor, self.remedy)
+
+
+class UnknownFormatError(CheckpointError):
+    """Neither the content nor the layout of a path is that of any known format."""
+
+
+class UnreadableError(CheckpointError):
+    """The operating system or the network did not hand over the bytes."""
+
+    status = "failed"
+
+
+class MissingExtraError(CheckpointError):
+    """An optional package is needed for this format and is not installed."""
+
+    def __init__(self, package: str, extra: str, *, path: object = ""):
+        self.package, self.extra = package, extra
+        remedy = f"install it with: pip install 'jfilters[{extra}]'"
+        super().__init__(f"reading this needs the package {package}", path=path, remedy=remedy)
+
+    def __reduce__(self) -> tuple:
+        """Pickle by what was given."""
+        return _rebuild_missing, (self.package, self.extra, self.path)
+
+
+def printable(text: str) -> str:
+    """`text` with control characters and undecodable bytes escaped, so that a name cannot fake a line."""
+    return "".join(
+        c if c.isprintable() else c.encode("unicode_escape", "backslashreplace").decode("ascii")
+        for c in text
+    )
+
+
+def _rebuild(cls, reason, path, tensor, remedy):
+    return cls(reason, path=path, tensor=tensor, remedy=remedy)
+
+
+def _rebuild_missing(package, extra, path):
+    return MissingExtraError(package, extra, path=path)

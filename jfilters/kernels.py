@@ -1,0 +1,126 @@
+"""The uniform pytree that every checkpoint becomes: convolution weights as (out, in, *spatial).
+
+`Kernels` goes through jit, vmap, grad and tree_map like any pytree: its weights are leaves, its layer
+records are static. Everything downstream sees kernel sets, arrays of shape (n, d).
+"""
+
+import fnmatch
+import math
+from collections.abc import Callable, Iterator
+from typing import Literal
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+DepthSource = Literal["graph", "registration-order", "name-order"]
+
+
+class Layer(eqx.Module):
+    """What is known about one convolution beside its weight; static in every transformation.
+
+    `axes` and `dtype` are as stored in the checkpoint; the weight itself is always (out, in, *spatial).
+    `depth` is the layer's rank among the convolutions of its network, `relative_depth` the same scaled
+    to 0..1, and `depth_source` says what the rank was read from.
+    """
+
+    name: str = eqx.field(static=True)
+    depth: int = eqx.field(static=True, default=0)
+    relative_depth: float = eqx.field(static=True, default=0.0)
+    depth_source: DepthSource = eqx.field(static=True, default="registration-order")
+    groups: int = eqx.field(static=True, default=1)
+    transposed: bool = eqx.field(static=True, default=False)
+    axes: str = eqx.field(static=True, default="OIHW")
+    dtype: str = eqx.field(static=True, default="float32")
+
+    def __check_init__(self):
+        if not 0.0 <= self.relative_depth <= 1.0 or self.depth < 0 or self.groups < 1:
+            raise ValueError(
+                f"layer {self.name!r}: expected depth >= 0, relative_depth in 0..1 and groups >= 1, "
+                f"got {self.depth}, {self.relative_depth} and {self.groups}"
+            )
+
+    def is_depthwise(self, in_channels: int) -> bool:
+        """Whether every group holds one input channel; `in_channels` is the weight's second axis."""
+        return self.groups > 1 and in_channels == 1
+
+
+class Kernels(eqx.Module):
+    """The convolution weights of one checkpoint, in depth order, each of shape (out, in, *spatial)."""
+
+    weights: tuple[Float[Array, "out in *spatial"], ...]
+    layers: tuple[Layer, ...] = eqx.field(static=True)
+
+    def __check_init__(self):
+        if len(self.weights) != len(self.layers):
+            raise ValueError(
+                f"expected one weight a layer, got {len(self.weights)} and {len(self.layers)}"
+            )
+
+    def __len__(self) -> int:
+        return len(self.layers)
+
+    def __iter__(self) -> Iterator[tuple[Layer, Array]]:
+        return iter(zip(self.layers, self.weights, strict=True))
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Layer names, in depth order."""
+        return tuple(layer.name for layer in self.layers)
+
+    def select(
+        self,
+        name: str = "*",
+        *,
+        spatial: tuple[int, ...] | None = None,
+        depth: tuple[float, float] = (0.0, 1.0),
+        depthwise: bool | None = None,
+    ) -> "Kernels":
+        """The layers that match every condition.
+
+        **Arguments:**
+
+        - `name`: a glob over layer names.
+        - `spatial`: the kernel size, for example (3, 3).
+        - `depth`: lowest and highest relative depth, both included.
+        - `depthwise`: only depthwise layers, or only the others.
+        """
+
+        def wanted(layer: Layer, weight: Array) -> bool:
+            return (
+                fnmatch.fnmatchcase(layer.name, name)
+                and (spatial is None or weight.shape[2:] == spatial)
+                and depth[0] <= layer.relative_depth <= depth[1]
+                and (depthwise is None or layer.is_depthwise(weight.shape[1]) == depthwise)
+            )
+
+        return self._filter(wanted)
+
+    def count(self, spatial: tuple[int, ...] = (3, 3)) -> int:
+        """The number of kernels of one spatial shape."""
+        shapes = [weight.shape for weight in self.weights if weight.shape[2:] == spatial]
+        return sum(out * inner for out, inner, *_ in shapes)
+
+    def rows(self, spatial: tuple[int, ...] = (3, 3)) -> Float[Array, "n d"]:
+        """All kernels of one spatial shape as one kernel set, in layer order."""
+        d = math.prod(spatial)
+        sets = [weight.reshape(-1, d) for weight in self.weights if weight.shape[2:] == spatial]
+        return jnp.concatenate(sets) if sets else jnp.zeros((0, d), jnp.float32)
+
+    def map(self, function: Callable[[Float[Array, "n d"]], Array]) -> dict[str, Array]:
+        """`function` of each layer's kernel set, by layer name."""
+        return {
+            layer.name: function(weight.reshape(-1, math.prod(weight.shape[2:])))
+            for layer, weight in self
+        }
+
+    def _filter(self, wanted: Callable[[Layer, Array], bool]) -> "Kernels":
+        kept = [(layer, weight) for layer, weight in self if wanted(layer, weight)]
+        return Kernels(
+            weights=tuple(weight for _, weight in kept), layers=tuple(layer for layer, _ in kept)
+        )
+
+    def __repr__(self) -> str:
+        sizes = sorted({"x".join(map(str, jax.numpy.shape(w)[2:])) for w in self.weights})
+        return f"Kernels({len(self)} layers, spatial {', '.join(sizes) or 'none'})"

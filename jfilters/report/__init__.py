@@ -1,0 +1,4 @@
+"""What people look at: a scan and an inspection as text for a terminal."""
+
+from ._inspection import inspection_text as inspection_text
+from ._summary import summary_text as summary_text

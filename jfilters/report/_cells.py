@@ -1,0 +1,34 @@
+"""Numbers and words as the terminal shows them."""
+
+from rich.text import Text
+
+_STYLES = {
+    "healthy": "green",
+    "too-few-kernels": "dim",
+    "low-diversity": "yellow",
+    "sparse": "yellow",
+    "random-like": "red",
+    "collapsed": "red",
+    "all-zero": "bold red",
+    "non-finite": "bold red",
+}
+
+
+def count(value: int) -> str:
+    """An integer with thousands separated."""
+    return f"{value:,}"
+
+
+def quantity(value: int, noun: str) -> str:
+    """An integer and what it counts, in the right number."""
+    return f"{count(value)} {noun}{'' if value == 1 else 's'}"
+
+
+def number(value: float | None, digits: int) -> str:
+    """A number with fixed digits, a dash where it is undefined."""
+    return "-" if value is None else f"{value:.{digits}f}"
+
+
+def verdict(word: str) -> Text:
+    """A verdict in the color of its weight."""
+    return Text(word, _STYLES[word])

@@ -1,0 +1,97 @@
+"""The summary of a scan for a terminal of 80 columns: totals, models, drift, and what was left out."""
+
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from ..engine import Scan, layers_table, model_drift, models_table, totals
+from ._cells import count, number, quantity, verdict
+
+_DRIFT_TITLE = "drift D between models in nats: 0 is the same, larger is more different"
+LARGEST_MATRIX = 12  # models; a wider matrix does not fit a terminal and is only in the CSV
+
+
+def summary_text(scan: Scan) -> RenderableType:
+    """Totals, one row a model, the drift matrix when it is small, and what was refused and why."""
+    parts: list[RenderableType] = [_totals(scan)]
+    models = models_table(scan, layers_table(scan)).to_pylist()
+    if models:
+        parts += ["", _models(models)]
+    if scan.basis is not None and 1 < len(models) <= LARGEST_MATRIX:
+        parts += ["", Text(_DRIFT_TITLE, "bold"), _drift(scan)]
+    return Group(*parts, *_left_out(scan))
+
+
+def _totals(scan: Scan) -> Text:
+    n = totals(scan)
+    size = "x".join(map(str, scan.options.spatial))
+    statuses = ", ".join(
+        f"{n[key]} {word}"
+        for key, word in (
+            ("ok", "read"),
+            ("empty", "empty"),
+            ("refused", "refused"),
+            ("failed", "failed"),
+        )
+        if n[key]
+    )
+    text = Text(f"{quantity(n['checkpoints'], 'checkpoint')} ({statuses or 'none'}), ")
+    text.append(
+        f"{quantity(n['layers'], 'layer')}, {quantity(n['kernels'], f'{size} kernel')}", "bold"
+    )
+    if n["coefficients_outside_range"]:
+        text.append(f", {count(n['coefficients_outside_range'])} coefficients outside the range")
+    return text
+
+
+def _models(models: list[dict]) -> Table:
+    table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 1, 0, 0))
+    table.add_column("model", overflow="fold", ratio=1)
+    table.add_column("format", no_wrap=True)
+    for heading in ("layers", "kernels", "sparse", "H/T"):
+        table.add_column(heading, justify="right", no_wrap=True)
+    table.add_column("verdict", no_wrap=True)
+    for row in models:
+        table.add_row(
+            Text(row["model"]),
+            row["format"],
+            count(row["n_layers"]),
+            count(row["n_kernels"]),
+            number(row["sparsity"], 3),
+            number(row["variance_entropy_ratio"], 2),
+            verdict(row["verdict"]),
+        )
+    table.caption = (
+        "sparse: share of sparse kernels; H/T: variance entropy over its threshold for random "
+        "kernels, median of the layers; "
+        "verdict: the most worrying of all layers"
+    )
+    table.caption_justify = "left"
+    return table
+
+
+def _drift(scan: Scan) -> Table:
+    names, matrix = model_drift(scan)
+    table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 1, 0, 0))
+    table.add_column("", justify="right", no_wrap=True)
+    table.add_column("model", overflow="fold", ratio=1)
+    for i in range(1, len(names)):
+        table.add_column(str(i), justify="right", no_wrap=True)
+    for i, name in enumerate(names):
+        # The lower triangle: D is symmetric, and 0 on the diagonal.
+        cells = [number(value, 2) for value in matrix[i, :i]]
+        table.add_row(str(i + 1), Text(name), *cells, *[""] * (len(names) - 1 - i))
+    return table
+
+
+def _left_out(scan: Scan) -> list[RenderableType]:
+    lost = [entry for entry in scan.entries if entry.status in ("refused", "failed")]
+    empty = [entry for entry in scan.entries if entry.status == "empty"]
+    lines: list[RenderableType] = []
+    for entry in lost:
+        lines.append(Text.assemble((entry.status, "bold red"), " ", entry.reason or entry.model))
+    for entry in empty:
+        lines.append(Text.assemble(("empty", "yellow"), f" {entry.model}: {entry.reason}"))
+    if scan.ignored:
+        lines.append(Text(f"{quantity(len(scan.ignored), 'file')} ignored: no checkpoint", "dim"))
+    return ["", *lines] if lines else []

@@ -1,0 +1,90 @@
+"""Drift between two kernel sets in one call: pooled basis, fixed range, no scan."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Bool, Float, Int32
+
+from ..statistics import (
+    Basis,
+    Moments,
+    coefficient_histogram,
+    fit_basis,
+    fixed_edges,
+    host_moments,
+    merge_moments,
+    moments,
+    normalize,
+)
+from ._divergence import RealArray, drift, probability
+
+
+def kernel_drift(
+    a: Float[RealArray, "n d"],
+    b: Float[RealArray, "m e"],
+    *,
+    basis: Basis | None = None,
+    bins: int = 70,
+) -> float:
+    """D between two sets of raw kernels, in nats, over the fixed range of METHOD.
+
+    **Arguments:**
+
+    - `a`, `b`: kernels, one a row.
+    - `basis`: the shared basis; fitted to both sets together if not given.
+    - `bins`: bins of each component's histogram.
+
+    Raises ValueError for a set that is empty or not finite, for sets that do not vary, and for sets
+    or a basis of different numbers of taps d.
+    """
+    first, second = _checked(a, "first"), _checked(b, "second")
+    _check_taps(first.shape[1], second.shape[1], basis)
+    basis = _pooled_basis(first, second) if basis is None else basis
+    edges = fixed_edges(first.shape[1], bins)
+    p, q = (probability(_counts(kernels, basis, edges), edges) for kernels in (first, second))
+    return float(drift(p, q, np.asarray(basis.variance_ratio, np.float64)))
+
+
+def _checked(kernels: Float[RealArray, "n d"], name: str) -> Float[Array, "n d"]:
+    kernels = jnp.asarray(kernels, jnp.float32)
+    if not len(kernels):
+        raise ValueError(f"expected kernels to compare, got none in the {name} set")
+    if not jnp.isfinite(kernels).all():
+        raise ValueError(f"expected finite weights, got NaN or infinity in the {name} set")
+    return kernels
+
+
+def _check_taps(first: int, second: int, basis: Basis | None) -> None:
+    if first != second:
+        raise ValueError(f"expected kernels of one size, got {first} and {second} taps")
+    if basis is not None and basis.mean.shape[0] != first:
+        raise ValueError(
+            f"expected a basis of {first} taps, got a basis of {basis.mean.shape[0]} taps"
+        )
+
+
+def _pooled_basis(a: Float[Array, "n d"], b: Float[Array, "m d"]) -> Basis:
+    first, second = (
+        host_moments(_normalized_moments(kernels, _all(kernels))) for kernels in (a, b)
+    )
+    return fit_basis(merge_moments(first, second))
+
+
+@jax.jit
+def _normalized_moments(kernels: Float[Array, "n d"], valid: Bool[Array, " n"]) -> Moments:
+    return moments(normalize(kernels), valid)
+
+
+def _counts(
+    kernels: Float[Array, "n d"], basis: Basis, edges: Float[np.ndarray, " edges"]
+) -> Int32[np.ndarray, "d bins"]:
+    low, high, bins = float(edges[0]), float(edges[-1]), len(edges) - 1
+    counts, _ = _histogram(kernels, _all(kernels), basis, low=low, high=high, bins=bins)
+    return np.asarray(counts)
+
+
+_histogram = jax.jit(coefficient_histogram, static_argnames=("low", "high", "bins"))
+
+
+def _all(kernels: Float[Array, "n d"]) -> Bool[Array, " n"]:
+    return jnp.ones(len(kernels), bool)

@@ -1,0 +1,36 @@
+"""Arrays to numbers: pure functions on kernel sets (n, d) that jit, vmap and differentiate.
+
+A mask `valid` marks the kernels that count, so that padding is invisible. Kernels are raw, as
+stored, except where a function asks for normalized ones.
+"""
+
+from ._basis import Basis as Basis
+from ._basis import fit_basis as fit_basis
+from ._basis import project as project
+from ._basis_file import basis_arrays as basis_arrays
+from ._basis_file import load_basis as load_basis
+from ._basis_file import save_basis as save_basis
+from ._entropy import entropy_from_moments as entropy_from_moments
+from ._entropy import entropy_of_covariance as entropy_of_covariance
+from ._entropy import variance_entropy as variance_entropy
+from ._histogram import coefficient_histogram as coefficient_histogram
+from ._histogram import coefficient_range as coefficient_range
+from ._histogram import fixed_edges as fixed_edges
+from ._histogram import histogram as histogram
+from ._moments import Moments as Moments
+from ._moments import covariance as covariance
+from ._moments import host_moments as host_moments
+from ._moments import merge_moments as merge_moments
+from ._moments import moments as moments
+from ._normalize import max_abs as max_abs
+from ._normalize import normalize as normalize
+from ._norms import Norms as Norms
+from ._norms import norms as norms
+from ._orthogonality import orthogonality as orthogonality
+from ._orthogonality import random_orthogonality as random_orthogonality
+from ._randomness import randomness_threshold as randomness_threshold
+from ._sparsity import sparse_mask as sparse_mask
+from ._sparsity import sparsity as sparsity
+from ._verdict import VERDICTS as VERDICTS
+from ._verdict import Verdict as Verdict
+from ._verdict import judge as judge

@@ -1,0 +1,49 @@
+"""Variance entropy: how evenly the kernels of a layer use the directions they could use."""
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Bool, Float
+
+from ._arrays import ROUNDING, RealArray, keep, namespace, positive_or_one
+from ._moments import Moments, covariance, moments
+from ._normalize import max_abs
+
+
+def variance_entropy(kernels: Float[Array, "n d"], valid: Bool[Array, " n"]) -> Float[Array, ""]:
+    """Entropy, to base 10, of the variance spectrum of one layer's raw kernels.
+
+    0 when all kernels lie on one line or are equal; log10(d) when every direction carries equal
+    variance. Scale-free. NaN for fewer than two valid kernels. For the clean variant, take sparse
+    kernels out of `valid`.
+
+    Source: Gavrikov & Keuper, CVPR 2022, arXiv:2203.15331.
+    """
+    # Divided by the layer's largest weight, so that squares neither overflow nor vanish; the result
+    # does not depend on that divisor, so neither does the gradient.
+    scale = jax.lax.stop_gradient(positive_or_one(max_abs(kernels, valid)))
+    scaled = keep(kernels, valid) / scale
+    return jnp.asarray(entropy_from_moments(moments(scaled, valid)))
+
+
+def entropy_from_moments(moments: Moments) -> Float[RealArray, "*sets"]:
+    """`variance_entropy` of the kernels behind `moments`, whose weights must be far below 1e19.
+
+    Equal kernels have no direction: a variance that is float32 rounding of the mean counts as 0.
+    """
+    xp = namespace(moments.scatter)
+    spread = covariance(moments)
+    variance = xp.trace(spread, axis1=-2, axis2=-1)
+    noise = ROUNDING**2 * (xp.sum(moments.mean**2, axis=-1) + variance)
+    entropy = xp.where(variance > noise, entropy_of_covariance(spread), 0.0)
+    return xp.where(moments.count >= 2, entropy, xp.nan)
+
+
+def entropy_of_covariance(covariance: Float[RealArray, "*sets d d"]) -> Float[RealArray, "*sets"]:
+    """H = -sum p log10 p, p the eigenvalues of `covariance` over their sum; 0 for a zero matrix."""
+    # The d x d covariance, not an SVD of n x d: d is 9 or 25, n may be a million.
+    xp = namespace(covariance)
+    values = xp.maximum(xp.linalg.eigvalsh(covariance), 0)
+    total = xp.sum(values, axis=-1, keepdims=True)
+    p = values / xp.where(total > 0, total, 1)
+    safe = xp.where(p > 0, p, 1)
+    return xp.asarray(0 - xp.sum(safe * xp.log10(safe), axis=-1))

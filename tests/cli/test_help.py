@@ -1,0 +1,129 @@
+"""How every command talks: help, version, errors, interruption, closed and narrow terminals."""
+
+import dataclasses
+import json
+import os
+import subprocess
+import sys
+from importlib.metadata import version
+
+import jfilters_cli
+import pytest
+
+from jfilters import zoo
+from jfilters.errors import CheckpointError
+
+LOADED = """
+import json, sys
+sys.argv = ["jfilters", "--help"]
+from jfilters_cli import main
+try:
+    main()
+finally:
+    print(json.dumps(sorted({name.partition(".")[0] for name in sys.modules})), file=sys.stderr)
+"""
+
+
+def jfilters(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-c", "from jfilters_cli import main; main()", *arguments]
+    return subprocess.run(
+        command, env=os.environ | environment, capture_output=True, text=True, check=False
+    )
+
+
+def main(monkeypatch, *arguments: str) -> int:
+    """The exit code of a command run in this process."""
+    monkeypatch.setattr(sys, "argv", ["jfilters", *arguments])
+    with pytest.raises(SystemExit) as leaving:
+        jfilters_cli.main()
+    return leaving.value.code
+
+
+def raising(error: BaseException):
+    def raise_error(*_, **__):
+        raise error
+
+    return raise_error
+
+
+def test_help_loads_neither_the_library_nor_what_it_computes_with():
+    done = subprocess.run(
+        [sys.executable, "-c", LOADED], capture_output=True, text=True, check=True
+    )
+    loaded = set(json.loads(done.stderr))
+    assert "jfilters_cli" in loaded
+    assert not loaded & {"jfilters", "jax", "jaxlib", "numpy", "pyarrow", "equinox", "torch", "ray"}
+    assert "zoo" in done.stdout
+
+
+def test_version_is_that_of_the_installed_package(monkeypatch, capsys):
+    assert main(monkeypatch, "--version") == 0
+    assert capsys.readouterr().out == version("jfilters") + "\n"
+
+
+@pytest.mark.parametrize("arguments", [["zoo", "fetsh"], ["--frobnicate"], ["zoo", "list", "--to"]])
+def test_wrong_usage_exits_with_2_and_leaves_stdout_alone(monkeypatch, capsys, arguments):
+    assert main(monkeypatch, *arguments) == 2
+    printed = capsys.readouterr()
+    assert printed.out == ""
+    assert "Usage:" in printed.err
+
+
+@pytest.mark.parametrize(
+    ("error", "line"),
+    [
+        (
+            CheckpointError("expected this,\nfound that", path="a[b].pt", remedy="do it"),
+            "error: a[b].pt: expected this, found that; do it\n",
+        ),
+        (PermissionError(13, "Permission denied", "zoo"), "[Errno 13] Permission denied: 'zoo'\n"),
+    ],
+    ids=["checkpoint", "system"],
+)
+def test_an_error_is_one_line_on_stderr(monkeypatch, capsys, error, line):
+    monkeypatch.setattr(zoo, "entries", raising(error))
+    assert main(monkeypatch, "zoo", "list") == 2
+    printed = capsys.readouterr()
+    assert printed.out == ""
+    assert printed.err.endswith(line)
+    assert printed.err.startswith("error: ")
+    assert printed.err.count("\n") == 1
+
+
+def test_a_bug_keeps_its_traceback(monkeypatch):
+    monkeypatch.setattr(sys, "argv", ["jfilters", "zoo", "list"])
+    monkeypatch.setattr(zoo, "entries", raising(KeyError("a bug")))
+    with pytest.raises(KeyError, match="a bug"):
+        jfilters_cli.main()
+
+
+def test_ctrl_c_says_so_and_exits_with_130(monkeypatch, capsys):
+    monkeypatch.setattr(zoo, "entries", raising(KeyboardInterrupt()))
+    assert main(monkeypatch, "zoo", "list") == 130
+    assert capsys.readouterr() == ("", "interrupted\n")
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["--version"], ["zoo", "list", "--json"]])
+def test_closed_stdout_is_quiet(arguments):
+    reading, writing = os.pipe()
+    os.close(reading)
+    command = [sys.executable, "-c", "from jfilters_cli import main; main()", *arguments]
+    done = subprocess.run(command, stdout=writing, stderr=subprocess.PIPE, text=True, check=False)
+    os.close(writing)
+    assert done.stderr == ""
+
+
+def test_what_the_terminal_cannot_encode_is_escaped(monkeypatch, capsys):
+    undecodable = dataclasses.replace(zoo.entries()[0], name="a\udcff.pt")
+    monkeypatch.setattr(zoo, "entries", lambda: (undecodable,))
+    assert main(monkeypatch, "zoo", "list") == 0
+    assert r"a\udcff.pt" in capsys.readouterr().out
+
+
+def test_a_narrow_ascii_terminal_without_color_is_enough():
+    plain = {"PYTHONIOENCODING": "ascii", "LANG": "C", "NO_COLOR": "1", "COLUMNS": "40"}
+    done = jfilters("zoo", "list", **plain)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.isascii()
+    assert "\x1b" not in done.stdout
+    assert max(map(len, done.stdout.splitlines())) <= 40
