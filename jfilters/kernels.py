@@ -49,7 +49,7 @@ class Layer(eqx.Module):
 class Kernels(eqx.Module):
     """The convolution weights of one checkpoint, in depth order, each of shape (out, in, *spatial)."""
 
-    weights: tuple[Float[Array, "out in *spatial"], ...]
+    weights: tuple[Float[Array, "..."], ...]
     layers: tuple[Layer, ...] = eqx.field(static=True)
 
     def __check_init__(self):

@@ -5,6 +5,9 @@ from typing import Annotated
 import typer
 
 from ._console import out, report_errors
+from ._convert import convert
+from ._export import export
+from ._formats import formats
 from ._inspect import inspect
 from ._scan import scan
 from ._zoo import zoo
@@ -18,6 +21,9 @@ app = typer.Typer(
 )
 app.command()(scan)
 app.command()(inspect)
+app.command()(formats)
+app.command()(convert)
+app.command()(export)
 app.add_typer(zoo, name="zoo")
 
 

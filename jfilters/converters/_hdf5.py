@@ -18,7 +18,8 @@ import numpy as np
 
 from ..errors import CheckpointError, MissingExtraError
 from ._guard import checkpoint_errors
-from ._hdf5_source import GuardedFile, check_sizes
+from ._hdf5_header import claimed_length
+from ._hdf5_source import GuardedFile, base_address
 from ._source import ByteSource
 
 if TYPE_CHECKING:
@@ -77,7 +78,7 @@ class Hdf5File:
     def __init__(self, path: Path, source: ByteSource):
         h5py = require_h5py(path)
         self.path, self.size, self._text_left = path, source.size, MAX_TEXT
-        check_sizes(source)
+        self._source, self._base = source, base_address(source)
         with hdf5_errors(path):
             self.file = h5py.File(GuardedFile(source), "r", locking=False)
         # HDF5 reads through Python: a file still open when the interpreter ends would crash it.
@@ -176,17 +177,15 @@ class Hdf5File:
         string = require_h5py(self.path).check_string_dtype(attribute.dtype)
         if string is None or attribute.shape is None or (attribute.shape == ()) != (shape == ()):
             return None
-        if attribute.shape and string.length is None:
+        size = attribute.get_storage_size()
+        if string.length is None:
+            size = claimed_length(self._source, self._base, _address(holder), name)
+        if size is None or (attribute.shape and string.length is None):
             return None
-        self._spend(attribute.get_storage_size(), name)
-        value = holder.attrs[name]
-        self._spend(len(value) if shape == () else 0, name)
-        return value
-
-    def _spend(self, count: int, name: str) -> None:
-        self._text_left -= count
+        self._text_left -= size
         if self._text_left < 0:
             raise self.error(f"more than {MAX_TEXT:,} bytes of attributes, with {name!r}")
+        return holder.attrs[name]
 
 
 def read_rows(file: Hdf5File, node: Node, rows: slice = slice(None)) -> np.ndarray:

@@ -38,8 +38,11 @@ def _signature(source: ByteSource) -> int | None:
     return next(found, None)
 
 
-def check_sizes(source: ByteSource) -> None:
-    """All writers use lengths of 8 bytes, and the heaps are checked for these alone."""
+def base_address(source: ByteSource) -> int:
+    """Where the file proper starts; CheckpointError unless its lengths have 8 bytes.
+
+    All writers use 8 bytes, and only with these are heaps and headers checked here.
+    """
     start = _signature(source)
     block = bytes(source.read(start, start + 16)) if start is not None else b""
     sizes = block[13:15] if block[8:9] in (b"\0", b"\1") else block[9:11]
@@ -48,6 +51,7 @@ def check_sizes(source: ByteSource) -> None:
             f"expected HDF5 with offsets and lengths of 8 bytes, found {sizes.hex(' ') or 'none'}"
         )
         raise CheckpointError(reason, path=source.path)
+    return start or 0
 
 
 class GuardedFile(SourceFile):
@@ -63,20 +67,23 @@ class GuardedFile(SourceFile):
         if count < len(buffer):
             raise OSError(f"the file ends {len(buffer) - count} bytes early")
         if bytes(buffer[:4]) == _HEAP:
-            size = min(int.from_bytes(buffer[8:16], "little"), MAX_HEAP)
-            _check_heap(self._source.read(start, start + size))
+            size = int.from_bytes(buffer[8:16], "little")
+            _check_heap(self._source.read(start, start + min(size, MAX_HEAP)))
         return count
 
 
 def _check_heap(heap: memoryview) -> None:
-    """Walk the entries of a global heap as HDF5 will; entry 0 is the free space behind them."""
+    """Walk the entries of a global heap as HDF5 will, whose sizes overflow where these do not.
+
+    Entry 0 is the free space behind them.
+    """
     position = 16
     for _ in range(MAX_HEAP_ENTRIES):
         if position + 16 > len(heap):
             return
         index, size = struct.unpack_from("<H6xQ", heap, position)
         step = 16 + (size + 7) // 8 * 8 if index else size
-        if step < 16:
-            break
         position += step
+        if step < 16 or position > len(heap):
+            break
     raise OSError("a global heap that does not end")

@@ -4,6 +4,7 @@ Members of a zip are inflated one at a time, and only what the archive can plaus
 """
 
 import functools
+import math
 import zipfile
 import zlib
 from collections.abc import Sequence
@@ -13,6 +14,7 @@ import numpy as np
 
 from ..errors import CheckpointError
 from ._format import Format
+from ._layer_records import MAX_TEXT, RECORDS, with_records
 from ._npy import (
     LONGEST_HEADER,
     MAGIC,
@@ -58,7 +60,7 @@ def arrays(path: Path) -> Sequence[StoredArray]:
     archive = _open_archive(path)
     members = [member for member in archive.infolist() if member.filename.endswith(".npy")]
     _check_members(members, path, source.size)
-    return [_member(archive, member, path) for member in members]
+    return _with_layers([_member(archive, member, path) for member in members], path)
 
 
 def _single(path: Path) -> StoredArray:
@@ -116,6 +118,18 @@ def _read(
         reason = f"truncated: expected {member.file_size} bytes, found {len(data)}"
         raise CheckpointError(reason, path=path, tensor=name)
     return header.array(memoryview(data)[header.length :])
+
+
+def _with_layers(arrays: list[StoredArray], path: Path) -> list[StoredArray]:
+    """The arrays themselves; without their records and with their layers in a file that has them."""
+    weights = [array for array in arrays if array.name != RECORDS]
+    if len(weights) == len(arrays):
+        return arrays
+    records = next(array for array in arrays if array.name == RECORDS)
+    if records.dtype != "uint8" or math.prod(records.shape) > MAX_TEXT:
+        reason = f"expected at most {MAX_TEXT} bytes, found {records.dtype} {records.shape}"
+        raise CheckpointError(reason, path=path, tensor=RECORDS)
+    return with_records(weights, records.read().tobytes().decode("utf-8", "replace"), path)
 
 
 def _inflate(archive: zipfile.ZipFile, member: zipfile.ZipInfo, path: Path, count: int) -> bytes:

@@ -14,7 +14,7 @@ from ._protobuf import Message, Wire
 MAX_NESTING = 32
 """Bodies and functions inside each other."""
 
-MAX_TENSORS = 1 << 17
+MAX_TENSORS = 1 << 16
 """Stored tensors of a model."""
 
 

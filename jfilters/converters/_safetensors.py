@@ -17,6 +17,7 @@ import numpy as np
 from ..errors import CheckpointError
 from ._dtypes import numeric_dtype
 from ._format import Format
+from ._layer_records import KERNEL_FILE, with_records
 from ._source import ByteSource, open_source
 from ._stored import StoredArray
 
@@ -143,11 +144,14 @@ def _single(path: Path) -> tuple[list[StoredArray], int]:
     if length > limit:
         _refuse(path, f"expected a header of at most {limit} bytes, found {length}")
     header = _parsed(source, 8, 8 + length)
-    axes = _AXES.get(_metadata(path, header.pop("__metadata__", {})).get("format", ""))
+    metadata = _metadata(path, header.pop("__metadata__", {}))
+    axes = _AXES.get(metadata.get("format", ""))
     entries = {name: _entry(path, name, value) for name, value in header.items()}
     ordered = sorted(entries.items(), key=lambda item: item[1][2])
     _check_contiguous(path, ordered, source.size - 8 - length)
     arrays = [_array(source, 8 + length, name, *entry, axes) for name, entry in ordered]
+    if metadata.get("format") == KERNEL_FILE:
+        arrays = with_records(arrays, metadata.get("layers", ""), path)
     return arrays, source.size - 8 - length
 
 

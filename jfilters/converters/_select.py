@@ -64,9 +64,11 @@ def select(
 ) -> tuple[tuple[Selected, ...], tuple[Skipped, ...]]:
     """The layers among `arrays`, in depth order, and all other arrays with their reasons.
 
-    `axes` is the axis order of arrays whose format leaves it open. Raises ValueError if it is none.
+    Arrays that bring their layer come first, as they are. `axes` is the axis order of arrays whose
+    format leaves it open. Raises ValueError if it is none.
     """
-    arrays = [_bounded(array) for array in arrays]
+    recorded = [_recorded(array, array.layer) for array in arrays if array.layer is not None]
+    arrays = [_bounded(array) for array in arrays if array.layer is None]
     reasons = _reasons(arrays)
     found, ambiguous = _arrange(arrays, reasons, checked_axes(axes))
     reasons |= ambiguous
@@ -83,12 +85,16 @@ def select(
         Skipped(names[index], arrays[index].shape, arrays[index].dtype, reason)
         for index, reason in sorted(reasons.items())
     ]
-    return tuple(layers), tuple(skipped)
+    return (*recorded, *layers), tuple(skipped)
 
 
 _POINTWISE = "1x1 convolution: no spatial extent"
 _AMBIGUOUS = "axes ambiguous: {} fits; say which with --axes"
 _FLOATS = ("float", "bfloat")
+
+
+def _recorded(array: StoredArray, layer: Layer) -> Selected:
+    return Selected(layer, array, Arrangement(for_rank("OIHW", len(array.shape))))
 
 
 def _bounded(array: StoredArray) -> StoredArray:

@@ -8,6 +8,8 @@ from collections.abc import Callable
 
 import numpy as np
 
+from ..kernels import Layer
+
 
 @dataclasses.dataclass(frozen=True)
 class StoredArray:
@@ -19,6 +21,7 @@ class StoredArray:
       `depth` is the longest path from an input in the network's graph.
     - `network`: the wrapper that holds this array, where one file holds several networks.
     - `reason`: set when the reader already knows that this is no convolution weight, and why.
+    - `layer`: the record of an array that is already uniform, (out, in, *spatial); nothing is inferred then.
     """
 
     name: str
@@ -31,6 +34,7 @@ class StoredArray:
     depth: int | None = None
     network: str = ""
     reason: str | None = None
+    layer: Layer | None = None
 
 
 @dataclasses.dataclass(frozen=True)

@@ -5,6 +5,7 @@ keeps no place on Python's own stack.
 """
 
 import dataclasses
+import itertools
 import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -78,8 +79,8 @@ def _found(value: object, path: Path) -> Iterator[tuple[Found, _Place]]:
             found = _array(value, place, path)
             if found:
                 yield found, place
-            elif not isinstance(value, Storage) and id(value) not in seen:
-                seen.add(id(value))
+            elif id(_contents(value)) not in seen:
+                seen.add(id(_contents(value)))
                 open_items.append(_children(value, place))
                 break
         else:
@@ -93,6 +94,17 @@ def _may_hold(value: object) -> bool:
     return isinstance(value, Inert | Storage) or (
         isinstance(value, list | tuple) and len(value) > 0
     )
+
+
+def _contents(value: object) -> object:
+    """What tells whether a container was entered before: many objects may share one state."""
+    return _attributes(value) if isinstance(value, Inert) else value
+
+
+def _attributes(record: Inert) -> object:
+    """The attributes of an object without those in slots; the object itself if it has none."""
+    state = record.state[0] if isinstance(record.state, tuple) and record.state else record.state
+    return state if isinstance(state, Mapping) else record
 
 
 def _array(value: object, place: _Place, path: Path) -> Found | None:
@@ -144,7 +156,7 @@ def _is_layer(mapping: Mapping) -> bool:
 
 
 def _in_object(record: Inert, place: _Place) -> Iterator[_Item]:
-    state = record.state[0] if isinstance(record.state, tuple) and record.state else record.state
+    state = _attributes(record)
     if record.name.startswith("torch.optim."):
         place = dataclasses.replace(place, reason=_OPTIMIZER)
     if isinstance(state, Mapping):
@@ -152,8 +164,9 @@ def _in_object(record: Inert, place: _Place) -> Iterator[_Item]:
             return _in_module(state, place)
         if record.name.startswith("__torch__."):
             return _in_mapping(state, _scripted(record.name, place))
+    attributes = _in_mapping(state, place) if isinstance(state, Mapping) else iter(())
     parts = (record.args, record.state, record.items, record.pairs)
-    return ((part, place) for part in parts if _may_hold(part))
+    return itertools.chain(attributes, ((part, place) for part in parts if _may_hold(part)))
 
 
 def _in_module(state: Mapping, place: _Place) -> Iterator[_Item]:

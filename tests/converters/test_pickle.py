@@ -9,6 +9,7 @@ from pathlib import Path
 import hypothesis
 import hypothesis.strategies as st
 import pytest
+
 from jfilters.converters import _pickle
 from jfilters.converters._cursor import LONGEST_LINE, Cursor
 from jfilters.converters._inert import Global, Inert, Mapping, MemorySource, Span

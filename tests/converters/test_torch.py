@@ -1,4 +1,4 @@
-"""torch checkpoints, against torch itself as the oracle: equal names, dtypes and values, in every container."""
+"""torch checkpoints with torch itself as the oracle: equal names, dtypes and values."""
 
 import argparse
 import collections
@@ -10,6 +10,7 @@ import zipfile
 
 import numpy as np
 import pytest
+
 from jfilters.converters import _modules, _torch, _torch_storage
 from jfilters.converters._select import select
 from jfilters.converters._source import LocalSource

@@ -13,8 +13,9 @@ import zipfile
 
 import hypothesis
 import hypothesis.strategies as st
-import jfilters
 import pytest
+
+import jfilters
 from jfilters.converters import _torch, _torch_walk, _zip
 from jfilters.errors import CheckpointError
 
@@ -111,7 +112,10 @@ VIEWS = {
     "a size beyond the end": (tensor(size=(3, 2)), "needs 24 bytes"),
     "a stride beyond the end": (tensor(stride=(1 << 40, 1)), "needs"),
     "a size beyond any file": (tensor(size=(1 << 70, 1)), "larger than any file"),
-    "an empty array beyond any file": (tensor(size=(0, 1 << 40, 1 << 40), stride=(0, 0, 0)), "larger"),
+    "an empty array beyond any file": (
+        tensor(size=(0, 1 << 40, 1 << 40), stride=(0, 0, 0)),
+        "larger",
+    ),
     "more strides than sizes": (tensor(stride=(1, 1, 1)), "does not go with strides"),
     "a thousand axes": (tensor(size=(1,) * 1000, stride=(1,) * 1000), "at most 32"),
     "a size that is text": (tensor(size=("2", 2)), "expected an integer, found str"),
@@ -291,6 +295,17 @@ def test_doubling_containers_are_entered_once(tmp_path):
     assert len(arrays(forged(tmp_path / "x.pt", value))) == 1
 
 
+class Plain:
+    pass
+
+
+def test_objects_that_share_their_state_are_entered_once(tmp_path):
+    state, objects = {"w": tensor()}, [Plain() for _ in range(9)]
+    for one in objects:
+        one.__dict__ = state
+    assert [a.name for a in arrays(forged(tmp_path / "x.pt", objects))] == ["w"]
+
+
 def test_containers_nested_too_deep_are_refused(tmp_path):
     path = tmp_path / "x.pkl"
     path.write_bytes(b"\x80\x04K\x01" + b"\x85" * 2000 + b".")
@@ -309,7 +324,9 @@ def test_names_and_arrays_are_bounded(tmp_path, monkeypatch):
     path = forged(tmp_path / "x.pt", {"n" * 2000: tensor()})
     refused(path, "a name of more than 1000 characters")
     monkeypatch.setattr(_torch_walk, "MAX_ARRAYS", 3)
-    refused(forged(tmp_path / "x.pt", [tensor(), tensor(), tensor(), tensor()]), "more than 3 arrays")
+    refused(
+        forged(tmp_path / "x.pt", [tensor(), tensor(), tensor(), tensor()]), "more than 3 arrays"
+    )
 
 
 @pytest.mark.filterwarnings("ignore")
@@ -355,7 +372,9 @@ def test_files_cut_off_anywhere_are_refused(tmp_path, kind, unchecked):
 @pytest.fixture(scope="module")
 def unchecked():
     """The format without run-time type checks, with which thousands of files take minutes."""
-    checked = {name: sys.modules.pop(name) for name in [*sys.modules] if name.startswith(CONVERTERS)}
+    checked = {
+        name: sys.modules.pop(name) for name in [*sys.modules] if name.startswith(CONVERTERS)
+    }
     try:
         yield importlib.import_module(f"{CONVERTERS}._torch").FORMAT
     finally:

@@ -14,7 +14,6 @@ from jfilters.statistics import (
     variance_entropy,
 )
 
-
 jitted = jax.jit(variance_entropy)
 
 

@@ -1,0 +1,35 @@
+"""`jfilters export SCAN --to filterdb -o FILE`: the kernels of a scan for other tools."""
+
+import enum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from ._console import talk
+
+
+class Target(enum.StrEnum):
+    """What to write."""
+
+    filterdb = "filterdb"
+
+
+def export(
+    scan: Annotated[Path, typer.Argument(help="The folder that a scan wrote.", file_okay=False)],
+    to: Annotated[Target, typer.Option(help="What to write: a CNN Filter DB.")],
+    output: Annotated[
+        Path, typer.Option("--output", "-o", help="The file to write.", dir_okay=False)
+    ],
+) -> None:
+    """Write the kernels of a scan, and a table of their layers, as one file for other tools.
+
+    The checkpoints are read again, and have to be those that were scanned.
+
+    Example: jfilters export results/zoo --to filterdb -o zoo.h5
+    """
+    from jfilters.engine import export_filterdb
+
+    exporters = {Target.filterdb: export_filterdb}
+    count = exporters[to](scan, output)
+    talk(f"wrote {output}: {count:,} kernels")

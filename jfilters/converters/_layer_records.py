@@ -1,0 +1,116 @@
+"""Layer records as JSON: what a kernel file says about its weights, so that it reads back exactly.
+
+A record is a `Layer` and the name of the array that it belongs to. Records are matched by that name and
+checked field by field; the text that holds them is bounded before it is parsed.
+"""
+
+import dataclasses
+import json
+import typing
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NoReturn
+
+from ..errors import CheckpointError
+from ..kernels import DepthSource, Layer
+from ._axes import LARGEST_EXTENT
+from ._select import LONGEST_NAME
+from ._stored import StoredArray
+
+KERNEL_FILE = "jfilters"
+"""The "format" in the metadata of a safetensors file that holds kernels."""
+
+RECORDS = "jfilters.layers.json"
+"""The array of a .npz file that holds the records, as bytes."""
+
+MAX_TEXT = 1 << 26
+"""Bytes of all records."""
+
+MAX_ELEMENTS = 2_000_000
+"""Commas, braces and brackets of all records, which bound the memory that their parser takes."""
+
+_TYPES = {
+    "name": str, "depth": int, "relative_depth": float, "depth_source": str,
+    "groups": int, "transposed": bool, "axes": str, "dtype": str,
+}  # fmt: skip
+_LARGEST_DEPTH = 2**31
+_LONGEST_DTYPE = 64
+
+
+def dump_records(layers: Sequence[Layer], names: Sequence[str]) -> str:
+    """The records of layers whose arrays have these names."""
+    pairs = zip(layers, names, strict=True)
+    return json.dumps([{"tensor": name} | dataclasses.asdict(layer) for layer, name in pairs])
+
+
+def with_records(arrays: Sequence[StoredArray], text: str, path: Path) -> list[StoredArray]:
+    """The arrays with their layers, in the order of the records in `text`.
+
+    Raises CheckpointError unless every array has one record, and a shape and dtype that fit it.
+    """
+    records = _parsed(text, path)
+    stored = {array.name: array for array in arrays}
+    names = [name for name, _ in records]
+    if sorted(names) != sorted(stored):
+        wrong = min({*names} ^ {*stored}, default=None)
+        _refuse("expected one layer record for every array, and no other", path, wrong)
+    return [
+        dataclasses.replace(stored[name], layer=_layer(stored[name], record, path))
+        for name, record in records
+    ]
+
+
+def _parsed(text: str, path: Path) -> list[tuple[str, dict[str, Any]]]:
+    """The name of an array and the fields of its layer, for every record."""
+    if len(text) > MAX_TEXT or sum(map(text.count, ",{[")) > MAX_ELEMENTS:
+        _refuse(f"more than {MAX_TEXT} bytes or {MAX_ELEMENTS} elements of layer records", path)
+    try:
+        records = [(record.pop("tensor"), record) for record in json.loads(text)]
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        reason = f"expected a JSON list of layer records ({type(error).__name__}: {error!s:.80})"
+        raise CheckpointError(reason, path=path) from error
+    if not all(isinstance(name, str) for name, _ in records):
+        _refuse("expected layer records that name their arrays", path)
+    return records
+
+
+def _layer(array: StoredArray, record: dict[str, Any], path: Path) -> Layer:
+    if not _is_weight(array):
+        found = f"{array.dtype} {array.shape!s:.80}"
+        _refuse(f"expected float32 (out, in, *spatial), found {found}", path, array.name)
+    if not _fits(record, array.shape):
+        _refuse(f"expected the record of a layer, found {record!s:.200}", path, array.name)
+    try:
+        return Layer(**record)
+    except ValueError as error:
+        raise CheckpointError(str(error), path=path, tensor=array.name) from error
+
+
+def _is_weight(array: StoredArray) -> bool:
+    shape, spatial = array.shape, array.shape[2:]
+    if array.dtype != "float32" or not 3 <= len(shape) <= 5 or 0 in shape:
+        return False
+    return 1 < max(spatial) <= LARGEST_EXTENT
+
+
+def _fits(record: dict[str, Any], shape: tuple[int, ...]) -> bool:
+    """Whether a record has the fields of a layer, each of its type and in its bounds."""
+    if record.keys() != _TYPES.keys():
+        return False
+    if any(type(record[name]) is not kind for name, kind in _TYPES.items()):
+        return False
+    axes, groups = record["axes"], record["groups"]
+    return (
+        len(record["name"]) <= LONGEST_NAME
+        and record["depth"] < _LARGEST_DEPTH
+        and record["depth_source"] in typing.get_args(DepthSource)
+        and 0 < groups <= shape[0]
+        and shape[0] % groups == 0
+        and len(axes) == len(shape)
+        and set(axes) <= set("DHWIOM")
+        and len(record["dtype"]) <= _LONGEST_DTYPE
+    )
+
+
+def _refuse(reason: str, path: Path, tensor: str | None = None) -> NoReturn:
+    raise CheckpointError(reason, path=path, tensor=tensor, remedy="convert the checkpoint again")

@@ -1,0 +1,121 @@
+"""The kernels of a scan as one CNN Filter DB file, read again from the checkpoints that it names.
+
+What is written is what was scanned: a checkpoint that has gone or changed since is an error.
+"""
+
+import dataclasses
+import itertools
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from ..converters import open_checkpoint, write_filterdb
+from ..errors import CheckpointError, UnreadableError
+from ._digest import digest
+from ._plan import chosen_layers
+
+SPATIAL = (3, 3)
+"""The one kernel size of a Filter DB."""
+
+_RENAMED = {"depth": "conv_depth", "relative_depth": "conv_depth_norm"}
+_AGAIN = "scan the checkpoints again"
+
+
+@dataclasses.dataclass(frozen=True)
+class _Source:
+    """One checkpoint of a scan as scan.json names it, and its layers as layers.parquet does."""
+
+    path: Path
+    sha256: str
+    axes: str | None
+    layers: list[str]
+
+
+def export_filterdb(scan_folder: str | Path, path: str | Path) -> int:
+    """Write the kernels of a scan, in the order of layers.parquet; returns how many they are.
+
+    The table in `path` has the columns of layers.parquet. Where the Filter DB has names of its own they
+    are used: model_id, conv_depth, conv_depth_norm, and "(3, 3) filters", the kernels of the model. One
+    layer at a time is in memory.
+
+    Raises CheckpointError if the folder holds no scan of 3x3 kernels, or one of its checkpoints has gone
+    or changed; MissingExtraError without h5py.
+    """
+    folder = Path(scan_folder)
+    table = _read_layers(folder)
+    sources = _sources(folder, table)
+    write_filterdb(path, itertools.chain.from_iterable(map(_kernels, sources)), _meta(table))
+    return pc.sum(table["n_kernels"]).as_py()
+
+
+def _read_layers(folder: Path) -> pa.Table:
+    try:
+        table = pq.read_table(folder / "layers.parquet")
+    except (OSError, pa.ArrowException) as error:
+        raise _no_scan(folder) from error
+    if not table.num_rows:
+        raise CheckpointError("a scan without kernels: nothing to export", path=folder)
+    return table
+
+
+def _sources(folder: Path, table: pa.Table) -> list[_Source]:
+    """The checkpoints that were read, in the order of the scan."""
+    pairs = zip(table["model"].to_pylist(), table["layer"].to_pylist(), strict=True)
+    layers = {
+        model: [layer for _, layer in rows]
+        for model, rows in itertools.groupby(pairs, lambda pair: pair[0])
+    }
+    try:
+        record = json.loads((folder / "scan.json").read_text(encoding="utf-8"))
+        spatial, axes = record["config"]["spatial"], record["config"]["axes"]
+        entries = [entry for entry in record["checkpoints"] if entry["status"] == "ok"]
+        models = [entry["model"] for entry in entries]
+        digests = [(Path(entry["path"]), entry["sha256"]) for entry in entries]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise _no_scan(folder) from error
+    if tuple(spatial) != SPATIAL:
+        size = "x".join(map(str, spatial))
+        raise CheckpointError(f"a Filter DB holds 3x3 kernels, not {size}", path=folder)
+    if models != list(layers):
+        reason = "scan.json and layers.parquet name different checkpoints"
+        raise CheckpointError(reason, path=folder, remedy=_AGAIN)
+    return [
+        _Source(path, sha256, axes, layers[model])
+        for model, (path, sha256) in zip(models, digests, strict=True)
+    ]
+
+
+def _no_scan(folder: Path) -> CheckpointError:
+    reason = "expected the folder of a scan, with scan.json and layers.parquet"
+    return CheckpointError(reason, path=folder, remedy="`jfilters scan` writes one")
+
+
+def _meta(table: pa.Table) -> pa.Table:
+    """The table of the scan with the columns that a Filter DB has, under its names."""
+    models = table["model"].combine_chunks().dictionary_encode()
+    per_model = np.bincount(models.indices, weights=table["n_kernels"])
+    counts = pa.array(per_model.astype(np.int64)).take(models.indices)
+    renamed = table.rename_columns([_RENAMED.get(name, name) for name in table.column_names])
+    numbered = renamed.add_column(0, "model_id", models.indices.cast(pa.int64()))
+    return numbered.append_column("(3, 3) filters", counts)
+
+
+def _kernels(source: _Source) -> Iterator[np.ndarray]:
+    """The weights of a checkpoint's 3x3 layers, if it is still the one that was scanned."""
+    if not source.path.is_file() and not source.path.is_dir():
+        remedy = f"a relative path counts from where the scan was run; else {_AGAIN}"
+        raise UnreadableError("gone since the scan", path=source.path, remedy=remedy)
+    if digest(source.path) != source.sha256:
+        reason = "its sha256 is no longer the one in scan.json"
+        raise CheckpointError(reason, path=source.path, remedy=_AGAIN)
+    layers = chosen_layers(open_checkpoint(source.path, axes=source.axes), SPATIAL)
+    if [layer.layer.name for layer in layers] != source.layers:
+        reason = "its layers are no longer those in layers.parquet"
+        raise CheckpointError(reason, path=source.path, remedy=_AGAIN)
+    for layer in layers:
+        yield layer.read()

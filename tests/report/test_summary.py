@@ -1,0 +1,57 @@
+"""The texts for the terminal at several widths: nothing is lost, nothing fakes a line."""
+
+import io
+
+import numpy as np
+import pytest
+from rich.console import Console
+from safetensors.numpy import save_file
+
+from jfilters.engine import inspect, scan
+from jfilters.report import inspection_text, summary_text
+
+
+@pytest.fixture(scope="module")
+def found(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("nets")
+    rng = np.random.default_rng(0)
+    for name in ("a", "a-very-long-name-of-a-network-that-fits-no-column", "[bold]x[/bold]"):
+        weights = {"conv.weight": rng.standard_normal((8, 4, 3, 3)).astype(np.float32)}
+        save_file(
+            weights, folder / f"{name.replace('/', '')}.safetensors", metadata={"format": "pt"}
+        )
+    (folder / "bad\nname.pth").write_bytes(b"no checkpoint")
+    save_file({"fc.weight": np.ones((2, 2), np.float32)}, folder / "dense.safetensors")
+    return scan(folder)
+
+
+def shown(renderable, width):
+    console = Console(file=io.StringIO(), width=width, color_system=None)
+    console.print(renderable)
+    return console.file.getvalue()
+
+
+@pytest.mark.parametrize("width", [40, 80, 200])
+def test_the_summary_keeps_to_the_width(found, width):
+    assert max(map(len, shown(summary_text(found), width).splitlines())) <= width
+
+
+def test_the_summary_says_everything(found):
+    text = shown(summary_text(found), 200)
+    assert "5 checkpoints (3 read, 1 empty, 1 refused), 3 layers, 96 3x3 kernels" in text
+    assert "a-very-long-name-of-a-network-that-fits-no-column.safetensors" in text
+    assert "drift D between models in nats" in text
+    assert "empty dense.safetensors: no 3x3 convolution among its 1 arrays (dense (2-D): 1)" in text
+
+
+def test_names_are_text_and_not_markup_or_lines(found):
+    text = shown(summary_text(found), 200)
+    assert "[bold]x[bold].safetensors" in text
+    assert "bad\\nname.pth" in text
+
+
+def test_an_inspection_shows_both_tables(found):
+    text = shown(inspection_text(inspect(found.root / "a.safetensors")), 80)
+    assert "1 layer, 0 arrays skipped" in " ".join(text.split())
+    assert "conv.weight" in text
+    assert "skipped array" not in text
