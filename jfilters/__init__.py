@@ -4,6 +4,8 @@ from . import converters as converters
 from . import shift as shift
 from . import statistics as statistics
 from .converters import Checkpoint as Checkpoint
+from .converters import from_module as from_module
+from .converters import from_params as from_params
 from .converters import load as load
 from .converters import open_checkpoint as open_checkpoint
 from .engine import Options as Options

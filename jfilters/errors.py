@@ -4,6 +4,11 @@ Everything a reader raises on purpose is a `CheckpointError`. Its `status` is th
 beside the checkpoint: "refused" when its content was declined, "failed" when it could not be read.
 """
 
+import re
+
+_USER = re.compile(r"([a-z][a-z0-9+.-]*://)[^\s/@'\"]*@", re.IGNORECASE)
+_QUERY = re.compile(r"(https?://[^\s?#'\"]*)[?#][^\s'\"]*", re.IGNORECASE)
+
 
 class CheckpointError(ValueError):
     """A checkpoint that cannot be read right.
@@ -26,9 +31,10 @@ class CheckpointError(ValueError):
         tensor: str | None = None,
         remedy: str | None = None,
     ):
-        self.reason, self.path, self.tensor, self.remedy = reason, str(path), tensor, remedy
+        self.reason, self.path = redacted(reason), redacted(str(path))
+        self.tensor, self.remedy = tensor, remedy
         where = ": ".join(printable(part) for part in (self.path, tensor) if part)
-        text = f"{where}: {reason}" if where else reason
+        text = f"{where}: {self.reason}" if where else self.reason
         super().__init__(f"{text}; {remedy}" if remedy else text)
 
     def __reduce__(self) -> tuple:
@@ -65,6 +71,12 @@ def printable(text: str) -> str:
         c if c.isprintable() else c.encode("unicode_escape", "backslashreplace").decode("ascii")
         for c in text
     )
+
+
+def redacted(text: str) -> str:
+    """`text` with what may be secret taken out of its URLs: user and password, and a web query."""
+    text = _USER.sub(r"\1", text)
+    return _QUERY.sub(r"\1", text)
 
 
 def _rebuild(cls, reason, path, tensor, remedy):

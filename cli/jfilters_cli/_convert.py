@@ -30,5 +30,5 @@ def convert(
 
     checkpoint = open_checkpoint(file, axes=axes)
     save_kernels(output, checkpoint)
-    skipped = f"{len(checkpoint.skipped)} arrays skipped" if checkpoint.skipped else "nothing skipped"
-    talk(f"wrote {output}: layers {len(checkpoint.layers)}, {skipped}")
+    layers, skipped = len(checkpoint.layers), len(checkpoint.skipped)
+    talk(f"wrote {output} (layers: {layers}, skipped arrays: {skipped})")

@@ -2,7 +2,6 @@
 
 import dataclasses
 import json
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -11,7 +10,9 @@ from ._console import out
 
 
 def inspect(
-    file: Annotated[Path, typer.Argument(help="A checkpoint: a file or a folder.")],
+    file: Annotated[
+        str, typer.Argument(help="A checkpoint: a file or a folder, by its path or URL.")
+    ],
     axes: Annotated[
         str | None, typer.Option(help="Axis order of weights that do not tell, such as HWIO.")
     ] = None,
@@ -21,9 +22,10 @@ def inspect(
 
     Example: jfilters inspect zoo/mobilenet_v2_imagenet.pth
     """
-    from jfilters.engine import inspect
+    from jfilters.engine import inspect, keep_compiled
     from jfilters.report import inspection_text
 
+    keep_compiled()
     inspection = inspect(file, axes=axes)
     if as_json:
         skipped = [dataclasses.asdict(array) for array in inspection.checkpoint.skipped]

@@ -20,7 +20,9 @@ class Range(enum.StrEnum):
 
 
 def scan(
-    checkpoints: Annotated[Path, typer.Option(help="The folder of checkpoints, or a single one.")],
+    checkpoints: Annotated[
+        str, typer.Option(help="The folder of checkpoints, or a single one: a path or a URL.")
+    ],
     out_folder: Annotated[
         Path | None,
         typer.Option("--out", help="The folder to write.", show_default="results/<name of DIR>"),
@@ -56,11 +58,12 @@ def scan(
 
     Example: jfilters scan --checkpoints zoo --out results/zoo
     """
-    from jfilters.engine import Options, describe, scan, write_scan
+    from jfilters.engine import Options, describe, keep_compiled, scan, write_scan
     from jfilters.report import summary_text
     from jfilters.statistics import load_basis
 
-    folder = out_folder or Path("results") / checkpoints.resolve().name
+    keep_compiled()
+    folder = out_folder or Path("results") / _name(checkpoints)
     options = Options(spatial=spatial, range=histogram_range.value, axes=axes)  # type: ignore[arg-type]
     known = None if basis is None else load_basis(basis)
     with progress_bar() as progress:
@@ -74,3 +77,10 @@ def scan(
     talk(f"wrote {folder}")
     if record["totals"]["refused"] or record["totals"]["failed"]:
         raise typer.Exit(1)
+
+
+def _name(checkpoints: str) -> str:
+    from jfilters.converters import base_name, location
+
+    path = location(checkpoints)
+    return base_name(path.resolve() if isinstance(path, Path) else path)

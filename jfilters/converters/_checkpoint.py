@@ -1,7 +1,8 @@
 """A checkpoint as its layers: opened from metadata, read one weight at a time, or loaded whole."""
 
 import dataclasses
-from pathlib import Path
+from collections.abc import Sequence
+from typing import Any
 
 import jax.numpy as jnp
 import numpy as np
@@ -10,7 +11,10 @@ from ..errors import CheckpointError
 from ..kernels import Kernels, Layer
 from ._axes import Arrangement, checked_axes
 from ._detect import detect
+from ._equinox import equinox_arrays
+from ._format import Format
 from ._guard import checkpoint_errors
+from ._location import Location, location
 from ._select import Selected, select
 from ._stored import Skipped, StoredArray
 
@@ -21,7 +25,7 @@ class StoredLayer:
 
     layer: Layer
     shape: tuple[int, ...]
-    path: Path
+    path: Location
     stored: StoredArray
     arrangement: Arrangement
 
@@ -51,42 +55,60 @@ class Checkpoint:
     A checkpoint without any convolution has no layers; that is no error.
     """
 
-    path: Path
+    path: Location
     format: str
     layers: tuple[StoredLayer, ...]
     skipped: tuple[Skipped, ...]
 
 
-def open_checkpoint(path: str | Path, *, axes: str | None = None) -> Checkpoint:
+def open_checkpoint(
+    path: str | Location, *, axes: str | None = None, like: Any = None
+) -> Checkpoint:
     """The layers of a checkpoint, none of them read yet.
 
     **Arguments:**
 
     - `path`: a file or folder of any format that `jfilters formats` lists.
     - `axes`: the axis order, for example "HWIO", of arrays whose format leaves it open.
+    - `like`: for an Equinox file, the module that was saved, or its shapes as `eqx.filter_eval_shape`
+      gives them: it names the leaves. A module of another structure is an error, never a shift.
 
     Raises CheckpointError if the path is no readable checkpoint, ValueError for unknown `axes`.
     """
-    path, axes = Path(path), checked_axes(axes)
+    path, axes = location(path), checked_axes(axes)
     format = detect(path)
     with checkpoint_errors(path):
-        selected, skipped = select(format.arrays(path), format.order, axes)
+        if like is None:
+            arrays, order = format.arrays(path), format.order
+        else:
+            arrays, order = _like(path, format, like), "registration-order"
+        selected, skipped = select(arrays, order, axes)
     layers = tuple(_stored_layer(path, item) for item in selected)
     return Checkpoint(path, format.name, layers, skipped)
 
 
-def load(path: str | Path, *, axes: str | None = None) -> Kernels:
+def load(path: str | Location, *, axes: str | None = None, like: Any = None) -> Kernels:
     """All convolution weights of a checkpoint as float32 JAX arrays, in depth order.
 
     Arguments and errors are those of `open_checkpoint`.
     """
-    layers = open_checkpoint(path, axes=axes).layers
+    layers = open_checkpoint(path, axes=axes, like=like).layers
     return Kernels(
         weights=tuple(jnp.asarray(layer.read()) for layer in layers),
         layers=tuple(layer.layer for layer in layers),
     )
 
 
-def _stored_layer(path: Path, item: Selected) -> StoredLayer:
+def _like(path: Location, format: Format, like: Any) -> Sequence[StoredArray]:
+    # A file of one leaf and no header is a plain .npy too.
+    if format.name not in ("equinox", "numpy"):
+        reason = (
+            f"`like` names the leaves of an Equinox file, and this is a {format.name} checkpoint"
+        )
+        raise CheckpointError(reason, path=path, remedy="load it without `like`")
+    return equinox_arrays(path, like)
+
+
+def _stored_layer(path: Location, item: Selected) -> StoredLayer:
     shape = item.arrangement.shape(item.stored.shape)
     return StoredLayer(item.layer, shape, path, item.stored, item.arrangement)

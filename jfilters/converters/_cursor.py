@@ -6,10 +6,7 @@ Small reads come from a window that is fetched at once; big ones are passed over
 import struct
 
 from ..errors import CheckpointError
-from ._source import ByteSource
-
-WINDOW = 1 << 16
-"""Bytes that are fetched at a time."""
+from ._source import ByteSource, window
 
 LONGEST_LINE = 4096
 """Bytes of a text line, far beyond any class name."""
@@ -21,6 +18,7 @@ class Cursor:
     def __init__(self, source: ByteSource, start: int = 0, stop: int | None = None):
         self.source = source
         self._stop = source.size if stop is None else stop
+        self._least = window(source)
         self._window, self._base, self._offset = b"", start, 0
 
     @property
@@ -69,7 +67,7 @@ class Cursor:
     def _refill(self, count: int) -> None:
         self._check(count)
         start = self.position
-        stop = min(start + max(count, WINDOW), self._stop)
+        stop = min(start + max(count, self._least), self._stop)
         self._window, self._base, self._offset = bytes(self.source.read(start, stop)), start, 0
 
     def _check(self, count: int) -> None:

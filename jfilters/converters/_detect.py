@@ -9,6 +9,7 @@ from ..errors import UnknownFormatError, UnreadableError
 from . import _equinox, _filterdb, _flax, _keras, _numpy, _onnx, _orbax, _safetensors, _torch
 from ._format import Format
 from ._guard import checkpoint_errors
+from ._location import Location, base_name, children, is_folder, location
 from ._source import open_source
 
 _MODULES = (_safetensors, _torch, _filterdb, _keras, _onnx, _orbax, _equinox, _numpy, _flax)
@@ -20,12 +21,12 @@ HEAD = 512
 """Bytes of a file that `Format.recognizes` gets to see."""
 
 
-def detect(path: str | Path) -> Format:
+def detect(path: str | Location) -> Format:
     """The format of a file or folder.
 
     Raises UnreadableError if there is nothing to read, UnknownFormatError if no format knows it.
     """
-    path = Path(path)
+    path = location(path)
     head = b"" if _is_folder(path) else bytes(open_source(path).read(0, HEAD))
     with checkpoint_errors(path):
         found = (format for format in FORMATS.values() if format.recognizes(path, head))
@@ -36,7 +37,9 @@ def detect(path: str | Path) -> Format:
     return format
 
 
-def _is_folder(path: Path) -> bool:
+def _is_folder(path: Location) -> bool:
+    if not isinstance(path, Path):
+        return is_folder(path)
     try:
         return stat.S_ISDIR(os.stat(path).st_mode)
     except FileNotFoundError as error:
@@ -54,16 +57,16 @@ def _missing(path: Path) -> UnreadableError:
     return UnreadableError("no such file or folder", path=path, remedy=remedy)
 
 
-def _names_in(folder: Path) -> list[str]:
+def _names_in(folder: Location) -> list[str]:
     try:
-        return sorted(os.listdir(folder))
-    except OSError:
+        return [base_name(path) for path in children(folder)]
+    except (OSError, UnreadableError):
         return []
 
 
-def _content(path: Path, head: bytes) -> str:
+def _content(path: Location, head: bytes) -> str:
     """What was found where no format was."""
-    if path.is_dir():
+    if is_folder(path):
         names = _names_in(path)
         more = ", ..." if len(names) > 3 else ""
         inside = f"with {', '.join(names[:3])}{more}" if names else "empty"

@@ -6,7 +6,6 @@ is given, which then has to agree with every leaf.
 
 import dataclasses
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import Any
 
 import equinox as eqx
@@ -16,6 +15,7 @@ import numpy as np
 
 from ..errors import CheckpointError
 from ._format import Format
+from ._location import Location
 from ._npy import MAGIC, Record, dtype_reason, holds_several, records
 from ._source import ByteSource, open_source
 from ._stored import StoredArray
@@ -24,7 +24,7 @@ LONGEST_LINE = 1 << 20
 """Bytes of the line of JSON before the leaves."""
 
 
-def recognizes(path: Path, head: bytes) -> bool:
+def recognizes(path: Location, head: bytes) -> bool:
     """Whether .npy records follow a line of JSON, or one another.
 
     A file of a single leaf without that line is a .npy file, byte for byte.
@@ -34,7 +34,7 @@ def recognizes(path: Path, head: bytes) -> bool:
     return head.startswith((b"{", b"[")) and _has_line(path)
 
 
-def arrays(path: Path) -> Sequence[StoredArray]:
+def arrays(path: Location) -> Sequence[StoredArray]:
     """Every leaf, named by its place."""
     return [
         _stored(f"leaf.{index}", record, axes="OIHW", reason=_reason(record))
@@ -42,7 +42,7 @@ def arrays(path: Path) -> Sequence[StoredArray]:
     ]
 
 
-def equinox_arrays(path: Path, like: Any) -> Sequence[StoredArray]:
+def equinox_arrays(path: Location, like: Any) -> Sequence[StoredArray]:
     """Every leaf, named by its path in a module of the same structure.
 
     **Arguments:**
@@ -62,7 +62,7 @@ def equinox_arrays(path: Path, like: Any) -> Sequence[StoredArray]:
     return found
 
 
-def _has_line(path: Path) -> bool:
+def _has_line(path: Location) -> bool:
     try:
         return _start(open_source(path)) > 0
     except CheckpointError:
@@ -80,7 +80,7 @@ def _start(source: ByteSource) -> int:
     return start
 
 
-def _leaves(path: Path) -> list[Record]:
+def _leaves(path: Location) -> list[Record]:
     source = open_source(path)
     return list(records(source, _start(source)))
 
@@ -127,7 +127,7 @@ def _is_optimizer_state(node: Any) -> bool:
 
 
 def _paired(
-    path: Path, expected: list[tuple[tuple, Any]], found: list[Record]
+    path: Location, expected: list[tuple[tuple, Any]], found: list[Record]
 ) -> list[tuple[tuple, Any, Record]]:
     """Each expected leaf with the record in its place, once all of them agree."""
     for (key_path, leaf), record in zip(expected, found, strict=False):
@@ -144,7 +144,7 @@ def _paired(
 _REMEDY = "give the tree that was saved as `like`"
 
 
-def _check_leaf(path: Path, name: str, leaf: Any, record: Record):
+def _check_leaf(path: Location, name: str, leaf: Any, record: Record):
     header = record.header
     shape, dtype = np.shape(leaf), _leaf_dtype(leaf)
     if header.shape != shape or not _same_dtype(header.dtype, dtype, leaf):

@@ -9,7 +9,6 @@ import functools
 import math
 import re
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -19,6 +18,7 @@ from ..errors import CheckpointError
 from ._format import Format
 from ._hdf5 import Hdf5File, Node, hdf5_errors, read_rows
 from ._hdf5_source import is_hdf5
+from ._location import Location, location
 from ._pandas_table import read_table
 from ._source import open_source
 from ._stored import StoredArray
@@ -35,7 +35,7 @@ class FilterPopulation:
     - `meta`: the columns of `/meta`, the levels of its index first.
     """
 
-    path: Path
+    path: Location
     count: int
     meta: pa.Table
     dtype: str
@@ -70,12 +70,12 @@ class FilterPopulation:
         return range(start, last + 1)
 
 
-def population(path: str | Path) -> FilterPopulation:
+def population(path: str | Location) -> FilterPopulation:
     """The kernels and the table of a Filter DB file; only the table is read.
 
     Raises CheckpointError if it is none, MissingExtraError without h5py.
     """
-    path = Path(path)
+    path = location(path)
     file = Hdf5File(path, open_source(path))
     with hdf5_errors(path):
         nodes = {node.name: node for node in file.nodes()}
@@ -93,7 +93,7 @@ def _are_kernels(node: Node | None) -> bool:
     return node.dataset.shape[1:] in ((3, 3), (9,))
 
 
-def _recognizes(path: Path, head: bytes) -> bool:
+def _recognizes(path: Location, head: bytes) -> bool:
     if not is_hdf5(path, head):
         return False
     try:
@@ -105,7 +105,7 @@ def _recognizes(path: Path, head: bytes) -> bool:
         return False
 
 
-def _arrays(path: Path) -> Sequence[StoredArray]:
+def _arrays(path: Location) -> Sequence[StoredArray]:
     kernels = population(path)
     with hdf5_errors(path):
         models = _models(kernels)

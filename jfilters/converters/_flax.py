@@ -5,7 +5,6 @@ Only the structure is decoded; every array stays a range of the file until it is
 
 import math
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 from typing import Any, NamedTuple, NoReturn
 
 import numpy as np
@@ -14,6 +13,7 @@ from ..errors import CheckpointError
 from ._cursor import Cursor
 from ._dtypes import numeric_dtype
 from ._format import Format
+from ._location import Location
 from ._msgpack import Decoder, Extension, Span
 from ._names import split_params
 from ._source import ByteSource, open_source
@@ -38,7 +38,7 @@ class _Ranges(NamedTuple):
     spans: tuple[Span, ...]
 
 
-def _recognizes(path: Path, head: bytes) -> bool:
+def _recognizes(path: Location, head: bytes) -> bool:
     # A map whose first key is a short printable string; a pickle, 80 02, is an empty map at most.
     first = head[0] if head else 0
     start = 1 if 0x81 <= first <= 0x8F else {0xDE: 3, 0xDF: 5}.get(first)
@@ -54,7 +54,7 @@ def _is_key(data: bytes) -> bool:
     return bool(key) and key.decode("utf-8", "replace").isprintable()
 
 
-def _arrays(path: Path) -> Sequence[StoredArray]:
+def _arrays(path: Location) -> Sequence[StoredArray]:
     source = open_source(path)
     cursor = Cursor(source)
     tree = Decoder(cursor).value()

@@ -1,10 +1,10 @@
-"""What a format is to the rest of the house: how it is recognized, how its arrays are listed, what it needs."""
+"""What a format is to the rest: how it is recognized, how its arrays are listed, what it needs."""
 
 import dataclasses
 from collections.abc import Callable, Sequence
-from pathlib import Path
 
 from ..kernels import DepthSource
+from ._location import Location
 from ._stored import StoredArray
 
 
@@ -22,7 +22,7 @@ class Format:
     name: str
     reads: str
     suffixes: tuple[str, ...]
-    recognizes: Callable[[Path, bytes], bool]
-    arrays: Callable[[Path], Sequence[StoredArray]]
+    recognizes: Callable[[Location, bytes], bool]
+    arrays: Callable[[Location], Sequence[StoredArray]]
     order: DepthSource = "name-order"
     extra: str | None = None

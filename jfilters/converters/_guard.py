@@ -2,13 +2,13 @@
 
 import contextlib
 from collections.abc import Iterator
-from pathlib import Path
 
 from ..errors import CheckpointError, UnreadableError
+from ._location import Location
 
 
 @contextlib.contextmanager
-def checkpoint_errors(path: Path, tensor: str | None = None) -> Iterator[None]:
+def checkpoint_errors(path: Location, tensor: str | None = None) -> Iterator[None]:
     """Turn what a parser trips over in hostile bytes into an error that names the path."""
     try:
         yield

@@ -20,6 +20,7 @@ from ..errors import CheckpointError, MissingExtraError
 from ._guard import checkpoint_errors
 from ._hdf5_header import claimed_length
 from ._hdf5_source import GuardedFile, base_address
+from ._location import Location
 from ._source import ByteSource
 
 if TYPE_CHECKING:
@@ -52,7 +53,7 @@ _REMEDY = "save it again with h5py, and with gzip if it has to be compressed"
 
 
 @contextlib.contextmanager
-def hdf5_errors(path: Path, tensor: str | None = None) -> Iterator[None]:
+def hdf5_errors(path: Location, tensor: str | None = None) -> Iterator[None]:
     """What HDF5 and h5py raise over damaged files, as `CheckpointError`."""
     with checkpoint_errors(path, tensor):
         try:
@@ -75,7 +76,7 @@ class Node:
 class Hdf5File:
     """An open HDF5 file and what may still be read of its attributes."""
 
-    def __init__(self, path: Path, source: ByteSource):
+    def __init__(self, path: Location, source: ByteSource):
         h5py = require_h5py(path)
         self.path, self.size, self._text_left = path, source.size, MAX_TEXT
         self._source, self._base = source, base_address(source)
@@ -205,6 +206,25 @@ def read_rows(file: Hdf5File, node: Node, rows: slice = slice(None)) -> np.ndarr
         return np.asarray(dataset[rows] if dataset.shape else dataset[()])
 
 
+def read_bytes(file: Hdf5File, node: Node) -> bytes:
+    """The bytes of a dataset that holds one value of variable length, as PyTables stores objects.
+
+    Raises CheckpointError if it holds anything else, or claims more than the file could hold.
+    """
+    dataset: Any = node.dataset
+    with hdf5_errors(file.path, node.name):
+        kind = require_h5py(file.path).check_vlen_dtype(dataset.dtype)
+        if kind != np.uint8 or dataset.shape != (1,) or not dataset.chunks or _filters(dataset):
+            raise file.error("expected one value of variable length", node.name)
+        if dataset.id.get_chunk_info_by_coord((0,)).size > file.size:
+            raise file.error(f"a chunk beyond the {file.size:,} bytes of the file", node.name)
+        # HDF5 allocates what the first 4 bytes of a value claim before it looks for them.
+        claimed = int.from_bytes(dataset.id.read_direct_chunk((0,))[1][:4], "little")
+        if claimed > file.size:
+            raise file.error(f"{claimed:,} bytes claimed by a file of {file.size:,}", node.name)
+        return dataset[0].tobytes()
+
+
 def _check_chunks(file: Hdf5File, node: Node, rows: slice) -> None:
     """Unpack each chunk of the rows within its bound; HDF5 itself would unpack without one."""
     dataset: Any = node.dataset
@@ -247,7 +267,7 @@ def _address(found: Any) -> int:
     return require_h5py(Path()).h5o.get_info(found.id).addr
 
 
-def require_h5py(path: Path) -> Any:
+def require_h5py(path: Location) -> Any:
     """The package h5py; raises MissingExtraError if it is not installed."""
     try:
         import h5py

@@ -1,10 +1,10 @@
 """The bytes of an HDF5 file, checked for what the HDF5 library trips over before it sees them."""
 
 import struct
-from pathlib import Path
 from typing import Any
 
 from ..errors import CheckpointError
+from ._location import Location
 from ._source import ByteSource, SourceFile, open_source
 
 SIGNATURE = b"\x89HDF\r\n\x1a\n"
@@ -21,7 +21,7 @@ MAX_HEAP_ENTRIES = 70_000
 _HEAP = b"GCOL"
 
 
-def is_hdf5(path: Path, head: bytes) -> bool:
+def is_hdf5(path: Location, head: bytes) -> bool:
     """Whether a file holds the signature of HDF5, at its start or behind a user block."""
     if head.startswith(SIGNATURE) or len(head) < 512:
         return head.startswith(SIGNATURE)

@@ -6,8 +6,8 @@ arrays inside can be found; no name is ever looked up.
 
 import dataclasses
 from collections.abc import Iterator
-from pathlib import Path
 
+from ._location import Location
 from ._source import ByteSource
 
 
@@ -77,7 +77,7 @@ class Span:
 class MemorySource:
     """Bytes that a file holds in encoded form, as a source of their own."""
 
-    path: Path
+    path: Location
     data: memoryview
 
     @property

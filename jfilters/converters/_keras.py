@@ -9,7 +9,6 @@ import re
 import zipfile
 import zlib
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import ml_dtypes
@@ -23,6 +22,7 @@ from ._hdf5 import Hdf5File, Node, hdf5_errors, read_rows
 from ._hdf5_source import is_hdf5
 from ._inert import MemorySource
 from ._keras_config import KerasLayer, by_own_name, configured_layers
+from ._location import Location
 from ._source import ByteSource, SourceFile, open_source
 from ._stored import StoredArray
 from ._zip import Archive
@@ -55,13 +55,13 @@ _REASONS = {
 }
 
 
-def _recognizes(path: Path, head: bytes) -> bool:
+def _recognizes(path: Location, head: bytes) -> bool:
     if head.startswith(b"PK\x03\x04"):
         return head[30:].startswith(_MEMBERS)
     return is_hdf5(path, head)
 
 
-def _arrays(path: Path) -> Sequence[StoredArray]:
+def _arrays(path: Location) -> Sequence[StoredArray]:
     source = open_source(path)
     config = None
     if bytes(source.read(0, 2)) == b"PK":

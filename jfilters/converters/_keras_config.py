@@ -8,9 +8,9 @@ import dataclasses
 import json
 import re
 from collections.abc import Iterator
-from pathlib import Path
 
 from ..errors import CheckpointError
+from ._location import Location
 
 MAX_NESTING = 32
 """Models within models, and layers within wrappers."""
@@ -32,7 +32,7 @@ def snake_case(name: str) -> str:
     return _WORDS.sub("_", name).lower()
 
 
-def configured_layers(text: str, path: Path) -> dict[str, KerasLayer]:
+def configured_layers(text: str, path: Location) -> dict[str, KerasLayer]:
     """The layers of a model's JSON configuration in order, by the path Keras 3 saves them under.
 
     Raises CheckpointError if the text is no JSON object.
@@ -60,7 +60,7 @@ def by_own_name(layers: dict[str, KerasLayer]) -> dict[str, KerasLayer]:
 
 
 def _inside(
-    config: dict, prefix: str, names: tuple[str, ...], path: Path
+    config: dict, prefix: str, names: tuple[str, ...], path: Location
 ) -> Iterator[tuple[str, KerasLayer]]:
     """The layers that a configuration holds under any key, singly or in a list."""
     if len(names) > MAX_NESTING:
@@ -74,7 +74,7 @@ def _inside(
 
 
 def _layer(
-    item: dict, place: str, names: tuple[str, ...], path: Path
+    item: dict, place: str, names: tuple[str, ...], path: Location
 ) -> Iterator[tuple[str, KerasLayer]]:
     config = item["config"]
     config = {"layers": config} if isinstance(config, list) else config

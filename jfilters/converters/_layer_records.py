@@ -8,12 +8,12 @@ import dataclasses
 import json
 import typing
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any, NoReturn
 
 from ..errors import CheckpointError
 from ..kernels import DepthSource, Layer
 from ._axes import LARGEST_EXTENT
+from ._location import Location
 from ._select import LONGEST_NAME
 from ._stored import StoredArray
 
@@ -43,7 +43,7 @@ def dump_records(layers: Sequence[Layer], names: Sequence[str]) -> str:
     return json.dumps([{"tensor": name} | dataclasses.asdict(layer) for layer, name in pairs])
 
 
-def with_records(arrays: Sequence[StoredArray], text: str, path: Path) -> list[StoredArray]:
+def with_records(arrays: Sequence[StoredArray], text: str, path: Location) -> list[StoredArray]:
     """The arrays with their layers, in the order of the records in `text`.
 
     Raises CheckpointError unless every array has one record, and a shape and dtype that fit it.
@@ -60,7 +60,7 @@ def with_records(arrays: Sequence[StoredArray], text: str, path: Path) -> list[S
     ]
 
 
-def _parsed(text: str, path: Path) -> list[tuple[str, dict[str, Any]]]:
+def _parsed(text: str, path: Location) -> list[tuple[str, dict[str, Any]]]:
     """The name of an array and the fields of its layer, for every record."""
     if len(text) > MAX_TEXT or sum(map(text.count, ",{[")) > MAX_ELEMENTS:
         _refuse(f"more than {MAX_TEXT} bytes or {MAX_ELEMENTS} elements of layer records", path)
@@ -74,7 +74,7 @@ def _parsed(text: str, path: Path) -> list[tuple[str, dict[str, Any]]]:
     return records
 
 
-def _layer(array: StoredArray, record: dict[str, Any], path: Path) -> Layer:
+def _layer(array: StoredArray, record: dict[str, Any], path: Location) -> Layer:
     if not _is_weight(array):
         found = f"{array.dtype} {array.shape!s:.80}"
         _refuse(f"expected float32 (out, in, *spatial), found {found}", path, array.name)
@@ -112,5 +112,5 @@ def _fits(record: dict[str, Any], shape: tuple[int, ...]) -> bool:
     )
 
 
-def _refuse(reason: str, path: Path, tensor: str | None = None) -> NoReturn:
+def _refuse(reason: str, path: Location, tensor: str | None = None) -> NoReturn:
     raise CheckpointError(reason, path=path, tensor=tensor, remedy="convert the checkpoint again")

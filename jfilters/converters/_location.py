@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 # By name, so that nothing optional is imported for a path on this machine.
 Location = Union[Path, "upath.UPath"]
 
-_URL = re.compile(r"[a-z][a-z0-9+.-]*(::|://)", re.IGNORECASE)
+_URL = re.compile(r"[a-z][a-z0-9+.-]*://", re.IGNORECASE)
 
 
 def location(path: str | Location) -> Location:
@@ -39,7 +39,7 @@ def is_folder(path: Location) -> bool:
     """Whether the path leads to a folder; for a web address its final slash tells."""
     if isinstance(path, Path):
         return path.is_dir()
-    from ._remote import kind
+    from ._request import kind
 
     return kind(path) == "directory"
 
@@ -48,7 +48,7 @@ def is_file(path: Location) -> bool:
     """Whether the path leads to a file."""
     if isinstance(path, Path):
         return path.is_file()
-    from ._remote import kind
+    from ._request import kind
 
     return kind(path) == "file"
 
@@ -57,9 +57,16 @@ def children(folder: Location) -> list[Location]:
     """What lies in a folder, by name. Raises OSError or UnreadableError if it cannot be listed."""
     if isinstance(folder, Path):
         return [folder / name for name in sorted(os.listdir(folder))]
-    from ._remote import listing
+    from ._request import listing
 
     return sorted(listing(folder), key=base_name)
+
+
+def remote_bytes(path: "upath.UPath") -> int:
+    """The bytes of a remote file, or of all files of a remote folder, as far as they are told."""
+    from ._request import details, total_size
+
+    return total_size(path) if is_folder(path) else details(path).get("size") or 0
 
 
 def base_name(path: Location) -> str:

@@ -8,12 +8,12 @@ import dataclasses
 import math
 import re
 from collections.abc import Iterator
-from pathlib import Path
 
 import ml_dtypes
 import numpy as np
 
 from ..errors import CheckpointError
+from ._location import Location
 from ._source import ByteSource, open_source
 
 MAGIC = b"\x93NUMPY"
@@ -78,7 +78,7 @@ class Record:
         return self.header.array(data)
 
 
-def parse_header(start: bytes, path: Path, tensor: str | None = None) -> Header:
+def parse_header(start: bytes, path: Location, tensor: str | None = None) -> Header:
     """The header at the beginning of `start`: `LONGEST_HEADER` bytes, or all if there are fewer.
 
     Raises CheckpointError if it is none that NumPy writes.
@@ -123,7 +123,7 @@ def read_record(source: ByteSource, start: int, tensor: str | None) -> Record:
     return record
 
 
-def holds_several(path: Path) -> bool:
+def holds_several(path: Location) -> bool:
     """Whether another record follows the first of a file; it never raises."""
     try:
         source = open_source(path)
@@ -145,7 +145,7 @@ def dtype_reason(dtype: np.dtype) -> str | None:
 PICKLED = "an object array, whose values are pickled Python objects, which are never read"
 
 
-def _header_length(start: bytes, path: Path, tensor: str | None) -> int:
+def _header_length(start: bytes, path: Location, tensor: str | None) -> int:
     if not start.startswith(MAGIC) or len(start) < 12 or start[6] not in (1, 2, 3):
         reason = (
             f"expected a .npy record of version 1 to 3, found {start[:8].hex(' ') or 'nothing'}"
@@ -164,7 +164,7 @@ def _prefix(start: bytes) -> int:
     return 10 if start[6] == 1 else 12
 
 
-def _dtype(descr: str, path: Path, tensor: str | None) -> np.dtype:
+def _dtype(descr: str, path: Location, tensor: str | None) -> np.dtype:
     try:
         known = _EXTENDED.get(descr.lstrip("<>|="))
         return np.dtype(known or (descr if _DESCR.fullmatch(descr) else ""))
@@ -173,12 +173,12 @@ def _dtype(descr: str, path: Path, tensor: str | None) -> np.dtype:
         raise CheckpointError(reason, path=path, tensor=tensor) from error
 
 
-def _check_size(shape: tuple[int, ...], dtype: np.dtype, path: Path, tensor: str | None):
+def _check_size(shape: tuple[int, ...], dtype: np.dtype, path: Location, tensor: str | None):
     if math.prod(max(size, 1) for size in shape) * max(dtype.itemsize, 1) >= 1 << 63:
         raise CheckpointError(f"a shape that overflows, {shape}", path=path, tensor=tensor)
 
 
-def _short(header: Header, found: int, path: Path, tensor: str | None) -> CheckpointError:
+def _short(header: Header, found: int, path: Location, tensor: str | None) -> CheckpointError:
     reason = (
         f"truncated: expected {header.nbytes} bytes of {header.dtype} {header.shape}, found {found}"
     )

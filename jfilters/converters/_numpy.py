@@ -8,13 +8,13 @@ import math
 import zipfile
 import zlib
 from collections.abc import Sequence
-from pathlib import Path
 
 import numpy as np
 
 from ..errors import CheckpointError
 from ._format import Format
 from ._layer_records import MAX_TEXT, RECORDS, with_records
+from ._location import Location
 from ._npy import (
     LONGEST_HEADER,
     MAGIC,
@@ -41,7 +41,7 @@ _ZIP_ERRORS = (
 )  # fmt: skip
 
 
-def recognizes(path: Path, head: bytes) -> bool:
+def recognizes(path: Location, head: bytes) -> bool:
     """Whether this is a single .npy record, or a zip whose first member is one.
 
     An Equinox file of a single leaf is a .npy file, byte for byte.
@@ -52,7 +52,7 @@ def recognizes(path: Path, head: bytes) -> bool:
     return head.startswith(_ZIP) and name.endswith(b".npy")
 
 
-def arrays(path: Path) -> Sequence[StoredArray]:
+def arrays(path: Location) -> Sequence[StoredArray]:
     """The array of a .npy file, or those of a .npz file in the order of its members."""
     source = open_source(path)
     if bytes(source.read(0, len(MAGIC))) == MAGIC:
@@ -63,7 +63,7 @@ def arrays(path: Path) -> Sequence[StoredArray]:
     return _with_layers([_member(archive, member, path) for member in members], path)
 
 
-def _single(path: Path) -> StoredArray:
+def _single(path: Location) -> StoredArray:
     source = open_source(path)
     record = read_record(source, 0, None)
     if record.stop != source.size:
@@ -76,7 +76,7 @@ def _stored(name: str, header: Header, read) -> StoredArray:
     return StoredArray(name, header.shape, header.dtype.name, read, reason=reason)
 
 
-def _open_archive(path: Path) -> zipfile.ZipFile:
+def _open_archive(path: Location) -> zipfile.ZipFile:
     source = open_source(path)
     # zipfile itself bounds neither its directory nor its members, and takes the last of two of a name.
     Archive(source)
@@ -87,7 +87,7 @@ def _open_archive(path: Path) -> zipfile.ZipFile:
         raise CheckpointError(reason, path=path, remedy="copy the file again") from error
 
 
-def _check_members(members: list[zipfile.ZipInfo], path: Path, size: int):
+def _check_members(members: list[zipfile.ZipInfo], path: Location, size: int):
     """Refuse what no writer of .npz makes, before anything is inflated."""
     limit = max(SMALLEST_LIMIT, LARGEST_RATIO * size)
     total = sum(member.file_size for member in members)
@@ -96,7 +96,7 @@ def _check_members(members: list[zipfile.ZipInfo], path: Path, size: int):
         raise CheckpointError(reason, path=path)
 
 
-def _member(archive: zipfile.ZipFile, member: zipfile.ZipInfo, path: Path) -> StoredArray:
+def _member(archive: zipfile.ZipFile, member: zipfile.ZipInfo, path: Location) -> StoredArray:
     name = member.filename.removesuffix(".npy")
     head = _inflate(archive, member, path, LONGEST_HEADER)
     header = parse_header(head, path, name)
@@ -108,7 +108,7 @@ def _member(archive: zipfile.ZipFile, member: zipfile.ZipInfo, path: Path) -> St
 
 
 def _read(
-    archive: zipfile.ZipFile, member: zipfile.ZipInfo, path: Path, header: Header
+    archive: zipfile.ZipFile, member: zipfile.ZipInfo, path: Location, header: Header
 ) -> np.ndarray:
     name = member.filename.removesuffix(".npy")
     if header.dtype.hasobject:
@@ -120,7 +120,7 @@ def _read(
     return header.array(memoryview(data)[header.length :])
 
 
-def _with_layers(arrays: list[StoredArray], path: Path) -> list[StoredArray]:
+def _with_layers(arrays: list[StoredArray], path: Location) -> list[StoredArray]:
     """The arrays themselves; without their records and with their layers in a file that has them."""
     weights = [array for array in arrays if array.name != RECORDS]
     if len(weights) == len(arrays):
@@ -132,7 +132,9 @@ def _with_layers(arrays: list[StoredArray], path: Path) -> list[StoredArray]:
     return with_records(weights, records.read().tobytes().decode("utf-8", "replace"), path)
 
 
-def _inflate(archive: zipfile.ZipFile, member: zipfile.ZipInfo, path: Path, count: int) -> bytes:
+def _inflate(
+    archive: zipfile.ZipFile, member: zipfile.ZipInfo, path: Location, count: int
+) -> bytes:
     """The first `count` bytes of a member; all of them are checked against their checksum."""
     if member.compress_type not in _METHODS:
         reason = f"expected a stored or deflated member, found method {member.compress_type}"

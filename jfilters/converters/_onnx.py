@@ -6,7 +6,6 @@ parser sees it, and the package onnx is not needed.
 
 import dataclasses
 from collections.abc import Mapping
-from pathlib import Path
 from typing import NoReturn
 
 import numpy as np
@@ -14,6 +13,7 @@ import numpy as np
 from ..errors import CheckpointError
 from ._axes import for_rank
 from ._format import Format
+from ._location import Location
 from ._onnx_external import ExternalFiles
 from ._onnx_graph import JUNCTION, Graph, Stored
 from ._onnx_model import is_model, read_graph
@@ -47,7 +47,7 @@ class _Weights:
     unstored: dict[int, None] = dataclasses.field(default_factory=dict)
 
 
-def _arrays(path: Path) -> list[StoredArray]:
+def _arrays(path: Location) -> list[StoredArray]:
     graph = read_graph(Wire(open_source(path)))
     files = ExternalFiles(path)
     tensors = {start: _tensor(stored, files) for start, stored in graph.stored.items()}
@@ -95,7 +95,7 @@ def _note(found: _Weights, graph: Graph, node: int, error: Untraced) -> None:
         found.unstored[error.value] = None
 
 
-def _layer(graph: Graph, use: _Use, tensor: Tensor, path: Path, named: "_Names") -> StoredArray:
+def _layer(graph: Graph, use: _Use, tensor: Tensor, path: Location, named: "_Names") -> StoredArray:
     convolution, weight = CONVOLUTIONS[graph.ops[use.node]], use.weight
     name = tensor.name or graph.node(use.node).label
     group = graph.attributes(use.node).get("group")
@@ -179,7 +179,7 @@ def _constant_name(graph: Graph, stored: Stored) -> str:
     return stored.owner if node is None else graph.node(node).label
 
 
-def _unstored(graph: Graph, value: int, path: Path, named: "_Names") -> StoredArray:
+def _unstored(graph: Graph, value: int, path: Location, named: "_Names") -> StoredArray:
     """The weight of a convolution that is given when the network is run."""
     name, type, shape = read_value_info(graph.inputs[value])
     reason = "a graph input without stored values"
@@ -207,7 +207,7 @@ class _Names:
         return unique
 
 
-def _recognizes(path: Path, head: bytes) -> bool:
+def _recognizes(path: Location, head: bytes) -> bool:
     # A model has no magic number; ir_version comes first in every writer known.
     if len(head) < 2 or head[0] != 0x08 or not 1 <= head[1] <= 0x1F:
         return False

@@ -9,15 +9,16 @@ from collections.abc import Callable, Mapping
 from pathlib import Path, PureWindowsPath
 
 from ..errors import CheckpointError, UnreadableError
+from ._location import Location
 from ._source import open_source
 
 
 class ExternalFiles:
     """The data files of one model. None stays open: a model may have a file for every tensor."""
 
-    def __init__(self, model: Path):
+    def __init__(self, model: Location):
         self._model = model
-        self._known: dict[str, tuple[Path, int]] = {}
+        self._known: dict[str, tuple[Location, int]] = {}
 
     def reader(
         self, entries: Mapping[str, str], nbytes: int, tensor: str
@@ -37,7 +38,7 @@ class ExternalFiles:
             raise self._error(f"{expected}, found only {size}", tensor)
         return lambda: open_source(path).read(offset, offset + length)
 
-    def _file(self, location: str, tensor: str) -> tuple[Path, int]:
+    def _file(self, location: str, tensor: str) -> tuple[Location, int]:
         """The file at a location, and its size in bytes."""
         if location not in self._known:
             path = self._checked(location, tensor)
@@ -48,18 +49,26 @@ class ExternalFiles:
                 raise UnreadableError(reason, path=path, tensor=tensor) from error
         return self._known[location]
 
-    def _checked(self, location: str, tensor: str) -> Path:
+    def _checked(self, location: str, tensor: str) -> Location:
         # PureWindowsPath splits at both kinds of slashes and knows drives.
         asked = PureWindowsPath(location)
-        folder = os.path.realpath(self._model.parent)
         if not location or "\0" in location or asked.anchor or ".." in asked.parts:
             raise self._outside("a path inside the model's folder", location, tensor)
+        if not isinstance(self._model, Path):
+            return self._beside(self._model, location, tensor)
+        folder = os.path.realpath(self._model.parent)
         path = os.path.realpath(os.path.join(folder, location))
         if os.path.commonpath([folder, path]) != folder:
             raise self._outside("no link out of the model's folder", location, tensor)
         if os.path.isfile(path) and os.stat(path).st_nlink > 1:
             raise self._outside("a file without other hard links", location, tensor)
         return Path(path)
+
+    def _beside(self, model: Location, location: str, tensor: str) -> Location:
+        # What a URL gives a meaning of its own would lead to another host, protocol or folder.
+        if set(location) & set(":?#%"):
+            raise self._outside("a path of plain names", location, tensor)
+        return model.parent / location
 
     def _number(self, text: str, entry: str, tensor: str) -> int:
         if not (text.isascii() and text.isdecimal() and len(text) < 20):

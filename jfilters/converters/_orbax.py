@@ -19,6 +19,8 @@ import numpy as np
 
 from ..errors import CheckpointError, UnreadableError
 from ._format import Format
+from ._local_copy import copied_arrays
+from ._location import Location, base_name, children, is_file, is_folder
 from ._source import open_source
 from ._stored import StoredArray
 
@@ -47,33 +49,36 @@ _OPTIMIZER_STATE = "optimizer state"
 _TENSORSTORE_ERRORS = (ValueError, TypeError, RuntimeError, LookupError, OSError, MemoryError)
 
 
-def recognizes(path: Path, head: bytes) -> bool:
+def recognizes(path: Location, head: bytes) -> bool:
     """Whether a folder is one checkpoint: an item, or a step with items, but no folder of steps."""
     try:
-        return path.is_dir() and _is_checkpoint(path)
+        return is_folder(path) and _is_checkpoint(path)
     except (OSError, ValueError):
         return False
 
 
-def steps(path: Path) -> list[tuple[int, Path]]:
+def steps(path: Location) -> list[tuple[int, Location]]:
     """The steps in the root folder of a checkpoint manager, in order; none in any other folder.
 
     Unfinished ones are among them, to be refused by name.
     """
     try:
-        if not path.is_dir() or _is_checkpoint(path):
+        if not is_folder(path) or _is_checkpoint(path):
             return []
-        found = [(_step(child), child) for child in path.iterdir()]
+        found = [(_step(child), child) for child in children(path)]
     except OSError as error:
         raise UnreadableError(error.strerror or str(error), path=path) from error
     return sorted((step, child) for step, child in found if step >= 0 and recognizes(child, b""))
 
 
-def arrays(path: Path) -> Sequence[StoredArray]:
+def arrays(path: Location) -> Sequence[StoredArray]:
     """Every array of every item, known from metadata alone; `network` is the item's name.
 
     Raises CheckpointError if the checkpoint is unfinished, damaged, or holds only optimizer state.
     """
+    if not isinstance(path, Path):
+        # Tensorstore has clients of its own, but not fsspec's credentials.
+        return copied_arrays(path, arrays)
     try:
         limit = min(LARGEST_LIMIT, max(SMALLEST_LIMIT, LARGEST_RATIO * _stored_bytes(path)))
         items = _items(path)
@@ -89,43 +94,43 @@ def arrays(path: Path) -> Sequence[StoredArray]:
     return found
 
 
-def _is_checkpoint(path: Path) -> bool:
-    if _UNFINISHED in path.name or _is_item(path) or (path / _STEP_FILE).is_file():
+def _is_checkpoint(path: Location) -> bool:
+    if _UNFINISHED in base_name(path) or _is_item(path) or is_file(path / _STEP_FILE):
         return True
     items = _items(path)
     return bool(items) and all(_step(item) < 0 for item in items)
 
 
-def _is_item(path: Path) -> bool:
-    return any((path / name).is_file() for name in (_TREE, _DATABASE, "_sharding"))
+def _is_item(path: Location) -> bool:
+    return any(is_file(path / name) for name in (_TREE, _DATABASE, "_sharding"))
 
 
-def _items(path: Path) -> list[Path]:
+def _items(path: Location) -> list[Location]:
     """The items of a step, by name; none if the folder is itself an item."""
     if _is_item(path):
         return []
-    return sorted(child for child in path.iterdir() if child.is_dir() and _is_item(child))
+    return sorted(child for child in children(path) if is_folder(child) and _is_item(child))
 
 
-def _step(path: Path) -> int:
+def _step(path: Location) -> int:
     """The step that a folder's name tells; -1 if it is no step's."""
-    match = _STEP.fullmatch(path.name)
+    match = _STEP.fullmatch(base_name(path))
     return int(match[1]) if match else -1
 
 
-def _check_finished(path: Path, items: list[Path]):
-    children = [child.name for child in path.iterdir()]
-    names = [name for name in (path.parent.name, path.name, *children) if _UNFINISHED in name]
-    step = _json(path / _STEP_FILE) if _STEP_FILE in children else {}
+def _check_finished(path: Location, items: list[Location]):
+    inside = [base_name(child) for child in children(path)]
+    names = [name for name in (path.parent.name, base_name(path), *inside) if _UNFINISHED in name]
+    step = _json(path / _STEP_FILE) if _STEP_FILE in inside else {}
     begun = step.get("init_timestamp_nsecs") and not step.get("commit_timestamp_nsecs")
     committed = any((item / _COMMITTED).is_file() for item in items)
-    if names or (_COMMITTED not in children and (begun or committed)):
+    if names or (_COMMITTED not in inside and (begun or committed)):
         why = f"{names[0]} is temporary" if names else "no commit was recorded"
         remedy = "wait for the save to end, or use an earlier step"
         raise CheckpointError(f"unfinished: {why}", path=path, remedy=remedy)
 
 
-def _json(path: Path) -> dict[str, Any]:
+def _json(path: Location) -> dict[str, Any]:
     """An object from a JSON file of bounded size."""
     source = open_source(path)
     if source.size > LONGEST_METADATA:
@@ -140,7 +145,7 @@ def _json(path: Path) -> dict[str, Any]:
     return content
 
 
-def _item_arrays(item: Path, path: Path, limit: int) -> list[StoredArray]:
+def _item_arrays(item: Location, path: Location, limit: int) -> list[StoredArray]:
     """The arrays of one item of the checkpoint at `path`, each of at most `limit` bytes."""
     if not (item / _TREE).is_file():
         raise CheckpointError(f"expected the file {_TREE}, which lists the arrays", path=item)
@@ -154,7 +159,7 @@ def _item_arrays(item: Path, path: Path, limit: int) -> list[StoredArray]:
     ]
 
 
-def _stored_bytes(folder: Path) -> int:
+def _stored_bytes(folder: Location) -> int:
     """The size of all files below a folder; raises CheckpointError for links and special files.
 
     Tensorstore would follow links out of the folder and wait for the writer of a FIFO.
@@ -174,7 +179,7 @@ def _stored_bytes(folder: Path) -> int:
     return total
 
 
-def _leaves(metadata: dict[str, Any], path: Path) -> list[tuple[str, ...]]:
+def _leaves(metadata: dict[str, Any], path: Location) -> list[tuple[str, ...]]:
     """The key paths of all arrays; strings and empty nodes are none."""
     try:
         return [
@@ -188,7 +193,7 @@ def _leaves(metadata: dict[str, Any], path: Path) -> list[tuple[str, ...]]:
         raise CheckpointError(reason, path=path) from error
 
 
-def _random_keys(item: Path) -> set[str]:
+def _random_keys(item: Location) -> set[str]:
     """The names of arrays that hold keys of JAX's random number generators."""
     folder = item / "array_metadatas"
     files = sorted(folder.iterdir()) if folder.is_dir() else []
@@ -199,7 +204,7 @@ def _random_keys(item: Path) -> set[str]:
         raise CheckpointError(f"expected array_metadatas ({error})", path=folder) from error
 
 
-def _open(item: Path, names: list[str], metadata: dict[str, Any]) -> list[Any]:
+def _open(item: Location, names: list[str], metadata: dict[str, Any]) -> list[Any]:
     """The tensorstores of all arrays, opened side by side."""
     import tensorstore as ts
 
@@ -215,7 +220,7 @@ def _open(item: Path, names: list[str], metadata: dict[str, Any]) -> list[Any]:
     return stores
 
 
-def _spec(item: Path, name: str, metadata: dict[str, Any]) -> dict[str, Any]:
+def _spec(item: Location, name: str, metadata: dict[str, Any]) -> dict[str, Any]:
     """How tensorstore finds an array; nothing in it but the name comes from the checkpoint."""
     kvstore = _folder(item)
     if (item / _DATABASE).is_file():
@@ -232,12 +237,12 @@ def _spec(item: Path, name: str, metadata: dict[str, Any]) -> dict[str, Any]:
     return {"driver": driver, "kvstore": kvstore, "fill_missing_data_reads": zeros_left_out}
 
 
-def _folder(path: Path) -> dict[str, Any]:
+def _folder(path: Location) -> dict[str, Any]:
     return {"driver": "file", "path": f"{path.absolute()}/"}
 
 
 @contextlib.contextmanager
-def _tensorstore_errors(item: Path, name: str) -> Iterator[None]:
+def _tensorstore_errors(item: Location, name: str) -> Iterator[None]:
     """Tensorstore's errors, of many types, as one that names the folder and the array."""
     try:
         yield
@@ -252,7 +257,12 @@ def _tensorstore_errors(item: Path, name: str) -> Iterator[None]:
 
 
 def _stored(
-    item: Path, network: str, keys: tuple[str, ...], store: Any, limit: int, random_keys: set[str]
+    item: Location,
+    network: str,
+    keys: tuple[str, ...],
+    store: Any,
+    limit: int,
+    random_keys: set[str],
 ) -> StoredArray:
     # The state of an nnx module holds every parameter as a variable with the field `value`.
     name = ".".join(keys[:-1] if len(keys) > 1 and keys[-1] == "value" else keys)
@@ -266,7 +276,7 @@ def _stored(
     )
 
 
-def _read(item: Path, name: str, store: Any, limit: int) -> np.ndarray:
+def _read(item: Location, name: str, store: Any, limit: int) -> np.ndarray:
     with _tensorstore_errors(item, name):
         layout = store.chunk_layout
         # A scalar has no chunk shape.

@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.csv
 
 from ._cursor import Cursor
-from ._hdf5 import Hdf5File, Node, read_rows
+from ._hdf5 import Hdf5File, Node, read_bytes, read_rows
 from ._inert import Inert, MemorySource
 from ._pickle import unpickle
 
@@ -92,8 +92,8 @@ def _numbered(nodes: dict[str, Node], start: str, end: str = "") -> list[int]:
 
 def _values(file: Hdf5File, node: Node) -> np.ndarray:
     """The values of a dataset of the table, within `MAX_META`."""
-    if node.dataset is None or node.reason:
-        raise file.error(node.reason or "expected a dataset", node.name)
+    if node.dataset is None or node.reason or node.dataset.dtype.hasobject:
+        raise file.error(node.reason or "expected numbers or text of one length", node.name)
     if math.prod(node.dataset.shape) * node.dataset.dtype.itemsize > MAX_META:
         raise file.error(f"a table of more than {MAX_META:,} bytes", node.name)
     return read_rows(file, node)
@@ -101,13 +101,10 @@ def _values(file: Hdf5File, node: Node) -> np.ndarray:
 
 def _block(file: Hdf5File, node: Node) -> np.ndarray:
     """The values of some columns, (rows, columns)."""
+    if node.dataset is not None and node.dataset.dtype.hasobject:
+        return _pickled_block(file, node, read_bytes(file, node))
     values = _values(file, node)
-    if values.dtype.kind != "O":
-        return values.reshape(len(values) if values.ndim else 1, -1)
-    packed = values[0] if values.shape == (1,) else None
-    if not isinstance(packed, np.ndarray) or packed.dtype != np.uint8:
-        raise file.error("expected one pickled array", node.name)
-    return _pickled_block(file, node, packed.tobytes())
+    return values.reshape(len(values) if values.ndim else 1, -1)
 
 
 def _pickled_block(file: Hdf5File, node: Node, data: bytes) -> np.ndarray:

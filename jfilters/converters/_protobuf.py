@@ -10,10 +10,7 @@ from typing import NoReturn
 import numpy as np
 
 from ..errors import CheckpointError
-from ._source import ByteSource
-
-WINDOW = 1 << 16
-"""Bytes that are fetched at a time."""
+from ._source import ByteSource, window
 
 MAX_FIELDS = 1 << 24
 """Fields that one walk through a file may visit; a million nodes have about ten million."""
@@ -34,7 +31,7 @@ class Wire:
     """A protobuf file, and how much more of it one walk may visit."""
 
     def __init__(self, source: ByteSource):
-        self.source = source
+        self.source, self.window = source, window(source)
         self._block: tuple[int, memoryview] = (0, memoryview(b""))
         self._fields, self._text = MAX_FIELDS, MAX_TEXT
 
@@ -44,11 +41,11 @@ class Wire:
 
     def read(self, start: int, stop: int) -> memoryview:
         """The bytes start..stop; short ranges come from the block that was fetched last."""
-        if stop - start > WINDOW:
+        if stop - start > self.window:
             return self.source.read(start, stop)
         base, block = self._block
         if start < base or stop > base + len(block):
-            base, block = start, self.source.read(start, start + WINDOW)
+            base, block = start, self.source.read(start, start + self.window)
             self._block = base, block
         return block[start - base : stop - base]
 
@@ -86,7 +83,7 @@ class Message:
         base, end, window = position, position, memoryview(b"")
         while position < stop:
             if end < stop and position + _LONGEST_HEAD > end:
-                base, end = position, min(position + WINDOW, stop)
+                base, end = position, min(position + self.wire.window, stop)
                 window = wire.read(base, end)
             key, offset = self._varint(window, position - base)
             value, offset = self._head(key & 7, window, offset)

@@ -1,31 +1,19 @@
-"""Files behind a URL, read through fsspec by ranges.
+"""Files behind a URL, read by ranges.
 
-What was read stays at hand within a bound, hiccups are waited out, and a source that stalls is named.
-Credentials and endpoints are fsspec's own business: its configuration and the environment.
+What was read stays at hand within a bound, and little is read ahead.
 """
 
 import collections
 import functools
-import os
-import queue
 import threading
-import time
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING
 
-from ..errors import CheckpointError, UnreadableError
-from ._location import Location
+from ..errors import UnreadableError
+from ._request import ask, details, reader
 
 if TYPE_CHECKING:
-    import fsspec
-
-T = TypeVar("T")
-
-TIMEOUT = 60.0
-"""Seconds after which one request is given up, unless the environment sets JFILTERS_TIMEOUT."""
-
-PAUSES = (0.25, 0.5, 1.0, 2.0)
-"""Seconds to wait before each further attempt."""
+    import upath
 
 FIRST_REACH, LAST_REACH = 1 << 12, 1 << 20
 """Bytes read ahead: after a jump, and once a reader has read on and on."""
@@ -39,19 +27,18 @@ HELD, LONGEST_HELD = 1 << 23, 1 << 22
 SHARED = 8
 """Sources that are kept for whoever opens the same version of the same file next."""
 
-_WEB = ("http", "https")
-_CLIENTS = ("aiohttp", "httpx", "httpx2", "requests", "urllib3")
-_FINAL = (FileNotFoundError, PermissionError, NotADirectoryError, IsADirectoryError)
+_VERSIONS = ("ETag", "etag", "Last-Modified", "LastModified", "mtime", "created", "blob_id")
+"""What file systems call that which changes with a file's content."""
 
 
 class RemoteSource:
     """The bytes of one remote file, by range.
 
-    Reading ahead never multiplies traffic: what is fetched stays below twice what was asked for, plus
+    Reading ahead never multiplies traffic: what is fetched stays below twice what was asked for and
     `ALLOWANCE`.
     """
 
-    def __init__(self, path: Location, size: int, fetch: Callable[[int, int], bytes]):
+    def __init__(self, path: "upath.UPath", size: int, fetch: Callable[[int, int], bytes]):
         self.path, self.size, self._fetch = path, size, fetch
         self._held: collections.OrderedDict[int, memoryview] = collections.OrderedDict()
         self._asked = self._fetched = self._end = self._reach = 0
@@ -59,8 +46,10 @@ class RemoteSource:
 
     def read(self, start: int, stop: int) -> memoryview:
         """The bytes start..stop. Raises UnreadableError if they do not come."""
+        stop = min(stop, self.size)
         with self._lock:
-            parts = list(self._parts(start, min(stop, self.size)))
+            self._asked += max(stop - start, 0)
+            parts = list(self._parts(start, stop))
         return parts[0] if len(parts) == 1 else memoryview(b"".join(parts))
 
     def _parts(self, start: int, stop: int) -> Iterator[memoryview]:
@@ -91,7 +80,6 @@ class RemoteSource:
 
     def _ahead(self, start: int, stop: int) -> int:
         """How many bytes to fetch beyond `stop`."""
-        self._asked += stop - start
         reads_on = start == self._end and self._reach
         self._reach = min(2 * self._reach, LAST_REACH) if reads_on else FIRST_REACH
         if stop - start >= LAST_REACH:
@@ -107,78 +95,18 @@ class RemoteSource:
             self._held.popitem(last=False)
 
 
-def open_remote(path: Location) -> RemoteSource:
+def open_remote(path: "upath.UPath") -> RemoteSource:
     """The source of a remote file, with what was read of the same version before."""
     found = details(path)
-    size = found.get("size")
-    if found.get("type") == "directory" or size is None:
-        what = "a folder" if size is not None else "one of unknown size"
+    if found["type"] == "directory" or found.get("size") is None:
+        what = "a folder" if found["type"] == "directory" else "one of unknown size"
         raise UnreadableError(f"expected a file, found {what}", path=path)
-    version = _version(found)
-    if version is None:
-        return RemoteSource(path, size, _fetcher(path, size))
-    return _shared(path, size, version)
+    version = [str(found[key]) for key in _VERSIONS if found.get(key)]
+    if not version:
+        return RemoteSource(path, found["size"], reader(path, found["size"]))
+    return _shared(path, found["size"], version[0])
 
 
-def details(path: Location) -> dict[str, Any]:
-    """What fsspec tells about a path."""
-    return ask(path, lambda: dict(_system(path).info(path.path)))
-
-
-def kind(path: Location) -> str | None:
-    """ "file" or "directory", None where there is neither."""
-    # Asking a web server whether an address is a folder would fetch the whole file.
-    if path.protocol in _WEB and str(path).endswith("/"):
-        return "directory"
-    try:
-        return details(path)["type"]
-    except UnreadableError as error:
-        if isinstance(error.__cause__, FileNotFoundError):
-            return None
-        raise
-
-
-def listing(folder: Location) -> list[Location]:
-    """What lies in a folder, in no particular order."""
-    if path_is_web := folder.protocol in _WEB:
-        names = ask(folder, lambda: _system(folder).ls(folder.path, detail=False))
-    return [type(folder)(name) for name in names] if path_is_web else _entries(folder)
-
-
-def ask(path: Location, call: Callable[[], T]) -> T:
-    """What a request gives, after some attempts where its errors may pass.
-
-    Raises UnreadableError that names the path if there is no answer in time, or none but errors.
-    """
-    for pause in (*PAUSES, None):
-        try:
-            return _within(path, call)
-        except CheckpointError:
-            raise
-        except Exception as error:
-            if pause is None or not _may_pass(error):
-                raise _unreadable(path, error) from error
-            time.sleep(pause)
-    raise AssertionError("the last attempt returns or raises")
-
-
-def _within(path: Location, call: Callable[[], T]) -> T:
-    """The result of a call that runs aside, since a stalled one cannot be stopped."""
-    results: queue.SimpleQueue[tuple[Any, Exception | None]] = queue.SimpleQueue()
-
-    def run() -> None:
-        try:
-            results.put((call(), None))
-        except Exception as error:
-            results.put((None, error))
-
-    seconds = float(os.environ.get("JFILTERS_TIMEOUT", TIMEOUT))
-    threading.Thread(target=run, daemon=True).start()
-    try:
-        value, error = results.get(timeout=seconds)
-    except queue.Empty:
-        remedy = "set JFILTERS_TIMEOUT to wait longer"
-        raise UnreadableError(f"no answer in {seconds:g} s", path=path, remedy=remedy) from None
-    if error is not None:
-        raise error
-    return value
+@functools.lru_cache(maxsize=SHARED)
+def _shared(path: "upath.UPath", size: int, version: str) -> RemoteSource:
+    return RemoteSource(path, size, reader(path, size))

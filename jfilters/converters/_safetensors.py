@@ -9,7 +9,6 @@ import json
 import math
 from collections import Counter
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any, NoReturn, TypeGuard
 
 import numpy as np
@@ -18,6 +17,7 @@ from ..errors import CheckpointError
 from ._dtypes import numeric_dtype
 from ._format import Format
 from ._layer_records import KERNEL_FILE, with_records
+from ._location import Location, children, is_file, is_folder
 from ._source import ByteSource, open_source
 from ._stored import StoredArray
 
@@ -47,8 +47,8 @@ _AXES = {"pt": "OIHW", "flax": "HWIO", "tf": "HWIO", "mlx": "OHWI"}
 _AGAIN = "the file is damaged or was cut short: fetch it again"
 
 
-def _recognizes(path: Path, head: bytes) -> bool:
-    if path.is_dir():
+def _recognizes(path: Location, head: bytes) -> bool:
+    if is_folder(path):
         return bool(_indexes(path))
     return _has_header(head) or (_is_text(head) and _is_index(path))
 
@@ -64,22 +64,22 @@ def _is_text(head: bytes) -> bool:
     return head.lstrip()[:1] == b"{" and min(head[:8]) >= ord("\t")
 
 
-def _is_index(path: Path) -> bool:
+def _is_index(path: Location) -> bool:
     return b'"weight_map"' in bytes(open_source(path).read(0, MAX_HEADER))
 
 
-def _indexes(folder: Path) -> list[Path]:
-    return sorted(path for path in folder.iterdir() if path.name.endswith(INDEX_SUFFIX))
+def _indexes(folder: Location) -> list[Location]:
+    return sorted(path for path in children(folder) if path.name.endswith(INDEX_SUFFIX))
 
 
-def _arrays(path: Path) -> Sequence[StoredArray]:
-    if path.is_dir():
+def _arrays(path: Location) -> Sequence[StoredArray]:
+    if is_folder(path):
         return _sharded(_the_index(path))
     head = bytes(open_source(path).read(0, 512))
     return _single(path)[0] if _has_header(head) else _sharded(path)
 
 
-def _the_index(folder: Path) -> Path:
+def _the_index(folder: Location) -> Location:
     found = _indexes(folder)
     if len(found) > 1:
         names = ", ".join(path.name for path in found)
@@ -87,7 +87,7 @@ def _the_index(folder: Path) -> Path:
     return found[0]
 
 
-def _sharded(index: Path) -> list[StoredArray]:
+def _sharded(index: Location) -> list[StoredArray]:
     """The arrays of all shards that an index names."""
     weight_map, total = _read_index(index)
     holders: dict[str, str] = {}
@@ -107,7 +107,7 @@ def _sharded(index: Path) -> list[StoredArray]:
     return arrays
 
 
-def _read_index(index: Path) -> tuple[dict[str, str], int | None]:
+def _read_index(index: Location) -> tuple[dict[str, str], int | None]:
     source = open_source(index)
     content = _parsed(source, 0, source.size)
     weight_map, metadata = content.get("weight_map"), content.get("metadata", {})
@@ -117,24 +117,24 @@ def _read_index(index: Path) -> tuple[dict[str, str], int | None]:
     return weight_map, total
 
 
-def _shard_path(index: Path, shard: str) -> Path:
+def _shard_path(index: Location, shard: str) -> Location:
     # Plain names alone: no folder, no "..", no absolute path, no drive, no URL.
     if not shard or shard in (".", "..") or set(shard) & set("/\\:\0"):
         _refuse(index, f"expected the name of a file beside the index, found {shard!r}")
     path = index.parent / shard
-    if not path.is_file():
+    if not is_file(path):
         remedy = "fetch all shards into one folder"
         raise CheckpointError(f"the shard {shard} is missing", path=index, remedy=remedy)
     return path
 
 
-def _check_holder(index: Path, name: str, shard: str, holders: dict[str, str]) -> None:
+def _check_holder(index: Location, name: str, shard: str, holders: dict[str, str]) -> None:
     other = holders.setdefault(name, shard)
     if other != shard:
         _refuse(index, f"stored in two shards, {other} and {shard}", name)
 
 
-def _single(path: Path) -> tuple[list[StoredArray], int]:
+def _single(path: Location) -> tuple[list[StoredArray], int]:
     """The arrays of one file in the order of their data, and the bytes of that data."""
     source = open_source(path)
     if source.size < 8:
@@ -184,7 +184,7 @@ def _no_constant(text: str) -> NoReturn:
     raise ValueError(f"{text} is no JSON number")
 
 
-def _metadata(path: Path, found: Any) -> dict[str, str]:
+def _metadata(path: Location, found: Any) -> dict[str, str]:
     if found is None:
         return {}
     if not isinstance(found, dict) or not all(isinstance(value, str) for value in found.values()):
@@ -192,7 +192,7 @@ def _metadata(path: Path, found: Any) -> dict[str, str]:
     return found
 
 
-def _entry(path: Path, name: str, value: Any) -> tuple[str, tuple[int, ...], tuple[int, int]]:
+def _entry(path: Location, name: str, value: Any) -> tuple[str, tuple[int, ...], tuple[int, int]]:
     """The dtype, shape and data range of one tensor."""
     if not isinstance(value, dict):
         _refuse(path, f"expected dtype, shape and data_offsets, found {value!r:.80}", name)
@@ -214,7 +214,7 @@ def _are_sizes(found: Any) -> TypeGuard[list[int]]:
     return is_short and all(type(n) is int and 0 <= n < 2**64 for n in found)
 
 
-def _check_contiguous(path: Path, ordered: list, size: int) -> None:
+def _check_contiguous(path: Location, ordered: list, size: int) -> None:
     spans = [entry[2] for _, entry in ordered]
     names = [name for name, _ in ordered]
     expected = itertools.chain([0], (stop for _, stop in spans))
@@ -247,7 +247,7 @@ def _array(
     return StoredArray(name, shape, numpy_name or dtype, read, axes=axes, reason=reason)
 
 
-def _refuse(path: Path, reason: str, tensor: str | None = None) -> NoReturn:
+def _refuse(path: Location, reason: str, tensor: str | None = None) -> NoReturn:
     raise CheckpointError(reason, path=path, tensor=tensor, remedy=_AGAIN)
 
 

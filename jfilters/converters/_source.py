@@ -11,14 +11,25 @@ from pathlib import Path
 from typing import Protocol, runtime_checkable
 
 from ..errors import UnreadableError
+from ._location import Location
+
+LOCAL_WINDOW, REMOTE_WINDOW = 1 << 16, 1 << 9
+"""Bytes that cost next to nothing here, and of which few are wasted there; more are read ahead in a row."""
 
 
 @runtime_checkable
 class ByteSource(Protocol):
     """Random access to the bytes of one file."""
 
-    path: Path
-    size: int
+    @property
+    def path(self) -> Location:
+        """Where the file lies."""
+        ...
+
+    @property
+    def size(self) -> int:
+        """Its bytes."""
+        ...
 
     def read(self, start: int, stop: int) -> memoryview:
         """The bytes start..stop; shorter only where the file ends before `stop`."""
@@ -100,6 +111,15 @@ class SourceFile(io.RawIOBase):
         return len(data)
 
 
-def open_source(path: Path) -> ByteSource:
-    """Open one file for reading by ranges."""
-    return LocalSource(path)
+def open_source(path: Location) -> ByteSource:
+    """Open one file for reading by ranges. Raises UnreadableError if it cannot be opened."""
+    if isinstance(path, Path):
+        return LocalSource(path)
+    from ._remote import open_remote
+
+    return open_remote(path)
+
+
+def window(source: ByteSource) -> int:
+    """Bytes worth fetching at a time where a reader of `source` leaps from record to record."""
+    return LOCAL_WINDOW if isinstance(source.path, Path) else REMOTE_WINDOW

@@ -21,7 +21,7 @@ class StoredArray:
       `depth` is the longest path from an input in the network's graph.
     - `network`: the wrapper that holds this array, where one file holds several networks.
     - `reason`: set when the reader already knows that this is no convolution weight, and why.
-    - `layer`: the record of an array that is already uniform, (out, in, *spatial); nothing is inferred then.
+    - `layer`: the record of a weight that is already (out, in, *spatial); nothing is inferred then.
     """
 
     name: str

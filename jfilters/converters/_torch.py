@@ -5,11 +5,11 @@ refuses: whole pickled modules, Lightning checkpoints, objects of frameworks tha
 """
 
 import struct
-from pathlib import Path
 
 from ..errors import CheckpointError
 from ._cursor import Cursor
 from ._format import Format
+from ._location import Location
 from ._pickle import unpickle
 from ._source import ByteSource, open_source
 from ._stored import StoredArray
@@ -24,7 +24,7 @@ _TAR_MEMBERS = (b"sys_info\0", b"pickle\0", b"storages\0", b"tensors\0")
 _LARGEST_HEADER = 100_000_000
 
 
-def _recognizes(path: Path, head: bytes) -> bool:
+def _recognizes(path: Location, head: bytes) -> bool:
     if head.startswith(_ZIP):
         try:
             return is_torch_archive(open_source(path), head)
@@ -33,7 +33,7 @@ def _recognizes(path: Path, head: bytes) -> bool:
     return _is_tar(head) or (head.startswith(_PICKLES) and not _is_safetensors(head))
 
 
-def _arrays(path: Path) -> list[StoredArray]:
+def _arrays(path: Location) -> list[StoredArray]:
     source = open_source(path)
     try:
         return _read(source, bytes(source.read(0, 512)))

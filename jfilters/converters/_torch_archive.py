@@ -3,10 +3,9 @@
 One folder inside the archive holds data.pkl, and one member for each storage beside it.
 """
 
-from pathlib import Path
-
 from ..errors import CheckpointError
 from ._cursor import Cursor
+from ._location import Location
 from ._pickle import unpickle
 from ._source import ByteSource
 from ._stored import StoredArray
@@ -68,7 +67,7 @@ class _Members:
         return bytes(self._archive.source.read(start, start + min(size, 16))).strip()
 
 
-def _pickle_member(archive: Archive, path: Path) -> str:
+def _pickle_member(archive: Archive, path: Location) -> str:
     names = [name for name in archive.members if name.endswith("/data.pkl")]
     if len(names) == 1:
         return names[0]

@@ -8,7 +8,6 @@ import dataclasses
 import itertools
 import re
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,6 +15,7 @@ import numpy as np
 from ..errors import CheckpointError
 from ._axes import for_rank
 from ._inert import Inert, Mapping
+from ._location import Location
 from ._pickled_arrays import Found, found_array
 from ._stored import StoredArray
 from ._torch_storage import Storage
@@ -59,7 +59,7 @@ class _Place:
 _Item = tuple[object, _Place]
 
 
-def walk(value: object, path: Path) -> list[StoredArray]:
+def walk(value: object, path: Location) -> list[StoredArray]:
     """The arrays in a value of `unpickle`; `path` is the file's. Raises `CheckpointError`."""
     arrays, known = [], {}
     for found, place in _found(value, path):
@@ -71,7 +71,7 @@ def walk(value: object, path: Path) -> list[StoredArray]:
     return arrays
 
 
-def _found(value: object, path: Path) -> Iterator[tuple[Found, _Place]]:
+def _found(value: object, path: Location) -> Iterator[tuple[Found, _Place]]:
     """Every array with its place, each container entered once."""
     seen, open_items = set(), [iter([(value, _Place())] if _may_hold(value) else [])]
     while open_items:
@@ -107,25 +107,27 @@ def _attributes(record: Inert) -> object:
     return state if isinstance(state, Mapping) else record
 
 
-def _array(value: object, place: _Place, path: Path) -> Found | None:
+def _array(value: object, place: _Place, path: Location) -> Found | None:
     try:
         return found_array(value)
     except CheckpointError as error:
-        raise _named(error, path, ".".join(place.path)[:LONGEST_NAME]) from error
+        raise _named(error, path, ".".join(place.path)[:LONGEST_NAME]) from None
 
 
-def _reader(found: Found, path: Path, tensor: str) -> Callable[[], np.ndarray]:
+def _reader(found: Found, path: Location, tensor: str) -> Callable[[], np.ndarray]:
     def read() -> np.ndarray:
         try:
             return found.read()
         except CheckpointError as error:
-            raise _named(error, path, tensor) from error
+            raise _named(error, path, tensor) from None
 
     return read
 
 
-def _named(error: CheckpointError, path: Path, tensor: str) -> CheckpointError:
-    """The same error, saying which file and which array."""
+def _named(error: CheckpointError, path: Location, tensor: str) -> CheckpointError:
+    """The same error, saying which file and which array unless it says so already."""
+    if error.path:
+        return error
     return CheckpointError(error.reason, path=path, tensor=tensor, remedy=error.remedy)
 
 
@@ -174,11 +176,8 @@ def _in_module(state: Mapping, place: _Place) -> Iterator[_Item]:
     place = _module(place)
     own = dataclasses.replace(place, **_convolution(state))
     for key in _KEYS:
-        held = state.get(key)
-        if isinstance(held, Mapping):
-            for index, (name, value) in enumerate(held.pairs()):
-                if _may_hold(value):
-                    yield value, (place if key == "_modules" else own).child(name, index)
+        if _may_hold(state.get(key)):
+            yield state.get(key), place if key == "_modules" else own
     for index, (name, value) in enumerate(state.pairs()):
         if name not in _KEYS and _may_hold(value):
             yield value, place.child(name, index)
@@ -203,7 +202,7 @@ def _scripted(name: str, place: _Place) -> _Place:
     return dataclasses.replace(_module(place), transposed=found[1] is not None if found else None)
 
 
-def _stored(found: Found, place: _Place, path: Path) -> StoredArray:
+def _stored(found: Found, place: _Place, path: Location) -> StoredArray:
     root = min(place.root, max(len(place.path) - 1, 0))
     name, network = ".".join(place.path[root:]), ".".join(place.path[:root])
     if len(name) + len(network) > LONGEST_NAME:

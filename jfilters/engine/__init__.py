@@ -1,6 +1,7 @@
 """The scan: plans, streams blocks through the passes and keeps cards; it has no mathematics of its own."""
 
 from ._collect import Options as Options
+from ._compilation import keep_compiled as keep_compiled
 from ._export import export_filterdb as export_filterdb
 from ._folder import describe as describe
 from ._folder import model_drift as model_drift

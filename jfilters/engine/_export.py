@@ -11,7 +11,6 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from ..converters import open_checkpoint, write_filterdb
@@ -50,7 +49,7 @@ def export_filterdb(scan_folder: str | Path, path: str | Path) -> int:
     table = _read_layers(folder)
     sources = _sources(folder, table)
     write_filterdb(path, itertools.chain.from_iterable(map(_kernels, sources)), _meta(table))
-    return pc.sum(table["n_kernels"]).as_py()
+    return sum(table["n_kernels"].to_pylist())
 
 
 def _read_layers(folder: Path) -> pa.Table:
@@ -70,24 +69,29 @@ def _sources(folder: Path, table: pa.Table) -> list[_Source]:
         model: [layer for _, layer in rows]
         for model, rows in itertools.groupby(pairs, lambda pair: pair[0])
     }
-    try:
-        record = json.loads((folder / "scan.json").read_text(encoding="utf-8"))
-        spatial, axes = record["config"]["spatial"], record["config"]["axes"]
-        entries = [entry for entry in record["checkpoints"] if entry["status"] == "ok"]
-        models = [entry["model"] for entry in entries]
-        digests = [(Path(entry["path"]), entry["sha256"]) for entry in entries]
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise _no_scan(folder) from error
-    if tuple(spatial) != SPATIAL:
-        size = "x".join(map(str, spatial))
-        raise CheckpointError(f"a Filter DB holds 3x3 kernels, not {size}", path=folder)
-    if models != list(layers):
+    sources = _read_sources(folder, layers)
+    if len(sources) != len(layers):
         reason = "scan.json and layers.parquet name different checkpoints"
         raise CheckpointError(reason, path=folder, remedy=_AGAIN)
-    return [
-        _Source(path, sha256, axes, layers[model])
-        for model, (path, sha256) in zip(models, digests, strict=True)
-    ]
+    return sources
+
+
+def _read_sources(folder: Path, layers: dict[str, list[str]]) -> list[_Source]:
+    """The checkpoints in scan.json that have these layers."""
+    try:
+        record = json.loads((folder / "scan.json").read_text(encoding="utf-8"))
+        spatial, axes = tuple(record["config"]["spatial"]), record["config"]["axes"]
+        sources = [
+            _Source(Path(entry["path"]), entry["sha256"], axes, layers[entry["model"]])
+            for entry in record["checkpoints"]
+            if entry["status"] == "ok"
+        ]
+    except (OSError, ValueError, LookupError, TypeError) as error:
+        raise _no_scan(folder) from error
+    if spatial != SPATIAL:
+        size = "x".join(map(str, spatial))
+        raise CheckpointError(f"a Filter DB holds 3x3 kernels, not {size}", path=folder)
+    return sources
 
 
 def _no_scan(folder: Path) -> CheckpointError:

@@ -15,8 +15,9 @@ import numpy as np
 import pyarrow.parquet
 import safetensors.numpy
 
-from ..errors import printable
+from ..errors import printable, redacted
 from ..shift import drift_matrix, probability
+from ..statistics import basis_arrays
 from ._plan import Entry
 from ._run import Scan
 from ._tables import layers_table, model_index, models_table
@@ -45,11 +46,14 @@ def describe(scan: Scan, *, seed: int = 0) -> dict:
             **{name: version(name) for name in ("jfilters", "jax", "numpy", "equinox")},
         },
         "device": {"platform": device.platform, "kind": device.device_kind, "dtype": "float32"},
-        "config": {"checkpoints": str(scan.root), **dataclasses.asdict(scan.options)},
+        "config": {
+            "checkpoints": printable(redacted(str(scan.root))),
+            **dataclasses.asdict(scan.options),
+        },
         "seed": seed,
         "totals": totals(scan),
         "checkpoints": [_describe_entry(entry) for entry in scan.entries],
-        "ignored": [printable(str(path)) for path in scan.ignored],
+        "ignored": [printable(redacted(str(path))) for path in scan.ignored],
     }
 
 
@@ -82,7 +86,7 @@ def model_drift(scan: Scan) -> tuple[list[str], np.ndarray]:
 def _describe_entry(entry: Entry) -> dict:
     return {
         "model": entry.model,
-        "path": printable(str(entry.path)),
+        "path": printable(redacted(str(entry.path))),
         "bytes": entry.bytes,
         "sha256": entry.sha256,
         "format": entry.format,
@@ -93,17 +97,13 @@ def _describe_entry(entry: Entry) -> dict:
 
 
 def _save_arrays(scan: Scan, path: Path) -> None:
-    arrays = {"histogram": scan.cards.histogram, "edges": scan.edges}
+    arrays = {"histogram": scan.cards.histogram, "edges": scan.edges, **basis_arrays(scan.basis)}
     for name in ("normalized", "raw", "clean"):
         moments = getattr(scan.cards, name)
         arrays |= {
             f"{name}.{part}": np.asarray(getattr(moments, part))
             for part in ("count", "mean", "scatter")
         }
-    arrays |= {
-        f"basis.{part}": np.asarray(getattr(scan.basis, part), np.float64)
-        for part in ("mean", "components", "variance_ratio")
-    }
     arrays = {name: np.ascontiguousarray(value) for name, value in arrays.items()}
     safetensors.numpy.save_file(arrays, path)
 

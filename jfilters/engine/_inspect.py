@@ -1,11 +1,10 @@
 """One checkpoint looked at closely: its layers of every kernel size with their quality."""
 
 import dataclasses
-from pathlib import Path
 
 import pyarrow as pa
 
-from ..converters import Checkpoint, open_checkpoint
+from ..converters import Checkpoint, Location, open_checkpoint
 from ..errors import CheckpointError
 from ._collect import Options
 from ._plan import survey
@@ -21,7 +20,7 @@ class Inspection:
     layers: pa.Table
 
 
-def inspect(path: Path | str, *, axes: str | None = None) -> Inspection:
+def inspect(path: Location | str, *, axes: str | None = None) -> Inspection:
     """Open one checkpoint and measure the quality of every layer.
 
     **Raises:** `CheckpointError` if it cannot be read.
@@ -33,7 +32,7 @@ def inspect(path: Path | str, *, axes: str | None = None) -> Inspection:
     return Inspection(checkpoint, layers.sort_by([("depth", "ascending"), ("layer", "ascending")]))
 
 
-def _quality(path: Path, options: Options) -> pa.Table:
+def _quality(path: Location, options: Options) -> pa.Table:
     run = Run(options, list(survey(path, [path], options.spatial, options.axes)))
     run.measure()
     (entry,) = run.entries

@@ -3,16 +3,33 @@
 Nothing vanishes: what cannot be opened becomes an entry with its reason, what is no checkpoint is listed.
 """
 
+import contextlib
 import dataclasses
-import os
+import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Literal
 
-from ..converters import FORMATS, Checkpoint, StoredLayer, detect, open_checkpoint
+from ..converters import (
+    FORMATS,
+    Checkpoint,
+    Location,
+    StoredLayer,
+    base_name,
+    children,
+    detect,
+    is_file,
+    is_folder,
+    name_below,
+    open_checkpoint,
+    remote_bytes,
+    steps,
+)
 from ..errors import CheckpointError, UnknownFormatError, UnreadableError, printable
 from ..kernels import Layer
+
+_DIGITS = re.compile(r"(\d+)")
 
 Status = Literal["ok", "empty", "refused", "failed"]
 
@@ -32,10 +49,14 @@ class PlannedLayer:
 
 @dataclasses.dataclass(frozen=True)
 class Entry:
-    """One checkpoint of a scan: what it is, what came of it, and its layers of the chosen shape."""
+    """One checkpoint of a scan: what it is, what came of it, and its layers of the chosen shape.
+
+    `step` is set for the step folders of a checkpoint manager.
+    """
 
     model: str
-    path: Path
+    path: Location
+    step: int | None = None
     bytes: int = 0
     format: str | None = None
     sha256: str | None = None
@@ -51,29 +72,32 @@ class Entry:
         )
 
 
-def find_checkpoints(root: Path) -> tuple[list[Path], list[Path]]:
+def find_checkpoints(root: Location) -> tuple[list[Location], list[Location]]:
     """The candidate files and folders under `root`, and the files that are no checkpoint, both sorted.
 
     A folder that is itself one checkpoint (sharded, or a step folder) is not entered. Hidden names are
     passed over. A file whose content is unknown counts as a candidate if its suffix promises weights.
     """
-    if not root.exists():
-        raise UnreadableError("no such file or folder", path=root)
-    if not root.is_dir() or _is_checkpoint_folder(root):
+    if not is_folder(root):
+        if not (root.exists() if isinstance(root, Path) else is_file(root)):
+            raise UnreadableError("no such file or folder", path=root)
         return [root], []
-    candidates: list[Path] = []
-    ignored: list[Path] = []
-    for path in _walk(root, {root.resolve()}):
+    if _is_checkpoint_folder(root):
+        return [root], []
+    candidates: list[Location] = []
+    ignored: list[Location] = []
+    for path in _walk(root, {_target(root)}):
         (candidates if _is_candidate(path) else ignored).append(path)
     return candidates, ignored
 
 
 def survey(
-    root: Path, candidates: Sequence[Path], spatial: tuple[int, ...], axes: str | None
+    root: Location, candidates: Sequence[Location], spatial: tuple[int, ...], axes: str | None
 ) -> Iterator[Entry]:
     """Open every candidate and list its layers of one spatial shape; an error becomes an entry."""
+    step_of = _steps(candidates)
     for path in candidates:
-        entry = Entry(model=model_name(path, root), path=path, bytes=size_of(path))
+        entry = Entry(model_name(path, root), path, step_of.get(path), size_of(path))
         try:
             yield _described(entry, open_checkpoint(path, axes=axes), spatial)
         except CheckpointError as error:
@@ -85,13 +109,15 @@ def chosen_layers(checkpoint: Checkpoint, spatial: tuple[int, ...]) -> list[Stor
     return [layer for layer in checkpoint.layers if layer.shape[2:] == spatial]
 
 
-def model_name(path: Path, root: Path) -> str:
+def model_name(path: Location, root: Location) -> str:
     """The name of a checkpoint in every table: its path relative to the scanned folder."""
-    return printable(path.name if path == root else path.relative_to(root).as_posix())
+    return printable(base_name(path) if path == root else name_below(path, root))
 
 
-def size_of(path: Path) -> int:
+def size_of(path: Location) -> int:
     """Bytes of a file, or of all files of a folder."""
+    if not isinstance(path, Path):
+        return _remote_size(path)
     files = files_of(path)
     return sum(file.stat().st_size for file in files if file.exists())
 
@@ -117,6 +143,25 @@ def _described(entry: Entry, checkpoint: Checkpoint, spatial: tuple[int, ...]) -
     )
 
 
+def _remote_size(path: Location) -> int:
+    try:
+        return remote_bytes(path)
+    except UnreadableError:
+        return 0  # the entry says why it cannot be read
+
+
+def _steps(candidates: Sequence[Location]) -> dict[Location, int]:
+    managers = {path.parent for path in candidates if is_folder(path)}
+    return {path: step for manager in managers for step, path in _steps_in(manager)}
+
+
+def _steps_in(manager: Location) -> list[tuple[int, Location]]:
+    # One may be allowed to read a folder but not to list that above it.
+    with contextlib.suppress(UnreadableError):
+        return steps(manager)
+    return []
+
+
 def _size(layer: StoredLayer) -> str:
     extents = layer.shape[2:]
     return f"{'x'.join(map(str, extents))} convolution" + (" (1-D)" if len(extents) == 1 else "")
@@ -128,28 +173,38 @@ def _why_empty(reasons: Counter[str], spatial: tuple[int, ...]) -> str:
     return f"no {size} convolution among its {sum(reasons.values())} arrays" + (few and f" ({few})")
 
 
-def _walk(folder: Path, seen: set[Path]) -> Iterator[Path]:
+def _walk(folder: Location, seen: set[Location]) -> Iterator[Location]:
     try:
-        names = sorted(os.listdir(folder))
-    except OSError:
+        paths = sorted(children(folder), key=lambda path: _natural(base_name(path)))
+    except (OSError, UnreadableError):
         yield folder  # a candidate that will say why it cannot be read
         return
-    for path in (folder / name for name in names if not name.startswith(".")):
-        if not path.is_dir() or _is_checkpoint_folder(path):
+    for path in (path for path in paths if not base_name(path).startswith(".")):
+        if not is_folder(path) or _is_checkpoint_folder(path):
             yield path
-        elif (target := path.resolve()) not in seen:
+        elif (target := _target(path)) not in seen:
             yield from _walk(path, seen | {target})
 
 
-def _is_checkpoint_folder(path: Path) -> bool:
+def _target(folder: Location) -> Location:
+    """The folder that links lead to; remote file systems have none."""
+    return folder.resolve() if isinstance(folder, Path) else folder
+
+
+def _natural(name: str) -> list[tuple[int, str]]:
+    """Sorts step_9 before step_10."""
+    return [(int(part), "") if part.isdecimal() else (-1, part) for part in _DIGITS.split(name)]
+
+
+def _is_checkpoint_folder(path: Location) -> bool:
     return any(known.recognizes(path, b"") for known in FORMATS.values())
 
 
-def _is_candidate(path: Path) -> bool:
+def _is_candidate(path: Location) -> bool:
     try:
         detect(path)
     except UnknownFormatError:
-        return path.name.lower().endswith(_SUFFIXES)
+        return base_name(path).lower().endswith(_SUFFIXES)
     except CheckpointError:
         return True
     return True

@@ -1,6 +1,7 @@
 """The scan of a folder: weights stream through for moments, then for histograms."""
 
 import dataclasses
+import functools
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -8,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Float, Int64
 
-from ..converters import open_checkpoint
+from ..converters import Location, StoredLayer, is_remote, location, open_checkpoint
 from ..errors import CheckpointError, UnreadableError
 from ..statistics import Basis
 from ._blocks import Piece
@@ -25,6 +26,7 @@ from ._collect import (
 from ._digest import digest
 from ._plan import Entry, chosen_layers, find_checkpoints, survey
 from ._prepare import prepare
+from ._spool import SPOOL_BYTES, Spool
 
 Progress = Callable[[str, int, int], None]
 """Called with the name of the pass, the kernels done and the kernels in all."""
@@ -37,34 +39,39 @@ class Scan:
     `basis` and `edges` are None when no kernels of the chosen shape were found.
     """
 
-    root: Path
+    root: Location
     options: Options
     entries: tuple[Entry, ...]
-    ignored: tuple[Path, ...]
+    ignored: tuple[Location, ...]
     cards: Cards
     basis: Basis | None
     edges: Float[np.ndarray, " edges"] | None
 
 
 def scan(
-    checkpoints: Path | str,
+    checkpoints: Location | str,
     options: Options = DEFAULTS,
     *,
     basis: Basis | None = None,
     progress: Progress | None = None,
+    spool_bytes: int = SPOOL_BYTES,
 ) -> Scan:
-    """Scan a folder of checkpoints, or a single one.
+    """Scan a folder of checkpoints, or a single one; a path, or a URL that fsspec knows.
 
-    Weights are read one tensor at a time and never kept: twice, or three times for the data range. A
+    Weights are read one tensor at a time and never kept: twice, or three times for the data range. Those
+    of remote checkpoints travel once, since up to `spool_bytes` of them wait in a temporary file. A
     checkpoint that cannot be read becomes an entry with its reason.
 
     Raises UnreadableError if there is no such folder.
     """
-    root = Path(checkpoints)
+    root = location(checkpoints)
+    if basis is not None and len(basis.mean) != options.d:
+        size = "x".join(map(str, options.spatial))
+        raise ValueError(f"expected a basis for {size} kernels, got one of {len(basis.mean)} taps")
     candidates, ignored = find_checkpoints(root)
     entries = list(survey(root, candidates, options.spatial, options.axes))
-    run = Run(options, entries, progress)
-    with ThreadPoolExecutor(1) as executor:
+    with Spool(spool_bytes) as spool, ThreadPoolExecutor(1) as executor:
+        run = Run(options, entries, progress, spool)
         # Hashing leaves the interpreter free for the passes.
         digests = executor.map(_digest_or_none, [entry.path for entry in entries])
         basis, edges = run.to_the_end(basis)
@@ -82,8 +89,14 @@ class Run:
     A checkpoint that breaks while it streams becomes an entry with its reason; its rows are dropped.
     """
 
-    def __init__(self, options: Options, entries: list[Entry], progress: Progress | None = None):
-        self.options, self.entries = options, entries
+    def __init__(
+        self,
+        options: Options,
+        entries: list[Entry],
+        progress: Progress | None = None,
+        spool: Spool | None = None,
+    ):
+        self.options, self.entries, self._spool = options, entries, spool
         self._progress = progress or (lambda stage, done, total: None)
         sizes = [len(entry.layers) for entry in entries]
         self._first_row = np.concatenate([[0], np.cumsum(sizes, dtype=np.int64)])
@@ -133,18 +146,31 @@ class Run:
         self._progress(stage, self._total, self._total)
 
     def _weights(self, index: int) -> Iterator[tuple[int, np.ndarray]]:
+        entry, first = self.entries[index], int(self._first_row[index])
+        spool = self._spool if is_remote(entry.path) else None
+        stored = functools.cache(self._stored)
+        for offset, row in enumerate(range(first, first + len(entry.layers))):
+            weight = spool.get(row) if spool else None
+            if weight is None:
+                weight = stored(index)[offset].read()
+                if spool:
+                    spool.put(row, weight)
+            yield row, weight
+
+    def _stored(self, index: int) -> list[StoredLayer]:
+        """The layers of a checkpoint, opened again."""
         entry = self.entries[index]
-        if not entry.layers:
-            return
         checkpoint = open_checkpoint(entry.path, axes=self.options.axes)
         stored = chosen_layers(checkpoint, self.options.spatial)
         if [(x.layer, x.shape) for x in stored] != [(x.layer, x.shape) for x in entry.layers]:
             raise UnreadableError("the checkpoint changed while it was scanned", path=entry.path)
-        for offset, layer in enumerate(stored):
-            yield int(self._first_row[index]) + offset, layer.read()
+        return stored
 
 
-def _digest_or_none(path: Path) -> str | None:
+def _digest_or_none(path: Location) -> str | None:
+    # To hash a remote checkpoint would be to read all of it.
+    if not isinstance(path, Path):
+        return None
     try:
         # Reading from a FIFO would wait for ever.
         return digest(path) if path.is_file() or path.is_dir() else None

@@ -67,6 +67,7 @@ def _identity(entry: Entry, planned: PlannedLayer, spatial: tuple[int, ...]) -> 
     return {
         "model": entry.model,
         "layer": layer.name,
+        "step": entry.step,
         "format": entry.format,
         "axes": layer.axes,
         "dtype": layer.dtype,
@@ -116,6 +117,7 @@ def _pooled(entry: Entry, rows: dict[str, np.ndarray]) -> dict[str, object]:
     finite = sums["n_kernels"] - sums["n_nonfinite"]
     return {
         "model": entry.model,
+        "step": entry.step,
         "format": entry.format,
         "bytes": entry.bytes,
         "n_layers": len(entry.layers),
@@ -136,7 +138,10 @@ def _median(values: np.ndarray) -> float | None:
 
 
 def _records(rows: list[dict[str, object]]) -> dict[str, list]:
-    return {name: [row[name] for row in rows] for name in LAYERS.names[:13]}
+    return {
+        name: [row[name] for row in rows]
+        for name in LAYERS.names[: LAYERS.names.index("n_kernels")]
+    }
 
 
 def _column(values: object) -> object:
@@ -165,7 +170,10 @@ _QUALITY = [
 
 LAYERS = pa.schema(
     [
-        *((name, pa.string()) for name in ("model", "layer", "format", "axes", "dtype", "spatial")),
+        ("model", pa.string()),
+        ("layer", pa.string()),
+        ("step", pa.int64()),
+        *((name, pa.string()) for name in ("format", "axes", "dtype", "spatial")),
         *((name, pa.int64()) for name in ("out_channels", "in_channels", "groups")),
         ("depthwise", pa.bool_()),
         ("depth", pa.int64()),
@@ -180,6 +188,7 @@ LAYERS = pa.schema(
 MODELS = pa.schema(
     [
         ("model", pa.string()),
+        ("step", pa.int64()),
         ("format", pa.string()),
         ("bytes", pa.int64()),
         ("n_layers", pa.int64()),

@@ -27,12 +27,15 @@ def formats_text() -> Table:
     """The same as a table for a terminal."""
     table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
     table.add_column("format", no_wrap=True)
-    table.add_column("reads", ratio=1)
+    table.add_column("reads", overflow="fold")
     table.add_column("suffixes", overflow="fold")
     table.add_column("needs", overflow="fold")
     for known in FORMATS.values():
         table.add_row(
-            known.name, Text(known.reads), Text(" ".join(known.suffixes) or "-"), _needs(known.extra)
+            known.name,
+            Text(known.reads),
+            Text(" ".join(known.suffixes) or "-"),
+            _needs(known.extra),
         )
     return table
 
@@ -41,7 +44,7 @@ def _needs(extra: str | None) -> Text:
     if extra is None:
         return Text("-")
     state = "installed" if _is_installed(extra) else f"pip install 'jfilters[{extra}]'"
-    return Text(f"{extra}: {state}")
+    return Text(f"{extra}\n({state})")
 
 
 def _is_installed(extra: str) -> bool:

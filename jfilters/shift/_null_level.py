@@ -7,8 +7,8 @@ RealArray = Array | np.ndarray
 
 
 def null_level(
-    n: float,
-    m: float,
+    n: int,
+    m: int,
     occupied: Integer[RealArray, " d"],
     variance_ratio: Float[RealArray, " d"],
 ) -> float:

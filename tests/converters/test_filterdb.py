@@ -1,6 +1,7 @@
 import io
 import pickle
 import pickletools
+import struct
 
 import h5py
 import numpy as np
@@ -274,6 +275,14 @@ class TestPickledText:
     def test_what_is_no_array_of_text(self, path, data, capsys):
         refusal(write_fixed(path, data))
         assert capsys.readouterr().out == ""
+
+    def test_a_pickle_that_claims_gigabytes(self, path):
+        write_fixed(path, b"x" * 1234)
+        data = path.read_bytes()
+        claim = struct.pack("<IQ", 1234, data.index(b"GCOL"))
+        assert data.count(claim) == 1
+        path.write_bytes(data.replace(claim, b"\xff\xff\xff\xff" + claim[4:]))
+        assert "4,294,967,295 bytes claimed" in refusal(path)
 
     @settings(SHARED_FIXTURE, max_examples=20)
     @given(st.data())

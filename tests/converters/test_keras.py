@@ -284,6 +284,13 @@ class TestEarlierKeras:
 
 
 class TestHostileFiles:
+    @pytest.fixture
+    def with_text(self, file):
+        write(file, {"conv2d/vars/0": KERNEL})
+        with h5py.File(file, "a") as opened:
+            opened.attrs["model_config"] = json.dumps(CONFIG)
+        return file
+
     def test_a_petabyte_that_is_not_there(self, file):
         with h5py.File(file, "w") as opened:
             opened.create_dataset("conv2d/vars/0", (3, 3, 10**7, 10**7), "float32")
@@ -372,19 +379,31 @@ class TestHostileFiles:
             opened.attrs["model_config"] = "x" * 2000
         assert "1,000 bytes of attributes" in refusal(file)
 
-    @pytest.mark.parametrize("size", [0, 8])
-    def test_a_heap_of_text_that_does_not_end(self, file, size):
-        write(file, {"conv2d/vars/0": KERNEL})
-        with h5py.File(file, "a") as opened:
-            opened.attrs["model_config"] = json.dumps(CONFIG)
-        data = bytearray(file.read_bytes())
-        position = data.index(b"GCOL") + 16
-        while struct.unpack_from("<H", data, position)[0]:
-            length = struct.unpack_from("<8xQ", data, position)[0]
-            position += 16 + (length + 7) // 8 * 8
-        struct.pack_into("<8xQ", data, position, size)
-        file.write_bytes(data)
-        assert "heap that does not end" in refusal(file)
+    @pytest.mark.parametrize(("entry", "size"), [(-1, 0), (-1, 8), (-1, 1 << 40), (0, 2**64 - 1)])
+    def test_a_heap_of_text_that_does_not_end(self, with_text, entry, size):
+        data = bytearray(with_text.read_bytes())
+        entries = [data.index(b"GCOL") + 16]
+        while struct.unpack_from("<H", data, entries[-1])[0]:
+            length = struct.unpack_from("<8xQ", data, entries[-1])[0]
+            entries.append(entries[-1] + 16 + (length + 7) // 8 * 8)
+        struct.pack_into("<8xQ", data, entries[entry], size)
+        with_text.write_bytes(data)
+        assert "heap that does not end" in refusal(with_text)
+
+    @pytest.mark.parametrize("libver", ["earliest", "latest"])
+    def test_text_that_claims_gigabytes(self, with_text, libver):
+        text = json.dumps(CONFIG)
+        with h5py.File(with_text, "w", libver=libver) as opened:
+            opened["stem/kernel"] = KERNEL
+            opened.attrs["model_config"] = text
+        assert FORMAT.arrays(with_text)[0].groups == 1
+        data = with_text.read_bytes()
+        claim = struct.pack("<IQ", len(text), data.index(b"GCOL"))
+        assert data.count(claim) == 1
+        with_text.write_bytes(data.replace(claim, b"\xff\xff\xff\xff" + claim[4:]))
+        # The newest layout has a checksum over it.
+        expected = "bytes of attributes" if libver == "earliest" else "checksum"
+        assert expected in refusal(with_text)
 
     def test_lengths_of_another_size(self, file):
         data = bytearray(write(file, {"conv2d/vars/0": KERNEL}).read_bytes())

@@ -15,6 +15,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 from jfilters.converters import StoredArray, _onnx_graph, _onnx_model, _onnx_nodes, _protobuf
 from jfilters.converters._onnx import FORMAT
+from jfilters.converters._onnx_external import ExternalFiles
 from jfilters.errors import CheckpointError, UnreadableError
 
 WEIGHT = np.arange(216, dtype=np.float32).reshape(6, 4, 3, 3)
@@ -169,8 +170,8 @@ BAD_FILES = {
     "a length beyond the end": field(1, 8) + varint(7 << 3 | 2) + varint(1 << 40) + CONV,
     "a length of 2^64 - 1": field(1, 8) + varint(7 << 3 | 2) + varint(NEGATIVE),
     "a length inside that lies": model_bytes(varint(1 << 3 | 2) + varint(500) + b"\x0a\1x"),
-    "a number without an end": field(1, 8) + b"\x38" + b"\xff" * 20,
-    "a number beyond 64 bits": field(1, 8) + b"\x38" + b"\xff" * 9 + b"\x7f",
+    "a number without an end": GOOD + b"\x28" + b"\xff" * 20,
+    "a number beyond 64 bits": GOOD + b"\x28" + b"\xff" * 9 + b"\x7f",
     "groups of old protobuf": model_bytes(b"\x0b\x0c"),
     "a wire type that is none": model_bytes(b"\x0f"),
     "a fixed field cut off": model_bytes(b"\x0d\0"),
@@ -331,6 +332,17 @@ def test_a_data_file_for_every_tensor_keeps_none_of_them_open(folder):
     arrays = read_all(path)
     assert len(arrays) == 50
     assert len(os.listdir("/proc/self/fd")) - before < 5
+
+
+@pytest.mark.parametrize(
+    "location",
+    ["http://host/x", "s3://other/x", "%2e%2e/x", "x?y", "x#y", "../x", "/x", "//host/x"],
+)
+def test_external_data_of_a_remote_model_stays_beside_it(location):
+    upath = pytest.importorskip("upath")
+    files = ExternalFiles(upath.UPath("memory://bucket/folder/model.onnx"))
+    with pytest.raises(CheckpointError, match=r"model\.onnx: w: external data: expected a path"):
+        files.reader({"location": location}, 4, "w")
 
 
 OUTSIDE = {

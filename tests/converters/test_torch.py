@@ -313,7 +313,7 @@ def test_old_torchscript_is_refused_by_name(tmp_path):
     with zipfile.ZipFile(path, "w") as archive:
         archive.writestr("net/model.json", "{}")
         archive.writestr("net/tensors/0", b"1234")
-    with pytest.raises(CheckpointError, match="torch 1.0 to 1.3"):
+    with pytest.raises(CheckpointError, match=r"torch 1\.0 to 1\.3"):
         arrays(path)
 
 

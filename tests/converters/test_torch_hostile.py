@@ -89,14 +89,15 @@ def survives(path, format=_torch.FORMAT):
     """Whether a file is read; all but a value or a `CheckpointError` that names it is an error."""
     if not format.recognizes(path, path.read_bytes()[:512]):
         return False
+    refusal = None
     try:
         for array in format.arrays(path):
             if array.reason is None:
                 assert array.read().shape == array.shape
     except CheckpointError as error:
-        assert error.path == str(path)
-        return False
-    return True
+        refusal = error
+    assert refusal is None or refusal.path == str(path)
+    return refusal is None
 
 
 def test_a_forged_tensor_is_read(tmp_path):
@@ -146,6 +147,15 @@ def test_the_array_at_fault_is_named(tmp_path):
 def test_a_storage_shorter_than_its_view_is_refused(tmp_path):
     path = forged(tmp_path / "x.pt", {"w": tensor()}, **{"a/data/0": bytes(15)})
     refused(path, "needs 16 bytes of storage 0, which has 15")
+
+
+def test_a_file_that_shrinks_while_it_is_read_has_failed(tmp_path):
+    path = forged(tmp_path / "x.pt", {"w": tensor()})
+    (found,) = arrays(path)
+    path.write_bytes(path.read_bytes()[:40])
+    with pytest.raises(CheckpointError) as caught:
+        found.read()
+    assert (caught.value.status, caught.value.path) == ("failed", str(path))
 
 
 def test_a_dtype_that_numpy_lacks_is_named_not_read(tmp_path):
@@ -304,6 +314,14 @@ def test_objects_that_share_their_state_are_entered_once(tmp_path):
     for one in objects:
         one.__dict__ = state
     assert [a.name for a in arrays(forged(tmp_path / "x.pt", objects))] == ["w"]
+
+
+def test_modules_that_share_their_parameters_are_entered_once(tmp_path):
+    modules = [torch.nn.Identity() for _ in range(9)]
+    for one in modules:
+        one.__dict__["_parameters"] = modules[0].__dict__["_parameters"]
+    modules[0].__dict__["_parameters"]["w"] = tensor()
+    assert [a.name for a in arrays(forged(tmp_path / "x.pt", modules))] == ["w"]
 
 
 def test_containers_nested_too_deep_are_refused(tmp_path):

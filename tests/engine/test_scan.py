@@ -283,3 +283,9 @@ class TestNumbers:
         _, row = self.scanned(tmp_path, (weight[:1, :1] * signs).astype(np.float32))
         assert row["variance_entropy"] == pytest.approx(0, abs=1e-5)
         assert row["verdict"] == "low-diversity"
+
+
+def test_a_basis_of_another_kernel_size_is_refused(folder):
+    basis = scan(folder).basis
+    with pytest.raises(ValueError, match="expected a basis for 5x5 kernels, got one of 9 taps"):
+        scan(folder, Options(spatial=(5, 5)), basis=basis)

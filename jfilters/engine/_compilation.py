@@ -1,0 +1,24 @@
+"""Compiled programs kept between processes, so that the second scan of a machine starts warm."""
+
+import os
+from pathlib import Path
+
+import jax
+
+
+def keep_compiled() -> None:
+    """Turn on JAX's persistent compilation cache in the user's cache folder.
+
+    For commands, not for libraries: it configures the whole process. A cache that the user has set up
+    is left alone, and a folder that cannot be made means no cache.
+    """
+    if jax.config.jax_compilation_cache_dir is not None:
+        return
+    home = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    folder = home / "jfilters" / "xla"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError:
+        return
+    jax.config.update("jax_compilation_cache_dir", str(folder))
+    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.1)

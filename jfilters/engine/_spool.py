@@ -1,0 +1,64 @@
+"""Weights of remote checkpoints, kept on disk between the passes so that they travel once."""
+
+import os
+import tempfile
+import weakref
+
+import numpy as np
+
+SPOOL_BYTES = 8 << 30
+"""Bytes that a scan keeps on disk at most, unless told otherwise; what does not fit is read again."""
+
+
+class Spool:
+    """Float32 arrays by row in one temporary file without a name, which vanishes with the process.
+
+    It takes `limit` bytes at most; a disk that is full before ends it early.
+    """
+
+    def __init__(self, limit: int = SPOOL_BYTES):
+        self._left, self._size = limit, 0
+        self._places: dict[int, tuple[int, tuple[int, ...]]] = {}
+        self._file = tempfile.TemporaryFile(prefix="jfilters-", buffering=0)  # noqa: SIM115
+        weakref.finalize(self, self._file.close)
+
+    def put(self, row: int, weight: np.ndarray) -> None:
+        """Keep an array, if there is room for it."""
+        data = _bytes_of(np.ascontiguousarray(weight, np.float32))
+        if len(data) > self._left:
+            return
+        try:
+            self._write(data)
+        except OSError:
+            self._left = 0
+            return
+        self._places[row] = (self._size, weight.shape)
+        self._size += len(data)
+        self._left -= len(data)
+
+    def get(self, row: int) -> np.ndarray | None:
+        """The array of a row, None if it was not kept."""
+        if row not in self._places:
+            return None
+        start, shape = self._places[row]
+        weight = np.empty(shape, np.float32)
+        buffer = _bytes_of(weight)
+        filled = 0
+        while filled < len(buffer):
+            filled += os.preadv(self._file.fileno(), [buffer[filled:]], start + filled)
+        return weight
+
+    def __enter__(self) -> "Spool":
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._file.close()
+
+    def _write(self, data: memoryview) -> None:
+        self._file.seek(self._size)
+        while data:
+            data = data[self._file.write(data) :]
+
+
+def _bytes_of(array: np.ndarray) -> memoryview:
+    return array.reshape(-1).view(np.uint8).data

@@ -1,0 +1,194 @@
+"""Scans of URLs: the same numbers as of local files, and every kernel travels once."""
+
+import json
+import os
+import subprocess
+import sys
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+from safetensors.numpy import save, save_file
+
+from jfilters.converters import _remote
+from jfilters.engine import Options, scan, write_scan
+from jfilters.engine._spool import Spool
+
+upath = pytest.importorskip("upath")
+
+
+def network(seed):
+    """Kernels, 5 % of all bytes, and dense weights."""
+    rng = np.random.default_rng(seed)
+    found = {}
+    for i in range(6):
+        found[f"conv{i}.weight"] = rng.standard_normal((32, 32, 3, 3), np.float32)
+        found[f"fc{i}.weight"] = rng.standard_normal((1000, 176), np.float32)
+    return found
+
+
+@pytest.fixture
+def local(tmp_path):
+    folder = tmp_path / "zoo"
+    for seed, name in enumerate(("a", "deep/b")):
+        path = folder / f"{name}.safetensors"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        save_file(network(seed), path, metadata={"format": "pt"})
+    (folder / "broken.safetensors").write_bytes(b"\1")
+    (folder / "readme.txt").write_bytes(b"no checkpoint")
+    return folder
+
+
+@pytest.fixture
+def remote(local):
+    """The same folder in fsspec's memory."""
+    root = upath.UPath("memory://zoo")
+    root.fs.put(str(local), "/", recursive=True)
+    yield "memory://zoo"
+    root.fs.rm("/zoo", recursive=True)
+
+
+@pytest.fixture
+def traffic(monkeypatch):
+    """The ranges that were fetched, each as (path, start, stop)."""
+    spans, reader = [], _remote.reader
+
+    def counting(path, size):
+        fetch = reader(path, size)
+
+        def counted(start, stop):
+            spans.append((str(path), start, stop))
+            return fetch(start, stop)
+
+        return counted
+
+    monkeypatch.setattr(_remote, "reader", counting)
+    _remote._shared.cache_clear()
+    return spans
+
+
+def count(spans):
+    return sum(stop - start for _, start, stop in spans)
+
+
+def test_a_remote_scan_finds_what_a_local_one_finds(local, remote, tmp_path):
+    for name, root in (("here", local), ("there", remote)):
+        write_scan(scan(root, Options(range="data")), tmp_path / name)
+    here, there = (json.loads((tmp_path / n / "scan.json").read_text()) for n in ("here", "there"))
+    assert [x["status"] for x in there["checkpoints"]] == ["ok", "refused", "ok"]
+    for a, b in zip(here["checkpoints"], there["checkpoints"], strict=True):
+        known = ("model", "bytes", "format", "status", "skipped")
+        assert [a[key] for key in known] == [b[key] for key in known]
+        assert b["sha256"] is None
+    assert there["checkpoints"][2]["path"] == "memory://zoo/deep/b.safetensors"
+    assert there["ignored"] == ["memory://zoo/readme.txt"]
+    tables = [pq.read_table(tmp_path / n / "layers.parquet") for n in ("here", "there")]
+    assert tables[0].equals(tables[1])
+
+
+@pytest.mark.parametrize("range", ["fixed", "data"])
+def test_kernels_travel_once(remote, traffic, range):
+    found = scan(remote, Options(range=range))
+    total = sum(entry.bytes for entry in found.entries)
+    kernels = 4 * 9 * int(found.cards.n_kernels.sum())
+    assert kernels == pytest.approx(0.05 * total, rel=0.02)
+    assert kernels <= count(traffic) <= 0.15 * total
+
+
+def test_what_the_spool_cannot_hold_is_read_again(remote, traffic, monkeypatch):
+    monkeypatch.setattr(_remote, "HELD", 0)
+    twice = scan(remote, spool_bytes=0)
+    without = count(traffic)
+    traffic.clear()
+    _remote._shared.cache_clear()
+    once = scan(remote)
+    assert without > 1.8 * count(traffic)
+    np.testing.assert_array_equal(twice.cards.histogram, once.cards.histogram)
+
+
+def test_a_spool_gives_back_what_it_was_given_within_its_limit():
+    with Spool(limit=400) as spool:
+        first, empty = np.arange(90, dtype=np.float32).reshape(2, 5, 3, 3), np.zeros((0, 1, 3, 3))
+        spool.put(3, first)
+        spool.put(4, np.ones((2, 2, 3, 3), np.float32))  # 144 bytes, of which 40 are left
+        spool.put(5, empty)
+        np.testing.assert_array_equal(spool.get(3), first)
+        assert spool.get(4) is None
+        assert spool.get(5).shape == empty.shape
+
+
+def test_a_full_disk_ends_the_spool_and_not_the_scan(remote, monkeypatch):
+    def full(self, data):
+        raise OSError(28, "No space left on device")
+
+    expected = scan(remote)
+    monkeypatch.setattr(Spool, "_write", full)
+    np.testing.assert_array_equal(scan(remote).cards.histogram, expected.cards.histogram)
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt, RuntimeError])
+def test_nothing_is_left_behind(remote, tmp_path, monkeypatch, error):
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "temporary"))
+    (tmp_path / "temporary").mkdir()
+
+    def interrupt(stage, done, total):
+        if stage == "histograms":
+            raise error
+
+    with pytest.raises(error):
+        scan(remote, progress=interrupt)
+    assert not list((tmp_path / "temporary").iterdir())
+
+
+def test_local_checkpoints_are_not_spooled(local, monkeypatch):
+    monkeypatch.setattr(Spool, "put", lambda *_: pytest.fail("spooled"))
+    assert len(scan(local).cards) == 12
+
+
+@pytest.fixture
+def bucket(monkeypatch):
+    """A bucket of an S3 server on this machine."""
+    moto = pytest.importorskip("moto.server")
+    import botocore.session
+    import s3fs
+    from fsspec.config import conf
+
+    server = moto.ThreadedMotoServer("127.0.0.1", 0, verbose=False)
+    server.start()
+    url = "http://{}:{}".format(*server.get_host_and_port())
+    keys = {"AWS_ACCESS_KEY_ID": "key", "AWS_SECRET_ACCESS_KEY": "secret"}
+    for name, value in (keys | {"AWS_DEFAULT_REGION": "us-east-1"}).items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setitem(conf, "s3", {"endpoint_url": url})
+    s3fs.S3FileSystem.clear_instance_cache()
+    client = botocore.session.get_session().create_client("s3", endpoint_url=url)
+    client.create_bucket(Bucket="bucket")
+    yield client
+    client.close()
+    s3fs.S3FileSystem.clear_instance_cache()
+    server.stop()
+
+
+def test_a_bucket_is_scanned_by_ranges(bucket, traffic):
+    for name in ("zoo/a.safetensors", "zoo/deep/b.safetensors"):
+        body = save(network(0), metadata={"format": "pt"})
+        bucket.put_object(Bucket="bucket", Key=name, Body=body)
+    found = scan("s3://bucket/zoo")
+    assert [(entry.model, entry.status) for entry in found.entries] == [
+        ("a.safetensors", "ok"),
+        ("deep/b.safetensors", "ok"),
+    ]
+    total = sum(entry.bytes for entry in found.entries)
+    assert total == 2 * len(body)
+    assert 0.04 * total < count(traffic) <= 0.15 * total
+
+
+def test_the_command_takes_urls_and_help_loads_nothing_of_it():
+    code = "import sys; from jfilters_cli import main; sys.argv[1:] = ['--help']\ntry: main()\n"
+    code += "except SystemExit: pass\nprint({'fsspec', 'upath', 's3fs'} & set(sys.modules))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == "set()"
+    command = [sys.executable, "-m", "jfilters_cli", "inspect", "memory://nothing/here.pth"]
+    environment = os.environ | {"COLUMNS": "200"}
+    done = subprocess.run(command, capture_output=True, text=True, env=environment)
+    assert "memory://nothing/here.pth: no such file or folder" in done.stderr
