@@ -54,6 +54,9 @@ def scan(
 ) -> None:
     """Scan a folder of checkpoints: tables, drift between models, and a summary.
 
+    URLs such as s3://, gs://, hf:// and https:// are read by byte ranges; a source that does not answer
+    for 60 seconds, or JFILTERS_TIMEOUT seconds if that is set, is given up.
+
     Exit code 0 when every checkpoint was read, 1 when some were refused or failed.
 
     Example: jfilters scan --checkpoints zoo --out results/zoo

@@ -19,7 +19,7 @@ import numpy as np
 from ..errors import CheckpointError, MissingExtraError
 from ._guard import checkpoint_errors
 from ._hdf5_header import claimed_length
-from ._hdf5_source import GuardedFile, base_address
+from ._hdf5_source import GuardedFile, base_address, keeps_sizes
 from ._location import Location
 from ._source import ByteSource
 
@@ -164,6 +164,8 @@ class Hdf5File:
             return "values stored in another file, not followed"
         if dataset.shape is None:
             return "no values"
+        if not keeps_sizes(dataset.id.get_type(), dataset.dtype):
+            return f"values of no common type, read as {dataset.dtype}"
         filters = _filters(dataset)
         known = {_DEFLATE, _SHUFFLE, _FLETCHER32}
         if not known.issuperset(filters) or len(set(filters)) < len(filters):

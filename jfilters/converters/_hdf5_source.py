@@ -1,7 +1,9 @@
-"""The bytes of an HDF5 file, checked for what the HDF5 library trips over before it sees them."""
+"""What the HDF5 library itself trips over in damaged files, looked for before it gets that far."""
 
 import struct
 from typing import Any
+
+import numpy as np
 
 from ..errors import CheckpointError
 from ._location import Location
@@ -52,6 +54,24 @@ def base_address(source: ByteSource) -> int:
         )
         raise CheckpointError(reason, path=source.path)
     return start or 0
+
+
+def keeps_sizes(stored: Any, dtype: np.dtype) -> bool:
+    """Whether values, and their fields, are as long in memory as in the file.
+
+    HDF5 writes past its buffers when the fields of a record grow into each other.
+    """
+    if dtype.hasobject:
+        return dtype.names is None
+    members = range(stored.get_nmembers() if dtype.fields else 0)
+    return stored.get_size() == dtype.itemsize and all(
+        keeps_sizes(stored.get_member_type(index), _field(dtype, stored.get_member_name(index)))
+        for index in members
+    )
+
+
+def _field(dtype: np.dtype, name: bytes) -> np.dtype:
+    return dtype[name.decode("utf-8", "surrogateescape")]
 
 
 class GuardedFile(SourceFile):

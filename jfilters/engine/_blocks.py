@@ -56,7 +56,9 @@ class Block:
         flat = self.kernels.reshape(SLOTS * ROWS, -1)
         flat[first * ROWS : first * ROWS + n] = piece.rows[start : start + n]
         taken = slice(first, self.used)
-        self.owners[taken], self.scales[taken] = piece.owner, piece.scale
+        self.scales[taken] = piece.scale
+        # Slots that stay empty belong to the last layer, so that the slots of a layer are one run.
+        self.owners[first:] = piece.owner
         self.counts[taken] = np.minimum(n - ROWS * np.arange(self.used - first), ROWS)
         return n
 

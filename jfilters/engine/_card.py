@@ -71,33 +71,41 @@ def add_counts(
     owners: Int64[np.ndarray, " parts"],
     parts: Int[Array | np.ndarray, "parts *shape"],
 ) -> None:
-    """Add part i to row `owners[i]` of `total`, in place."""
-    # Parts of one layer lie side by side: a sum over each run is far faster than np.add.at.
-    starts = np.flatnonzero(np.diff(owners, prepend=owners[0] - 1))
-    np.add.at(total, owners[starts], np.add.reduceat(np.asarray(parts, np.int64), starts, axis=0))
+    """Add part i to row `owners[i]` of `total`, in place; the parts of a layer lie side by side."""
+    starts = _runs(owners)
+    total[owners[starts]] += np.add.reduceat(np.asarray(parts, np.int64), starts, axis=0)
+
+
+def add_sums(
+    total: Float[np.ndarray, " n"],
+    owners: Int64[np.ndarray, " parts"],
+    parts: Float[Array | np.ndarray, " parts"],
+) -> None:
+    """The same for float64 sums."""
+    starts = _runs(owners)
+    total[owners[starts]] += np.add.reduceat(np.asarray(parts, np.float64), starts)
 
 
 def add_moments(total: Moments, owners: Int64[np.ndarray, " parts"], parts: Moments) -> None:
-    """Merge stacked `parts` into `total`, part i into row `owners[i]`, in place."""
-    rows, part_of = np.unique(owners, return_inverse=True)
-    merged = merge_moments(
-        jax.tree.map(lambda values: values[rows], total), pool_moments(parts, part_of, len(rows))
-    )
-    for name in _MOMENTS:
+    """The same for moments, by Chan's rule."""
+    starts = _runs(owners)
+    rows = owners[starts]
+    before = jax.tree.map(lambda values: values[rows], total)
+    merged = merge_moments(before, pool_moments(parts, starts))
+    for name in ("count", "mean", "scatter"):
         np.asarray(getattr(total, name))[rows] = getattr(merged, name)
 
 
-def pool_moments(parts: Moments, group: Int[np.ndarray, " n"], n_groups: int) -> Moments:
-    """Stacked moments merged into those of groups: Chan's rule for any number of parts at once."""
+def pool_moments(parts: Moments, starts: Int[np.ndarray, " runs"]) -> Moments:
+    """Stacked moments merged run by run: Chan's rule for any number of parts at once, in float64."""
     parts = host_moments(parts)
     count, mean = np.asarray(parts.count), np.asarray(parts.mean)
-    pooled_count = _summed(count, group, n_groups)
-    pooled_mean = _summed(count[:, None] * mean, group, n_groups)
-    pooled_mean /= np.maximum(pooled_count, 1)[:, None]
-    offset = mean - pooled_mean[group]
+    total = np.add.reduceat(count, starts)
+    center = np.add.reduceat(count[:, None] * mean, starts) / np.maximum(total, 1)[:, None]
+    offset = mean - np.repeat(center, np.diff(starts, append=len(count)), axis=0)
     between = count[:, None, None] * offset[:, :, None] * offset[:, None, :]
-    scatter = _summed(np.asarray(parts.scatter) + between, group, n_groups)
-    return Moments(count=pooled_count, mean=pooled_mean, scatter=scatter)
+    scatter = np.add.reduceat(np.asarray(parts.scatter) + between, starts)
+    return Moments(count=total, mean=center, scatter=scatter)
 
 
 def scaled_moments(parts: Moments, scale: Float[np.ndarray, " n"]) -> Moments:
@@ -112,18 +120,14 @@ def scaled_moments(parts: Moments, scale: Float[np.ndarray, " n"]) -> Moments:
 
 def pooled_moments(cards: Moments) -> Moments:
     """Stacked moments merged into those of the whole population."""
-    whole = pool_moments(cards, np.zeros(len(cards.count), np.int64), 1)
+    whole = pool_moments(cards, np.zeros(1, np.int64))
     return jax.tree.map(lambda values: values[0], whole)
-
-
-_MOMENTS = ("count", "mean", "scatter")
 
 
 def _no_moments(n: int, d: int) -> Moments:
     return Moments(count=np.zeros(n), mean=np.zeros((n, d)), scatter=np.zeros((n, d, d)))
 
 
-def _summed(values: np.ndarray, group: np.ndarray, n_groups: int) -> np.ndarray:
-    total = np.zeros((n_groups, *values.shape[1:]))
-    np.add.at(total, group, values)
-    return total
+def _runs(owners: Int64[np.ndarray, " parts"]) -> Int64[np.ndarray, " runs"]:
+    """Where each run of equal owners starts."""
+    return np.flatnonzero(np.diff(owners, prepend=-1))

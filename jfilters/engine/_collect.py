@@ -12,7 +12,7 @@ from jaxtyping import Float
 
 from ..statistics import Basis, fit_basis, fixed_edges
 from ._blocks import Block, Piece, pack
-from ._card import Cards, add_counts, add_moments, pooled_moments, scaled_moments
+from ._card import Cards, add_counts, add_moments, add_sums, pooled_moments, scaled_moments
 from ._orthogonality import tiled_orthogonality
 from ._passes import QualitySums, SlotSums, extremes_pass, histogram_pass, moments_pass
 from ._prepare import Prepared
@@ -57,6 +57,11 @@ def record(
         cards.orthogonality[row] = tiled_orthogonality(weight)
 
 
+def known_scale(cards: Cards, row: int) -> float | None:
+    """What the first pass found to be a layer's largest absolute weight, if the layer is finite."""
+    return None if cards.n_nonfinite[row] else float(cards.max_abs[row])
+
+
 def collect_moments(cards: Cards, pieces: Iterable[Piece], options: Options) -> None:
     """The first pass: moments, zero and sparse kernels and norms, added to `cards` in place."""
 
@@ -94,6 +99,8 @@ def collect_histograms(
 
 def fitted_basis(cards: Cards) -> Basis | None:
     """The basis of all kernels behind the cards; None for fewer than two, or if all are equal."""
+    if not len(cards):
+        return None
     try:
         return fit_basis(pooled_moments(cards.normalized))
     except ValueError:
@@ -126,8 +133,8 @@ def _add_quality(cards: Cards, owners: np.ndarray, sums: QualitySums) -> None:
     add_counts(cards.n_zero, owners, sums.n_zero)
     add_counts(cards.n_sparse, owners, sums.n_sparse)
     scale = cards.max_abs[owners]
-    np.add.at(cards.sum_abs, owners, np.asarray(sums.sum_abs, np.float64) * scale)
-    np.add.at(cards.sum_squares, owners, np.asarray(sums.sum_squares, np.float64) * scale**2)
+    add_sums(cards.sum_abs, owners, np.asarray(sums.sum_abs, np.float64) * scale)
+    add_sums(cards.sum_squares, owners, np.asarray(sums.sum_squares, np.float64) * scale**2)
     add_moments(cards.raw, owners, scaled_moments(sums.raw, scale))
     add_moments(cards.clean, owners, scaled_moments(sums.clean, scale))
 

@@ -16,6 +16,7 @@ from ._collect import (
     collect_histograms,
     collect_moments,
     histogram_edges,
+    known_scale,
     record,
 )
 from ._prepare import prepare
@@ -45,7 +46,7 @@ def measure(
     def pieces(*, first: bool = False) -> Iterator[Piece]:
         for row, (_, weight) in enumerate(chosen):
             weight = np.asarray(weight, np.float32)
-            prepared = prepare(weight)
+            prepared = prepare(weight, largest=None if first else known_scale(cards, row))
             if first:
                 record(cards, row, weight, prepared, options)
             yield Piece(row, prepared.rows, prepared.scale)

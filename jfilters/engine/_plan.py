@@ -116,10 +116,11 @@ def model_name(path: Location, root: Location) -> str:
 
 def size_of(path: Location) -> int:
     """Bytes of a file, or of all files of a folder."""
-    if not isinstance(path, Path):
-        return _remote_size(path)
-    files = files_of(path)
-    return sum(file.stat().st_size for file in files if file.exists())
+    if isinstance(path, Path):
+        return sum(file.stat().st_size for file in files_of(path) if file.exists())
+    with contextlib.suppress(UnreadableError):
+        return remote_bytes(path)
+    return 0  # the entry says why it cannot be read
 
 
 def files_of(path: Path) -> list[Path]:
@@ -141,13 +142,6 @@ def _described(entry: Entry, checkpoint: Checkpoint, spatial: tuple[int, ...]) -
     return dataclasses.replace(
         found, status="empty", reason=_why_empty(reasons, spatial), layers=()
     )
-
-
-def _remote_size(path: Location) -> int:
-    try:
-        return remote_bytes(path)
-    except UnreadableError:
-        return 0  # the entry says why it cannot be read
 
 
 def _steps(candidates: Sequence[Location]) -> dict[Location, int]:

@@ -25,10 +25,15 @@ class Prepared:
         return math.ldexp(self.max_abs, self.exponent) or 1.0
 
 
-def prepare(weight: Float[np.ndarray, "out in *spatial"]) -> Prepared:
-    """Drop and count the kernels that hold a NaN or an infinity; bring extreme layers into range."""
+def prepare(
+    weight: Float[np.ndarray, "out in *spatial"], *, largest: float | None = None
+) -> Prepared:
+    """Drop and count kernels with a NaN or an infinity; bring extreme layers into range.
+
+    `largest`: the largest absolute weight of a layer that is known to be finite.
+    """
     rows = weight.reshape(weight.shape[0] * weight.shape[1], -1)
-    largest = _max_abs(rows)
+    largest = _max_abs(rows) if largest is None else largest
     n_nonfinite = 0
     if not math.isfinite(largest):
         finite = np.isfinite(rows).all(axis=1)

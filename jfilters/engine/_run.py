@@ -21,6 +21,7 @@ from ._collect import (
     collect_moments,
     fitted_basis,
     histogram_edges,
+    known_scale,
     record,
 )
 from ._digest import digest
@@ -136,7 +137,8 @@ class Run:
             self._progress(stage, done, self._total)
             try:
                 for row, weight in self._weights(index):
-                    prepared = prepare(weight)
+                    known = None if first else known_scale(self.cards, row)
+                    prepared = prepare(weight, largest=known)
                     if first:
                         record(self.cards, row, weight, prepared, self.options)
                     yield Piece(row, prepared.rows, prepared.scale)

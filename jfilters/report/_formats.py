@@ -28,7 +28,7 @@ def formats_text() -> Table:
     table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
     table.add_column("format", no_wrap=True)
     table.add_column("reads", overflow="fold")
-    table.add_column("suffixes", overflow="fold")
+    table.add_column("suffixes", overflow="fold", max_width=23)
     table.add_column("needs", overflow="fold")
     for known in FORMATS.values():
         table.add_row(

@@ -5,6 +5,7 @@ from rich.table import Table
 from rich.text import Text
 
 from ..engine import Inspection
+from ..errors import redacted
 from ._cells import number, quantity, verdict
 
 
@@ -12,7 +13,7 @@ def inspection_text(inspection: Inspection) -> RenderableType:
     """Two tables: the convolution layers, and the skipped arrays with their reasons."""
     checkpoint = inspection.checkpoint
     rows = inspection.layers.to_pylist()
-    head = Text(f"{checkpoint.path}", "bold").append(
+    head = Text(redacted(str(checkpoint.path)), "bold").append(
         f" ({checkpoint.format}): {quantity(len(rows), 'layer')}, "
         f"{quantity(len(checkpoint.skipped), 'array')} skipped",
         "not bold",

@@ -241,6 +241,18 @@ class TestRefused:
             file["meta/axis1_label0"][...] = 5
         assert "index labels beyond" in refusal(path)
 
+    def test_fields_that_grow_into_each_other(self, path):
+        # 8 bytes in the file, 16 in memory: HDF5 would write past the end of its buffer.
+        wide = h5py.h5t.IEEE_F64LE.copy()
+        wide.set_fields(63, 56, 7, 0, 56)
+        record = h5py.h5t.create(h5py.h5t.COMPOUND, 16)
+        record.insert(b"norm", 0, wide)
+        record.insert(b"filter_ids", 8, h5py.h5t.py_create(np.dtype("S8")))
+        with with_kernels(path) as file:
+            group = file.create_group("meta")
+            h5py.h5d.create(group.id, b"table", record, h5py.h5s.create_simple((3,)))
+        assert "no common type" in refusal(path)
+
 
 class Evil:
     def __init__(self, function, *args):

@@ -3,6 +3,7 @@
 import http.server
 import io
 import shutil
+import sys
 import threading
 
 import numpy as np
@@ -232,7 +233,7 @@ def test_a_timeout_is_seconds(memory, monkeypatch, text):
 
 def test_a_server_without_ranges_is_refused(server):
     server.ranges, server.files["a.npy"] = False, npy((64, 64, 3, 3))
-    with pytest.raises(UnreadableError, match="a.npy: .*range"):
+    with pytest.raises(UnreadableError, match=r"a.npy: .*range"):
         load(f"{server.url}/a.npy", axes="OIHW")
 
 
@@ -252,7 +253,7 @@ def test_only_what_may_pass_is_tried_again(monkeypatch, error, calls):
 
 def test_a_missing_file_is_missing(server, memory):
     for url in (f"{server.url}/b.npy", "memory://zoo/b.npy"):
-        with pytest.raises(UnreadableError, match="b.npy: no such file or folder"):
+        with pytest.raises(UnreadableError, match=r"b.npy: no such file or folder"):
             load(url)
 
 
@@ -296,7 +297,7 @@ def test_a_copy_is_bounded_and_its_errors_name_the_url(memory, tmp_path, monkeyp
     save_orbax(tmp_path / "big")
     memory.fs.put(str(tmp_path / "big"), "/zoo/", recursive=True)
     (memory / "big" / "_METADATA").write_bytes(b"{")
-    with pytest.raises(CheckpointError, match="^memory://zoo/big/_METADATA: expected JSON"):
+    with pytest.raises(CheckpointError, match=r"^memory://zoo/big/_METADATA: expected JSON"):
         load("memory://zoo/big")
     _local_copy._last_copy.cache_clear()
     monkeypatch.setattr(_local_copy, "LARGEST_COPY", 100)
@@ -321,6 +322,6 @@ def test_paths_stay_paths_and_other_urls_are_refused(tmp_path):
 
 
 def test_without_the_packages_the_extra_is_named(monkeypatch):
-    monkeypatch.setitem(__import__("sys").modules, "upath", None)
+    monkeypatch.setitem(sys.modules, "upath", None)
     with pytest.raises(MissingExtraError, match=r"universal-pathlib.*jfilters\[cloud\]"):
         location("s3://bucket/a.pth")
