@@ -1,4 +1,4 @@
-"""Layers of any size become blocks of one fixed shape, so that XLA compiles one program a pass.
+"""Layers of any size become blocks of two fixed shapes, so that XLA compiles two programs a pass.
 
 A block is a (slots, rows, d) stack of kernels: each slot holds kernels of one layer, padded with
 zeros. A large layer fills many slots, many small layers share a block.
@@ -11,8 +11,9 @@ from collections.abc import Iterable, Iterator
 import numpy as np
 from jaxtyping import Float, Int32, Int64
 
-ROWS = 1_024  # kernels a slot: padding costs a layer at most one slot
-SLOTS = 128  # a block of 3x3 kernels is 4.7 MB: larger ones leave the cache
+BLOCK_KERNELS = 131_072  # a block of 3x3 kernels is 4.7 MB: larger ones leave the cache
+LARGE_ROWS = 8_192  # kernels a slot: XLA's products are twice as fast on slots of this size
+SMALL_ROWS = 1_024  # for layers that would leave most of a large slot empty
 
 
 @dataclasses.dataclass(frozen=True)
@@ -35,44 +36,46 @@ class Block:
     used: int = 0
 
     @classmethod
-    def empty(cls, d: int) -> "Block":
-        """A block without kernels."""
+    def empty(cls, rows: int, d: int) -> "Block":
+        """A block without kernels, for `rows` of them a slot."""
+        slots = BLOCK_KERNELS // rows
         return cls(
-            kernels=np.zeros((SLOTS, ROWS, d), np.float32),
-            owners=np.zeros(SLOTS, np.int64),
-            counts=np.zeros(SLOTS, np.int32),
-            scales=np.ones(SLOTS, np.float32),
+            kernels=np.zeros((slots, rows, d), np.float32),
+            owners=np.zeros(slots, np.int64),
+            counts=np.zeros(slots, np.int32),
+            scales=np.ones(slots, np.float32),
         )
 
     @property
     def is_full(self) -> bool:
         """Whether every slot is taken."""
-        return self.used == SLOTS
+        return self.used == len(self.owners)
 
     def put(self, piece: Piece, start: int) -> int:
         """Put the kernels of `piece` from `start` on into free slots; how many of them fitted."""
-        n = min(len(piece.rows) - start, (SLOTS - self.used) * ROWS)
-        first, self.used = self.used, self.used + math.ceil(n / ROWS)
-        flat = self.kernels.reshape(SLOTS * ROWS, -1)
-        flat[first * ROWS : first * ROWS + n] = piece.rows[start : start + n]
+        slots, rows, d = self.kernels.shape
+        n = min(len(piece.rows) - start, (slots - self.used) * rows)
+        first, self.used = self.used, self.used + math.ceil(n / rows)
+        flat = self.kernels.reshape(-1, d)
+        flat[first * rows : first * rows + n] = piece.rows[start : start + n]
         taken = slice(first, self.used)
         self.scales[taken] = piece.scale
         # Slots that stay empty belong to the last layer, so that the slots of a layer are one run.
         self.owners[first:] = piece.owner
-        self.counts[taken] = np.minimum(n - ROWS * np.arange(self.used - first), ROWS)
+        self.counts[taken] = np.minimum(n - rows * np.arange(self.used - first), rows)
         return n
 
 
 def pack(pieces: Iterable[Piece]) -> Iterator[Block]:
-    """Blocks that hold every kernel of every piece exactly once, in order."""
-    block = None
+    """Blocks that hold every kernel of every piece exactly once."""
+    blocks: dict[int, Block] = {}
     for piece in pieces:
+        rows = LARGE_ROWS if len(piece.rows) > LARGE_ROWS // 2 else SMALL_ROWS
         start = 0
         while start < len(piece.rows):
-            block = block or Block.empty(piece.rows.shape[1])
-            start += block.put(piece, start)
-            if block.is_full:
-                yield block
-                block = None
-    if block:
-        yield block
+            if rows not in blocks:
+                blocks[rows] = Block.empty(rows, piece.rows.shape[1])
+            start += blocks[rows].put(piece, start)
+            if blocks[rows].is_full:
+                yield blocks.pop(rows)
+    yield from blocks.values()

@@ -12,7 +12,7 @@ def keep_compiled() -> None:
     For commands, not for libraries: it configures the whole process. A cache that the user has set up
     is left alone, and a folder that cannot be made means no cache.
     """
-    if jax.config.jax_compilation_cache_dir is not None:
+    if getattr(jax.config, "jax_compilation_cache_dir", None) is not None:
         return
     home = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
     folder = home / "jfilters" / "xla"

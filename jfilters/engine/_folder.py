@@ -17,7 +17,7 @@ import safetensors.numpy
 
 from ..errors import printable, redacted
 from ..shift import drift_matrix, probability
-from ..statistics import basis_arrays
+from ..statistics import Basis, basis_arrays
 from ._plan import Entry
 from ._run import Scan
 from ._tables import layers_table, model_index, models_table
@@ -29,8 +29,8 @@ def write_scan(scan: Scan, out: Path, *, seed: int = 0) -> None:
     layers = layers_table(scan)
     _write_parquet(layers, out / "layers.parquet")
     _write_parquet(models_table(scan, layers), out / "models.parquet")
-    if scan.basis is not None:
-        _atomic(out / "arrays.safetensors", lambda path: _save_arrays(scan, path))
+    if (basis := scan.basis) is not None:
+        _atomic(out / "arrays.safetensors", lambda path: _save_arrays(scan, basis, path))
         names, drift = model_drift(scan)
         _atomic(out / "drift-model.csv", lambda path: _save_matrix(names, drift, path))
     text = json.dumps(describe(scan, seed=seed), indent=1)
@@ -96,8 +96,8 @@ def _describe_entry(entry: Entry) -> dict:
     }
 
 
-def _save_arrays(scan: Scan, path: Path) -> None:
-    arrays = {"histogram": scan.cards.histogram, "edges": scan.edges, **basis_arrays(scan.basis)}
+def _save_arrays(scan: Scan, basis: Basis, path: Path) -> None:
+    arrays = {"histogram": scan.cards.histogram, "edges": scan.edges, **basis_arrays(basis)}
     for name in ("normalized", "raw", "clean"):
         moments = getattr(scan.cards, name)
         arrays |= {

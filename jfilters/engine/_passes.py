@@ -12,8 +12,8 @@ from ..statistics import (
     Moments,
     coefficient_histogram,
     coefficient_range,
-    moments,
-    normalize,
+    moments_of_finite,
+    normalized_moments,
     sparse_mask,
 )
 
@@ -54,7 +54,7 @@ def moments_pass(
     def one(kernels, count, scale):
         valid, scaled = _valid(kernels, count), kernels / scale
         return SlotSums(
-            normalized=moments(normalize(scaled), valid),
+            normalized=normalized_moments(scaled, valid),
             quality=_quality(scaled, valid, eps=eps, strict=strict) if quality else None,
         )
 
@@ -112,8 +112,8 @@ def _quality(
     one = jnp.ones((), scaled.dtype)
     sparse = valid & sparse_mask(scaled, one, eps=eps, strict=strict)
     return QualitySums(
-        raw=moments(scaled, valid),
-        clean=moments(scaled, valid & ~sparse),
+        raw=moments_of_finite(scaled, valid),
+        clean=moments_of_finite(scaled, valid & ~sparse),
         n_zero=zero.sum(dtype=jnp.int32),
         n_sparse=sparse.sum(dtype=jnp.int32),
         sum_abs=jnp.abs(scaled).sum(),

@@ -18,7 +18,7 @@ from ._normalize import peaks
 
 Bound = float | Float[RealArray, ""]
 
-# Counted beside the bins: what fell below the range, what fell above it, and what is padding.
+# Counted beside the bins: what fell below the range before them, above it and padding after them.
 _EXTRA = 3
 
 
@@ -102,10 +102,10 @@ def _histogram(
     counts = jax.lax.platform_dependent(
         buckets, cpu=_by_scatter(bins + _EXTRA), default=_by_comparison(bins + _EXTRA)
     )
-    below, above = counts[:, bins, None], counts[:, bins + 1, None]
+    below, inside, above = counts[:, :1], counts[:, 1 : bins + 1], counts[:, bins + 1 : bins + 2]
     index = jnp.arange(bins)[None]
     ends = jnp.where(index == 0, below, 0) + jnp.where(index == bins - 1, above, 0)
-    return counts[:, :bins] + ends, jnp.sum(below + above)
+    return inside + ends, jnp.sum(below + above)
 
 
 def _buckets(
@@ -113,10 +113,9 @@ def _buckets(
 ) -> Int32[Array, "d n"]:
     low, high = (jnp.asarray(bound, coefficients.dtype) for bound in (low, high))
     position = jnp.floor((coefficients - low) * (bins / (high - low)))
-    bucket = jnp.clip(position, 0, bins - 1).astype(jnp.int32)
-    bucket = jnp.where(coefficients < low, bins, bucket)
-    bucket = jnp.where(coefficients > high, bins + 1, bucket)
-    bucket = jnp.where(valid[None], bucket, bins + 2)
+    # The last bin is closed: what lies on the upper bound is inside.
+    position = jnp.where(coefficients == high, bins - 1, jnp.clip(position, -1, bins))
+    bucket = jnp.where(valid[None], position, bins + 1).astype(jnp.int32) + 1
     # Else XLA fuses the arithmetic above into the scatter, which then runs it one element at a
     # time.
     return jax.lax.optimization_barrier(bucket)
