@@ -26,3 +26,10 @@ def test_the_example_runs(example, tmp_path, monkeypatch, capsys):
 
 def test_there_are_examples():
     assert EXAMPLES
+
+
+def test_the_table_lists_every_format():
+    from jfilters.converters import FORMATS
+
+    rows = re.findall(r"^\| (\w+) \|", README.read_text(encoding="utf-8"), re.MULTILINE)
+    assert set(FORMATS) <= set(rows)

@@ -50,6 +50,12 @@ def scan(
             callback=use_config,
         ),
     ] = None,
+    max_bytes: Annotated[
+        int | None, typer.Option(help="Refuse larger checkpoints.", min=1, show_default="no limit")
+    ] = None,
+    strict: Annotated[
+        bool, typer.Option("--strict", help="Stop at the first checkpoint that cannot be read.")
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print scan.json to stdout.")] = False,
 ) -> None:
     """Scan a folder of checkpoints: tables, drift between models, and a summary.
@@ -67,7 +73,13 @@ def scan(
 
     keep_compiled()
     folder = out_folder or Path("results") / _name(checkpoints)
-    options = Options(spatial=spatial, range=histogram_range.value, axes=axes)  # type: ignore[arg-type]
+    options = Options(
+        spatial=spatial,  # type: ignore[arg-type]
+        range=histogram_range.value,  # type: ignore[arg-type]
+        axes=axes,
+        max_bytes=max_bytes,
+        strict=strict,
+    )
     known = None if basis is None else load_basis(basis)
     with progress_bar() as progress:
         found = scan(checkpoints, options, basis=known, progress=progress)

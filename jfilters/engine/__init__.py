@@ -1,6 +1,5 @@
 """The scan: plans, streams blocks through the passes and keeps cards; it has no mathematics of its own."""
 
-from ._collect import Options as Options
 from ._compilation import keep_compiled as keep_compiled
 from ._export import export_filterdb as export_filterdb
 from ._folder import describe as describe
@@ -11,6 +10,7 @@ from ._inspect import Inspection as Inspection
 from ._inspect import inspect as inspect
 from ._measure import Measured as Measured
 from ._measure import measure as measure
+from ._options import Options as Options
 from ._plan import Entry as Entry
 from ._run import Scan as Scan
 from ._run import scan as scan

@@ -1,9 +1,8 @@
 """Pieces of layers in, cards out: the two passes, whatever the weights come from."""
 
 import collections
-import dataclasses
 from collections.abc import Callable, Iterable, Iterator
-from typing import Any, Literal
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -13,37 +12,12 @@ from jaxtyping import Float
 from ..statistics import Basis, fit_basis, fixed_edges
 from ._blocks import Block, Piece, pack
 from ._card import Cards, add_counts, add_moments, add_sums, pooled_moments, scaled_moments
+from ._options import Options
 from ._orthogonality import tiled_orthogonality
 from ._passes import QualitySums, SlotSums, extremes_pass, histogram_pass, moments_pass
 from ._prepare import Prepared
 
 IN_FLIGHT = 2  # blocks that the device works on while the host packs the next
-
-
-@dataclasses.dataclass(frozen=True)
-class Options:
-    """What a scan computes; written into its record as run.
-
-    Without `quality` only the basis and the histograms are; `orthogonality`, the most costly of the
-    quality metrics, can be left out alone.
-    """
-
-    spatial: tuple[int, ...] = (3, 3)
-    range: Literal["fixed", "data"] = "fixed"
-    bins: int = 70
-    sparse_eps: float = 0.01
-    sparse_strict: bool = True
-    axes: str | None = None
-    quality: bool = True
-    orthogonality: bool = True
-
-    @property
-    def d(self) -> int:
-        """Taps of a kernel."""
-        return int(np.prod(self.spatial))
-
-
-DEFAULTS = Options()
 
 
 def record(

@@ -6,7 +6,7 @@ import pyarrow as pa
 
 from ..converters import Checkpoint, Location, open_checkpoint
 from ..errors import CheckpointError
-from ._collect import Options
+from ._options import Options
 from ._plan import survey
 from ._run import Run, Scan
 from ._tables import LAYERS, layers_table
@@ -33,7 +33,7 @@ def inspect(path: Location | str, *, axes: str | None = None) -> Inspection:
 
 
 def _quality(path: Location, options: Options) -> pa.Table:
-    run = Run(options, list(survey(path, [path], options.spatial, options.axes)))
+    run = Run(options, list(survey(path, [path], options)))
     run.measure()
     (entry,) = run.entries
     if entry.status != "ok":

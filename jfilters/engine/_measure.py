@@ -11,14 +11,13 @@ from ..statistics import Basis, fit_basis
 from ._blocks import Piece
 from ._card import Cards, pooled_moments
 from ._collect import (
-    DEFAULTS,
-    Options,
     collect_histograms,
     collect_moments,
     histogram_edges,
     known_scale,
     record,
 )
+from ._options import DEFAULTS, Options
 from ._prepare import prepare
 
 

@@ -28,6 +28,7 @@ from ..converters import (
 )
 from ..errors import CheckpointError, UnknownFormatError, UnreadableError, printable
 from ..kernels import Layer
+from ._options import Options
 
 _DIGITS = re.compile(r"(\d+)")
 
@@ -91,16 +92,17 @@ def find_checkpoints(root: Location) -> tuple[list[Location], list[Location]]:
     return candidates, ignored
 
 
-def survey(
-    root: Location, candidates: Sequence[Location], spatial: tuple[int, ...], axes: str | None
-) -> Iterator[Entry]:
+def survey(root: Location, candidates: Sequence[Location], options: Options) -> Iterator[Entry]:
     """Open every candidate and list its layers of one spatial shape; an error becomes an entry."""
     step_of = _steps(candidates)
     for path in candidates:
         entry = Entry(model_name(path, root), path, step_of.get(path), size_of(path))
         try:
-            yield _described(entry, open_checkpoint(path, axes=axes), spatial)
+            _check_size(entry, options.max_bytes)
+            yield _described(entry, open_checkpoint(path, axes=options.axes), options.spatial)
         except CheckpointError as error:
+            if options.strict:
+                raise
             yield entry.without(error)
 
 
@@ -128,6 +130,12 @@ def files_of(path: Path) -> list[Path]:
     if not path.is_dir():
         return [path]
     return sorted(file for file in path.rglob("*") if file.is_file())
+
+
+def _check_size(entry: Entry, most: int | None) -> None:
+    if most is not None and entry.bytes > most:
+        reason = f"{entry.bytes} bytes, more than the {most} that were allowed"
+        raise CheckpointError(reason, path=entry.path, remedy="raise --max-bytes to read it")
 
 
 def _described(entry: Entry, checkpoint: Checkpoint, spatial: tuple[int, ...]) -> Entry:

@@ -1,8 +1,9 @@
 """The scan of a folder: weights stream through for moments, then for histograms."""
 
+import contextlib
 import dataclasses
 import functools
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -15,8 +16,6 @@ from ..statistics import Basis
 from ._blocks import Piece
 from ._card import Cards
 from ._collect import (
-    DEFAULTS,
-    Options,
     collect_histograms,
     collect_moments,
     fitted_basis,
@@ -25,6 +24,7 @@ from ._collect import (
     record,
 )
 from ._digest import digest
+from ._options import DEFAULTS, Options
 from ._plan import Entry, chosen_layers, find_checkpoints, survey
 from ._prepare import prepare
 from ._spool import SPOOL_BYTES, Spool
@@ -63,18 +63,16 @@ def scan(
     of remote checkpoints travel once, since up to `spool_bytes` of them wait in a temporary file. A
     checkpoint that cannot be read becomes an entry with its reason.
 
-    Raises UnreadableError if there is no such folder.
+    Raises UnreadableError if there is no such folder, and with `strict` the first error of a checkpoint.
     """
     root = location(checkpoints)
     if basis is not None and len(basis.mean) != options.d:
         size = "x".join(map(str, options.spatial))
         raise ValueError(f"expected a basis for {size} kernels, got one of {len(basis.mean)} taps")
     candidates, ignored = find_checkpoints(root)
-    entries = list(survey(root, candidates, options.spatial, options.axes))
-    with Spool(spool_bytes) as spool, ThreadPoolExecutor(1) as executor:
+    entries = list(survey(root, candidates, options))
+    with Spool(spool_bytes) as spool, _digests(entries) as digests:
         run = Run(options, entries, progress, spool)
-        # Hashing leaves the interpreter free for the passes.
-        digests = executor.map(_digest_or_none, [entry.path for entry in entries])
         basis, edges = run.to_the_end(basis)
         run.entries = [
             dataclasses.replace(entry, sha256=digest)
@@ -143,6 +141,8 @@ class Run:
                         record(self.cards, row, weight, prepared, self.options)
                     yield Piece(row, prepared.rows, prepared.scale)
             except CheckpointError as error:
+                if self.options.strict:
+                    raise
                 self.entries[index] = entry.without(error)
             done += sum(layer.n_kernels for layer in entry.layers)
         self._progress(stage, self._total, self._total)
@@ -167,6 +167,16 @@ class Run:
         if [(x.layer, x.shape) for x in stored] != [(x.layer, x.shape) for x in entry.layers]:
             raise UnreadableError("the checkpoint changed while it was scanned", path=entry.path)
         return stored
+
+
+@contextlib.contextmanager
+def _digests(entries: Sequence[Entry]) -> Iterator[Iterator[str | None]]:
+    """The digest of every checkpoint, computed beside the passes; dropped at an error."""
+    executor = ThreadPoolExecutor(1)
+    try:
+        yield executor.map(_digest_or_none, [entry.path for entry in entries])
+    finally:
+        executor.shutdown(cancel_futures=True)
 
 
 def _digest_or_none(path: Location) -> str | None:

@@ -1,5 +1,6 @@
 """The summary of a scan for a terminal of 80 columns: totals, models, drift, and what was left out."""
 
+import numpy as np
 from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
@@ -19,6 +20,8 @@ def summary_text(scan: Scan) -> RenderableType:
         parts += ["", _models(models)]
     if scan.basis is not None and 1 < len(models) <= LARGEST_MATRIX:
         parts += ["", Text(_DRIFT_TITLE, "bold"), _drift(scan)]
+    elif scan.basis is not None and len(models) > 1:
+        parts += ["", Text(_DRIFT_TITLE, "bold"), _extremes(scan)]
     return Group(*parts, *_left_out(scan))
 
 
@@ -82,6 +85,20 @@ def _drift(scan: Scan) -> Table:
         cells = [number(value, 2) for value in matrix[i, :i]]
         table.add_row(str(i + 1), Text(name), *cells, *[""] * (len(names) - 1 - i))
     return table
+
+
+def _extremes(scan: Scan) -> Text:
+    """The closest and the furthest pair, where the whole matrix does not fit."""
+    names, matrix = model_drift(scan)
+    rows, columns = np.triu_indices(len(names), 1)
+    drift = matrix[rows, columns]
+    lines = []
+    for word, pair in (("closest", int(np.argmin(drift))), ("furthest", int(np.argmax(drift)))):
+        models = f"{names[rows[pair]]} and {names[columns[pair]]}"
+        lines.append(f"{word}: {number(float(drift[pair]), 3)}, {models}")
+    return Text(
+        "\n".join([*lines, "drift-model.csv holds all pairs; small models drift by chance"])
+    )
 
 
 def _left_out(scan: Scan) -> list[RenderableType]:

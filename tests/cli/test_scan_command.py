@@ -118,3 +118,13 @@ def test_an_error_is_one_line_with_its_remedy(folder):
     assert result.stderr.count("\n") == 1
     assert "did you mean a.safetensors" in result.stderr
     assert result.stdout == ""
+
+
+def test_strict_and_max_bytes(folder, tmp_path):
+    (tmp_path / folder / "cut.safetensors").write_bytes(b"\x00" * 7)
+    stopped = whole_process("scan", "--checkpoints", folder, "--strict")
+    assert (stopped.returncode, stopped.stderr.count("\n")) == (2, 1)
+    assert "cut.safetensors" in stopped.stderr
+    small = run("scan", "--checkpoints", folder, "--max-bytes", "100")
+    assert small.exit_code == 1
+    assert "3 refused" in small.stdout

@@ -289,3 +289,27 @@ def test_a_basis_of_another_kernel_size_is_refused(folder):
     basis = scan(folder).basis
     with pytest.raises(ValueError, match="expected a basis for 5x5 kernels, got one of 9 taps"):
         scan(folder, Options(spatial=(5, 5)), basis=basis)
+
+
+def test_a_checkpoint_beyond_the_allowed_size_is_refused(folder):
+    sizes = {entry.model: entry.bytes for entry in scan(folder).entries}
+    (folder / "huge.safetensors").write_bytes(bytes(max(sizes.values()) + 1))
+    found = scan(folder, Options(max_bytes=max(sizes.values())))
+    (lost,) = [entry for entry in found.entries if entry.status == "refused"]
+    assert "more than the" in lost.reason
+    assert lost.reason.endswith("raise --max-bytes to read it")
+
+
+def test_strict_ends_with_the_first_error(folder):
+    (folder / "a-broken.safetensors").write_bytes(b"1234567")
+    with pytest.raises(CheckpointError, match=r"a-broken\.safetensors"):
+        scan(folder, Options(strict=True))
+
+
+def test_strict_ends_when_a_checkpoint_is_lost_on_the_way(folder):
+    def remove_it(stage, done, total):
+        if stage == "histograms":
+            (folder / "b.safetensors").unlink(missing_ok=True)
+
+    with pytest.raises(CheckpointError, match=r"b\.safetensors"):
+        scan(folder, Options(strict=True), progress=remove_it)
