@@ -3,6 +3,8 @@
 import os
 
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
+# A console takes its width from here once and for all; parallel workers have it set.
+os.environ.pop("COLUMNS", None)
 
 from jaxtyping import install_import_hook
 

@@ -6,6 +6,8 @@ from ._checkpoint import load as load
 from ._checkpoint import open_checkpoint as open_checkpoint
 from ._detect import FORMATS as FORMATS
 from ._detect import detect as detect
+from ._filterdb import FilterPopulation as FilterPopulation
+from ._filterdb import population as population
 from ._filterdb_write import write_filterdb as write_filterdb
 from ._format import Format as Format
 from ._kernelfile import save_kernels as save_kernels
@@ -19,7 +21,7 @@ from ._location import location as location
 from ._location import name_below as name_below
 from ._location import remote_bytes as remote_bytes
 from ._modules import from_module as from_module
-from ._orbax import steps as steps
+from ._orbax_layout import steps as steps
 from ._params import from_params as from_params
 from ._stored import Skipped as Skipped
 from ._stored import StoredArray as StoredArray

@@ -20,7 +20,17 @@ import numpy as np
 from ..errors import CheckpointError, UnreadableError
 from ._format import Format
 from ._local_copy import copied_arrays
-from ._location import Location, base_name, children, is_file, is_folder
+from ._location import Location, base_name, children
+from ._orbax_layout import (
+    COMMITTED,
+    DATABASE,
+    STEP_FILE,
+    TREE,
+    UNFINISHED,
+    is_item,
+    items_of,
+    recognizes,
+)
 from ._source import open_source
 from ._stored import StoredArray
 
@@ -39,36 +49,9 @@ CACHE = 1 << 24
 TIMEOUT = 600.0
 """Seconds after which one array is given up."""
 
-_TREE, _DATABASE, _STEP_FILE, _COMMITTED = (
-    "_METADATA", "manifest.ocdbt", "_CHECKPOINT_METADATA", "commit_success.txt",
-)  # fmt: skip
-_UNFINISHED = ".orbax-checkpoint-tmp"
-_STEP = re.compile(r"(?:.*_)?(\d{1,18})(?:\.orbax-checkpoint-tmp.*)?", re.ASCII | re.DOTALL)
 _OPTIMIZERS = {"opt_state", "opt_states", "optimizer", "optimizer_state", "optim", "optim_state"}
 _OPTIMIZER_STATE = "optimizer state"
 _TENSORSTORE_ERRORS = (ValueError, TypeError, RuntimeError, LookupError, OSError, MemoryError)
-
-
-def recognizes(path: Location, head: bytes) -> bool:
-    """Whether a folder is one checkpoint: an item, or a step with items, but no folder of steps."""
-    try:
-        return is_folder(path) and _is_checkpoint(path)
-    except (OSError, ValueError):
-        return False
-
-
-def steps(path: Location) -> list[tuple[int, Location]]:
-    """The steps in the root folder of a checkpoint manager, in order; none in any other folder.
-
-    Unfinished ones are among them, to be refused by name.
-    """
-    try:
-        if not is_folder(path) or _is_checkpoint(path):
-            return []
-        found = [(_step(child), child) for child in children(path)]
-    except OSError as error:
-        raise UnreadableError(error.strerror or str(error), path=path) from error
-    return sorted((step, child) for step, child in found if step >= 0 and recognizes(child, b""))
 
 
 def arrays(path: Location) -> Sequence[StoredArray]:
@@ -81,10 +64,10 @@ def arrays(path: Location) -> Sequence[StoredArray]:
         return copied_arrays(path, arrays)
     try:
         limit = min(LARGEST_LIMIT, max(SMALLEST_LIMIT, LARGEST_RATIO * _stored_bytes(path)))
-        items = _items(path)
+        items = items_of(path)
         _check_finished(path, items)
-        if not items and not _is_item(path):
-            raise CheckpointError(f"expected the file {_TREE}, here or in an item", path=path)
+        if not items and not is_item(path):
+            raise CheckpointError(f"expected the file {TREE}, here or in an item", path=path)
         found = [array for item in items or [path] for array in _item_arrays(item, path, limit)]
     except OSError as error:
         raise UnreadableError(error.strerror or str(error), path=path) from error
@@ -94,37 +77,13 @@ def arrays(path: Location) -> Sequence[StoredArray]:
     return found
 
 
-def _is_checkpoint(path: Location) -> bool:
-    if _UNFINISHED in base_name(path) or _is_item(path) or is_file(path / _STEP_FILE):
-        return True
-    items = _items(path)
-    return bool(items) and all(_step(item) < 0 for item in items)
-
-
-def _is_item(path: Location) -> bool:
-    return any(is_file(path / name) for name in (_TREE, _DATABASE, "_sharding"))
-
-
-def _items(path: Location) -> list[Location]:
-    """The items of a step, by name; none if the folder is itself an item."""
-    if _is_item(path):
-        return []
-    return sorted(child for child in children(path) if is_folder(child) and _is_item(child))
-
-
-def _step(path: Location) -> int:
-    """The step that a folder's name tells; -1 if it is no step's."""
-    match = _STEP.fullmatch(base_name(path))
-    return int(match[1]) if match else -1
-
-
 def _check_finished(path: Location, items: list[Location]):
     inside = [base_name(child) for child in children(path)]
-    names = [name for name in (path.parent.name, base_name(path), *inside) if _UNFINISHED in name]
-    step = _json(path / _STEP_FILE) if _STEP_FILE in inside else {}
+    names = [name for name in (path.parent.name, base_name(path), *inside) if UNFINISHED in name]
+    step = _json(path / STEP_FILE) if STEP_FILE in inside else {}
     begun = step.get("init_timestamp_nsecs") and not step.get("commit_timestamp_nsecs")
-    committed = any((item / _COMMITTED).is_file() for item in items)
-    if names or (_COMMITTED not in inside and (begun or committed)):
+    committed = any((item / COMMITTED).is_file() for item in items)
+    if names or (COMMITTED not in inside and (begun or committed)):
         why = f"{names[0]} is temporary" if names else "no commit was recorded"
         remedy = "wait for the save to end, or use an earlier step"
         raise CheckpointError(f"unfinished: {why}", path=path, remedy=remedy)
@@ -147,11 +106,11 @@ def _json(path: Location) -> dict[str, Any]:
 
 def _item_arrays(item: Location, path: Location, limit: int) -> list[StoredArray]:
     """The arrays of one item of the checkpoint at `path`, each of at most `limit` bytes."""
-    if not (item / _TREE).is_file():
-        raise CheckpointError(f"expected the file {_TREE}, which lists the arrays", path=item)
-    metadata = _json(item / _TREE)
+    if not (item / TREE).is_file():
+        raise CheckpointError(f"expected the file {TREE}, which lists the arrays", path=item)
+    metadata = _json(item / TREE)
     network = "" if item == path else item.name
-    leaves, random_keys = _leaves(metadata, item / _TREE), _random_keys(item)
+    leaves, random_keys = _leaves(metadata, item / TREE), _random_keys(item)
     stores = _open(item, [".".join(keys) for keys in leaves], metadata)
     return [
         _stored(item, network, keys, store, limit, random_keys)
@@ -223,10 +182,10 @@ def _open(item: Location, names: list[str], metadata: dict[str, Any]) -> list[An
 def _spec(item: Location, name: str, metadata: dict[str, Any]) -> dict[str, Any]:
     """How tensorstore finds an array; nothing in it but the name comes from the checkpoint."""
     kvstore = _folder(item)
-    if (item / _DATABASE).is_file():
+    if (item / DATABASE).is_file():
         kvstore = {"driver": "ocdbt", "base": kvstore, "path": f"{name}/"}
     elif metadata.get("use_ocdbt") or (item / "d").is_dir():
-        raise CheckpointError(f"expected the file {_DATABASE}, found none", path=item, tensor=name)
+        raise CheckpointError(f"expected the file {DATABASE}, found none", path=item, tensor=name)
     elif {"", ".", ".."} & set(re.split(r"[/\\]", name)):
         raise CheckpointError("a name that leaves the folder", path=item, tensor=name)
     else:

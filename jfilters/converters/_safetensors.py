@@ -38,7 +38,7 @@ _DTYPES = {
     "F16": (16, "float16"), "BF16": (16, "bfloat16"),
     "F8_E4M3": (8, "float8_e4m3fn"), "F8_E5M2": (8, "float8_e5m2"),
     "F8_E4M3FNUZ": (8, "float8_e4m3fnuz"), "F8_E5M2FNUZ": (8, "float8_e5m2fnuz"),
-    "F8_E8M0": (8, None), "F6_E2M3": (6, None), "F6_E3M2": (6, None), "F4": (4, None),
+    "F8_E8M0": (8, None), "F6_E2M3": (6, None), "F6_E3M2": (6, None), "F4": (4, "float4_e2m1fn"),
     "I64": (64, "int64"), "I32": (32, "int32"), "I16": (16, "int16"), "I8": (8, "int8"),
     "U64": (64, "uint64"), "U32": (32, "uint32"), "U16": (16, "uint16"), "U8": (8, "uint8"),
     "BOOL": (8, "bool"), "C64": (64, "complex64"), "C128": (128, "complex128"),
@@ -241,10 +241,18 @@ def _array(
     start, stop = base + span[0], base + span[1]
 
     def read() -> np.ndarray:
-        return np.frombuffer(source.read(start, stop), stored).reshape(shape)
+        data = np.frombuffer(source.read(start, stop), np.uint8)
+        if _DTYPES[dtype][0] == 4:
+            data = _unpacked(data)
+        return data.view(stored).reshape(shape)
 
     reason = None if numpy_name else f"{dtype} weights without a scale"
     return StoredArray(name, shape, numpy_name or dtype, read, axes=axes, reason=reason)
+
+
+def _unpacked(pairs: np.ndarray) -> np.ndarray:
+    """Two values of four bits a byte, the first in the low half, as one value a byte."""
+    return np.stack([pairs & 0xF, pairs >> 4], axis=-1).ravel()
 
 
 def _refuse(path: Location, reason: str, tensor: str | None = None) -> NoReturn:

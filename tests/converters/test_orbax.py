@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from jfilters.converters import _orbax, detect, open_checkpoint
+from jfilters.converters import _orbax, _orbax_layout, detect, open_checkpoint
 from jfilters.errors import CheckpointError
 
 SAVE = """
@@ -129,30 +129,40 @@ def test_optimizer_state_and_random_keys_are_told(saved, layout):
 @pytest.mark.parametrize("layout", [*LAYOUTS, "composite/run_0001", "optimizer", "nnx"])
 def test_checkpoints_are_detected(saved, layout):
     assert detect(saved / layout).name == "orbax"
-    assert _orbax.steps(saved / layout) == []
+    assert _orbax_layout.steps(saved / layout) == []
 
 
 def test_a_root_is_a_folder_of_steps_and_no_checkpoint(saved, tmp_path):
     root = saved / "manager"
-    assert not _orbax.recognizes(root, b"")
-    assert _orbax.steps(root) == [(9, root / "9"), (10, root / "10")]
-    assert _orbax.steps(saved / "composite") == [(1, saved / "composite" / "run_0001")]
-    assert _orbax.steps(saved) == _orbax.steps(tmp_path / "missing") == _orbax.steps(tmp_path) == []
+    assert not _orbax_layout.recognizes(root, b"")
+    assert _orbax_layout.steps(root) == [(9, root / "9"), (10, root / "10")]
+    assert _orbax_layout.steps(saved / "composite") == [(1, saved / "composite" / "run_0001")]
+    for other in (saved, tmp_path, tmp_path / "missing"):
+        assert _orbax_layout.steps(other) == []
 
 
 def test_a_root_of_an_older_version_is_no_checkpoint_either(saved, tmp_path):
     for step in ("1", "2"):
         shutil.copytree(saved / "manager/10/default", tmp_path / "root" / step)
-    assert not _orbax.recognizes(tmp_path / "root", b"")
-    assert [step for step, _ in _orbax.steps(tmp_path / "root")] == [1, 2]
+    assert not _orbax_layout.recognizes(tmp_path / "root", b"")
+    assert [step for step, _ in _orbax_layout.steps(tmp_path / "root")] == [1, 2]
+
+
+def test_checkpoints_side_by_side_are_not_one_step(saved, tmp_path):
+    shutil.copytree(saved / "standard", tmp_path / "models/a")
+    assert not _orbax_layout.recognizes(tmp_path / "models", b"")
+    shutil.copytree(saved / "manager/10/default", tmp_path / "old/b")
+    assert _orbax_layout.recognizes(tmp_path / "old", b"")
+    (tmp_path / "old/c.pth").touch()
+    assert not _orbax_layout.recognizes(tmp_path / "old", b"")
 
 
 def test_unfinished_steps_are_listed_to_be_refused(saved, tmp_path):
     root = tmp_path / "root"
     shutil.copytree(saved / "manager/9", root / "9")
     shutil.copytree(saved / "manager/10", root / "10.orbax-checkpoint-tmp")
-    assert [step for step, _ in _orbax.steps(root)] == [9, 10]
-    assert "unfinished" in refused(_orbax.steps(root)[1][1])
+    assert [step for step, _ in _orbax_layout.steps(root)] == [9, 10]
+    assert "unfinished" in refused(_orbax_layout.steps(root)[1][1])
 
 
 def test_a_step_of_several_items_is_several_networks(saved):
@@ -301,7 +311,7 @@ DAMAGES = [
 def test_a_broken_checkpoint_is_refused_by_name(broken, layout, damage, message):
     path = broken(layout)
     damage(path)
-    assert _orbax.recognizes(path, b"")
+    assert _orbax_layout.recognizes(path, b"")
     found = refused(path)
     assert found.startswith(str(path))
     assert message in found
@@ -326,7 +336,7 @@ def test_other_paths_are_not_recognized(tmp_path, name):
     (tmp_path / name).mkdir()
     (tmp_path / "file").write_bytes(b"")
     paths = (tmp_path, tmp_path / name, tmp_path / "file", tmp_path / "missing", Path("a\0b"))
-    assert not any(_orbax.recognizes(path, b"") for path in paths)
+    assert not any(_orbax_layout.recognizes(path, b"") for path in paths)
 
 
 @settings(max_examples=25)

@@ -87,7 +87,18 @@ def test_extended_dtypes(tiny, stored, expected):
         assert layer.layer.dtype == np.dtype(expected).name
 
 
-@pytest.mark.parametrize(("dtype", "bits"), [("F4", 4), ("F6_E2M3", 6), ("F8_E8M0", 8)])
+def test_four_bit_floats_lie_two_a_byte_with_the_first_in_the_low_half(tiny):
+    every = np.arange(16, dtype=np.uint8).view(ml_dtypes.float4_e2m1fn)
+    values = np.random.default_rng(0).permutation(np.tile(every, 9)).reshape(4, 4, 3, 3)
+    low, high = values.view(np.uint8).ravel()[::2], values.view(np.uint8).ravel()[1::2]
+    entry = {"dtype": "F4", "shape": [4, 4, 3, 3], "data_offsets": [0, 72]}
+    write(tiny, {"__metadata__": {"format": "pt"}, "a.weight": entry}, (low | high << 4).tobytes())
+    (layer,) = open_checkpoint(tiny).layers
+    np.testing.assert_array_equal(layer.read(), values.astype(np.float32))
+    assert layer.layer.dtype == "float4_e2m1fn"
+
+
+@pytest.mark.parametrize(("dtype", "bits"), [("F6_E2M3", 6), ("F8_E8M0", 8)])
 def test_values_that_numpy_lacks_are_skipped_by_name(tiny, dtype, bits):
     entry = {"dtype": dtype, "shape": [4, 4, 2, 2], "data_offsets": [0, 8 * bits]}
     write(tiny, {"a.weight": entry}, bytes(8 * bits))
