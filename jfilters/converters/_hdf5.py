@@ -81,7 +81,7 @@ class Hdf5File:
         self.path, self.size, self._text_left = path, source.size, MAX_TEXT
         self._source, self._base = source, base_address(source)
         with hdf5_errors(path):
-            self.file = h5py.File(GuardedFile(source), "r", locking=False)
+            self.file = h5py.File(GuardedFile(source, self._base), "r", locking=False)
         # HDF5 reads through Python: a file still open when the interpreter ends would crash it.
         weakref.finalize(self.file, _close, self.file.id)
 

@@ -20,7 +20,10 @@ MAX_HEAP = 1 << 28
 MAX_HEAP_ENTRIES = 70_000
 """Entries of one global heap; their numbers have 16 bits."""
 
-_HEAP = b"GCOL"
+MAX_LEVELS = 4
+"""Levels of an index of members or chunks, each with 32 children or more a node."""
+
+_HEAP, _TREE, _TREE_2 = b"GCOL", b"TREE", b"BTHD"
 
 
 def is_hdf5(path: Location, head: bytes) -> bool:
@@ -75,10 +78,15 @@ def _field(dtype: np.dtype, name: bytes) -> np.dtype:
 
 
 class GuardedFile(SourceFile):
-    """A file whose reads are whole or fail, and whose heaps of text end.
+    """A file whose reads are whole or fail, and whose heaps of text and indexes end.
 
     HDF5 takes what is missing for zeros, and never returns from a heap with an entry of size zero.
     """
+
+    def __init__(self, source: ByteSource, base: int = 0):
+        super().__init__(source)
+        self._base = base
+        self._right: dict[int, int] = {}
 
     def readinto(self, buffer: Any) -> int:
         """Fill `buffer` from the position on."""
@@ -86,10 +94,33 @@ class GuardedFile(SourceFile):
         count = super().readinto(buffer)
         if count < len(buffer):
             raise OSError(f"the file ends {len(buffer) - count} bytes early")
+        self._check_tree(start, bytes(buffer[:32]))
         if bytes(buffer[:4]) == _HEAP:
             size = int.from_bytes(buffer[8:16], "little")
             _check_heap(self._source.read(start, start + min(size, MAX_HEAP)))
         return count
+
+    def _check_tree(self, start: int, head: bytes) -> None:
+        """Refuse an index of too many levels, and one whose nodes lie in a ring.
+
+        HDF5 follows every child of every level, and every node to its neighbor on the right.
+        """
+        levels = head[5] if head.startswith(_TREE) else 0
+        if head.startswith(_TREE_2):
+            levels = int.from_bytes(head[12:14], "little")
+        if levels > MAX_LEVELS:
+            raise OSError(f"an index of {levels} levels")
+        if head.startswith(_TREE):
+            self._follow(start - self._base, int.from_bytes(head[16:24], "little"))
+
+    def _follow(self, node: int, right: int):
+        # A ring is closed by the node of it that is read last.
+        follower = right
+        while follower != node and follower in self._right:
+            follower = self._right[follower]
+        if follower == node:
+            raise OSError("an index whose nodes lie in a ring")
+        self._right[node] = right
 
 
 def _check_heap(heap: memoryview) -> None:

@@ -379,6 +379,20 @@ class TestHostileFiles:
             opened.attrs["model_config"] = "x" * 2000
         assert "1,000 bytes of attributes" in refusal(file)
 
+    @pytest.mark.parametrize(("offset", "value", "reason"), [(16, 136, "ring"), (5, 17, "levels")])
+    def test_an_index_that_does_not_end(self, tmp_path, offset, value, reason):
+        path = tmp_path / "old.h5"
+        with h5py.File(path, "w", libver="earliest") as file:
+            file["layers/conv/vars/0"] = np.ones((3, 3, 2, 4), np.float32)
+        damaged = bytearray(path.read_bytes())
+        node = damaged.index(b"TREE")
+        assert node == 136
+        damaged[node + offset] = value
+        if offset == 16:
+            damaged[node + 17 : node + 24] = bytes(7)
+        path.write_bytes(damaged)
+        assert reason in refusal(path)
+
     @pytest.mark.parametrize(("entry", "size"), [(-1, 0), (-1, 8), (-1, 1 << 40), (0, 2**64 - 1)])
     def test_a_heap_of_text_that_does_not_end(self, with_text, entry, size):
         data = bytearray(with_text.read_bytes())

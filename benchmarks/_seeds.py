@@ -1,0 +1,189 @@
+"""Small valid checkpoints of every reader, from which the fuzzing starts.
+
+A seed is a folder `READER/LABEL` with what a writer leaves; what is opened is its file "model*", or the
+folder itself if it has none.
+"""
+
+import io
+import json
+import pickle
+import sys
+import zipfile
+from pathlib import Path
+
+import numpy as np
+
+RNG = np.random.default_rng(0)
+OIHW, HWIO = (2, 5, 3, 3), (3, 3, 5, 2)
+
+
+def entry(seed: Path) -> Path:
+    """What is opened of a seed."""
+    return next(seed.glob("model*"), seed)
+
+
+def write_seeds(root: Path) -> None:
+    """Write the seeds of all readers below `root`."""
+    for reader, write in SEEDS.items():
+        write(root / reader)
+
+
+def _values(shape: tuple[int, ...]) -> np.ndarray:
+    return RNG.normal(size=shape).astype("float32")
+
+
+def _place(root: Path, label: str, name: str = "model") -> Path:
+    folder = root / label
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder / name
+
+
+def _safetensors(root: Path) -> None:
+    from safetensors.numpy import save_file
+
+    weights = {"conv.weight": _values(OIHW), "conv.bias": _values((2,))}
+    half = {"features.0.weight": _values(OIHW).astype("float16"), "fc.weight": _values((4, 2))}
+    save_file(weights, _place(root, "plain"), metadata={"format": "pt"})
+    save_file(half, _place(root, "half"))
+    save_file(weights, _place(root, "sharded", "shard-1.safetensors"))
+    save_file(half, _place(root, "sharded", "shard-2.safetensors"))
+    places = dict.fromkeys(weights, "shard-1.safetensors")
+    places |= dict.fromkeys(half, "shard-2.safetensors")
+    index = {"metadata": {}, "weight_map": places}
+    _place(root, "sharded", "model.safetensors.index.json").write_text(json.dumps(index))
+
+
+def _torch(root: Path) -> None:
+    import torch
+
+    network = torch.nn.Sequential(torch.nn.Conv2d(5, 2, 3), torch.nn.ConvTranspose2d(2, 2, 2))
+    state = {"state_dict": network.state_dict(), "epoch": 3, "arch": "net"}
+    script = torch.jit.trace(network[0], torch.zeros(1, 5, 4, 4))
+    torch.jit.save(script, _place(root, "script"))
+    torch.save(state, _place(root, "legacy"), _use_new_zipfile_serialization=False)
+    for label, value in (("state", state), ("module", network)):
+        torch.save(value, _place(root, label))
+    arrays = {"conv": {"weight": _values(OIHW), "bias": _values((2,))}, "epoch": 3}
+    for protocol in (2, 4):
+        _place(root, f"pickle{protocol}").write_bytes(pickle.dumps(arrays, protocol))
+
+
+def _filterdb(root: Path) -> None:
+    import h5py
+
+    kernels, ids = _values((4, 3, 3)), ["0:1", "2:3"]
+    text = "model,conv_depth,filter_ids\n" + "".join(f"net,{i},{x}\n" for i, x in enumerate(ids))
+    with h5py.File(_place(root, "csv"), "w") as file:
+        file["filters"], file["meta"] = kernels, np.frombuffer(text.encode(), np.uint8)
+    records = np.zeros(2, [("index", "i8"), ("model", "S4"), ("filter_ids", "S4")])
+    records["filter_ids"] = ids
+    with h5py.File(_place(root, "table"), "w") as file:
+        file["filters"], file["meta/table"] = kernels.reshape(4, 9), records
+    with h5py.File(_place(root, "fixed"), "w") as file:
+        file["filters"], file["meta/axis0"] = kernels, np.array([b"model", b"filter_ids"])
+        file["meta/block0_items"] = np.array([b"model", b"filter_ids"])
+        texts = pickle.dumps(np.array([["net", x] for x in ids], dtype=object))
+        place, kind = "meta/block0_values", h5py.vlen_dtype(np.uint8)
+        values = file.create_dataset(place, (1,), kind, maxshape=(None,))
+        values[0] = np.frombuffer(texts, np.uint8)
+
+
+def _keras(root: Path) -> None:
+    import h5py
+
+    conv = {"class_name": "Conv2D", "config": {"name": "conv2d", "groups": 1}}
+    config = json.dumps({"class_name": "Sequential", "config": {"layers": [conv]}})
+    old, new = _place(root, "legacy"), io.BytesIO()
+    with h5py.File(old, "w") as file:
+        file.attrs["model_config"], file.attrs["layer_names"] = config, np.array([b"conv2d"])
+        file["conv2d/conv2d/kernel:0"] = _values(HWIO)
+        file["conv2d"].attrs["weight_names"] = np.array([b"conv2d/kernel:0"])
+    with h5py.File(new, "w") as file:
+        options = {"chunks": (3, 3, 5, 1), "compression": "gzip", "shuffle": True}
+        file.create_dataset("layers/conv2d/vars/0", data=_values(HWIO), **options)
+        file["layers/conv2d"].attrs["name"] = "stem"
+    _place(root, "weights").write_bytes(new.getvalue())
+    with zipfile.ZipFile(_place(root, "archive"), "w") as archive:
+        for name, data in (("config.json", config), ("model.weights.h5", new.getvalue())):
+            archive.writestr(zipfile.ZipInfo(name), data)
+
+
+def _onnx(root: Path) -> None:
+    import onnx
+    from onnx import TensorProto, helper, numpy_helper
+
+    image = helper.make_tensor_value_info("x", TensorProto.FLOAT, None)
+    out = helper.make_tensor_value_info("y", TensorProto.FLOAT, None)
+
+    def save(path: Path, nodes: list, tensors: list, **options: object) -> None:
+        graph = helper.make_graph(nodes, "g", [image], [out], tensors)
+        opset = [helper.make_opsetid("", 21)]
+        onnx.save_model(helper.make_model(graph, opset_imports=opset), path, **options)
+
+    weight = numpy_helper.from_array(_values(OIHW), "w")
+    integers = numpy_helper.from_array(RNG.integers(-9, 9, OIHW, dtype="int8"), "q")
+    scale = numpy_helper.from_array(np.ones(2, "float32"), "s")
+    constant = helper.make_node("Constant", [], ["c"], value=weight)
+    conv = helper.make_node("Conv", ["x", "w"], ["y"], group=1)
+    body = helper.make_graph([helper.make_node("Conv", ["x", "w"], ["y"])], "b", [], [out])
+    branch = helper.make_node("If", ["x"], ["j"], then_branch=body, else_branch=body)
+    scaled = helper.make_node("DequantizeLinear", ["q", "s"], ["d"], axis=0)
+    deep = [constant, helper.make_node("Conv", ["x", "c"], ["i"])]
+    deep += [scaled, helper.make_node("ConvTranspose", ["i", "d"], ["k"]), branch]
+    save(_place(root, "plain"), [conv], [weight])
+    save(_place(root, "graph"), deep, [weight, integers, scale])
+    outside = {"save_as_external_data": True, "location": "weights", "size_threshold": 0}
+    save(_place(root, "external"), [conv], [weight], **outside)
+
+
+def _orbax(root: Path) -> None:
+    import orbax.checkpoint as ocp
+
+    tree = {"params": {"conv": {"kernel": _values(HWIO), "bias": _values((2,))}}}
+    root.mkdir(parents=True)
+    for ocdbt, zarr3 in ((True, False), (False, False), (False, True)):
+        label = f"{'ocdbt' if ocdbt else 'plain'}-{'zarr3' if zarr3 else 'zarr'}"
+        ocp.PyTreeCheckpointer(use_ocdbt=ocdbt, use_zarr3=zarr3).save(root / label, tree)
+
+
+def _equinox(root: Path) -> None:
+    import equinox as eqx
+
+    leaves = [_values(OIHW), _values((2, 1, 1)), np.float32(0.5), 3, True]
+    eqx.tree_serialise_leaves(str(_place(root, "leaves", "model.eqx")), leaves)
+    with _place(root, "line").open("wb") as file:
+        file.write(b'{"width": 8}\n')
+        eqx.tree_serialise_leaves(file, leaves)
+
+
+def _numpy(root: Path) -> None:
+    weights = {"conv/weight": _values(OIHW), "conv/bias": _values((2,)).astype("float16")}
+    np.savez(_place(root, "npz", "model.npz"), **weights)
+    np.savez_compressed(_place(root, "packed", "model.npz"), **weights)
+    np.save(_place(root, "npy", "model.npy"), _values(OIHW))
+    np.save(_place(root, "fortran", "model.npy"), np.asfortranarray(_values(OIHW)))
+
+
+def _flax(root: Path) -> None:
+    from flax.serialization import msgpack_serialize
+
+    conv = {"kernel": _values(HWIO), "bias": _values((2,))}
+    _place(root, "linen").write_bytes(msgpack_serialize({"params": {"Conv_0": conv}}))
+    state = {"step": 3, "params": {"stem": {"kernel": {"value": _values(HWIO)}}}, "lr": 0.5}
+    _place(root, "state").write_bytes(msgpack_serialize(state))
+
+
+SEEDS = {
+    "safetensors": _safetensors,
+    "torch": _torch,
+    "filterdb": _filterdb,
+    "keras": _keras,
+    "onnx": _onnx,
+    "orbax": _orbax,
+    "equinox": _equinox,
+    "numpy": _numpy,
+    "flax": _flax,
+}
+
+if __name__ == "__main__":
+    write_seeds(Path(sys.argv[1]))
