@@ -40,7 +40,7 @@ def test_a_short_run_has_no_findings(tmp_path):
     for program in (["-m", "benchmarks._seeds"], ["-c", ALL_READERS]):
         more = [] if program[0] == "-m" else ["1", str(time.time() + 300)]
         command = [*python, *program, str(tmp_path), *more]
-        subprocess.run(command, check=True, capture_output=True, cwd=fuzz.ROOT)
+        subprocess.run(command, check=True, capture_output=True, cwd=fuzz.ROOT, timeout=600)
     assert [path.read_text() for path in tmp_path.glob("*.json")] == []
     for reader, place in places.items():
         row = fuzz._figures(reader, np.memmap(place, _fuzzed.OUTCOME, "r"))

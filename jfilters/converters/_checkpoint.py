@@ -10,11 +10,11 @@ import numpy as np
 from ..errors import CheckpointError
 from ..kernels import Kernels, Layer
 from ._axes import Arrangement, checked_axes
+from ._bytes import Location, location
 from ._detect import detect
 from ._equinox import equinox_arrays
 from ._format import Format
 from ._guard import checkpoint_errors
-from ._location import Location, location
 from ._select import Selected, select
 from ._stored import Skipped, StoredArray
 

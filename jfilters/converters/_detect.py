@@ -6,11 +6,11 @@ import stat
 from pathlib import Path
 
 from ..errors import UnknownFormatError, UnreadableError
-from . import _equinox, _filterdb, _flax, _keras, _numpy, _onnx, _orbax, _safetensors, _torch
+from . import _equinox, _flax, _numpy, _onnx, _orbax, _safetensors, _torch
+from ._bytes import Location, base_name, children, is_folder, location, open_source
 from ._format import Format
 from ._guard import checkpoint_errors
-from ._location import Location, base_name, children, is_folder, location
-from ._source import open_source
+from ._hdf5 import _filterdb, _keras
 
 _MODULES = (_safetensors, _torch, _filterdb, _keras, _onnx, _orbax, _equinox, _numpy, _flax)
 

@@ -14,10 +14,17 @@ import jax.tree_util as jtu
 import numpy as np
 
 from ..errors import CheckpointError
+from ._bytes import (
+    MAGIC,
+    ByteSource,
+    Location,
+    Record,
+    dtype_reason,
+    holds_several,
+    open_source,
+    records,
+)
 from ._format import Format
-from ._location import Location
-from ._npy import MAGIC, Record, dtype_reason, holds_several, records
-from ._source import ByteSource, open_source
 from ._stored import StoredArray
 
 LONGEST_LINE = 1 << 20

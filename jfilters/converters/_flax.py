@@ -10,13 +10,11 @@ from typing import Any, NamedTuple, NoReturn
 import numpy as np
 
 from ..errors import CheckpointError
-from ._cursor import Cursor
+from ._bytes import ByteSource, Cursor, Location, open_source
 from ._dtypes import numeric_dtype
 from ._format import Format
-from ._location import Location
 from ._msgpack import Decoder, Extension, Span
 from ._names import split_params
-from ._source import ByteSource, open_source
 from ._stored import StoredArray
 
 # The types that Flax registers with msgpack; 2 is a complex number, which holds no array.

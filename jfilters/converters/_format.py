@@ -4,7 +4,7 @@ import dataclasses
 from collections.abc import Callable, Sequence
 
 from ..kernels import DepthSource
-from ._location import Location
+from ._bytes import Location
 from ._stored import StoredArray
 
 

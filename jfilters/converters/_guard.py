@@ -4,7 +4,7 @@ import contextlib
 from collections.abc import Iterator
 
 from ..errors import CheckpointError, UnreadableError
-from ._location import Location
+from ._bytes import Location
 
 
 @contextlib.contextmanager

@@ -13,7 +13,7 @@ from typing import Any, NoReturn
 from ..errors import CheckpointError
 from ..kernels import DepthSource, Layer
 from ._axes import LARGEST_EXTENT
-from ._location import Location
+from ._bytes import Location
 from ._select import LONGEST_NAME
 from ._stored import StoredArray
 

@@ -6,7 +6,7 @@ Lengths are claims: nothing is allocated for them before the bytes have come.
 import struct
 from typing import Any, NamedTuple
 
-from ._cursor import Cursor
+from ._bytes import Cursor
 
 MAX_ITEMS = 2_000_000
 """Values in one file, which bounds the memory that its structure takes to about 300 MB."""

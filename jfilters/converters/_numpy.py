@@ -12,21 +12,22 @@ from collections.abc import Sequence
 import numpy as np
 
 from ..errors import CheckpointError
-from ._format import Format
-from ._layer_records import MAX_TEXT, RECORDS, with_records
-from ._location import Location
-from ._npy import (
+from ._bytes import (
     LONGEST_HEADER,
     MAGIC,
+    Archive,
     Header,
+    Location,
+    SourceFile,
     dtype_reason,
     holds_several,
+    open_source,
     parse_header,
     read_record,
 )
-from ._source import SourceFile, open_source
+from ._format import Format
+from ._layer_records import MAX_TEXT, RECORDS, with_records
 from ._stored import StoredArray
-from ._zip import Archive
 
 LARGEST_RATIO = 200
 """Inflated bytes a stored byte; trained weights hardly compress."""

@@ -18,9 +18,8 @@ from typing import Any
 import numpy as np
 
 from ..errors import CheckpointError, UnreadableError
+from ._bytes import Location, base_name, children, copied_arrays, open_source
 from ._format import Format
-from ._local_copy import copied_arrays
-from ._location import Location, base_name, children
 from ._orbax_layout import (
     COMMITTED,
     DATABASE,
@@ -31,7 +30,6 @@ from ._orbax_layout import (
     items_of,
     recognizes,
 )
-from ._source import open_source
 from ._stored import StoredArray
 
 LONGEST_METADATA = 100_000_000

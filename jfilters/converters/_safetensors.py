@@ -14,11 +14,10 @@ from typing import Any, NoReturn, TypeGuard
 import numpy as np
 
 from ..errors import CheckpointError
+from ._bytes import ByteSource, Location, children, is_file, is_folder, open_source
 from ._dtypes import numeric_dtype
 from ._format import Format
 from ._layer_records import KERNEL_FILE, with_records
-from ._location import Location, children, is_file, is_folder
-from ._source import ByteSource, open_source
 from ._stored import StoredArray
 
 MAX_HEADER = 100_000_000
@@ -244,7 +243,7 @@ def _array(
         data = np.frombuffer(source.read(start, stop), np.uint8)
         if _DTYPES[dtype][0] == 4:
             data = _unpacked(data)
-        return data.view(stored).reshape(shape)
+        return data.view(stored or np.uint8).reshape(shape)
 
     reason = None if numpy_name else f"{dtype} weights without a scale"
     return StoredArray(name, shape, numpy_name or dtype, read, axes=axes, reason=reason)

@@ -12,7 +12,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jfilters.converters import _equinox, _npy, _numpy, detect
+from jfilters.converters import _equinox, _numpy, detect
+from jfilters.converters._bytes import _npy as _npy
 from jfilters.errors import CheckpointError
 
 

@@ -11,9 +11,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from jfilters import CheckpointError
-from jfilters.converters import _pandas_table, detect, open_checkpoint
-from jfilters.converters._filterdb import FORMAT, population
-from jfilters.converters._filterdb_write import write_filterdb
+from jfilters.converters import detect, open_checkpoint
+from jfilters.converters._hdf5 import _pandas_table as _pandas_table
+from jfilters.converters._hdf5._filterdb import FORMAT, population
+from jfilters.converters._hdf5._filterdb_write import write_filterdb
 
 RNG = np.random.default_rng(0)
 LAYERS = [

@@ -16,9 +16,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from jfilters import CheckpointError
-from jfilters.converters import _hdf5, _keras, detect, open_checkpoint
-from jfilters.converters._keras import FORMAT
-from jfilters.converters._keras_config import configured_layers, snake_case
+from jfilters.converters import detect, open_checkpoint
+from jfilters.converters._hdf5 import _file as _hdf5
+from jfilters.converters._hdf5 import _keras as _keras
+from jfilters.converters._hdf5._keras import FORMAT
+from jfilters.converters._hdf5._keras_config import configured_layers, snake_case
 from jfilters.errors import MissingExtraError
 
 RNG = np.random.default_rng(0)
@@ -434,7 +436,7 @@ class TestHostileFiles:
     def test_a_program_may_end_with_a_file_open(self, file):
         write(file, {"conv2d/vars/0": KERNEL})
         program = (
-            "import sys, pathlib; from jfilters.converters._keras import FORMAT\n"
+            "import sys, pathlib; from jfilters.converters._hdf5._keras import FORMAT\n"
             "arrays = FORMAT.arrays(pathlib.Path(sys.argv[1]))"
         )
         subprocess.run([sys.executable, "-c", program, str(file)], check=True)

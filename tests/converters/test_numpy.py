@@ -10,7 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jfilters.converters import _npy, _numpy, _zip, detect
+from jfilters.converters import _numpy, detect
+from jfilters.converters._bytes import _npy as _npy
+from jfilters.converters._bytes import _zip as _zip
 from jfilters.errors import CheckpointError
 
 DTYPES = ("float16", "<f4", ">f4", "<f8", ">f8", "int8", ">i4", "uint64", "bool", "complex64")

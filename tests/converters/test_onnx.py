@@ -13,7 +13,7 @@ from onnx import TensorProto, helper, numpy_helper
 from onnx.reference import ReferenceEvaluator
 
 from jfilters.converters import StoredArray, open_checkpoint
-from jfilters.converters._onnx import FORMAT
+from jfilters.converters._onnx._format import FORMAT
 from jfilters.errors import CheckpointError
 
 RNG = np.random.default_rng(0)

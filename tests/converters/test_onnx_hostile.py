@@ -13,9 +13,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from onnx import TensorProto, helper, numpy_helper
 
-from jfilters.converters import StoredArray, _onnx_graph, _onnx_model, _onnx_nodes, _protobuf
-from jfilters.converters._onnx import FORMAT
-from jfilters.converters._onnx_external import ExternalFiles
+from jfilters.converters import StoredArray
+from jfilters.converters._onnx import _graph as _onnx_graph
+from jfilters.converters._onnx import _model as _onnx_model
+from jfilters.converters._onnx import _nodes as _onnx_nodes
+from jfilters.converters._onnx import _protobuf as _protobuf
+from jfilters.converters._onnx._external import ExternalFiles
+from jfilters.converters._onnx._format import FORMAT
 from jfilters.errors import CheckpointError, UnreadableError
 
 WEIGHT = np.arange(216, dtype=np.float32).reshape(6, 4, 3, 3)

@@ -11,10 +11,10 @@ import hypothesis
 import hypothesis.strategies as st
 import pytest
 
-from jfilters.converters import _pickle
-from jfilters.converters._cursor import LONGEST_LINE, Cursor
-from jfilters.converters._inert import Global, Inert, Mapping, MemorySource, Span
-from jfilters.converters._pickle import unpickle
+from jfilters.converters._bytes._cursor import LONGEST_LINE, Cursor
+from jfilters.converters._pickle import _machine as _pickle
+from jfilters.converters._pickle._inert import Global, Inert, Mapping, MemorySource, Span
+from jfilters.converters._pickle._machine import unpickle
 from jfilters.errors import CheckpointError
 
 BACK = st.one_of(

@@ -15,8 +15,11 @@ from hypothesis import strategies as st
 from onnx import helper, numpy_helper
 from safetensors.numpy import save_file
 
-from jfilters.converters import _local_copy, _remote, _request, load, location, open_checkpoint
-from jfilters.converters._remote import ALLOWANCE, RemoteSource
+from jfilters.converters import load, location, open_checkpoint
+from jfilters.converters._bytes import _local_copy as _local_copy
+from jfilters.converters._bytes import _remote as _remote
+from jfilters.converters._bytes import _request as _request
+from jfilters.converters._bytes._remote import ALLOWANCE, RemoteSource
 from jfilters.errors import CheckpointError, MissingExtraError, UnreadableError
 
 upath = pytest.importorskip("upath")

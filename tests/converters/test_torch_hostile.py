@@ -16,7 +16,9 @@ import hypothesis.strategies as st
 import pytest
 
 import jfilters
-from jfilters.converters import _torch, _torch_walk, _zip
+from jfilters.converters._bytes import _zip as _zip
+from jfilters.converters._torch import _format as _torch
+from jfilters.converters._torch import _walk as _torch_walk
 from jfilters.errors import CheckpointError
 
 torch = pytest.importorskip("torch")

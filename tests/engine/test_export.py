@@ -10,7 +10,7 @@ import pytest
 from safetensors.numpy import save_file
 
 from jfilters import CheckpointError
-from jfilters.converters._filterdb import population
+from jfilters.converters._hdf5._filterdb import population
 from jfilters.engine import export_filterdb, model_drift, scan, write_scan
 from jfilters.engine._digest import digest
 from jfilters.errors import MissingExtraError

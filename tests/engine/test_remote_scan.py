@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 from safetensors.numpy import save, save_file
 
-from jfilters.converters import _remote
+from jfilters.converters._bytes import _remote as _remote
 from jfilters.engine import Options, scan, write_scan
 from jfilters.engine._spool import Spool
 

@@ -1,0 +1,108 @@
+"""Remote folders of which a library wants real files: copied here, and removed when nobody reads them."""
+
+import contextlib
+import dataclasses
+import functools
+import shutil
+import tempfile
+import weakref
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path, PurePosixPath
+
+import numpy as np
+
+from ...errors import CheckpointError, UnreadableError
+from .._stored import StoredArray
+from ._location import Location, base_name, children, is_folder, name_below
+from ._source import ByteSource, open_source
+
+LARGEST_COPY = 1 << 36
+"""Bytes of a folder that is copied."""
+
+MAX_FILES = 100_000
+"""Files of a folder that is copied."""
+
+_PIECE = 1 << 23
+
+
+class LocalCopy:
+    """A copy of a remote folder that lasts as long as this object, and no longer than the process.
+
+    Raises UnreadableError if it does not come, CheckpointError if it is too large.
+    """
+
+    def __init__(self, folder: Location):
+        self.origin = folder
+        base = Path(tempfile.mkdtemp(prefix="jfilters-"))
+        weakref.finalize(self, shutil.rmtree, base, ignore_errors=True)
+        # The name tells a step, and whether it is finished.
+        self.path = base / base_name(folder)
+        self._left = LARGEST_COPY
+        for file in _files(folder):
+            self._copy(file)
+
+    @contextlib.contextmanager
+    def errors(self) -> Iterator[None]:
+        """Let errors about the copy name what it is a copy of."""
+        try:
+            yield
+        except CheckpointError as error:
+            path = error.path.replace(str(self.path), str(self.origin).rstrip("/"))
+            told = type(error)(error.reason, path=path, tensor=error.tensor, remedy=error.remedy)
+            raise told from error
+
+    def _copy(self, file: Location) -> None:
+        below = PurePosixPath(name_below(file, self.origin))
+        if ".." in below.parts or below.is_absolute():
+            raise CheckpointError("a name that leaves the folder", path=file)
+        source, target = open_source(file), self.path / below
+        self._left -= source.size
+        if self._left < 0:
+            remedy = "copy it here and give that path"
+            reason = f"a folder of more than {LARGEST_COPY:,} bytes"
+            raise CheckpointError(reason, path=self.origin, remedy=remedy)
+        try:
+            target.parent.mkdir(parents=True, exist_ok=True)
+            _write(source, target)
+        except OSError as error:
+            reason = f"no room for a local copy ({error.strerror})"
+            raise UnreadableError(reason, path=self.origin) from error
+
+
+def copied_arrays(
+    folder: Location, arrays: Callable[[Path], Sequence[StoredArray]]
+) -> list[StoredArray]:
+    """What `arrays` finds in a copy of a remote folder."""
+    copy = _last_copy(folder)
+
+    def read(array: StoredArray) -> np.ndarray:
+        with copy.errors():
+            return array.read()
+
+    with copy.errors():
+        found = arrays(copy.path)
+    return [dataclasses.replace(x, read=functools.partial(read, x)) for x in found]
+
+
+@functools.lru_cache(maxsize=1)
+def _last_copy(folder: Location) -> LocalCopy:
+    return LocalCopy(folder)
+
+
+def _files(folder: Location) -> Iterator[Location]:
+    pending, count = [folder], 0
+    while pending:
+        for child in children(pending.pop()):
+            count += 1
+            if count > MAX_FILES:
+                raise CheckpointError(f"more than {MAX_FILES:,} files", path=folder)
+            if is_folder(child):
+                pending.append(child)
+            else:
+                yield child
+
+
+def _write(source: ByteSource, target: Path) -> None:
+    with target.open("wb") as file:
+        for start in range(0, source.size, _PIECE):
+            file.write(source.read(start, start + _PIECE))

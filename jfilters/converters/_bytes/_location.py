@@ -1,0 +1,100 @@
+"""Where a checkpoint lies: a path on this machine, or a URL that fsspec knows.
+
+Readers take either, and ask here what a path alone does not answer the same, or as cheaply, for both.
+"""
+
+import os
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING, Union
+
+from ...errors import MissingExtraError, UnreadableError, redacted
+
+if TYPE_CHECKING:
+    import upath
+
+# By name, so that nothing optional is imported for a path on this machine.
+Location = Union[Path, "upath.UPath"]
+
+_URL = re.compile(r"[a-z][a-z0-9+.-]*://", re.IGNORECASE)
+
+
+def location(path: str | Location) -> Location:
+    """The path of a checkpoint: a `Path`, or the `UPath` of a URL such as "s3://bucket/folder".
+
+    Raises MissingExtraError if the packages behind a URL are not installed, UnreadableError if no
+    package serves URLs of its kind.
+    """
+    if not isinstance(path, str):
+        return path
+    return _remote(path) if _URL.match(path) else Path(path)
+
+
+def is_remote(path: Location) -> bool:
+    """Whether reading the path takes a network rather than the operating system."""
+    return not isinstance(path, Path)
+
+
+def is_folder(path: Location) -> bool:
+    """Whether the path leads to a folder; for a web address its final slash tells."""
+    if isinstance(path, Path):
+        return path.is_dir()
+    from ._request import kind
+
+    return kind(path) == "directory"
+
+
+def is_file(path: Location) -> bool:
+    """Whether the path leads to a file."""
+    if isinstance(path, Path):
+        return path.is_file()
+    from ._request import kind
+
+    return kind(path) == "file"
+
+
+def children(folder: Location) -> list[Location]:
+    """What lies in a folder, by name. Raises OSError or UnreadableError if it cannot be listed."""
+    if isinstance(folder, Path):
+        return [folder / name for name in sorted(os.listdir(folder))]
+    from ._request import listing
+
+    return sorted(listing(folder), key=base_name)
+
+
+def remote_bytes(path: "upath.UPath") -> int:
+    """The bytes of a remote file, or of all files of a remote folder, as far as they are told."""
+    from ._request import details, total_size
+
+    return total_size(path) if is_folder(path) else details(path).get("size") or 0
+
+
+def base_name(path: Location) -> str:
+    """The last part of a path, without the query of a web address."""
+    return path.name if isinstance(path, Path) else _plain(path).rpartition("/")[2]
+
+
+def name_below(path: Location, root: Location) -> str:
+    """The path relative to a folder above it, with slashes."""
+    if isinstance(path, Path) and isinstance(root, Path):
+        return path.relative_to(root).as_posix()
+    return _plain(path).removeprefix(_plain(root)).lstrip("/")
+
+
+def _plain(path: Location) -> str:
+    return redacted(str(path)).rstrip("/")
+
+
+def _remote(url: str) -> Location:
+    try:
+        from upath import UPath
+    except ImportError as error:
+        raise MissingExtraError("universal-pathlib", "cloud", path=url) from error
+    try:
+        path = UPath(url)
+        path.fs  # noqa: B018  asking for it imports the package that serves such URLs
+    except ImportError as error:
+        raise MissingExtraError(error.name or "fsspec", "cloud", path=url) from error
+    except (ValueError, OSError) as error:
+        raise UnreadableError(f"no URL that can be read ({error})", path=url) from error
+    return path

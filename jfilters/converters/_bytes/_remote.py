@@ -1,0 +1,112 @@
+"""Files behind a URL, read by ranges.
+
+What was read stays at hand within a bound, and little is read ahead.
+"""
+
+import collections
+import functools
+import threading
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING
+
+from ...errors import UnreadableError
+from ._request import ask, details, reader
+
+if TYPE_CHECKING:
+    import upath
+
+FIRST_REACH, LAST_REACH = 1 << 12, 1 << 20
+"""Bytes read ahead: after a jump, and once a reader has read on and on."""
+
+ALLOWANCE = 1 << 17
+"""Bytes that one source may read ahead beyond as many again as were asked for."""
+
+HELD, LONGEST_HELD = 1 << 23, 1 << 22
+"""Bytes that one source keeps, and of the longest range that it keeps."""
+
+SHARED = 8
+"""Sources that are kept for whoever opens the same version of the same file next."""
+
+_VERSIONS = ("ETag", "etag", "Last-Modified", "LastModified", "mtime", "created", "blob_id")
+"""What file systems call that which changes with a file's content."""
+
+
+class RemoteSource:
+    """The bytes of one remote file, by range.
+
+    Reading ahead never multiplies traffic: what is fetched stays below twice what was asked for and
+    `ALLOWANCE`.
+    """
+
+    def __init__(self, path: "upath.UPath", size: int, fetch: Callable[[int, int], bytes]):
+        self.path, self.size, self._fetch = path, size, fetch
+        self._held: collections.OrderedDict[int, memoryview] = collections.OrderedDict()
+        self._asked = self._fetched = self._end = self._reach = 0
+        self._lock = threading.Lock()
+
+    def read(self, start: int, stop: int) -> memoryview:
+        """The bytes start..stop. Raises UnreadableError if they do not come."""
+        stop = min(stop, self.size)
+        with self._lock:
+            self._asked += max(stop - start, 0)
+            parts = list(self._parts(start, stop))
+        return parts[0] if len(parts) == 1 else memoryview(b"".join(parts))
+
+    def _parts(self, start: int, stop: int) -> Iterator[memoryview]:
+        while start < stop:
+            part = self._known(start, stop) or self._new(start, stop)
+            yield part
+            start += len(part)
+
+    def _known(self, start: int, stop: int) -> memoryview | None:
+        """The beginning of a range, as far as it is held."""
+        for first, data in self._held.items():
+            if first <= start < first + len(data):
+                self._held.move_to_end(first)
+                return data[start - first : stop - first]
+        return None
+
+    def _new(self, start: int, stop: int) -> memoryview:
+        end = min(stop + self._ahead(start, stop), self.size)
+        data = ask(self.path, lambda: self._fetch(start, end))
+        if len(data) != end - start:
+            reason = f"expected bytes {start} to {end}, received {len(data)} bytes"
+            remedy = "it changed, or its server does not serve ranges: copy it here first"
+            raise UnreadableError(reason, path=self.path, remedy=remedy)
+        self._fetched += len(data)
+        self._end = end
+        self._hold(start, memoryview(data))
+        return memoryview(data)[: stop - start]
+
+    def _ahead(self, start: int, stop: int) -> int:
+        """How many bytes to fetch beyond `stop`."""
+        reads_on = start == self._end and self._reach
+        self._reach = min(2 * self._reach, LAST_REACH) if reads_on else FIRST_REACH
+        if stop - start >= LAST_REACH:
+            return 0
+        spare = ALLOWANCE + 2 * self._asked - self._fetched - (stop - start)
+        return min(self._reach, max(spare, 0))
+
+    def _hold(self, start: int, data: memoryview) -> None:
+        if len(data) > LONGEST_HELD:
+            return
+        self._held[start] = data
+        while sum(map(len, self._held.values())) > HELD:
+            self._held.popitem(last=False)
+
+
+def open_remote(path: "upath.UPath") -> RemoteSource:
+    """The source of a remote file, with what was read of the same version before."""
+    found = details(path)
+    if found["type"] == "directory" or found.get("size") is None:
+        what = "a folder" if found["type"] == "directory" else "one of unknown size"
+        raise UnreadableError(f"expected a file, found {what}", path=path)
+    version = [str(found[key]) for key in _VERSIONS if found.get(key)]
+    if not version:
+        return RemoteSource(path, found["size"], reader(path, found["size"]))
+    return _shared(path, found["size"], version[0])
+
+
+@functools.lru_cache(maxsize=SHARED)
+def _shared(path: "upath.UPath", size: int, version: str) -> RemoteSource:
+    return RemoteSource(path, size, reader(path, size))

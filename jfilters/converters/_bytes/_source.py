@@ -1,0 +1,125 @@
+"""Bytes by range: the one way in which readers look at files.
+
+A reader asks for the few bytes of a header, then for one tensor at a time; it never opens a file itself.
+"""
+
+import io
+import os
+import stat
+import weakref
+from pathlib import Path
+from typing import Protocol, runtime_checkable
+
+from ...errors import UnreadableError
+from ._location import Location
+
+LOCAL_WINDOW, REMOTE_WINDOW = 1 << 16, 1 << 9
+"""Bytes that cost next to nothing here, and of which few are wasted there; more are read ahead in a row."""
+
+
+@runtime_checkable
+class ByteSource(Protocol):
+    """Random access to the bytes of one file."""
+
+    @property
+    def path(self) -> Location:
+        """Where the file lies."""
+        ...
+
+    @property
+    def size(self) -> int:
+        """Its bytes."""
+        ...
+
+    def read(self, start: int, stop: int) -> memoryview:
+        """The bytes start..stop; shorter only where the file ends before `stop`."""
+        ...
+
+
+class LocalSource:
+    """A file on this machine, read by position.
+
+    Not mapped: a mapped file that shrinks or fails under its reader kills the process with SIGBUS, and
+    its pages stay in the resident set of a scan whose memory is to stay flat.
+    """
+
+    def __init__(self, path: Path):
+        self.path = path
+        try:
+            # O_NONBLOCK: opening a FIFO must not hang.
+            self._descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0))
+            weakref.finalize(self, os.close, self._descriptor)
+            status = os.fstat(self._descriptor)
+        except OSError as error:
+            raise UnreadableError(error.strerror or str(error), path=path) from error
+        if not stat.S_ISREG(status.st_mode):
+            raise UnreadableError("expected a regular file, found a special one", path=path)
+        self.size = status.st_size
+
+    def read(self, start: int, stop: int) -> memoryview:
+        """The bytes start..stop."""
+        stop = min(stop, self.size)
+        if start >= stop:
+            return memoryview(b"")
+        buffer = memoryview(bytearray(stop - start))
+        try:
+            filled = 0
+            while filled < len(buffer):
+                # One call moves at most 2 GiB.
+                count = os.preadv(self._descriptor, [buffer[filled:]], start + filled)
+                if count == 0:
+                    raise UnreadableError(
+                        f"the file shrank from {self.size} bytes while being read", path=self.path
+                    )
+                filled += count
+        except OSError as error:
+            raise UnreadableError(error.strerror or str(error), path=self.path) from error
+        return buffer.toreadonly()
+
+
+class SourceFile(io.RawIOBase):
+    """A seekable file object over a `ByteSource`, for libraries that want one (zipfile, h5py)."""
+
+    def __init__(self, source: ByteSource):
+        self._source, self._position = source, 0
+
+    def readable(self) -> bool:
+        """Always."""
+        return True
+
+    def seekable(self) -> bool:
+        """Always."""
+        return True
+
+    def tell(self) -> int:
+        """The position in bytes."""
+        return self._position
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        """Move to `offset` bytes from the start, the position or the end."""
+        base = {io.SEEK_SET: 0, io.SEEK_CUR: self._position, io.SEEK_END: self._source.size}[whence]
+        if base + offset < 0:
+            raise ValueError(f"negative seek position {base + offset}")
+        self._position = base + offset
+        return self._position
+
+    def readinto(self, buffer) -> int:
+        """Fill `buffer` from the position on."""
+        data = self._source.read(self._position, self._position + len(buffer))
+        buffer[: len(data)] = data
+        self._position += len(data)
+        return len(data)
+
+
+def open_source(path: Location) -> ByteSource:
+    """Open one file for reading by ranges. Raises UnreadableError if it cannot be opened."""
+    if isinstance(path, Path):
+        return LocalSource(path)
+    from ._remote import open_remote
+
+    return open_remote(path)
+
+
+def window(source: ByteSource) -> int:
+    """Bytes worth fetching at a time where a reader of `source` leaps from record to record."""
+    return LOCAL_WINDOW if isinstance(source.path, Path) else REMOTE_WINDOW

@@ -1,0 +1,174 @@
+"""The CNN Filter DB: the 3x3 kernels of many networks in one HDF5 file, and whose they are.
+
+`/filters` holds the kernels, (N, 3, 3) or (N, 9). `/meta` has one row a layer, with its first and last
+kernel as `filter_ids`, "start:end". Source: Gavrikov & Keuper, CVPR 2022, arXiv:2203.15331.
+"""
+
+import dataclasses
+import functools
+import math
+import re
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from ...errors import CheckpointError
+from .._bytes import Location, location, open_source
+from .._format import Format
+from .._stored import StoredArray
+from ._file import Hdf5File, Node, hdf5_errors, read_rows
+from ._pandas_table import read_table
+from ._source import is_hdf5
+
+_IDS = re.compile(r"([0-9]{1,18}):([0-9]{1,18})")
+_MODEL_COLUMNS = ("model", "model_id", "Name")
+
+
+@dataclasses.dataclass(frozen=True)
+class FilterPopulation:
+    """The kernels of a Filter DB file, read by slices, and its table of one row a layer.
+
+    - `count`: the number of kernels.
+    - `meta`: the columns of `/meta`, the levels of its index first.
+    """
+
+    path: Location
+    count: int
+    meta: pa.Table
+    dtype: str
+    _file: Hdf5File = dataclasses.field(repr=False, compare=False)
+    _node: Node = dataclasses.field(repr=False, compare=False)
+
+    def slice(self, start: int, stop: int) -> np.ndarray:
+        """The kernels start..stop, (n, 3, 3), as stored; CheckpointError if they are damaged."""
+        return read_rows(self._file, self._node, slice(start, stop)).reshape(-1, 3, 3)
+
+    def rows(self) -> list[range | None]:
+        """The kernels of each row of `meta`; None for a row that names none.
+
+        Raises CheckpointError if a row names kernels that the file does not hold.
+        """
+        if "filter_ids" not in self.meta.column_names:
+            raise self._file.error(
+                f"expected a column filter_ids, found {self.meta.column_names[:9]}"
+            )
+        return [
+            self._range(index, ids) for index, ids in enumerate(self.meta["filter_ids"].to_pylist())
+        ]
+
+    def _range(self, index: int, ids: object) -> range | None:
+        if ids is None:
+            return None
+        found = _IDS.fullmatch(ids) if isinstance(ids, str) else None
+        start, last = (int(found[1]), int(found[2])) if found else (1, 0)
+        if not start <= last < self.count:
+            expected = f"expected filter_ids within 0:{self.count - 1}"
+            raise self._file.error(f"row {index}: {expected}, found {str(ids)[:40]!r}", "meta")
+        return range(start, last + 1)
+
+
+def population(path: str | Location) -> FilterPopulation:
+    """The kernels and the table of a Filter DB file; only the table is read.
+
+    Raises CheckpointError if it is none, MissingExtraError without h5py.
+    """
+    path = location(path)
+    file = Hdf5File(path, open_source(path))
+    with hdf5_errors(path):
+        nodes = {node.name: node for node in file.nodes()}
+        if not _are_kernels(nodes.get("filters")):
+            raise file.error("expected kernels of shape (N, 3, 3) or (N, 9)", "filters")
+        meta = read_table(file, nodes, "meta")
+        kernels: Any = nodes["filters"].dataset
+        count, dtype = kernels.shape[0], kernels.dtype.name
+        return FilterPopulation(path, count, meta, dtype, file, nodes["filters"])
+
+
+def _are_kernels(node: Node | None) -> bool:
+    if node is None or node.dataset is None or node.reason or node.dataset.dtype.kind != "f":
+        return False
+    return node.dataset.shape[1:] in ((3, 3), (9,))
+
+
+def _recognizes(path: Location, head: bytes) -> bool:
+    if not is_hdf5(path, head):
+        return False
+    try:
+        file = Hdf5File(path, open_source(path))
+        with hdf5_errors(path):
+            names = {"filters", "meta"} <= set(file.file)
+            return names and any(n.name == "filters" and _are_kernels(n) for n in file.nodes())
+    except CheckpointError:
+        return False
+
+
+def _arrays(path: Location) -> Sequence[StoredArray]:
+    kernels = population(path)
+    with hdf5_errors(path):
+        models = _models(kernels)
+        depths = _depths(kernels)
+        ranges = kernels.rows()
+        return [
+            _layer(kernels, *row)
+            for row in zip(ranges, models, depths, range(len(ranges)), strict=True)
+        ]
+
+
+def _layer(
+    kernels: FilterPopulation, ids: range | None, model: str, depth: int | None, row: int
+) -> StoredArray:
+    """The kernels of one row as a layer: all of them output channels of one input channel."""
+    ids = range(0) if ids is None else ids
+    shape = (len(ids), 1, 3, 3)
+    return StoredArray(
+        f"layer{row}",
+        shape,
+        kernels.dtype,
+        functools.partial(_read, kernels, ids),
+        axes="OIHW",
+        groups=1,
+        transposed=False,
+        depth=depth,
+        network=model,
+        reason=None if ids else "no 3x3 kernels",
+    )
+
+
+def _read(kernels: FilterPopulation, ids: range) -> np.ndarray:
+    return kernels.slice(ids.start, ids.stop)[:, None]
+
+
+def _models(kernels: FilterPopulation) -> list[str]:
+    """The name of each row's network."""
+    found = (name for name in _MODEL_COLUMNS if name in kernels.meta.column_names)
+    column = next(found, None)
+    names = kernels.meta[column].to_pylist() if column else [""] * kernels.meta.num_rows
+    return ["" if name is None else str(name) for name in names]
+
+
+def _depths(kernels: FilterPopulation) -> list[int | None]:
+    """How many convolutions come before each row's layer in its network."""
+    rows = kernels.meta.num_rows
+    column = (
+        kernels.meta["conv_depth"].to_pylist() if "conv_depth" in kernels.meta.column_names else []
+    )
+    return [_depth(value) for value in column] or [None] * rows
+
+
+def _depth(value: object) -> int | None:
+    if not isinstance(value, int | float) or not math.isfinite(value) or value < 0:
+        return None
+    return int(value)
+
+
+FORMAT = Format(
+    name="filterdb",
+    reads="CNN Filter DB: dataset.h5 with /filters and /meta",
+    suffixes=(".h5",),
+    recognizes=_recognizes,
+    arrays=_arrays,
+    order="registration-order",
+    extra="keras",
+)

@@ -1,0 +1,169 @@
+"""A Filter DB file from any kernels: streamed into `/filters`, their table into `/meta`.
+
+The table is laid out as pandas would through PyTables, and opens as the papers' notebooks open theirs,
+by `pandas.read_hdf(path, "meta")` and `h5py.File(path)["filters"]`. Neither pandas nor PyTables is needed.
+"""
+
+import os
+import pickle
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from ._file import require_h5py
+
+CHUNK = 4096
+"""Kernels in one chunk of the file, 147 KB."""
+
+
+def write_filterdb(path: str | Path, kernels: Iterable[np.ndarray], meta: pa.Table) -> None:
+    """Write kernels and their table; the file appears whole or not at all.
+
+    **Arguments:**
+
+    - `path`: the file, replaced if it exists.
+    - `kernels`: one array a row of `meta`, (n, 3, 3) or (out, in, 3, 3); taken one at a time.
+    - `meta`: one row a layer, with columns such as model and conv_depth; `filter_ids` is added.
+
+    Raises ValueError for other shapes, another number of arrays, or a column that does not fit.
+    """
+    path = Path(path)
+    h5py = require_h5py(path)
+    partial = path.with_name(f"{path.name}.partial")
+    try:
+        with h5py.File(partial, "w") as file:
+            ids = _write_kernels(file, kernels)
+            _write_table(file, _with_ids(meta, ids))
+        _sync(partial)
+        os.replace(partial, path)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def _write_kernels(file: Any, kernels: Iterable[np.ndarray]) -> list[str]:
+    """Append the kernels of all layers; returns the filter_ids of each."""
+    stored = file.create_dataset(
+        "filters", (0, 3, 3), "float32", chunks=(CHUNK, 3, 3), maxshape=(None, 3, 3)
+    )
+    ids = []
+    for weight in kernels:
+        if weight.shape[-2:] != (3, 3) or weight.ndim not in (3, 4) or weight.size == 0:
+            expected = "expected at least one kernel, (n, 3, 3) or (out, in, 3, 3)"
+            raise ValueError(f"layer {len(ids)}: {expected}, got shape {weight.shape}")
+        start, count = len(stored), weight.size // 9
+        stored.resize(start + count, axis=0)
+        stored[start:] = np.asarray(weight, np.float32).reshape(count, 3, 3)
+        ids.append(f"{start}:{start + count - 1}")
+    return ids
+
+
+def _with_ids(meta: pa.Table, ids: list[str]) -> pa.Table:
+    if meta.num_rows != len(ids):
+        raise ValueError(f"expected one row of meta a layer, got {meta.num_rows} for {len(ids)}")
+    if "filter_ids" in meta.column_names:
+        meta = meta.drop_columns(["filter_ids"])
+    return meta.append_column("filter_ids", pa.array(ids, pa.string()))
+
+
+def _write_table(file: Any, meta: pa.Table) -> None:
+    """The "table" layout of pandas, every column a field of its own."""
+    names = meta.column_names
+    if len(set(names)) < len(names) or "index" in names or any("/" in name for name in names):
+        raise ValueError(
+            f"expected distinct columns, none called index or with a slash, got {names}"
+        )
+    columns = {name: _column(name, meta[name]) for name in names}
+    index = np.arange(meta.num_rows, dtype="int64")
+    fields = {"index": index} | columns
+    records = np.empty(meta.num_rows, [(name, values.dtype) for name, values in fields.items()])
+    for name, values in fields.items():
+        records[name] = values
+    group = file.create_group("meta")
+    stored = group.create_dataset("table", data=records, maxshape=(None,), chunks=(1024,))
+    booleans = {name for name in names if pa.types.is_boolean(meta.schema.field(name).type)}
+    _set(group, _frame_attributes(names))
+    _set(stored, _table_attributes(columns, booleans))
+
+
+def _column(name: str, column: pa.ChunkedArray) -> np.ndarray:
+    """A column as pandas stores it: UTF-8 of one width, 64-bit numbers, booleans as bytes."""
+    kind = column.type
+    if pa.types.is_boolean(kind) and column.null_count == 0:
+        return np.asarray(column.to_pylist(), np.uint8)
+    if pa.types.is_integer(kind) and column.null_count == 0:
+        return np.asarray(column.to_pylist(), np.int64)
+    if pa.types.is_integer(kind) or pa.types.is_floating(kind):
+        return np.asarray([np.nan if v is None else v for v in column.to_pylist()], np.float64)
+    if pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_null(kind):
+        texts = [b"nan" if v is None else v.encode() for v in column.to_pylist()]
+        return np.asarray(texts, f"S{max(map(len, texts), default=1) or 1}")
+    raise ValueError(f"column {name!r}: expected text, numbers or booleans, got {kind}")
+
+
+def _frame_attributes(names: list[str]) -> dict[str, object]:
+    """What pandas looks for on the group of a table."""
+    return {
+        "CLASS": "GROUP",
+        "VERSION": "1.0",
+        "TITLE": "",
+        "pandas_type": "frame_table",
+        "pandas_version": "0.15.2",
+        "table_type": "appendable_frame",
+        "index_cols": [(0, "index")],
+        "values_cols": names,
+        "data_columns": names,
+        "non_index_axes": [(1, names)],
+        "info": {1: {"type": "Index", "names": [None]}, "index": {}},
+        "nan_rep": "nan",
+        "encoding": "UTF-8",
+        "errors": "strict",
+        "levels": 1,
+    }
+
+
+def _table_attributes(columns: dict[str, np.ndarray], booleans: set[str]) -> dict[str, object]:
+    """What PyTables looks for on a table, and pandas for each of its columns."""
+    found: dict[str, object] = {
+        "CLASS": "TABLE",
+        "VERSION": "2.7",
+        "TITLE": "",
+        "index_kind": "integer",
+    }
+    for number, name in enumerate(["index", *columns]):
+        found[f"FIELD_{number}_NAME"] = name
+    for name, values in columns.items():
+        text = (
+            f"string{8 * values.dtype.itemsize}" if values.dtype.kind == "S" else values.dtype.name
+        )
+        found[f"{name}_dtype"] = "bool" if name in booleans else text
+        found[f"{name}_kind"] = [name]
+        found[f"{name}_meta"] = None
+    return found
+
+
+def _set(holder: Any, attributes: dict[str, object]) -> None:
+    """Set attributes as PyTables does: numbers and text as themselves, everything else pickled."""
+    for name, value in attributes.items():
+        holder.attrs[name] = _stored(value)
+
+
+def _stored(value: object) -> Any:
+    if isinstance(value, int):
+        return np.int64(value)
+    if not isinstance(value, str):
+        return np.bytes_(pickle.dumps(value, protocol=0))
+    h5py, data = require_h5py(Path()), value.encode()
+    # PyTables takes text for bytes unless its type says UTF-8.
+    text = h5py.string_dtype("utf-8", len(data))
+    return np.array(data, text) if data else h5py.Empty("S1")
+
+
+def _sync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

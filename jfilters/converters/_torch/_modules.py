@@ -1,0 +1,73 @@
+"""Live torch modules as `Kernels`: a module knows its groups and its kind, nothing is inferred."""
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import jax.numpy as jnp
+import numpy as np
+
+from ...errors import CheckpointError, MissingExtraError
+from ...kernels import Kernels
+from .._axes import for_rank
+from .._select import Selected, select
+from .._stored import StoredArray
+
+
+def from_module(module: Any) -> Kernels:
+    """The convolutions of a torch.nn.Module, as float32, in the order of registration.
+
+    A weight that several modules share counts once; a parametrized weight is what it results in.
+    Raises CheckpointError for anything but a module with initialized weights, MissingExtraError
+    without torch.
+    """
+    try:
+        import torch
+    except ImportError as error:
+        raise MissingExtraError("torch", "torch") from error
+    if not isinstance(module, torch.nn.Module):
+        raise CheckpointError(f"expected a torch.nn.Module, found {type(module).__name__}")
+    with torch.no_grad():
+        layers, _ = select(list(_arrays(module)), "registration-order")
+        weights = tuple(jnp.asarray(_weight(selected)) for selected in layers)
+    return Kernels(weights=weights, layers=tuple(selected.layer for selected in layers))
+
+
+def _arrays(module: Any) -> Iterator[StoredArray]:
+    seen = []
+    for name, part in module.named_modules():
+        if not _is_convolution(part):
+            continue
+        weight, name = part.weight, f"{name}.weight".removeprefix(".")
+        if any(weight is other for other in seen):
+            continue
+        seen.append(weight)
+        yield _stored(name, weight, part.groups, part.transposed)
+
+
+def _is_convolution(part: Any) -> bool:
+    return hasattr(part, "groups") and hasattr(part, "transposed") and hasattr(part, "weight")
+
+
+def _stored(name: str, weight: Any, groups: int, transposed: bool) -> StoredArray:
+    try:
+        shape = tuple(weight.shape)
+    except (AttributeError, RuntimeError) as error:
+        remedy = "run the module once before it is analyzed, and dequantize it"
+        raise CheckpointError("no weight of known shape", tensor=name, remedy=remedy) from error
+    return StoredArray(
+        name=name,
+        shape=shape,
+        dtype=str(weight.dtype).removeprefix("torch."),
+        read=_reader(weight),
+        axes=for_rank("IOHW" if transposed else "OIHW", len(shape)),
+        groups=groups,
+        transposed=transposed,
+    )
+
+
+def _reader(weight: Any) -> Callable[[], np.ndarray]:
+    return lambda: weight.detach().cpu().float().numpy()
+
+
+def _weight(selected: Selected) -> np.ndarray:
+    return np.ascontiguousarray(selected.arrangement.apply(selected.stored.read()))

@@ -1,0 +1,233 @@
+"""From a pickle to its stored arrays: names, networks, and what modules say about convolutions.
+
+The walk goes through dicts, lists, modules and unknown objects alike, in the order of storage, and
+keeps no place on Python's own stack.
+"""
+
+import dataclasses
+import itertools
+import re
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+
+from ...errors import CheckpointError
+from .._axes import for_rank
+from .._bytes import Location
+from .._pickle import Inert, Mapping
+from .._stored import StoredArray
+from ._arrays import Found, found_array
+from ._storage import Storage
+
+MAX_ARRAYS = 100_000
+"""Arrays of one file."""
+
+MAX_DEPTH = 500
+"""Containers inside each other, on the way to an array."""
+
+LONGEST_NAME = 1000
+"""Characters in the name of an array."""
+
+_OPTIMIZER = "optimizer state"
+_KEYS = "_parameters", "_buffers", "_modules"
+_PARAMETERS = {"w", "b", "kernel", "bias", "weight", "scale", "offset", "mean", "var", "embedding"}
+_SCRIPTED = re.compile(r"__torch__\.torch\.nn\.modules\.conv\..*?Conv(Transpose)?\dd")
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class _Place:
+    """Where a value lies, and what its surroundings say about it.
+
+    `path[:root]` leads to the network and the rest is the name within it; inside a module, which is
+    one network however deep it goes, the root is fixed.
+    """
+
+    path: tuple[str, ...] = ()
+    root: int = 0
+    fixed: bool = False
+    reason: str | None = None
+    groups: int | None = None
+    transposed: bool | None = None
+
+    def child(self, key: object, index: int) -> "_Place":
+        """The place of a value inside this one."""
+        part = str(key) if isinstance(key, str | int | float) else f"[{index}]"
+        return dataclasses.replace(self, path=(*self.path, part))
+
+
+_Item = tuple[object, _Place]
+
+
+def walk(value: object, path: Location) -> list[StoredArray]:
+    """The arrays in a value of `unpickle`; `path` is the file's. Raises `CheckpointError`."""
+    arrays, known = [], {}
+    for found, place in _found(value, path):
+        stored = _stored(found, place, path)
+        stored = _unique(stored, found, known)
+        arrays.append(stored)
+        if len(arrays) > MAX_ARRAYS:
+            raise CheckpointError(f"more than {MAX_ARRAYS:,} arrays", path=path)
+    return arrays
+
+
+def _found(value: object, path: Location) -> Iterator[tuple[Found, _Place]]:
+    """Every array with its place, each container entered once."""
+    seen, open_items = set(), [iter([(value, _Place())] if _may_hold(value) else [])]
+    while open_items:
+        for value, place in open_items[-1]:
+            found = _array(value, place, path)
+            if found:
+                yield found, place
+            elif id(_contents(value)) not in seen:
+                seen.add(id(_contents(value)))
+                open_items.append(_children(value, place))
+                break
+        else:
+            open_items.pop()
+        if len(open_items) > MAX_DEPTH:
+            raise CheckpointError(f"more than {MAX_DEPTH} containers inside each other", path=path)
+
+
+def _may_hold(value: object) -> bool:
+    """Whether a value can be an array or hold one; most values are numbers and strings."""
+    return isinstance(value, Inert | Storage) or (
+        isinstance(value, list | tuple) and len(value) > 0
+    )
+
+
+def _contents(value: object) -> object:
+    """What tells whether a container was entered before: many objects may share one state."""
+    return _attributes(value) if isinstance(value, Inert) else value
+
+
+def _attributes(record: Inert) -> object:
+    """The attributes of an object without those in slots; the object itself if it has none."""
+    state = record.state[0] if isinstance(record.state, tuple) and record.state else record.state
+    return state if isinstance(state, Mapping) else record
+
+
+def _array(value: object, place: _Place, path: Location) -> Found | None:
+    try:
+        return found_array(value)
+    except CheckpointError as error:
+        raise _named(error, path, ".".join(place.path)[:LONGEST_NAME]) from None
+
+
+def _reader(found: Found, path: Location, tensor: str) -> Callable[[], np.ndarray]:
+    def read() -> np.ndarray:
+        try:
+            return found.read()
+        except CheckpointError as error:
+            raise _named(error, path, tensor) from None
+
+    return read
+
+
+def _named(error: CheckpointError, path: Location, tensor: str) -> CheckpointError:
+    """The same error, saying which file and which array unless it says so already."""
+    if error.path:
+        return error
+    return CheckpointError(error.reason, path=path, tensor=tensor, remedy=error.remedy)
+
+
+def _children(value: Any, place: _Place) -> Iterator[_Item]:
+    if isinstance(value, Mapping):
+        return _in_mapping(value, place)
+    if isinstance(value, Inert):
+        return _in_object(value, place)
+    return ((part, place.child(i, i)) for i, part in enumerate(value) if _may_hold(part))
+
+
+def _in_mapping(mapping: Mapping, place: _Place) -> Iterator[_Item]:
+    if not place.fixed:
+        root = 0 if _is_layer(mapping) else len(place.path)
+        place = dataclasses.replace(place, root=root)
+    if mapping.has("state", "param_groups"):
+        place = dataclasses.replace(place, reason=_OPTIMIZER)
+    for index, (key, value) in enumerate(mapping.pairs()):
+        if _may_hold(value):
+            yield value, place.child(key, index)
+
+
+def _is_layer(mapping: Mapping) -> bool:
+    """Whether a dict of NumPy or JAX arrays is one layer of a nested dict rather than a network."""
+    if not {key for key in mapping[::2] if isinstance(key, str)} <= _PARAMETERS:
+        return False
+    return any((found := found_array(value)) and not found.torch for value in mapping[1::2])
+
+
+def _in_object(record: Inert, place: _Place) -> Iterator[_Item]:
+    state = _attributes(record)
+    if record.name.startswith("torch.optim."):
+        place = dataclasses.replace(place, reason=_OPTIMIZER)
+    if isinstance(state, Mapping):
+        if state.has(*_KEYS):
+            return _in_module(state, place)
+        if record.name.startswith("__torch__."):
+            return _in_mapping(state, _scripted(record.name, place))
+    attributes = _in_mapping(state, place) if isinstance(state, Mapping) else iter(())
+    parts = (record.args, record.state, record.items, record.pairs)
+    return itertools.chain(attributes, ((part, place) for part in parts if _may_hold(part)))
+
+
+def _in_module(state: Mapping, place: _Place) -> Iterator[_Item]:
+    """Parameters, buffers and modules of a pickled torch.nn.Module, then whatever else it keeps."""
+    place = _module(place)
+    own = dataclasses.replace(place, **_convolution(state))
+    for key in _KEYS:
+        if _may_hold(state.get(key)):
+            yield state.get(key), place if key == "_modules" else own
+    for index, (name, value) in enumerate(state.pairs()):
+        if name not in _KEYS and _may_hold(value):
+            yield value, place.child(name, index)
+
+
+def _module(place: _Place) -> _Place:
+    root = place.root if place.fixed else len(place.path)
+    return dataclasses.replace(place, root=root, fixed=True, groups=None, transposed=None)
+
+
+def _convolution(state: Mapping) -> dict[str, int | bool]:
+    """What a module that is a convolution says about its weight."""
+    groups, transposed = state.get("groups"), state.get("transposed")
+    if not isinstance(transposed, bool) or type(groups) is not int or groups < 1:
+        return {}
+    return {"groups": groups, "transposed": transposed}
+
+
+def _scripted(name: str, place: _Place) -> _Place:
+    """The place of a TorchScript object, whose class tells what kind of convolution it was."""
+    found = _SCRIPTED.fullmatch(name)
+    return dataclasses.replace(_module(place), transposed=found[1] is not None if found else None)
+
+
+def _stored(found: Found, place: _Place, path: Location) -> StoredArray:
+    root = min(place.root, max(len(place.path) - 1, 0))
+    name, network = ".".join(place.path[root:]), ".".join(place.path[:root])
+    if len(name) + len(network) > LONGEST_NAME:
+        raise CheckpointError(f"a name of more than {LONGEST_NAME} characters", path=path)
+    weight = 3 <= len(found.shape) <= 5
+    axes = for_rank("IOHW" if place.transposed else "OIHW", len(found.shape)) if weight else None
+    return StoredArray(
+        name=name or "tensor",
+        shape=found.shape,
+        dtype=found.dtype,
+        read=_reader(found, path, name),
+        axes=axes if found.torch else None,
+        groups=place.groups if weight else None,
+        transposed=place.transposed if weight else None,
+        network=network,
+        reason=place.reason or found.reason,
+    )
+
+
+def _unique(stored: StoredArray, found: Found, known: dict[tuple, str]) -> StoredArray:
+    """The array, with its reason if it is a view that came before under another name."""
+    if stored.reason or found.view is None or found.view.count == 0:
+        return stored
+    full = f"{stored.network}.{stored.name}".strip(".")
+    first = known.setdefault(found.view.identity, full)
+    if first is full:
+        return stored
+    return dataclasses.replace(stored, reason=f"the same storage as {first}")
