@@ -9,7 +9,6 @@ import dataclasses
 import hashlib
 import io
 import itertools
-import os
 import subprocess
 import sys
 import tempfile
@@ -20,6 +19,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from ._configs import config_folder
+from ._files import written_whole
 from .errors import CheckpointError, UnreadableError
 
 
@@ -170,13 +170,5 @@ def _metadata(to: Path) -> bytes:
 
 
 def _write(path: Path, data: bytes) -> None:
-    # Under a temporary name first: a file of the zoo is whole or absent, whenever the power goes.
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        with temporary.open("wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    with written_whole(path) as temporary:
+        temporary.write_bytes(data)

@@ -19,7 +19,7 @@ FILES = sorted([*ROOT.glob("jfilters/**/*.py"), *ROOT.glob("cli/jfilters_cli/**/
 
 # From the bottom to the top; a layer sees those below it. Rooms on one line do not know each other.
 LAYERS = (
-    ("errors", "_configs"),
+    ("errors", "_configs", "_files"),
     ("kernels",),
     ("converters",),
     ("statistics",),
@@ -96,7 +96,7 @@ def may_import(importer: str, imported: str) -> bool:
         return True
     # Statistics sees arrays only: no path, no layer name.
     if importer == "statistics":
-        return imported == "errors"
+        return imported in ("errors", "_files")
     return RANK[imported] < RANK[importer]
 
 

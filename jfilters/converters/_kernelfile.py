@@ -4,18 +4,17 @@ They are plain safetensors or NumPy files, which other tools open, and every rea
 back the same layers. One weight at a time is in memory.
 """
 
-import contextlib
 import io
 import json
 import math
-import os
 import zipfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
 
+from .._files import written_whole
 from ..errors import CheckpointError, printable
 from ._checkpoint import Checkpoint, StoredLayer
 from ._layer_records import KERNEL_FILE, RECORDS, dump_records
@@ -39,7 +38,7 @@ def save_kernels(path: str | Path, source: Checkpoint) -> None:
     if not source.layers:
         remedy = "`jfilters inspect` says what it holds"
         raise CheckpointError("no convolution layer to write", path=source.path, remedy=remedy)
-    with _replacing(path) as file:
+    with written_whole(path) as partial, open(partial, "wb") as file:
         write(file, source.layers)
 
 
@@ -82,20 +81,6 @@ def _array_names(layers: Sequence[StoredLayer]) -> list[str]:
     if len({*names, RECORDS, "__metadata__"}) == len(names) + 2:
         return names
     return [f"{index}.{name}" for index, name in enumerate(names)]
-
-
-@contextlib.contextmanager
-def _replacing(path: Path) -> Iterator[io.BufferedWriter]:
-    """A file that takes the place of `path` when all is written."""
-    partial = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        with open(partial, "wb") as file:
-            yield file
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(partial, path)
-    finally:
-        partial.unlink(missing_ok=True)
 
 
 _WRITERS: dict[str, Callable[[io.BufferedWriter, Sequence[StoredLayer]], None]] = {

@@ -7,7 +7,7 @@ exactly: counts and histograms add, moments merge by Chan's rule.
 import equinox as eqx
 import jax
 import numpy as np
-from jaxtyping import Array, Float, Int, Int64
+from jaxtyping import Array, Float, Int, Int64, Num
 
 from ..statistics import Moments, host_moments, merge_moments
 
@@ -66,24 +66,14 @@ class Cards(eqx.Module):
         return jax.tree.map(lambda values: values[layers], self)
 
 
-def add_counts(
-    total: Int64[np.ndarray, "n *shape"],
+def add_parts(
+    total: Num[np.ndarray, "n *shape"],
     owners: Int64[np.ndarray, " parts"],
-    parts: Int[Array | np.ndarray, "parts *shape"],
+    parts: Num[Array | np.ndarray, "parts *shape"],
 ) -> None:
     """Add part i to row `owners[i]` of `total`, in place; the parts of a layer lie side by side."""
     starts = _runs(owners)
-    total[owners[starts]] += np.add.reduceat(np.asarray(parts, np.int64), starts, axis=0)
-
-
-def add_sums(
-    total: Float[np.ndarray, " n"],
-    owners: Int64[np.ndarray, " parts"],
-    parts: Float[Array | np.ndarray, " parts"],
-) -> None:
-    """The same for float64 sums."""
-    starts = _runs(owners)
-    total[owners[starts]] += np.add.reduceat(np.asarray(parts, np.float64), starts)
+    total[owners[starts]] += np.add.reduceat(np.asarray(parts, total.dtype), starts, axis=0)
 
 
 def add_moments(total: Moments, owners: Int64[np.ndarray, " parts"], parts: Moments) -> None:

@@ -11,7 +11,7 @@ from jaxtyping import Float
 
 from ..statistics import Basis, fit_basis, fixed_edges
 from ._blocks import Block, Piece, pack
-from ._card import Cards, add_counts, add_moments, add_sums, pooled_moments, scaled_moments
+from ._card import Cards, add_moments, add_parts, pooled_moments, scaled_moments
 from ._options import Options
 from ._orthogonality import tiled_orthogonality
 from ._passes import QualitySums, SlotSums, extremes_pass, histogram_pass, moments_pass
@@ -67,8 +67,8 @@ def collect_histograms(
         )
 
     for block, (counts, outside) in _stream(pack(pieces), program):
-        add_counts(cards.histogram, block.owners, counts)
-        add_counts(cards.n_outside, block.owners, outside)
+        add_parts(cards.histogram, block.owners, counts)
+        add_parts(cards.n_outside, block.owners, outside)
 
 
 def fitted_basis(cards: Cards) -> Basis | None:
@@ -104,11 +104,11 @@ def _add(cards: Cards, block: Block, sums: SlotSums) -> None:
 
 
 def _add_quality(cards: Cards, owners: np.ndarray, sums: QualitySums) -> None:
-    add_counts(cards.n_zero, owners, sums.n_zero)
-    add_counts(cards.n_sparse, owners, sums.n_sparse)
+    add_parts(cards.n_zero, owners, sums.n_zero)
+    add_parts(cards.n_sparse, owners, sums.n_sparse)
     scale = cards.max_abs[owners]
-    add_sums(cards.sum_abs, owners, np.asarray(sums.sum_abs, np.float64) * scale)
-    add_sums(cards.sum_squares, owners, np.asarray(sums.sum_squares, np.float64) * scale**2)
+    add_parts(cards.sum_abs, owners, np.asarray(sums.sum_abs, np.float64) * scale)
+    add_parts(cards.sum_squares, owners, np.asarray(sums.sum_squares, np.float64) * scale**2)
     add_moments(cards.raw, owners, scaled_moments(sums.raw, scale))
     add_moments(cards.clean, owners, scaled_moments(sums.clean, scale))
 

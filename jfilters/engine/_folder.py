@@ -4,7 +4,6 @@ import csv
 import dataclasses
 import io
 import json
-import os
 import platform
 from collections.abc import Callable
 from importlib.metadata import version
@@ -15,6 +14,7 @@ import numpy as np
 import pyarrow.parquet
 import safetensors.numpy
 
+from .._files import written_whole
 from ..errors import printable, redacted
 from ..shift import drift_matrix, probability
 from ..statistics import Basis, basis_arrays
@@ -122,11 +122,5 @@ def _write_parquet(table: pyarrow.Table, path: Path) -> None:
 
 
 def _atomic(path: Path, write: Callable[[Path], object]) -> None:
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
+    with written_whole(path) as temporary:
         write(temporary)
-        with open(temporary, "rb") as file:
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)

@@ -12,6 +12,7 @@ import numpy as np
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
+from .._files import written_whole
 from ..errors import CheckpointError, UnreadableError
 from ._basis import Basis
 
@@ -23,10 +24,8 @@ _WITHIN = 1e-3  # of orthonormal rows, of a sum of 1
 
 def save_basis(path: str | os.PathLike[str], basis: Basis) -> None:
     """Write `basis` to `path`, which appears whole or not at all."""
-    path = Path(path)
-    partial = path.with_name(f"{path.name}.{os.getpid()}.partial")
-    save_file(basis_arrays(basis), partial)
-    os.replace(partial, path)
+    with written_whole(Path(path)) as partial:
+        save_file(basis_arrays(basis), partial)
 
 
 def load_basis(path: str | os.PathLike[str]) -> Basis:

@@ -4,7 +4,6 @@ The table is laid out as pandas would through PyTables, and opens as the papers'
 by `pandas.read_hdf(path, "meta")` and `h5py.File(path)["filters"]`. Neither pandas nor PyTables is needed.
 """
 
-import os
 import pickle
 from collections.abc import Iterable
 from pathlib import Path
@@ -13,6 +12,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from ..._files import written_whole
 from ._file import require_h5py
 
 CHUNK = 4096
@@ -32,15 +32,9 @@ def write_filterdb(path: str | Path, kernels: Iterable[np.ndarray], meta: pa.Tab
     """
     path = Path(path)
     h5py = require_h5py(path)
-    partial = path.with_name(f"{path.name}.partial")
-    try:
-        with h5py.File(partial, "w") as file:
-            ids = _write_kernels(file, kernels)
-            _write_table(file, _with_ids(meta, ids))
-        _sync(partial)
-        os.replace(partial, path)
-    finally:
-        partial.unlink(missing_ok=True)
+    with written_whole(path) as partial, h5py.File(partial, "w") as file:
+        ids = _write_kernels(file, kernels)
+        _write_table(file, _with_ids(meta, ids))
 
 
 def _write_kernels(file: Any, kernels: Iterable[np.ndarray]) -> list[str]:
@@ -159,11 +153,3 @@ def _stored(value: object) -> Any:
     # PyTables takes text for bytes unless its type says UTF-8.
     text = h5py.string_dtype("utf-8", len(data))
     return np.array(data, text) if data else h5py.Empty("S1")
-
-
-def _sync(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
