@@ -28,14 +28,14 @@ def inspection_text(inspection: Inspection) -> RenderableType:
 
 def _layers(rows: list[dict]) -> Table:
     table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 1, 0, 0))
-    table.add_column("depth", justify="right", no_wrap=True)
-    table.add_column("layer", overflow="fold", ratio=1, min_width=12)
-    table.add_column("out x in", justify="right", no_wrap=True)
-    table.add_column("size", no_wrap=True)
-    table.add_column("axes", no_wrap=True)
+    table.add_column("depth", justify="right", overflow="fold")
+    table.add_column("layer", overflow="fold", ratio=1)
+    table.add_column("out x in", justify="right", overflow="fold")
+    table.add_column("size", overflow="fold")
+    table.add_column("axes", overflow="fold")
     for heading in ("sparse", "H", "H/T", "orth"):
-        table.add_column(heading, justify="right", no_wrap=True)
-    table.add_column("verdict", no_wrap=True)
+        table.add_column(heading, justify="right", overflow="fold")
+    table.add_column("verdict", overflow="fold")
     for row in rows:
         kind = "dw" if row["depthwise"] else str(row["in_channels"])
         table.add_row(
@@ -61,8 +61,8 @@ def _layers(rows: list[dict]) -> Table:
 def _skipped(inspection: Inspection) -> Table:
     table = Table(box=None, pad_edge=False, header_style="bold")
     table.add_column("skipped array", overflow="fold", ratio=1)
-    table.add_column("shape", no_wrap=True)
-    table.add_column("dtype", no_wrap=True)
+    table.add_column("shape", overflow="fold")
+    table.add_column("dtype", overflow="fold")
     table.add_column("reason", overflow="fold")
     for array in inspection.checkpoint.skipped:
         shape = "x".join(map(str, array.shape)) or "scalar"

@@ -50,10 +50,10 @@ def _totals(scan: Scan) -> Text:
 def _models(models: list[dict]) -> Table:
     table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 1, 0, 0))
     table.add_column("model", overflow="fold", ratio=1)
-    table.add_column("format", no_wrap=True)
+    table.add_column("format", overflow="fold")
     for heading in ("layers", "kernels", "sparse", "H/T"):
-        table.add_column(heading, justify="right", no_wrap=True)
-    table.add_column("verdict", no_wrap=True)
+        table.add_column(heading, justify="right", overflow="fold")
+    table.add_column("verdict", overflow="fold")
     for row in models:
         table.add_row(
             Text(row["model"]),
@@ -76,10 +76,10 @@ def _models(models: list[dict]) -> Table:
 def _drift(scan: Scan) -> Table:
     names, matrix = model_drift(scan)
     table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 1, 0, 0))
-    table.add_column("", justify="right", no_wrap=True)
+    table.add_column("", justify="right", overflow="fold")
     table.add_column("model", overflow="fold", ratio=1)
     for i in range(1, len(names)):
-        table.add_column(str(i), justify="right", no_wrap=True)
+        table.add_column(str(i), justify="right", overflow="fold")
     for i, name in enumerate(names):
         # The lower triangle: D is symmetric, and 0 on the diagonal.
         cells = [number(value, 2) for value in matrix[i, :i]]

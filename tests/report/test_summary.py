@@ -33,7 +33,10 @@ def shown(renderable, width):
 
 @pytest.mark.parametrize("width", [40, 80, 200])
 def test_the_summary_keeps_to_the_width(found, width):
-    assert max(map(len, shown(summary_text(found), width).splitlines())) <= width
+    for text in (summary_text(found), inspection_text(inspect(found.root / "a.safetensors"))):
+        lines = shown(text, width).splitlines()
+        assert max(map(len, lines)) <= width
+        assert "…" not in "".join(lines)
 
 
 def test_the_summary_says_everything(found):
