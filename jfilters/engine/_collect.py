@@ -15,25 +15,25 @@ from ._card import Cards, add_moments, add_parts, pooled_moments, scaled_moments
 from ._options import Options
 from ._orthogonality import tiled_orthogonality
 from ._passes import QualitySums, SlotSums, extremes_pass, histogram_pass, moments_pass
-from ._prepare import Prepared
+from ._prepare import prepare
 
 IN_FLIGHT = 2  # blocks that the device works on while the host packs the next
 
 
-def record(
-    cards: Cards, row: int, weight: np.ndarray, prepared: Prepared, options: Options
-) -> None:
-    """Note in a layer's card what the host sees of its weight, ahead of the first pass."""
-    cards.n_finite[row] = len(prepared.rows)
-    cards.n_nonfinite[row] = prepared.n_nonfinite
-    cards.max_abs[row] = prepared.max_abs
-    if options.quality and options.orthogonality and prepared.n_nonfinite == 0:
-        cards.orthogonality[row] = tiled_orthogonality(weight)
+def piece(cards: Cards, row: int, weight: np.ndarray, options: Options, *, first: bool) -> Piece:
+    """A layer's weight as kernels for the passes; the `first` time its card notes what the host sees.
 
-
-def known_scale(cards: Cards, row: int) -> float | None:
-    """What the first pass found to be a layer's largest absolute weight, if the layer is finite."""
-    return None if cards.n_nonfinite[row] else float(cards.max_abs[row])
+    Later passes know the largest weight of a finite layer from the card.
+    """
+    known = None if first or cards.n_nonfinite[row] else float(cards.max_abs[row])
+    prepared = prepare(weight, largest=known)
+    if first:
+        cards.n_finite[row] = len(prepared.rows)
+        cards.n_nonfinite[row] = prepared.n_nonfinite
+        cards.max_abs[row] = prepared.max_abs
+        if options.quality and options.orthogonality and prepared.n_nonfinite == 0:
+            cards.orthogonality[row] = tiled_orthogonality(weight)
+    return Piece(row, prepared.rows, prepared.scale)
 
 
 def collect_moments(cards: Cards, pieces: Iterable[Piece], options: Options) -> None:

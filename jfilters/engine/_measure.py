@@ -14,11 +14,9 @@ from ._collect import (
     collect_histograms,
     collect_moments,
     histogram_edges,
-    known_scale,
-    record,
+    piece,
 )
 from ._options import DEFAULTS, Options
-from ._prepare import prepare
 
 
 class Measured(NamedTuple):
@@ -44,11 +42,7 @@ def measure(
 
     def pieces(*, first: bool = False) -> Iterator[Piece]:
         for row, (_, weight) in enumerate(chosen):
-            weight = np.asarray(weight, np.float32)
-            prepared = prepare(weight, largest=None if first else known_scale(cards, row))
-            if first:
-                record(cards, row, weight, prepared, options)
-            yield Piece(row, prepared.rows, prepared.scale)
+            yield piece(cards, row, np.asarray(weight, np.float32), options, first=first)
 
     collect_moments(cards, pieces(first=True), options)
     basis = fit_basis(pooled_moments(cards.normalized)) if basis is None else basis

@@ -20,13 +20,11 @@ from ._collect import (
     collect_moments,
     fitted_basis,
     histogram_edges,
-    known_scale,
-    record,
+    piece,
 )
 from ._digest import digest
 from ._options import DEFAULTS, Options
 from ._plan import Entry, chosen_layers, find_checkpoints, survey
-from ._prepare import prepare
 from ._spool import SPOOL_BYTES, Spool
 
 Progress = Callable[[str, int, int], None]
@@ -135,11 +133,7 @@ class Run:
             self._progress(stage, done, self._total)
             try:
                 for row, weight in self._weights(index):
-                    known = None if first else known_scale(self.cards, row)
-                    prepared = prepare(weight, largest=known)
-                    if first:
-                        record(self.cards, row, weight, prepared, self.options)
-                    yield Piece(row, prepared.rows, prepared.scale)
+                    yield piece(self.cards, row, weight, self.options, first=first)
             except CheckpointError as error:
                 if self.options.strict:
                     raise
