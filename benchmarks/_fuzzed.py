@@ -1,11 +1,11 @@
-"""One process that opens damaged checkpoints of one reader and writes down what came of each.
+"""Opens damaged checkpoints of one reader and writes down what came of each.
 
-The outcomes lie in a file that outlives the process, so that a crash of a library is known by its number.
+The outcomes lie in a file that outlives the process, and so does the damaged checkpoint, so that a crash
+of a library is known with what led to it.
 """
 
 import contextlib
 import dataclasses
-import itertools
 import json
 import os
 import random
@@ -15,7 +15,6 @@ import signal
 import sys
 import time
 import traceback
-import warnings
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -28,11 +27,14 @@ from ._mutations import damaged
 from ._seeds import entry
 
 LIMIT = 10.0
-"""Seconds that one input may take."""
+"""Seconds of CPU time that one input may take: a process that is stopped for a while is not late."""
+
+AFRESH = 0.4
+"""The part of the inputs that start from a healthy file: damage on damage is mostly refused at once."""
 
 PENDING, REFUSED, READ, FOUND = range(4)
 OUTCOME = np.dtype([("status", "u1"), ("seconds", "f4"), ("peak", "u4")])
-"""One input: what came of it, how long it took, and the peak memory of the process so far in KiB."""
+"""One input: what came of it, its seconds of CPU time, and the peak memory of the process so far in KiB."""
 
 _PEAK = re.compile(rb"VmHWM:\s+(\d+)")
 _IMPORTS = tuple({sys.prefix, sys.base_prefix, str(Path(__file__).parents[1])})
@@ -84,33 +86,29 @@ class Guard:
 
 
 @dataclasses.dataclass(frozen=True)
-class Input:
-    """A seed, one of its files, and what is in that file instead."""
+class Part:
+    """A file of a healthy checkpoint, its content, and what is opened of the checkpoint."""
 
-    seed: Path
     file: Path
-    content: bytes
+    whole: bytes
+    opened: Path
 
     @contextlib.contextmanager
-    def in_place(self, whole: bytes) -> Iterator[Path]:
-        """What to open while the damage lasts."""
-        self.file.write_bytes(self.content)
-        yield entry(self.seed)
-        self.file.write_bytes(whole)
+    def damaged(self, content: bytes) -> Iterator[Path]:
+        """What to open while the file has this content."""
+        self.file.write_bytes(content)
+        yield self.opened
+        self.file.write_bytes(self.whole)
 
 
-def inputs(seeds: Path, key: str, start: int, stop: int) -> Iterator[tuple[Input, bytes]]:
-    """The inputs start..stop, each a function of its number alone, with the whole content."""
-    files = {
-        seed: {file: file.read_bytes() for file in sorted(seed.rglob("*")) if file.is_file()}
-        for seed in sorted(seeds.iterdir())
-    }
-    every = [content for group in files.values() for content in group.values()]
-    for number in range(start, stop):
-        rng = random.Random(f"{key}:{number}")
-        seed = rng.choice(list(files))
-        file, whole = rng.choice(list(files[seed].items()))
-        yield Input(seed, file, damaged(whole, rng.choice(every), rng)), whole
+def parts(folder: Path) -> list[Part]:
+    """All files of all healthy checkpoints of a reader."""
+    return [
+        Part(file, file.read_bytes(), entry(seed))
+        for seed in sorted(folder.iterdir())
+        for file in sorted(seed.rglob("*"))
+        if file.is_file()
+    ]
 
 
 def read(path: Path) -> None:
@@ -126,7 +124,7 @@ def outcome(path: Path, guard: Guard) -> tuple[int, str]:
     """What came of reading `path`, and the finding if it is one."""
     try:
         guard.armed = True
-        signal.setitimer(signal.ITIMER_REAL, LIMIT)
+        signal.setitimer(signal.ITIMER_PROF, LIMIT)
         read(path)
         status, finding = READ, ""
     except CheckpointError:
@@ -136,7 +134,7 @@ def outcome(path: Path, guard: Guard) -> tuple[int, str]:
     except Exception:
         status, finding = FOUND, traceback.format_exc()[-2000:]
     finally:
-        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.setitimer(signal.ITIMER_PROF, 0)
         guard.armed = False
     if guard.noted:
         status, finding = FOUND, "; ".join(guard.noted)
@@ -144,33 +142,76 @@ def outcome(path: Path, guard: Guard) -> tuple[int, str]:
     return status, finding
 
 
-def run(seeds: Path, outcomes: np.ndarray, start: int, key: str, until: float) -> None:
-    """Fill `outcomes` from `start` on until the moment `until`, in seconds since the epoch."""
-    # A process that crashed left its last damage behind.
-    place = seeds.with_name(f"{seeds.name}-damaged")
-    shutil.rmtree(place, ignore_errors=True)
-    shutil.copytree(seeds, place)
-    for seed in sorted(place.iterdir()):
-        read(entry(seed))
-    guard = Guard(os.path.realpath(place))
-    sys.addaudithook(guard)
-    for number, (damage, whole) in enumerate(inputs(place, key, start, len(outcomes)), start):
-        with damage.in_place(whole) as path:
-            began = time.perf_counter()
-            status, finding = outcome(path, guard)
-            took = time.perf_counter() - began
-        if finding:
-            note(seeds, number, damage, finding)
-        outcomes[number] = status, took, _peak()
-        if time.time() > until:
+class Run:
+    """The inputs of one reader, from number `start` on, and what came of them.
+
+    An input is a byte that says which file of the seeds is damaged, and the content of that file.
+    """
+
+    def __init__(self, seeds: Path, outcomes: np.ndarray, start: int) -> None:
+        self.seeds, self.outcomes, self.number = seeds, outcomes, start
+        self.folder = damaged_copy(seeds)
+        # A process that crashed left its last damage behind.
+        shutil.rmtree(self.folder, ignore_errors=True)
+        shutil.copytree(seeds, self.folder)
+        self.parts = parts(self.folder)
+        self.healthy = [bytes([index]) + part.whole for index, part in enumerate(self.parts)]
+        for opened in dict.fromkeys(part.opened for part in self.parts):
+            read(opened)
+        self.guard = Guard(os.path.realpath(self.folder))
+        sys.addaudithook(self.guard)
+
+    @property
+    def done(self) -> bool:
+        """Whether all outcomes are known."""
+        return self.number == len(self.outcomes)
+
+    def mutate(self, data: bytes, largest: int, seed: int) -> bytes:
+        """A further input, a function of these alone."""
+        rng = random.Random(seed)
+        # libFuzzer forgets a healthy file that takes the same branches as another of its checkpoint.
+        if rng.random() < AFRESH:
+            data = rng.choice(self.healthy)
+        other = rng.choice(self.parts).whole
+        return data[:1] + damaged(data[1:], other, rng)[: largest - 1]
+
+    def __call__(self, data: bytes) -> None:
+        """Read one input; what came of it is written down unless it is healthy or empty."""
+        if not data:
             return
+        part = self.parts[data[0] % len(self.parts)]
+        with part.damaged(data[1:]) as path:
+            began = time.process_time()
+            status, finding = outcome(path, self.guard)
+            took = time.process_time() - began
+        if data[1:] == part.whole:
+            return
+        if finding:
+            note(self.seeds, self.number, part.file, data[1:], finding)
+        self.outcomes[self.number] = status, took, _peak()
+        self.number += 1
 
 
-def note(seeds: Path, number: int, damage: Input, finding: str) -> None:
+def damaged_copy(seeds: Path) -> Path:
+    """The folder where the seeds of a reader are damaged."""
+    return seeds.with_name(f"{seeds.name}-damaged")
+
+
+def left_behind(seeds: Path) -> tuple[Path, bytes]:
+    """The file that was damaged when the process ended, and its content."""
+    folder = damaged_copy(seeds)
+    for part in parts(seeds):
+        file = folder / part.file.relative_to(seeds)
+        if (content := file.read_bytes()) != part.whole:
+            return file, content
+    raise LookupError(f"no file in {folder} is damaged")
+
+
+def note(seeds: Path, number: int, file: Path, content: bytes, finding: str) -> None:
     """Keep a finding, and the file that led to it, beside the seeds."""
     place = seeds.with_name(f"{seeds.name}-{number}")
-    place.with_suffix(".bin").write_bytes(damage.content)
-    where = str(damage.file.relative_to(damage.seed.parent))
+    place.with_suffix(".bin").write_bytes(content)
+    where = str(file.relative_to(damaged_copy(seeds)))
     record = {"reader": seeds.name, "number": number, "file": where, "what": finding}
     place.with_suffix(".json").write_text(json.dumps(record, indent=1))
 
@@ -180,17 +221,6 @@ def _peak() -> int:
     return int(_PEAK.search(Path("/proc/self/status").read_bytes())[1])
 
 
-def _hang(number: int, frame: object) -> None:
+def hang(number: int, frame: object) -> None:
+    """The handler of SIGPROF."""
     raise Hang
-
-
-def main(seeds: str, outcomes: str, start: str, key: str, until: str) -> None:
-    """Run with the arguments of the command line."""
-    warnings.simplefilter("ignore")
-    signal.signal(signal.SIGALRM, _hang)
-    shared = np.memmap(outcomes, OUTCOME, "r+")
-    run(Path(seeds), shared, int(start), key, float(until))
-
-
-if __name__ == "__main__":
-    main(*itertools.islice(sys.argv, 1, 6))

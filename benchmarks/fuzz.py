@@ -1,131 +1,159 @@
 """Fuzz every reader with damaged checkpoints: `python -m benchmarks.fuzz`.
 
-Each input is a small valid checkpoint with a few mutations. It may be read or refused with a
-`CheckpointError`; whatever else happens is a finding, kept beside the figures in results/fuzz/.
+Each input is a small valid checkpoint with mutations; libFuzzer, through atheris, keeps those that reach
+new branches and damages them further. An input may be read or refused with a `CheckpointError`; whatever
+else happens is a finding, kept beside the figures in results/fuzz/.
 """
 
 import argparse
 import dataclasses
 import json
+import os
 import platform
+import re
 import shutil
 import subprocess
 import sys
 import tempfile
-import time
+from collections.abc import Iterator
 from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
 
-from ._fuzzed import FOUND, LIMIT, OUTCOME, PENDING, READ, REFUSED, inputs, note
+from ._fuzzed import FOUND, LIMIT, OUTCOME, PENDING, READ, REFUSED, left_behind, note
+from ._guided import GUIDED
 
 ROOT = Path(__file__).parents[1]
 OUT = ROOT / "results" / "fuzz"
 PACKAGES = ("numpy", "h5py", "jax", "msgpack", "pyarrow", "tensorstore", "torch", "onnx")
+PATIENCE = 60.0
+"""Seconds without progress after which a process that is not stopped is killed."""
 
-# HDF5 and tensorstore take milliseconds for a file: they share the time that the others leave.
-READERS = ("numpy", "safetensors", "flax", "equinox", "onnx", "torch", "orbax", "filterdb", "keras")
+# The slowest last: HDF5 takes milliseconds for a file.
+READERS = ("numpy", "safetensors", "flax", "equinox", "onnx", "torch", "orbax", "keras", "filterdb")
+
+_COVERAGE = re.compile(r"cov: (\d+) .*corp: (\d+)/")
 
 
 @dataclasses.dataclass(frozen=True)
 class Row:
-    """The figures of one reader; `start_mb` is the memory of the process after the first input."""
+    """The figures of one reader.
+
+    `branches_of_seeds` are those of the healthy checkpoints, `branches` those of all inputs, both 0 without
+    atheris; `start_mb` is the memory of the process after the first input.
+    """
 
     reader: str
     inputs: int
     refused: int
     read: int
     findings: int
+    branches_of_seeds: int
+    branches: int
+    kept: int
     p99_ms: float
     slowest_ms: float
     start_mb: int
     peak_mb: int
 
 
-def fuzz(number: int, seconds: float, seed: int, found: Path) -> list[Row]:
-    """Give each reader `number` inputs, as far as the seconds for all of them go.
-
-    Findings are written to the folder `found`, each with its input.
-    """
+def fuzz(number: int, seed: int, found: Path) -> Iterator[Row]:
+    """Give each reader `number` inputs; findings go to the folder `found`, each with its input."""
     memory = Path("/dev/shm")
     with tempfile.TemporaryDirectory(dir=memory if memory.is_dir() else None) as folder:
         root = Path(folder)
         seeds = [sys.executable, "-W", "ignore", "-m", "benchmarks._seeds", folder]
         subprocess.run(seeds, check=True, capture_output=True, cwd=ROOT)
-        rows, end = [], time.time() + seconds
-        for index, reader in enumerate(READERS):
-            share = (end - time.time()) / (len(READERS) - index)
-            rows.append(_row(root / reader, number, time.time() + share, f"{seed}:{reader}"))
-        for file in (*root.glob("*.json"), *root.glob("*.bin")):
-            found.mkdir(parents=True, exist_ok=True)
-            shutil.copy(file, found)
-    return rows
+        for reader in READERS:
+            yield row(root / reader, number, f"{seed}:{reader}")
+            for file in (*root.glob("*.json"), *root.glob("*.bin")):
+                found.mkdir(parents=True, exist_ok=True)
+                shutil.copy(file, found)
 
 
-def _row(seeds: Path, number: int, until: float, key: str) -> Row:
+def row(seeds: Path, number: int, key: str) -> Row:
     """One reader's inputs, in as many processes as it takes to survive its crashes."""
     place = seeds.with_suffix(".outcomes")
     outcomes = np.memmap(place, OUTCOME, "w+", shape=(number,))
-    done = 0
-    while done < number and (time.time() < until or done == 0):
-        arguments = [str(seeds), str(place), str(done), key, str(until)]
-        command = [sys.executable, "-m", "benchmarks._fuzzed", *arguments]
-        pipe = subprocess.PIPE
-        with subprocess.Popen(command, stderr=pipe, text=True, cwd=ROOT) as process:
-            code, said = _finished(process, outcomes)
-        done = int(np.count_nonzero(outcomes["status"]))
+    done, said = 0, ""
+    while done < number:
+        command = [
+            sys.executable,
+            "-m",
+            "benchmarks._guided",
+            str(seeds),
+            str(place),
+            str(done),
+            key,
+        ]
+        code, words = _finished(command, outcomes)
+        said += words
+        done = _progress(outcomes)
         if code:
-            _note_crash(seeds, outcomes, done, key, f"exit code {code}: {said[-2000:]}")
+            _note_crash(seeds, outcomes, done, f"exit code {code}: {words[-10_000:]}")
             done += 1
-    return _figures(seeds.name, outcomes[:done])
+    return figures(seeds.name, outcomes, said)
 
 
-def _finished(process: subprocess.Popen, outcomes: np.ndarray) -> tuple[int, str]:
-    """The exit code of a process; one that makes no progress inside a library is killed."""
-    done = -1
-    while True:
-        try:
-            _, said = process.communicate(timeout=3 * LIMIT)
-            return process.returncode, said
-        except subprocess.TimeoutExpired:
-            before, done = done, int(np.count_nonzero(outcomes["status"]))
-            if before == done:
-                process.kill()
+def _finished(command: list[str], outcomes: np.ndarray) -> tuple[int, str]:
+    """The exit code of a process and what it said; one that hangs inside a library is killed."""
+    environment = {**os.environ, "PYTHONHASHSEED": "0"}
+    pipe, done = subprocess.PIPE, -1
+    with subprocess.Popen(command, stderr=pipe, text=True, cwd=ROOT, env=environment) as process:
+        while True:
+            try:
+                _, said = process.communicate(timeout=PATIENCE)
+                return process.returncode, said
+            except subprocess.TimeoutExpired:
+                before, done = done, _progress(outcomes)
+                if before == done:
+                    process.kill()
 
 
-def _note_crash(seeds: Path, outcomes: np.ndarray, number: int, key: str, what: str) -> None:
-    if number == 0:
-        raise RuntimeError(f"{seeds.name}: the healthy checkpoints are not read: {what}")
-    damage, _ = next(inputs(seeds, key, number, number + 1))
-    note(seeds, number, damage, what)
-    outcomes[number] = FOUND, 0, outcomes["peak"][:number].max()
+def _progress(outcomes: np.ndarray) -> int:
+    return int(np.count_nonzero(outcomes["status"]))
 
 
-def _figures(reader: str, outcomes: np.ndarray) -> Row:
+def _note_crash(seeds: Path, outcomes: np.ndarray, number: int, what: str) -> None:
+    try:
+        file, content = left_behind(seeds)
+    except LookupError as error:
+        raise RuntimeError(f"{seeds.name}: it failed without an input: {what}") from error
+    note(seeds, number, file, content, what)
+    outcomes[number] = FOUND, 0, outcomes["peak"].max()
+
+
+def figures(reader: str, outcomes: np.ndarray, said: str) -> Row:
+    """The figures of the outcomes, and of what libFuzzer said on the way."""
     status, took = outcomes["status"], 1000 * outcomes["seconds"]
     assert PENDING not in status
     refused, read, found = (int(np.sum(status == kind)) for kind in (REFUSED, READ, FOUND))
     p99, slowest = (round(float(x), 1) for x in (np.percentile(took, 99), took.max()))
     first, peak = (int(outcomes["peak"][place]) // 1024 for place in (0, -1))
-    return Row(reader, len(outcomes), refused, read, found, p99, slowest, first, peak)
+    reached = [(int(branches), int(kept)) for branches, kept in _COVERAGE.findall(said)] or [(0, 0)]
+    coverage = (reached[0][0], *reached[-1])
+    return Row(reader, len(outcomes), refused, read, found, *coverage, p99, slowest, first, peak)
 
 
 def versions() -> dict[str, str]:
     """What was fuzzed, and with what beneath it."""
-    packages = {name: version(name) for name in ("jfilters", *PACKAGES)}
+    names = ("jfilters", *PACKAGES, *(["atheris"] if GUIDED else []))
+    packages = {name: version(name) for name in names}
     return {"python": platform.python_version(), "system": platform.system(), **packages}
 
 
 def markdown(rows: list[Row], seed: int, number: int) -> str:
     """The rows as a table, and how to get them again."""
-    titles = ["reader", "inputs", "refused", "read", "findings", "p99, ms", "slowest, ms"]
-    lines = [[*titles, "peak memory, MB (of which at the start)"], ["---", *["---:"] * 7]]
+    titles = ["reader", "inputs", "refused", "read", "findings", "branches, of the seeds"]
+    titles += ["kept", "p99, ms", "slowest, ms", "peak memory, MB, at the start"]
+    lines = [titles, ["---", *["---:"] * (len(titles) - 1)]]
     for row in rows:
         numbers = (row.inputs, row.refused, row.read, row.findings)
-        memory = f"{row.peak_mb} ({row.start_mb})"
-        cells = [row.reader, *(f"{x:,}" for x in numbers)]
-        lines.append([*cells, f"{row.p99_ms}", f"{row.slowest_ms}", memory])
+        coverage = f"{row.branches:,}, {row.branches_of_seeds:,}"
+        cells = [row.reader, *(f"{x:,}" for x in numbers), coverage, f"{row.kept:,}"]
+        times = [f"{row.p99_ms}", f"{row.slowest_ms}"]
+        lines.append([*cells, *times, f"{row.peak_mb}, {row.start_mb}"])
     table = "\n".join(" | ".join(line) for line in lines)
     described = ", ".join(f"{name} {value}" for name, value in versions().items())
     return _TEXT.format(table=table, seed=seed, number=number, limit=LIMIT, versions=described)
@@ -135,38 +163,51 @@ _TEXT = """# Fuzzing of the readers
 
 {table}
 
-An input is a small valid checkpoint with a few mutations: flipped bits, bytes and integers set to
-extremes, lengths that are slightly wrong, blocks deleted, inserted, doubled, copied, pieces of other
+An input is a small valid checkpoint with mutations of one of its files: flipped bits, bytes and integers
+set to extremes, lengths that are slightly wrong, blocks deleted, inserted, doubled, copied, pieces of other
 checkpoints, truncation. Members of zip files and headers of safetensors are also damaged with their
-checksum or length put right. It may be read or refused with a `CheckpointError`. Findings are any other
-exception, a crash of the process, more than {limit:g} s, an array of another shape or type than promised,
-and, by Python's audit events, a file opened or listed outside the checkpoint's folder, a file written, a
-module imported, code or a process started, a connection. Files that tensorstore opens in C++ raise no
-such events. The mutations are random; they are not guided by coverage.
+checksum or length put right. libFuzzer, through atheris, counts the branches of jfilters that an input
+takes, keeps the inputs that reach new ones, and damages them further: "branches" are those that all inputs
+reached and those that the healthy checkpoints reach, "kept" the inputs at the end. What runs in C and C++
+(HDF5, tensorstore) is not counted.
 
-`python -m benchmarks.fuzz --inputs {number} --seed {seed}` gives the same inputs again: each is a
-function of the seed, the reader and its number. Where a reader has fewer inputs than asked for, its share
-of the time was over; `--seconds` gives more. Orbax names some of its files at random: its findings, like
-all, are kept with their bytes.
+An input may be read or refused with a `CheckpointError`. Findings are any other exception, a crash of the
+process, more than {limit:g} s of CPU time, a minute without progress, an array of another shape or type
+than promised, and, by Python's audit events, a file opened or listed outside the checkpoint's folder, a
+file written, a module imported, code or a process started, a connection. Files that tensorstore opens in
+C++ raise no such events. Times are CPU time, in the ticks of the system, often 4 ms; memory is the peak of
+the process that read all the inputs.
+
+`python -m benchmarks.fuzz --inputs {number} --seed {seed}` runs it again. The mutations are a function of
+the seed; what is kept also depends on the versions, and for orbax on its random file names, so that a
+finding is kept with its bytes rather than its number. Where atheris is not installed, the mutations start
+from the healthy checkpoints alone.
 
 Versions: {versions}.
 """
 
 
-def main() -> int:
-    """Fuzz, print the table and write it to results/fuzz/; 1 if there are findings."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--inputs", type=int, default=100_000, help="for each reader")
-    parser.add_argument("--seconds", type=float, default=3600, help="for all readers together")
-    parser.add_argument("--seed", type=int, default=0)
-    options = parser.parse_args()
-    rows = fuzz(options.inputs, options.seconds, options.seed, OUT / "findings")
+def write(rows: list[Row], seed: int, number: int) -> str:
+    """Write the figures to results/fuzz/; returns the table."""
     OUT.mkdir(parents=True, exist_ok=True)
-    record = {"seed": options.seed, "asked": options.inputs, "versions": versions()}
+    record = {"seed": seed, "asked": number, "guided": GUIDED, "versions": versions()}
     record["rows"] = [dataclasses.asdict(row) for row in rows]
     (OUT / "fuzz.json").write_text(json.dumps(record, indent=1) + "\n")
-    text = markdown(rows, options.seed, options.inputs)
+    text = markdown(rows, seed, number)
     (OUT / "README.md").write_text(text)
+    return text
+
+
+def main() -> int:
+    """Fuzz, write the table after every reader, print it; 1 if there are findings."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--inputs", type=int, default=100_000, help="for each reader")
+    parser.add_argument("--seed", type=int, default=0)
+    options = parser.parse_args()
+    rows, text = [], ""
+    for found in fuzz(options.inputs, options.seed, OUT / "findings"):
+        rows.append(found)
+        text = write(rows, options.seed, options.inputs)
     print(text)
     return int(any(row.findings for row in rows))
 

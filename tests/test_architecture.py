@@ -19,7 +19,7 @@ FILES = sorted([*ROOT.glob("jfilters/**/*.py"), *ROOT.glob("cli/jfilters_cli/**/
 
 # From the bottom to the top; a layer sees those below it. Rooms on one line do not know each other.
 LAYERS = (
-    ("errors", "_configs", "_files"),
+    ("errors", "_configs", "_files", "_memory"),
     ("kernels",),
     ("converters",),
     ("statistics",),

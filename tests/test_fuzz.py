@@ -6,29 +6,28 @@ import random
 import signal
 import subprocess
 import sys
-import time
 import zipfile
 
 import numpy as np
 import pytest
 
-from benchmarks import _fuzzed, _mutations, fuzz
+from benchmarks import _fuzzed, _guided, _mutations, fuzz
 from jfilters import CheckpointError
 from jfilters.converters import FORMATS
 
 LARGEST_PEAK = 512
 """Megabytes that a process may take, whatever it opens."""
 
-
 INPUTS = 150
 
-# One process for all readers, which the long run does not share: most of the time goes into starting.
+# One process for all readers, without atheris: most of the time goes into starting.
 ALL_READERS = """
 import sys
-from benchmarks import _fuzzed, fuzz
-root, key, until = sys.argv[1:]
+from benchmarks import _guided, fuzz
+_guided.GUIDED = False
 for reader in fuzz.READERS:
-    _fuzzed.main(f"{root}/{reader}", f"{root}/{reader}.outcomes", "0", f"{key}:{reader}", until)
+    seeds = f"{sys.argv[1]}/{reader}"
+    _guided.main(seeds, f"{seeds}.outcomes", "0", f"1:{reader}")
 """
 
 
@@ -38,12 +37,11 @@ def test_a_short_run_has_no_findings(tmp_path):
         np.memmap(place, _fuzzed.OUTCOME, "w+", shape=(INPUTS,))
     python = [sys.executable, "-W", "ignore"]
     for program in (["-m", "benchmarks._seeds"], ["-c", ALL_READERS]):
-        more = [] if program[0] == "-m" else ["1", str(time.time() + 300)]
-        command = [*python, *program, str(tmp_path), *more]
+        command = [*python, *program, str(tmp_path)]
         subprocess.run(command, check=True, capture_output=True, cwd=fuzz.ROOT, timeout=600)
     assert [path.read_text() for path in tmp_path.glob("*.json")] == []
     for reader, place in places.items():
-        row = fuzz._figures(reader, np.memmap(place, _fuzzed.OUTCOME, "r"))
+        row = fuzz.figures(reader, np.memmap(place, _fuzzed.OUTCOME, "r"), "")
         assert row.inputs == row.refused + row.read == INPUTS
         assert min(row.refused, row.read) > 0
         assert row.peak_mb < LARGEST_PEAK
@@ -83,9 +81,9 @@ def test_the_guard_lets_reading_pass(guard, tmp_path):
 @pytest.fixture
 def alarm(monkeypatch):
     monkeypatch.setattr(_fuzzed, "LIMIT", 0.05)
-    before = signal.signal(signal.SIGALRM, _fuzzed._hang)
+    before = signal.signal(signal.SIGPROF, _fuzzed.hang)
     yield
-    signal.signal(signal.SIGALRM, before)
+    signal.signal(signal.SIGPROF, before)
 
 
 def raises(error):
@@ -95,13 +93,18 @@ def raises(error):
     return read
 
 
+def hangs(path):
+    while True:
+        pass
+
+
 @pytest.mark.parametrize(
     ("read", "status", "finding"),
     [
         (lambda path: None, _fuzzed.READ, ""),
         (raises(CheckpointError("damaged")), _fuzzed.REFUSED, ""),
         (raises(KeyError("tensor")), _fuzzed.FOUND, "KeyError: 'tensor'"),
-        (lambda path: time.sleep(5), _fuzzed.FOUND, "more than 0.05 s"),
+        (hangs, _fuzzed.FOUND, "more than 0.05 s"),
     ],
 )
 def test_outcomes(monkeypatch, alarm, guard, tmp_path, read, status, finding):
@@ -112,37 +115,74 @@ def test_outcomes(monkeypatch, alarm, guard, tmp_path, read, status, finding):
     assert bool(finding) == bool(found[1])
 
 
-def test_a_crash_is_a_finding_and_the_run_goes_on(monkeypatch, tmp_path):
+@pytest.fixture
+def seeds(tmp_path):
+    folder = tmp_path / "numpy"
+    (folder / "npy").mkdir(parents=True)
+    np.save(folder / "npy" / "model.npy", np.zeros((2, 5, 3, 3), "float32"))
+    return folder
+
+
+def test_a_crash_is_a_finding_and_the_run_goes_on(monkeypatch, tmp_path, seeds):
     dies = (
-        "import itertools, os, sys, benchmarks._fuzzed as fuzzed\n"
+        "import itertools, os, sys, benchmarks._guided as guided\n"
+        "with guided.instrumented(): import benchmarks._fuzzed as fuzzed\n"
         "read, calls = fuzzed.read, itertools.count()\n"
-        "fuzzed.read = lambda path: os.abort() if next(calls) == 5 else read(path)\n"
-        "fuzzed.main(*sys.argv[1:])"
+        "fuzzed.read = lambda path: os.abort() if next(calls) == 100 else read(path)\n"
+        "guided.main(*sys.argv[1:])"
     )
     original = subprocess.Popen
 
     def popen(command, **options):
         return original([command[0], "-c", dies, *command[3:]], **options)
 
-    seeds = tmp_path / "numpy"
-    (seeds / "npy").mkdir(parents=True)
-    np.save(seeds / "npy" / "model.npy", np.zeros((2, 5, 3, 3), "float32"))
     monkeypatch.setattr(fuzz.subprocess, "Popen", popen)
-    row = fuzz._row(seeds, 8, time.time() + 60, "0:numpy")
-    assert (row.inputs, row.findings) == (8, 1)
-    record = json.loads((tmp_path / "numpy-4.json").read_text())
-    assert record["reader"] == "numpy"
-    assert "exit code -6" in record["what"]
-    assert (tmp_path / "numpy-4.bin").exists()
+    row = fuzz.row(seeds, 150, "0:numpy")
+    assert (row.inputs, row.findings) == (150, 1)
+    if _guided.GUIDED:
+        assert row.branches > row.branches_of_seeds > 0
+    (found,) = tmp_path.glob("*.json")
+    record = json.loads(found.read_text())
+    assert (record["reader"], record["file"]) == ("numpy", "npy/model.npy")
+    assert "exit code" in record["what"]
+    assert found.with_suffix(".bin").read_bytes() != (seeds / "npy" / "model.npy").read_bytes()
 
 
-def test_inputs_are_a_function_of_their_number(tmp_path):
-    (tmp_path / "seed").mkdir()
-    (tmp_path / "seed" / "model").write_bytes(bytes(range(256)))
-    contents = [damage.content for damage, _ in _fuzzed.inputs(tmp_path, "0", 0, 20)]
-    later = [damage.content for damage, _ in _fuzzed.inputs(tmp_path, "0", 15, 20)]
-    assert contents[15:] == later
-    assert len(set(contents)) == 20
+def test_the_figures_of_coverage_are_those_of_the_first_and_the_last_line():
+    said = "#2 INITED cov: 10 ft: 11 corp: 1/9b lim: 8\n#7 NEW cov: 15 ft: 18 corp: 4/90b lim: 8\n"
+    outcomes = np.array([(_fuzzed.READ, 0.1, 2048)], _fuzzed.OUTCOME)
+    row = fuzz.figures("numpy", outcomes, said)
+    assert (row.branches_of_seeds, row.branches, row.kept) == (10, 15, 4)
+
+
+def test_what_is_not_damaged_is_no_input(run):
+    for data in (b"", *run.healthy):
+        run(data)
+    assert run.number == 0
+    run(run.healthy[0] + b"more")
+    assert run.number == 1
+    assert run.outcomes[0]["status"] == _fuzzed.REFUSED
+
+
+def test_a_crash_leaves_its_damage_behind(run, seeds):
+    with pytest.raises(LookupError, match="no file in"):
+        _fuzzed.left_behind(seeds)
+    run.parts[0].file.write_bytes(b"damage")
+    assert _fuzzed.left_behind(seeds) == (run.parts[0].file, b"damage")
+
+
+@pytest.fixture
+def run(monkeypatch, seeds):
+    # An audit hook stays until the end of the process.
+    monkeypatch.setattr(_fuzzed.sys, "addaudithook", lambda hook: None)
+    return _fuzzed.Run(seeds, np.zeros(4, _fuzzed.OUTCOME), 0)
+
+
+def test_mutations_are_a_function_of_their_seed(run):
+    again = [run.mutate(run.healthy[0], 1000, number % 20) for number in range(40)]
+    assert again[:20] == again[20:]
+    assert len(set(again)) > 15
+    assert max(map(len, again)) <= 1000
 
 
 def test_containers_are_put_together_again(tmp_path):
@@ -154,6 +194,8 @@ def test_containers_are_put_together_again(tmp_path):
         assert archive.testzip() is None
         assert archive.read("member") != bytes(100)
     stored = (2).to_bytes(8, "little") + b"{}" + b"data"
+    broken = _mutations.damaged(b"PK" + bytes(100), b"other", random.Random(1))
+    assert broken != b"PK" + bytes(100)
     relabeled = _mutations._relabeled(stored, b"other", rng)
     size = int.from_bytes(relabeled[:8], "little")
     assert relabeled[8 + size :] == b"data"

@@ -9,7 +9,9 @@ from ._console import talk
 
 
 def convert(
-    file: Annotated[Path, typer.Argument(help="A checkpoint: a file or a folder.")],
+    file: Annotated[
+        str, typer.Argument(help="A checkpoint: a file or a folder, by its path or URL.")
+    ],
     output: Annotated[
         Path,
         typer.Option(

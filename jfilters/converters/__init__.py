@@ -3,6 +3,7 @@
 from ._bytes import Location as Location
 from ._bytes import base_name as base_name
 from ._bytes import children as children
+from ._bytes import identity as identity
 from ._bytes import is_file as is_file
 from ._bytes import is_folder as is_folder
 from ._bytes import is_remote as is_remote

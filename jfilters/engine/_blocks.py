@@ -1,19 +1,22 @@
 """Layers of any size become blocks of two fixed shapes, so that XLA compiles two programs a pass.
 
-A block is a (slots, rows, d) stack of kernels: each slot holds kernels of one layer, padded with
-zeros. A large layer fills many slots, many small layers share a block.
+A block is a (slots, rows, d) stack of kernels: each slot holds kernels of one layer. A large block is
+one full slot and lies where the weights were read to; small layers, and what is left of large ones,
+are copied into the padded slots of a small block.
 """
 
 import dataclasses
+import functools
 import math
 from collections.abc import Iterable, Iterator
 
 import numpy as np
-from jaxtyping import Float, Int32, Int64
+from jaxtyping import Bool, Float, Int64
+
+from .._memory import aligned_empty
 
 BLOCK_KERNELS = 131_072  # a block of 3x3 kernels is 4.7 MB: larger ones leave the cache
-LARGE_ROWS = 8_192  # kernels a slot: XLA's products are twice as fast on slots of this size
-SMALL_ROWS = 1_024  # for layers that would leave most of a large slot empty
+SMALL_ROWS = 1_024  # kernels a slot of a small block
 
 
 @dataclasses.dataclass(frozen=True)
@@ -25,57 +28,101 @@ class Piece:
     scale: float
 
 
-@dataclasses.dataclass
+@dataclasses.dataclass(frozen=True)
 class Block:
-    """A padded stack of kernels: slot i holds the first `counts[i]` kernels of layer `owners[i]`."""
+    """A stack of kernels: slot i holds the `valid` kernels of layer `owners[i]`, and zeros after them.
+
+    `starts` counts the kernels of the layer that lie in earlier slots.
+
+    Slots that stay empty belong to the last layer, so that the slots of a layer are one run.
+    """
 
     kernels: Float[np.ndarray, "slots rows d"]
+    valid: Bool[np.ndarray, "slots rows"]
     owners: Int64[np.ndarray, " slots"]
-    counts: Int32[np.ndarray, " slots"]
+    starts: Int64[np.ndarray, " slots"]
     scales: Float[np.ndarray, " slots"]
-    used: int = 0
 
-    @classmethod
-    def empty(cls, rows: int, d: int) -> "Block":
-        """A block without kernels, for `rows` of them a slot."""
-        slots = BLOCK_KERNELS // rows
-        return cls(
-            kernels=np.zeros((slots, rows, d), np.float32),
-            owners=np.zeros(slots, np.int64),
-            counts=np.zeros(slots, np.int32),
-            scales=np.ones(slots, np.float32),
+    def split(self, rows: int) -> "Block":
+        """The same block with shorter slots, of at most `rows` kernels; a divisor of what they have."""
+        times = max(self.kernels.shape[1] // rows, 1)
+        if times == 1:
+            return self
+        return Block(
+            self.kernels.reshape(-1, rows, self.kernels.shape[2]),
+            self.valid.reshape(-1, rows),
+            np.repeat(self.owners, times),
+            (self.starts[:, None] + rows * np.arange(times)).ravel(),
+            np.repeat(self.scales, times),
         )
-
-    @property
-    def is_full(self) -> bool:
-        """Whether every slot is taken."""
-        return self.used == len(self.owners)
-
-    def put(self, piece: Piece, start: int) -> int:
-        """Put the kernels of `piece` from `start` on into free slots; how many of them fitted."""
-        slots, rows, d = self.kernels.shape
-        n = min(len(piece.rows) - start, (slots - self.used) * rows)
-        first, self.used = self.used, self.used + math.ceil(n / rows)
-        flat = self.kernels.reshape(-1, d)
-        flat[first * rows : first * rows + n] = piece.rows[start : start + n]
-        taken = slice(first, self.used)
-        self.scales[taken] = piece.scale
-        # Slots that stay empty belong to the last layer, so that the slots of a layer are one run.
-        self.owners[first:] = piece.owner
-        self.counts[taken] = np.minimum(n - rows * np.arange(self.used - first), rows)
-        return n
 
 
 def pack(pieces: Iterable[Piece]) -> Iterator[Block]:
-    """Blocks that hold every kernel of every piece exactly once."""
-    blocks: dict[int, Block] = {}
+    """Blocks that hold every kernel of every piece exactly once.
+
+    How a layer is divided among slots depends on the layer alone, not on its neighbors: so do the
+    sums that its slots give, to the last bit.
+    """
+    small = None
     for piece in pieces:
-        rows = LARGE_ROWS if len(piece.rows) > LARGE_ROWS // 2 else SMALL_ROWS
         start = 0
+        while len(piece.rows) - start >= BLOCK_KERNELS:
+            yield _large(piece, start)
+            start += BLOCK_KERNELS
         while start < len(piece.rows):
-            if rows not in blocks:
-                blocks[rows] = Block.empty(rows, piece.rows.shape[1])
-            start += blocks[rows].put(piece, start)
-            if blocks[rows].is_full:
-                yield blocks.pop(rows)
-    yield from blocks.values()
+            small = small or _Filling(piece.rows.shape[1])
+            start += small.put(piece, start)
+            if small.is_full:
+                yield small.block()
+                small = None
+    if small:
+        yield small.block()
+
+
+def _large(piece: Piece, start: int) -> Block:
+    rows = np.asarray(piece.rows[start : start + BLOCK_KERNELS], np.float32)
+    owner, scale = np.array([piece.owner]), np.array([piece.scale], np.float32)
+    return Block(rows[None], _all_valid(), owner, np.array([start]), scale)
+
+
+@functools.cache
+def _all_valid() -> Bool[np.ndarray, "1 rows"]:
+    return np.ones((1, BLOCK_KERNELS), bool)
+
+
+class _Filling:
+    """A small block while it fills."""
+
+    def __init__(self, d: int):
+        self._slots, self._used = BLOCK_KERNELS // SMALL_ROWS, 0
+        self._kernels = aligned_empty((self._slots, SMALL_ROWS, d), np.float32)
+        self._counts = np.zeros(self._slots, np.int64)
+        self._owners = np.zeros(self._slots, np.int64)
+        self._starts = np.zeros(self._slots, np.int64)
+        self._scales = np.ones(self._slots, np.float32)
+
+    @property
+    def is_full(self) -> bool:
+        return self._used == self._slots
+
+    def put(self, piece: Piece, start: int) -> int:
+        """Put the kernels of `piece` from `start` on into free slots; how many of them fitted."""
+        first, d = self._used, self._kernels.shape[2]
+        n = min(len(piece.rows) - start, (self._slots - first) * SMALL_ROWS)
+        self._used += math.ceil(n / SMALL_ROWS)
+        flat = self._kernels.reshape(-1, d)
+        flat[first * SMALL_ROWS : first * SMALL_ROWS + n] = piece.rows[start : start + n]
+        flat[first * SMALL_ROWS + n : self._used * SMALL_ROWS] = 0
+        taken = slice(first, self._used)
+        self._scales[taken] = piece.scale
+        self._owners[first:] = piece.owner
+        places = SMALL_ROWS * np.arange(self._used - first)
+        self._starts[taken] = start + places
+        self._counts[taken] = np.minimum(n - places, SMALL_ROWS)
+        return n
+
+    def block(self) -> Block:
+        """The block, with zeros in the slots that stayed empty."""
+        self._kernels[self._used :] = 0
+        valid = np.arange(SMALL_ROWS) < self._counts[:, None]
+        return Block(self._kernels, valid, self._owners, self._starts, self._scales)

@@ -4,12 +4,14 @@ A scan keeps the cards of all its layers as one record of stacked float64 and in
 exactly: counts and histograms add, moments merge by Chan's rule.
 """
 
+from collections.abc import Sequence
+
 import equinox as eqx
 import jax
 import numpy as np
-from jaxtyping import Array, Float, Int, Int64, Num
+from jaxtyping import Float, Int, Int64
 
-from ..statistics import Moments, host_moments, merge_moments
+from ..statistics import Moments, host_moments
 
 
 class Cards(eqx.Module):
@@ -26,7 +28,6 @@ class Cards(eqx.Module):
     n_nonfinite: Int64[np.ndarray, " n"]
     max_abs: Float[np.ndarray, " n"]
     sum_abs: Float[np.ndarray, " n"]
-    sum_squares: Float[np.ndarray, " n"]
     orthogonality: Float[np.ndarray, " n"]
     normalized: Moments
     raw: Moments
@@ -44,7 +45,6 @@ class Cards(eqx.Module):
             n_nonfinite=np.zeros(n, np.int64),
             max_abs=np.zeros(n),
             sum_abs=np.zeros(n),
-            sum_squares=np.zeros(n),
             orthogonality=np.full(n, np.nan),
             normalized=_no_moments(n, d),
             raw=_no_moments(n, d),
@@ -61,29 +61,21 @@ class Cards(eqx.Module):
         """Kernels of each layer, whatever their values."""
         return self.n_finite + self.n_nonfinite
 
+    @property
+    def sum_squares(self) -> Float[np.ndarray, " n"]:
+        """Sum of the squares of all finite weights of each layer."""
+        raw = self.raw
+        spread = np.trace(np.asarray(raw.scatter), axis1=1, axis2=2)
+        return spread + np.asarray(raw.count) * np.sum(np.square(np.asarray(raw.mean)), axis=1)
+
+    @classmethod
+    def concatenate(cls, cards: Sequence["Cards"]) -> "Cards":
+        """The cards of all layers of several records, in their order."""
+        return jax.tree.map(lambda *parts: np.concatenate(parts), *cards)
+
     def take(self, layers: Int[np.ndarray, " m"]) -> "Cards":
         """The cards of some layers."""
         return jax.tree.map(lambda values: values[layers], self)
-
-
-def add_parts(
-    total: Num[np.ndarray, "n *shape"],
-    owners: Int64[np.ndarray, " parts"],
-    parts: Num[Array | np.ndarray, "parts *shape"],
-) -> None:
-    """Add part i to row `owners[i]` of `total`, in place; the parts of a layer lie side by side."""
-    starts = _runs(owners)
-    total[owners[starts]] += np.add.reduceat(np.asarray(parts, total.dtype), starts, axis=0)
-
-
-def add_moments(total: Moments, owners: Int64[np.ndarray, " parts"], parts: Moments) -> None:
-    """The same for moments, by Chan's rule."""
-    starts = _runs(owners)
-    rows = owners[starts]
-    before = jax.tree.map(lambda values: values[rows], total)
-    merged = merge_moments(before, pool_moments(parts, starts))
-    for name in ("count", "mean", "scatter"):
-        np.asarray(getattr(total, name))[rows] = getattr(merged, name)
 
 
 def pool_moments(parts: Moments, starts: Int[np.ndarray, " runs"]) -> Moments:
@@ -116,8 +108,3 @@ def pooled_moments(cards: Moments) -> Moments:
 
 def _no_moments(n: int, d: int) -> Moments:
     return Moments(count=np.zeros(n), mean=np.zeros((n, d)), scatter=np.zeros((n, d, d)))
-
-
-def _runs(owners: Int64[np.ndarray, " parts"]) -> Int64[np.ndarray, " runs"]:
-    """Where each run of equal owners starts."""
-    return np.flatnonzero(np.diff(owners, prepend=-1))

@@ -1,6 +1,7 @@
 """The kernels of a scan as one CNN Filter DB file, read again from the checkpoints that it names.
 
-What is written is what was scanned: a checkpoint that has gone or changed since is an error.
+What is written is what was scanned: a checkpoint that has gone or changed since is an error. Those of URLs
+are told apart by what their stores say of them, and else by the names and shapes of their layers alone.
 """
 
 import dataclasses
@@ -13,7 +14,16 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from ..converters import open_checkpoint, write_filterdb
+from ..converters import (
+    Location,
+    identity,
+    is_file,
+    is_folder,
+    is_remote,
+    location,
+    open_checkpoint,
+    write_filterdb,
+)
 from ..errors import CheckpointError, UnreadableError
 from ._digest import digest
 from ._plan import chosen_layers
@@ -22,17 +32,22 @@ SPATIAL = (3, 3)
 """The one kernel size of a Filter DB."""
 
 _RENAMED = {"depth": "conv_depth", "relative_depth": "conv_depth_norm"}
+_Layer = tuple[str, int, int]
 _AGAIN = "scan the checkpoints again"
 
 
 @dataclasses.dataclass(frozen=True)
 class _Source:
-    """One checkpoint of a scan as scan.json names it, and its layers as layers.parquet does."""
+    """One checkpoint of a scan as scan.json names it, and its layers as layers.parquet does.
 
-    path: Path
-    sha256: str
+    Of each layer its name, its output channels and its kernels.
+    """
+
+    path: str
+    sha256: str | None
+    identity: str | None
     axes: str | None
-    layers: list[str]
+    layers: list[_Layer]
 
 
 def export_filterdb(scan_folder: str | Path, path: str | Path) -> int:
@@ -64,10 +79,10 @@ def _read_layers(folder: Path) -> pa.Table:
 
 def _sources(folder: Path, table: pa.Table) -> list[_Source]:
     """The checkpoints that were read, in the order of the scan."""
-    pairs = zip(table["model"].to_pylist(), table["layer"].to_pylist(), strict=True)
+    columns = (table[name].to_pylist() for name in ("model", "layer", "out_channels", "n_kernels"))
     layers = {
-        model: [layer for _, layer in rows]
-        for model, rows in itertools.groupby(pairs, lambda pair: pair[0])
+        model: [row[1:] for row in rows]
+        for model, rows in itertools.groupby(zip(*columns, strict=True), lambda row: row[0])
     }
     sources = _read_sources(folder, layers)
     if len(sources) != len(layers):
@@ -76,13 +91,13 @@ def _sources(folder: Path, table: pa.Table) -> list[_Source]:
     return sources
 
 
-def _read_sources(folder: Path, layers: dict[str, list[str]]) -> list[_Source]:
+def _read_sources(folder: Path, layers: dict[str, list[_Layer]]) -> list[_Source]:
     """The checkpoints in scan.json that have these layers."""
     try:
         record = json.loads((folder / "scan.json").read_text(encoding="utf-8"))
         spatial, axes = tuple(record["config"]["spatial"]), record["config"]["axes"]
         sources = [
-            _Source(Path(entry["path"]), entry["sha256"], axes, layers[entry["model"]])
+            _source(entry, axes, layers)
             for entry in record["checkpoints"]
             if entry["status"] == "ok"
         ]
@@ -92,6 +107,11 @@ def _read_sources(folder: Path, layers: dict[str, list[str]]) -> list[_Source]:
         size = "x".join(map(str, spatial))
         raise CheckpointError(f"a Filter DB holds 3x3 kernels, not {size}", path=folder)
     return sources
+
+
+def _source(entry: dict, axes: str | None, layers: dict[str, list[_Layer]]) -> _Source:
+    known = entry["sha256"], entry.get("identity")
+    return _Source(str(entry["path"]), *known, axes, layers[entry["model"]])
 
 
 def _no_scan(folder: Path) -> CheckpointError:
@@ -111,15 +131,27 @@ def _meta(table: pa.Table) -> pa.Table:
 
 def _kernels(source: _Source) -> Iterator[np.ndarray]:
     """The weights of a checkpoint's 3x3 layers, if it is still the one that was scanned."""
-    if not source.path.is_file() and not source.path.is_dir():
-        remedy = f"a relative path counts from where the scan was run; else {_AGAIN}"
-        raise UnreadableError("gone since the scan", path=source.path, remedy=remedy)
-    if digest(source.path) != source.sha256:
-        reason = "its sha256 is no longer the one in scan.json"
-        raise CheckpointError(reason, path=source.path, remedy=_AGAIN)
-    layers = chosen_layers(open_checkpoint(source.path, axes=source.axes), SPATIAL)
-    if [layer.layer.name for layer in layers] != source.layers:
+    path = location(source.path)
+    _check_unchanged(path, source)
+    layers = chosen_layers(open_checkpoint(path, axes=source.axes), SPATIAL)
+    found = [(x.layer.name, x.shape[0], x.shape[0] * x.shape[1]) for x in layers]
+    if found != source.layers:
         reason = "its layers are no longer those in layers.parquet"
-        raise CheckpointError(reason, path=source.path, remedy=_AGAIN)
+        raise CheckpointError(reason, path=path, remedy=_AGAIN)
     for layer in layers:
         yield layer.read()
+
+
+def _check_unchanged(path: Location, source: _Source) -> None:
+    if not is_file(path) and not is_folder(path):
+        where = (
+            "" if is_remote(path) else "a relative path counts from where the scan was run; else "
+        )
+        raise UnreadableError("gone since the scan", path=path, remedy=where + _AGAIN)
+    if source.sha256 is not None and isinstance(path, Path):
+        known, found, told = source.sha256, digest(path), "sha256"
+    else:
+        known, found, told = source.identity, identity(path), "identity"
+    if known is not None and known != found:
+        reason = f"its {told} is no longer the one in scan.json"
+        raise CheckpointError(reason, path=path, remedy=_AGAIN)

@@ -89,6 +89,7 @@ def _describe_entry(entry: Entry) -> dict:
         "path": printable(redacted(str(entry.path))),
         "bytes": entry.bytes,
         "sha256": entry.sha256,
+        "identity": entry.identity,
         "format": entry.format,
         "status": entry.status,
         "reason": entry.reason,

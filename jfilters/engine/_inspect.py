@@ -6,9 +6,11 @@ import pyarrow as pa
 
 from ..converters import Checkpoint, Location, open_checkpoint
 from ..errors import CheckpointError
+from ._local import Local
 from ._options import Options
-from ._plan import survey
-from ._run import Run, Scan
+from ._plan import Entry, model_name
+from ._run import Scan
+from ._spool import Spool
 from ._tables import LAYERS, layers_table
 
 
@@ -27,15 +29,17 @@ def inspect(path: Location | str, *, axes: str | None = None) -> Inspection:
     """
     checkpoint = open_checkpoint(path, axes=axes)
     sizes = sorted({layer.shape[2:] for layer in checkpoint.layers})
-    tables = [_quality(checkpoint.path, Options(spatial=spatial, axes=axes)) for spatial in sizes]
+    tables = [
+        _quality(checkpoint.path, Options(spatial=spatial, axes=axes, sha256=False))
+        for spatial in sizes
+    ]
     layers = pa.concat_tables([LAYERS.empty_table(), *tables])
     return Inspection(checkpoint, layers.sort_by([("depth", "ascending"), ("layer", "ascending")]))
 
 
 def _quality(path: Location, options: Options) -> pa.Table:
-    run = Run(options, list(survey(path, [path], options)))
-    run.measure()
-    (entry,) = run.entries
-    if entry.status != "ok":
-        raise CheckpointError(entry.reason or entry.status)
-    return layers_table(Scan(path, options, (entry,), (), run.cards, None, None))
+    with Spool() as spool, Local(options, spool) as engine:
+        ((_, reading),) = engine.measure([(0, Entry(model_name(path, path), path))])
+    if reading.entry.status != "ok":
+        raise CheckpointError(reading.entry.reason or reading.entry.status)
+    return layers_table(Scan(path, options, (reading.entry,), (), reading.cards, None, None))

@@ -1,22 +1,16 @@
 """Cards of kernels that are in memory already: the passes of a scan without a checkpoint."""
 
-from collections.abc import Iterator
 from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Float
 
+from ..errors import CheckpointError
 from ..kernels import Kernels
-from ..statistics import Basis, fit_basis
-from ._blocks import Piece
+from ..statistics import Basis, fit_basis, fixed_edges
 from ._card import Cards, pooled_moments
-from ._collect import (
-    collect_histograms,
-    collect_moments,
-    histogram_edges,
-    piece,
-)
 from ._options import DEFAULTS, Options
+from ._stream import Bins, Opened, Work, collect, extremes
 
 
 class Measured(NamedTuple):
@@ -40,12 +34,23 @@ def measure(
     chosen = kernels.select(spatial=options.spatial)
     cards = Cards.empty(len(chosen), options.d, options.bins)
 
-    def pieces(*, first: bool = False) -> Iterator[Piece]:
-        for row, (_, weight) in enumerate(chosen):
-            yield piece(cards, row, np.asarray(weight, np.float32), options, first=first)
+    def opened() -> list[Opened]:
+        return [(0, cards, (np.asarray(weight, np.float32) for _, weight in chosen))]
 
-    collect_moments(cards, pieces(first=True), options)
+    _drain(opened(), Work(options, first=True))
     basis = fit_basis(pooled_moments(cards.normalized)) if basis is None else basis
-    edges = histogram_edges(pieces, basis, options)
-    collect_histograms(cards, pieces(), basis, edges)
+    if options.range == "fixed":
+        edges = fixed_edges(options.d, options.bins)
+    else:
+        edges = np.linspace(*extremes(opened(), options, basis, _never), options.bins + 1)
+    _drain(opened(), Work(options, bins=Bins(basis, edges)))
     return Measured(cards, basis, edges)
+
+
+def _drain(opened: list[Opened], work: Work) -> None:
+    for _ in collect(opened, work, _never):
+        pass
+
+
+def _never(index: int, error: CheckpointError) -> None:
+    raise error

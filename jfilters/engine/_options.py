@@ -11,7 +11,8 @@ class Options:
 
     Without `quality` only the basis and the histograms are; `orthogonality`, the most costly of the
     quality metrics, can be left out alone. A checkpoint larger than `max_bytes` is refused. `strict`
-    makes the first checkpoint that is refused or fails an error, and with it the end of the scan.
+    makes the first checkpoint that is refused or fails an error, and with it the end of the scan. `sha256`:
+    hash the content of every local checkpoint into the record.
     """
 
     spatial: tuple[int, ...] = (3, 3)
@@ -24,6 +25,7 @@ class Options:
     orthogonality: bool = True
     max_bytes: int | None = None
     strict: bool = False
+    sha256: bool = True
 
     @property
     def d(self) -> int:

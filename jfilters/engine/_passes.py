@@ -1,6 +1,8 @@
-"""The programs that XLA runs over blocks: statistics of one slot, vmapped over slots."""
+"""The programs that XLA runs over blocks: statistics of one slot, for all slots at once.
 
-import functools
+Each takes the arrays of a block first, so that `_devices` can run it on several of them.
+"""
+
 from typing import NamedTuple
 
 import jax
@@ -10,10 +12,12 @@ from jaxtyping import Array, Bool, Float, Int
 from ..statistics import (
     Basis,
     Moments,
-    coefficient_histogram,
+    by_tap,
+    coefficient_histograms,
     coefficient_range,
     moments_of_finite,
     normalized_moments,
+    relative_peaks,
     sparse_mask,
 )
 
@@ -26,7 +30,6 @@ class QualitySums(NamedTuple):
     n_zero: Int[Array, "..."]
     n_sparse: Int[Array, "..."]
     sum_abs: Float[Array, "..."]
-    sum_squares: Float[Array, "..."]
 
 
 class SlotSums(NamedTuple):
@@ -36,10 +39,16 @@ class SlotSums(NamedTuple):
     quality: QualitySums | None
 
 
-@functools.partial(jax.jit, static_argnames=("eps", "strict", "quality"))
+class SlotCounts(NamedTuple):
+    """What the second pass finds in each slot: histograms, and the coefficients outside their range."""
+
+    histogram: Int[Array, "slots d bins"]
+    n_outside: Int[Array, " slots"]
+
+
 def moments_pass(
     kernels: Float[Array, "slots rows d"],
-    counts: Int[Array, " slots"],
+    valid: Bool[Array, "slots rows"],
     scales: Float[Array, " slots"],
     *,
     eps: float,
@@ -51,50 +60,47 @@ def moments_pass(
     `scales` holds the largest absolute weight of each slot's layer, 1 where that is zero.
     """
 
-    def one(kernels, count, scale):
-        valid, scaled = _valid(kernels, count), kernels / scale
+    def one(kernels, valid, scale):
         return SlotSums(
-            normalized=normalized_moments(scaled, valid),
-            quality=_quality(scaled, valid, eps=eps, strict=strict) if quality else None,
+            normalized=normalized_moments(kernels, valid),
+            quality=_quality(kernels, valid, scale, eps=eps, strict=strict) if quality else None,
         )
 
-    return jax.vmap(one)(kernels, counts, scales)
+    return jax.vmap(one)(kernels, valid, scales)
 
 
-@functools.partial(jax.jit, static_argnames=("bins",))
 def histogram_pass(
     kernels: Float[Array, "slots rows d"],
-    counts: Int[Array, " slots"],
+    valid: Bool[Array, "slots rows"],
     scales: Float[Array, " slots"],
     basis: Basis,
     low: Float[Array, ""],
     high: Float[Array, ""],
     *,
     bins: int,
-) -> tuple[Int[Array, "slots d bins"], Int[Array, " slots"]]:
+) -> SlotCounts:
     """Histograms of every slot's coefficients, and how many of them lay outside low..high."""
+    slots, rows, d = kernels.shape
+    counts, outside = coefficient_histograms(
+        kernels.reshape(slots * rows, d),
+        valid.reshape(slots * rows),
+        basis,
+        low=low,
+        high=high,
+        bins=bins,
+        parts=slots,
+    )
+    return SlotCounts(counts, outside)
 
-    def one(kernels, count, scale):
-        valid = _valid(kernels, count)
-        return coefficient_histogram(kernels / scale, valid, basis, low=low, high=high, bins=bins)
 
-    return jax.vmap(one)(kernels, counts, scales)
-
-
-@jax.jit
 def extremes_pass(
     kernels: Float[Array, "slots rows d"],
-    counts: Int[Array, " slots"],
+    valid: Bool[Array, "slots rows"],
     scales: Float[Array, " slots"],
     basis: Basis,
-) -> tuple[Float[Array, ""], Float[Array, ""]]:
-    """Smallest and largest coefficient of a block."""
-
-    def one(kernels, count, scale):
-        return coefficient_range(kernels / scale, _valid(kernels, count), basis)
-
-    low, high = jax.vmap(one)(kernels, counts, scales)
-    return low.min(), high.max()
+) -> tuple[Float[Array, " slots"], Float[Array, " slots"]]:
+    """Smallest and largest coefficient of every slot."""
+    return jax.vmap(lambda kernels, valid: coefficient_range(kernels, valid, basis))(kernels, valid)
 
 
 @jax.jit
@@ -106,20 +112,23 @@ def gram_pass(
 
 
 def _quality(
-    scaled: Float[Array, "rows d"], valid: Bool[Array, " rows"], *, eps: float, strict: bool
+    kernels: Float[Array, "rows d"],
+    valid: Bool[Array, " rows"],
+    scale: Float[Array, ""],
+    *,
+    eps: float,
+    strict: bool,
 ) -> QualitySums:
-    zero = valid & (scaled == 0).all(axis=1)
-    one = jnp.ones((), scaled.dtype)
-    sparse = valid & sparse_mask(scaled, one, eps=eps, strict=strict)
+    scaled = kernels * (1 / scale)
+    sparse = valid & sparse_mask(kernels, scale, eps=eps, strict=strict)
+    zero = valid & (relative_peaks(kernels, scale) == 0)
+    raw = moments_of_finite(scaled, valid)
+    # A product with a vector is a faster sum on CPU.
+    absolute = by_tap(jnp.add, jnp.abs(scaled))
     return QualitySums(
-        raw=moments_of_finite(scaled, valid),
-        clean=moments_of_finite(scaled, valid & ~sparse),
+        raw=raw,
+        clean=moments_of_finite(scaled, valid & ~sparse, near=jnp.asarray(raw.mean)),
         n_zero=zero.sum(dtype=jnp.int32),
         n_sparse=sparse.sum(dtype=jnp.int32),
-        sum_abs=jnp.abs(scaled).sum(),
-        sum_squares=jnp.square(scaled).sum(),
+        sum_abs=jnp.matmul(absolute, jnp.ones_like(absolute), precision=jax.lax.Precision.HIGHEST),
     )
-
-
-def _valid(kernels: Float[Array, "rows d"], count: Int[Array, ""]) -> Bool[Array, " rows"]:
-    return jnp.arange(kernels.shape[0], dtype=jnp.int32) < count

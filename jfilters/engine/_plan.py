@@ -19,6 +19,7 @@ from ..converters import (
     base_name,
     children,
     detect,
+    identity,
     is_file,
     is_folder,
     name_below,
@@ -52,7 +53,7 @@ class PlannedLayer:
 class Entry:
     """One checkpoint of a scan: what it is, what came of it, and its layers of the chosen shape.
 
-    `step` is set for the step folders of a checkpoint manager.
+    `step` is set for the step folders of a checkpoint manager. `identity` changes with the content.
     """
 
     model: str
@@ -60,6 +61,7 @@ class Entry:
     step: int | None = None
     bytes: int = 0
     format: str | None = None
+    identity: str | None = None
     sha256: str | None = None
     status: Status = "ok"
     reason: str | None = None
@@ -92,18 +94,23 @@ def find_checkpoints(root: Location) -> tuple[list[Location], list[Location]]:
     return candidates, ignored
 
 
-def survey(root: Location, candidates: Sequence[Location], options: Options) -> Iterator[Entry]:
-    """Open every candidate and list its layers of one spatial shape; an error becomes an entry."""
+def planned(root: Location, candidates: Sequence[Location]) -> Iterator[Entry]:
+    """Every candidate as an entry, not opened yet."""
     step_of = _steps(candidates)
     for path in candidates:
-        entry = Entry(model_name(path, root), path, step_of.get(path), size_of(path))
-        try:
-            _check_size(entry, options.max_bytes)
-            yield _described(entry, open_checkpoint(path, axes=options.axes), options.spatial)
-        except CheckpointError as error:
-            if options.strict:
-                raise
-            yield entry.without(error)
+        step, size = step_of.get(path), size_of(path)
+        yield Entry(model_name(path, root), path, step, size, identity=identity(path))
+
+
+def opened(entry: Entry, options: Options) -> tuple[Entry, list[StoredLayer]]:
+    """The entry with what its metadata tells, and its layers of the chosen shape, not read yet.
+
+    Raises CheckpointError if it cannot be read, or is larger than was allowed.
+    """
+    _check_size(entry, options.max_bytes)
+    checkpoint = open_checkpoint(entry.path, axes=options.axes)
+    stored = chosen_layers(checkpoint, options.spatial)
+    return _described(entry, checkpoint, stored, options.spatial), stored
 
 
 def chosen_layers(checkpoint: Checkpoint, spatial: tuple[int, ...]) -> list[StoredLayer]:
@@ -138,8 +145,10 @@ def _check_size(entry: Entry, most: int | None) -> None:
         raise CheckpointError(reason, path=entry.path, remedy="raise --max-bytes to read it")
 
 
-def _described(entry: Entry, checkpoint: Checkpoint, spatial: tuple[int, ...]) -> Entry:
-    layers = tuple(PlannedLayer(x.layer, x.shape) for x in chosen_layers(checkpoint, spatial))
+def _described(
+    entry: Entry, checkpoint: Checkpoint, stored: Sequence[StoredLayer], spatial: tuple[int, ...]
+) -> Entry:
+    layers = tuple(PlannedLayer(x.layer, x.shape) for x in stored)
     reasons = Counter(skipped.reason for skipped in checkpoint.skipped)
     reasons.update(_size(layer) for layer in checkpoint.layers if layer.shape[2:] != spatial)
     found = dataclasses.replace(

@@ -1,34 +1,25 @@
-"""The scan of a folder: weights stream through for moments, then for histograms."""
+"""The scan of a folder: read for moments, fit the basis, read again for histograms.
 
-import contextlib
+Who reads is an engine's business; what was read before comes from the cache.
+"""
+
 import dataclasses
-import functools
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-from jaxtyping import Float, Int64
+from jaxtyping import Float
 
-from ..converters import Location, StoredLayer, is_remote, location, open_checkpoint
-from ..errors import CheckpointError, UnreadableError
-from ..statistics import Basis
-from ._blocks import Piece
-from ._card import Cards
-from ._collect import (
-    collect_histograms,
-    collect_moments,
-    fitted_basis,
-    histogram_edges,
-    piece,
-)
-from ._digest import digest
+from ..converters import Location, location
+from ..statistics import Basis, fit_basis, fixed_edges
+from ._cache import Cache
+from ._card import Cards, pooled_moments
+from ._local import Local, Numbered, Progress
 from ._options import DEFAULTS, Options
-from ._plan import Entry, chosen_layers, find_checkpoints, survey
+from ._plan import Entry, find_checkpoints, planned
+from ._reading import Reading
 from ._spool import SPOOL_BYTES, Spool
-
-Progress = Callable[[str, int, int], None]
-"""Called with the name of the pass, the kernels done and the kernels in all."""
+from ._stream import Bins
 
 
 @dataclasses.dataclass(frozen=True)
@@ -52,14 +43,16 @@ def scan(
     options: Options = DEFAULTS,
     *,
     basis: Basis | None = None,
+    cache: Path | None = None,
     progress: Progress | None = None,
     spool_bytes: int = SPOOL_BYTES,
 ) -> Scan:
     """Scan a folder of checkpoints, or a single one; a path, or a URL that fsspec knows.
 
-    Weights are read one tensor at a time and never kept: twice, or three times for the data range. Those
-    of remote checkpoints travel once, since up to `spool_bytes` of them wait in a temporary file. A
-    checkpoint that cannot be read becomes an entry with its reason.
+    Weights are read one tensor at a time and never kept: once with a known `basis`, else twice, and once
+    more for the data range. Those of remote checkpoints travel once, since up to `spool_bytes` of them
+    wait in a temporary file. What is in the folder `cache`, from this scan or an earlier one, is not read
+    again. A checkpoint that cannot be read becomes an entry with its reason.
 
     Raises UnreadableError if there is no such folder, and with `strict` the first error of a checkpoint.
     """
@@ -68,117 +61,111 @@ def scan(
         size = "x".join(map(str, options.spatial))
         raise ValueError(f"expected a basis for {size} kernels, got one of {len(basis.mean)} taps")
     candidates, ignored = find_checkpoints(root)
-    entries = list(survey(root, candidates, options))
-    with Spool(spool_bytes) as spool, _digests(entries) as digests:
-        run = Run(options, entries, progress, spool)
-        basis, edges = run.to_the_end(basis)
-        run.entries = [
-            dataclasses.replace(entry, sha256=digest)
-            for entry, digest in zip(run.entries, digests, strict=True)
-        ]
-    cards = run.cards.take(run.kept_rows())
-    return Scan(root, options, tuple(run.entries), tuple(ignored), cards, basis, edges)
+    entries = list(planned(root, candidates))
+    with Spool(spool_bytes) as spool, Local(options, spool, progress) as engine:
+        run = Run(options, engine, None if cache is None else Cache(cache, options))
+        bins = run.to_the_end(entries, basis)
+        readings = run.readings(entries)
+    return Scan(
+        root,
+        options,
+        tuple(reading.entry for reading in readings),
+        tuple(ignored),
+        Cards.concatenate(
+            [Reading.of_nothing(_NOWHERE, options).cards, *(r.cards for r in readings)]
+        ),
+        bins and bins.basis,
+        bins and bins.edges,
+    )
 
 
 class Run:
-    """A scan under way: the cards of every planned layer, one row each.
+    """A scan under way: one reading a checkpoint, by its index.
 
-    A checkpoint that breaks while it streams becomes an entry with its reason; its rows are dropped.
+    A checkpoint that breaks while it is read becomes an entry with its reason, without cards.
     """
 
-    def __init__(
-        self,
-        options: Options,
-        entries: list[Entry],
-        progress: Progress | None = None,
-        spool: Spool | None = None,
-    ):
-        self.options, self.entries, self._spool = options, entries, spool
-        self._progress = progress or (lambda stage, done, total: None)
-        sizes = [len(entry.layers) for entry in entries]
-        self._first_row = np.concatenate([[0], np.cumsum(sizes, dtype=np.int64)])
-        self._total = sum(layer.n_kernels for entry in entries for layer in entry.layers)
-        self.cards = Cards.empty(int(self._first_row[-1]), options.d, options.bins)
+    def __init__(self, options: Options, engine: Local, cache: Cache | None):
+        self._options, self._engine, self._cache = options, engine, cache
+        self._readings: dict[int, Reading] = {}
 
-    def to_the_end(
-        self, known: Basis | None
-    ) -> tuple[Basis | None, Float[np.ndarray, " edges"] | None]:
-        """Fill the cards; the basis and the histogram edges that were used."""
-        self.measure()
+    def to_the_end(self, entries: Sequence[Entry], known: Basis | None) -> Bins | None:
+        """Read what has to be read; the basis and the edges that all histograms are in."""
+        bins = self._known_bins(known)
+        self._measure(entries, bins)
         while True:
-            kept = self.kept_rows()
-            basis = known if known is not None else fitted_basis(self.cards.take(kept))
-            if basis is None or not len(kept):
-                return None, None
-            edges = histogram_edges(lambda: self._pieces("range"), basis, self.options)
-            collect_histograms(self.cards, self._pieces("histograms"), basis, edges)
-            if len(self.kept_rows()) == len(kept):
-                return basis, edges
-            # A checkpoint was lost between the passes: its share of the basis must go too.
+            bins = self._bins(known)
+            if bins is None or not self._count(bins):
+                return bins
+            # A checkpoint was lost since the basis was fitted: its share of the basis must go too.
 
-    def measure(self) -> None:
-        """The first pass: everything but the histograms."""
-        collect_moments(self.cards, self._pieces("moments", first=True), self.options)
+    def readings(self, entries: Sequence[Entry]) -> list[Reading]:
+        """The readings in the order of the entries, hashed."""
+        return [self._hashed(index) for index in range(len(entries))]
 
-    def kept_rows(self) -> Int64[np.ndarray, " rows"]:
-        """The rows of the checkpoints that are still readable."""
-        starts = zip(self.entries, self._first_row[:-1], strict=True)
-        rows = [np.arange(start, start + len(entry.layers)) for entry, start in starts]
-        return np.concatenate([*rows, np.zeros(0, np.int64)]).astype(np.int64)
+    def _known_bins(self, known: Basis | None) -> Bins | None:
+        if known is None or self._options.range == "data":
+            return None
+        return Bins(known, fixed_edges(self._options.d, self._options.bins))
 
-    def _pieces(self, stage: str, *, first: bool = False) -> Iterator[Piece]:
-        """The kernels of every layer, checkpoint after checkpoint; noted in its card the `first` time."""
-        done = 0
-        for index, entry in enumerate(self.entries):
-            self._progress(stage, done, self._total)
-            try:
-                for row, weight in self._weights(index):
-                    yield piece(self.cards, row, weight, self.options, first=first)
-            except CheckpointError as error:
-                if self.options.strict:
-                    raise
-                self.entries[index] = entry.without(error)
-            done += sum(layer.n_kernels for layer in entry.layers)
-        self._progress(stage, self._total, self._total)
+    def _measure(self, entries: Sequence[Entry], bins: Bins | None) -> None:
+        if self._cache is not None:
+            found = ((index, self._cache.find(entry)) for index, entry in enumerate(entries))
+            self._readings = {index: reading for index, reading in found if reading is not None}
+        rest = [(i, entry) for i, entry in enumerate(entries) if i not in self._readings]
+        for index, reading in self._engine.measure(rest, bins):
+            self._keep(index, reading)
 
-    def _weights(self, index: int) -> Iterator[tuple[int, np.ndarray]]:
-        entry, first = self.entries[index], int(self._first_row[index])
-        spool = self._spool if is_remote(entry.path) else None
-        stored = functools.cache(self._stored)
-        for offset, row in enumerate(range(first, first + len(entry.layers))):
-            weight = spool.get(row) if spool else None
-            if weight is None:
-                weight = stored(index)[offset].read()
-                if spool:
-                    spool.put(row, weight)
-            yield row, weight
+    def _bins(self, known: Basis | None) -> Bins | None:
+        """The bins for what was read; None for fewer than two kernels, or if all are equal."""
+        cards = [self._readings[index].cards for index in sorted(self._readings)]
+        if not sum(map(len, cards)):
+            return None
+        basis = known if known is not None else _fitted(cards)
+        if basis is None:
+            return None
+        if self._options.range == "fixed":
+            return Bins(basis, fixed_edges(self._options.d, self._options.bins))
+        lost, (low, high) = self._engine.extremes(self._readable(), basis)
+        self._readings |= dict(lost)
+        return (
+            self._bins(known)
+            if lost
+            else Bins(basis, np.linspace(low, high, self._options.bins + 1))
+        )
 
-    def _stored(self, index: int) -> list[StoredLayer]:
-        """The layers of a checkpoint, opened again."""
-        entry = self.entries[index]
-        checkpoint = open_checkpoint(entry.path, axes=self.options.axes)
-        stored = chosen_layers(checkpoint, self.options.spatial)
-        if [(x.layer, x.shape) for x in stored] != [(x.layer, x.shape) for x in entry.layers]:
-            raise UnreadableError("the checkpoint changed while it was scanned", path=entry.path)
-        return stored
+    def _count(self, bins: Bins) -> bool:
+        """Histograms of all that have none in these bins; whether a checkpoint was lost on the way."""
+        lost = False
+        missing = [(i, reading) for i, reading in self._readable() if reading.bins_key != bins.key]
+        for index, reading in self._engine.count(missing, bins):
+            self._keep(index, reading)
+            lost |= reading.entry.status != "ok"
+        return lost
+
+    def _readable(self) -> list[Numbered]:
+        return [
+            (i, self._readings[i]) for i in sorted(self._readings) if len(self._readings[i].cards)
+        ]
+
+    def _keep(self, index: int, reading: Reading) -> None:
+        self._readings[index] = reading
+        if (cache := self._cache) is not None:
+            self._engine.after_hash(lambda: cache.keep(self._hashed(index)))
+
+    def _hashed(self, index: int) -> Reading:
+        reading = self._readings[index]
+        if reading.entry.sha256 is not None:
+            return reading
+        entry = dataclasses.replace(reading.entry, sha256=self._engine.sha256(index))
+        return dataclasses.replace(reading, entry=entry)
 
 
-@contextlib.contextmanager
-def _digests(entries: Sequence[Entry]) -> Iterator[Iterator[str | None]]:
-    """The digest of every checkpoint, computed beside the passes; dropped at an error."""
-    executor = ThreadPoolExecutor(1)
+_NOWHERE = Entry("", Path())
+
+
+def _fitted(cards: Sequence[Cards]) -> Basis | None:
     try:
-        yield executor.map(_digest_or_none, [entry.path for entry in entries])
-    finally:
-        executor.shutdown(cancel_futures=True)
-
-
-def _digest_or_none(path: Location) -> str | None:
-    # To hash a remote checkpoint would be to read all of it.
-    if not isinstance(path, Path):
+        return fit_basis(pooled_moments(Cards.concatenate(cards).normalized))
+    except ValueError:
         return None
-    try:
-        # Reading from a FIFO would wait for ever.
-        return digest(path) if path.is_file() or path.is_dir() else None
-    except OSError:
-        return None  # the entry says why it could not be read

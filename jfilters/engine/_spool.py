@@ -3,6 +3,7 @@
 import os
 import tempfile
 import weakref
+from collections.abc import Hashable
 
 import numpy as np
 
@@ -11,18 +12,18 @@ SPOOL_BYTES = 8 << 30
 
 
 class Spool:
-    """Float32 arrays by row in one temporary file without a name, which vanishes with the process.
+    """Float32 arrays by key in one temporary file without a name, which vanishes with the process.
 
     It takes `limit` bytes at most; a disk that is full before ends it early.
     """
 
     def __init__(self, limit: int = SPOOL_BYTES):
         self._left, self._size = limit, 0
-        self._places: dict[int, tuple[int, tuple[int, ...]]] = {}
+        self._places: dict[Hashable, tuple[int, tuple[int, ...]]] = {}
         self._file = tempfile.TemporaryFile(prefix="jfilters-", buffering=0)  # noqa: SIM115
         weakref.finalize(self, self._file.close)
 
-    def put(self, row: int, weight: np.ndarray) -> None:
+    def put(self, key: Hashable, weight: np.ndarray) -> None:
         """Keep an array, if there is room for it."""
         data = _bytes_of(np.ascontiguousarray(weight, np.float32))
         if len(data) > self._left:
@@ -32,15 +33,15 @@ class Spool:
         except OSError:
             self._left = 0
             return
-        self._places[row] = (self._size, weight.shape)
+        self._places[key] = (self._size, weight.shape)
         self._size += len(data)
         self._left -= len(data)
 
-    def get(self, row: int) -> np.ndarray | None:
-        """The array of a row, None if it was not kept."""
-        if row not in self._places:
+    def get(self, key: Hashable) -> np.ndarray | None:
+        """The array of a key, None if it was not kept."""
+        if key not in self._places:
             return None
-        start, shape = self._places[row]
+        start, shape = self._places[key]
         weight = np.empty(shape, np.float32)
         buffer = _bytes_of(weight)
         filled = 0

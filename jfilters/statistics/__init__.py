@@ -14,6 +14,7 @@ from ._entropy import entropy_from_moments as entropy_from_moments
 from ._entropy import entropy_of_covariance as entropy_of_covariance
 from ._entropy import variance_entropy as variance_entropy
 from ._histogram import coefficient_histogram as coefficient_histogram
+from ._histogram import coefficient_histograms as coefficient_histograms
 from ._histogram import coefficient_range as coefficient_range
 from ._histogram import fixed_edges as fixed_edges
 from ._histogram import histogram as histogram
@@ -24,6 +25,7 @@ from ._moments import merge_moments as merge_moments
 from ._moments import moments as moments
 from ._moments import moments_of_finite as moments_of_finite
 from ._moments import normalized_moments as normalized_moments
+from ._normalize import by_tap as by_tap
 from ._normalize import max_abs as max_abs
 from ._normalize import normalize as normalize
 from ._norms import Norms as Norms
@@ -31,6 +33,7 @@ from ._norms import norms as norms
 from ._orthogonality import orthogonality as orthogonality
 from ._orthogonality import random_orthogonality as random_orthogonality
 from ._randomness import randomness_threshold as randomness_threshold
+from ._sparsity import relative_peaks as relative_peaks
 from ._sparsity import sparse_mask as sparse_mask
 from ._sparsity import sparsity as sparsity
 from ._verdict import VERDICTS as VERDICTS

@@ -11,8 +11,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float
 
-from ._arrays import RealArray, keep, namespace, positive_or_one
-from ._normalize import peaks
+from ._arrays import RealArray, keep, namespace
+from ._normalize import inverse_peaks
 
 
 class Moments(eqx.Module):
@@ -39,8 +39,7 @@ def moments(kernels: Float[Array, "n d"], valid: Bool[Array, " n"]) -> Moments:
 def normalized_moments(kernels: Float[Array, "n d"], valid: Bool[Array, " n"]) -> Moments:
     """`moments` of normalized kernels, from raw ones that are finite, valid or not."""
     # A reciprocal is one rounding off `normalize`, which moments do not see, and twice as fast.
-    largest = peaks(kernels)
-    inverse = jax.lax.optimization_barrier(jnp.where(largest > 0, 1 / positive_or_one(largest), 0))
+    inverse = inverse_peaks(kernels)
     # No normalized kernel is far from another: centering about one of them is as good as about
     # their mean, and saves a pass.
     one = jnp.argmax(valid)
@@ -48,8 +47,18 @@ def normalized_moments(kernels: Float[Array, "n d"], valid: Bool[Array, " n"]) -
     return _moments_about(center, kernels * inverse[:, None], valid)
 
 
-def moments_of_finite(kernels: Float[Array, "n d"], valid: Bool[Array, " n"]) -> Moments:
-    """`moments` of a block, where the kernels that do not count are known to be finite: faster."""
+def moments_of_finite(
+    kernels: Float[Array, "n d"],
+    valid: Bool[Array, " n"],
+    *,
+    near: Float[Array, " d"] | None = None,
+) -> Moments:
+    """`moments` of a block, where the kernels that do not count are known to be finite: faster.
+
+    `near`: a point as near to the kernels as their mean, where one is known already.
+    """
+    if near is not None:
+        return _moments_about(near, kernels, valid)
     weight = valid.astype(kernels.dtype)
     # A product with a vector is a faster sum on CPU, and exact enough over the length of a block.
     total = jnp.matmul(weight, kernels, precision=jax.lax.Precision.HIGHEST)

@@ -5,14 +5,14 @@ arbitrary, does not count.
 """
 
 import functools
+from collections.abc import Callable
 
-import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
 from ._arrays import keep, positive_or_one
 
-_UNROLLED_TAPS = 9
+_UNROLLED_TAPS = 32
 
 
 def normalize(kernels: Float[Array, "n d"]) -> Float[Array, "n d"]:
@@ -33,9 +33,27 @@ def max_abs(kernels: Float[Array, "n d"], valid: Bool[Array, " n"]) -> Float[Arr
 
 def peaks(kernels: Float[Array, "n d"]) -> Float[Array, " n"]:
     """The largest absolute weight of each kernel."""
-    magnitudes = jnp.abs(kernels)
-    if kernels.shape[1] > _UNROLLED_TAPS:
-        return jnp.max(magnitudes, axis=1)
-    # Tap by tap: on CPU, XLA vectorizes a maximum of columns but not a reduction over 9 minor
-    # entries. The barrier keeps it from computing the maximum anew for each tap that it divides.
-    return jax.lax.optimization_barrier(functools.reduce(jnp.maximum, magnitudes.T))
+    return by_tap(jnp.maximum, jnp.abs(kernels))
+
+
+def inverse_peaks(kernels: Float[Array, "n d"]) -> Float[Array, " n"]:
+    """What normalizes each kernel as a factor, to one rounding; a zero kernel stays zero.
+
+    Faster than a division a tap, and XLA keeps a quotient where it computes a maximum anew for
+    each tap that uses it.
+    """
+    return 1 / jnp.maximum(peaks(kernels), jnp.finfo(kernels.dtype).tiny)
+
+
+def by_tap(
+    combine: Callable[[Array, Array], Array], kernels: Float[Array, "n d"]
+) -> Float[Array, " n"]:
+    """The taps of each kernel combined one after another.
+
+    On CPU, XLA vectorizes over columns but not a reduction over 9 minor entries.
+    """
+    half = kernels.shape[1] // 2
+    if half >= _UNROLLED_TAPS:  # a program of thousands of taps would take minutes to compile
+        folded = combine(kernels[:, :half], kernels[:, half : 2 * half])
+        return by_tap(combine, jnp.concatenate([folded, kernels[:, 2 * half :]], axis=1))
+    return functools.reduce(combine, kernels.T)

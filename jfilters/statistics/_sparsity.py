@@ -3,6 +3,7 @@
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
+from ._arrays import positive_or_one
 from ._normalize import max_abs, peaks
 
 EPSILON = 0.01
@@ -21,9 +22,14 @@ def sparse_mask(
     `strict` compares with <, else with <= as arXiv:2204.02481 does. In an all-zero layer every
     kernel is sparse.
     """
-    largest, limit = peaks(kernels), eps * layer_max
-    below = largest < limit if strict else largest <= limit
+    relative = relative_peaks(kernels, layer_max)
+    below = relative < eps if strict else relative <= eps
     return below | (layer_max == 0)
+
+
+def relative_peaks(kernels: Float[Array, "n d"], layer_max: Float[Array, ""]) -> Float[Array, " n"]:
+    """Each kernel's largest absolute weight, as a share of its layer's; 0 in an all-zero layer."""
+    return peaks(kernels) / positive_or_one(layer_max)
 
 
 def sparsity(

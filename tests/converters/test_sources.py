@@ -1,10 +1,8 @@
 """Bytes by range from URLs: few of them, in spite of hiccups, and never without an end."""
 
-import http.server
 import io
 import shutil
 import sys
-import threading
 
 import numpy as np
 import onnx
@@ -22,25 +20,17 @@ from jfilters.converters._bytes import _request as _request
 from jfilters.converters._bytes._remote import ALLOWANCE, RemoteSource
 from jfilters.errors import CheckpointError, MissingExtraError, UnreadableError
 
+from .servers import serving, weights
+
 upath = pytest.importorskip("upath")
 
 CONTENT = np.random.default_rng(0).bytes(300_000)
 
 
-def weights() -> dict[str, np.ndarray]:
-    """Twelve layers of kernels, 5 % of all bytes, each in front of a far larger dense one."""
-    rng = np.random.default_rng(0)
-    found = {}
-    for i in range(12):
-        found[f"conv{i:02}.weight"] = rng.standard_normal((32, 32, 3, 3), np.float32)
-        found[f"fc{i:02}.weight"] = rng.standard_normal((1000, 176), np.float32)
-    return found
-
-
 def save_onnx(path):
     stored = weights()
     nodes = [
-        helper.make_node("Conv", [f"x{i}", f"conv{i:02}.weight"], [f"x{i + 1}"]) for i in range(12)
+        helper.make_node("Conv", [f"x{i}", f"{i:02}.conv.weight"], [f"x{i + 1}"]) for i in range(12)
     ]
     ends = [helper.make_tensor_value_info(n, onnx.TensorProto.FLOAT, None) for n in ("x0", "x12")]
     tensors = [numpy_helper.from_array(value, name) for name, value in stored.items()]
@@ -57,75 +47,11 @@ SAVERS = {
 }
 
 
-class Handler(http.server.BaseHTTPRequestHandler):
-    """Serves the dict `files` by ranges; `sent` counts the bytes of their content."""
-
-    protocol_version = "HTTP/1.1"
-
-    def do_HEAD(self):
-        self.answer(body=False)
-
-    def do_GET(self):
-        self.answer(body=True)
-
-    def answer(self, *, body):
-        server = self.server
-        path = self.path.partition("?")[0]
-        if server.stalls.is_set() and body:
-            server.over.wait()
-        if server.failures:
-            return self.reply(server.failures.pop(), b"", body)
-        if path.endswith("/"):
-            page = "".join(f'<a href="{name}">{name}</a>' for name in server.files).encode()
-            return self.reply(200, page, body, ("Content-Type", "text/html"))
-        if path[1:] not in server.files:
-            return self.reply(404, b"", body)
-        data = server.files[path[1:]]
-        asked = self.headers.get("Range") if server.ranges else None
-        if asked is None:
-            return self.send(200, data, body)
-        first, last = asked.removeprefix("bytes=").split("-")
-        part = data[int(first) : int(last) + 1]
-        span = ("Content-Range", f"bytes {first}-{int(first) + len(part) - 1}/{len(data)}")
-        return self.send(206, part, body, span)
-
-    def send(self, status, data, body, *headers):
-        self.server.sent += len(data) * body
-        self.reply(status, data, body, ("Content-Type", "application/octet-stream"), *headers)
-
-    def reply(self, status, data, body, *headers):
-        self.send_response(status)
-        for name, value in (("Content-Length", str(len(data))), ("ETag", '"1"'), *headers):
-            self.send_header(name, value)
-        self.end_headers()
-        if body:
-            self.wfile.write(data)
-
-    def log_message(self, *_):
-        pass
-
-
-class Server(http.server.ThreadingHTTPServer):
-    daemon_threads = True
-
-    def __init__(self):
-        super().__init__(("127.0.0.1", 0), Handler)
-        self.files, self.failures, self.sent, self.ranges = {}, [], 0, True
-        self.stalls, self.over = threading.Event(), threading.Event()
-        self.url = f"http://127.0.0.1:{self.server_port}"
-
-    def handle_error(self, *_):
-        """A client may hang up."""
-
-
 @pytest.fixture
 def server(monkeypatch):
     monkeypatch.setattr(_request, "PAUSES", (0.0, 0.0, 0.0))
-    with Server() as server:
-        threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
+    with serving() as server:
         yield server
-        server.over.set()
-        server.shutdown()
 
 
 @pytest.fixture

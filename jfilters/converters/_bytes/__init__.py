@@ -1,6 +1,7 @@
 """Bytes by range, from a file, an archive member or a URL: the one way in which readers look at data."""
 
 from ._cursor import Cursor as Cursor
+from ._identity import identity as identity
 from ._local_copy import copied_arrays as copied_arrays
 from ._location import Location as Location
 from ._location import base_name as base_name

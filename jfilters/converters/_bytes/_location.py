@@ -22,6 +22,8 @@ _URL = re.compile(r"[a-z][a-z0-9+.-]*://", re.IGNORECASE)
 def location(path: str | Location) -> Location:
     """The path of a checkpoint: a `Path`, or the `UPath` of a URL such as "s3://bucket/folder".
 
+    Text is taken as new: listings of its file system that fsspec remembers are forgotten.
+
     Raises MissingExtraError if the packages behind a URL are not installed, UnreadableError if no
     package serves URLs of its kind.
     """
@@ -64,9 +66,10 @@ def children(folder: Location) -> list[Location]:
 
 def remote_bytes(path: "upath.UPath") -> int:
     """The bytes of a remote file, or of all files of a remote folder, as far as they are told."""
-    from ._request import details, total_size
+    from ._request import details, details_below
 
-    return total_size(path) if is_folder(path) else details(path).get("size") or 0
+    files = details_below(path).values() if is_folder(path) else [details(path)]
+    return sum(found.get("size") or 0 for found in files)
 
 
 def base_name(path: Location) -> str:
@@ -86,13 +89,16 @@ def _plain(path: Location) -> str:
 
 
 def _remote(url: str) -> Location:
+    # Else gcsfs asks what kind of bucket it is before every read, by gRPC, for the sake of zonal buckets.
+    os.environ.setdefault("GCSFS_EXPERIMENTAL_ZB_HNS_SUPPORT", "false")
     try:
         from upath import UPath
     except ImportError as error:
         raise MissingExtraError("universal-pathlib", "cloud", path=url) from error
     try:
         path = UPath(url)
-        path.fs  # noqa: B018  asking for it imports the package that serves such URLs
+        # Asking for it imports the package that serves such URLs; what it told before may have changed.
+        path.fs.invalidate_cache()
     except ImportError as error:
         raise MissingExtraError(error.name or "fsspec", "cloud", path=url) from error
     except (ValueError, OSError) as error:

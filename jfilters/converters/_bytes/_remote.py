@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
 from ...errors import UnreadableError
-from ._request import ask, details, reader
+from ._request import ask, details, reader, version
 
 if TYPE_CHECKING:
     import upath
@@ -26,9 +26,6 @@ HELD, LONGEST_HELD = 1 << 23, 1 << 22
 
 SHARED = 8
 """Sources that are kept for whoever opens the same version of the same file next."""
-
-_VERSIONS = ("ETag", "etag", "Last-Modified", "LastModified", "mtime", "created", "blob_id")
-"""What file systems call that which changes with a file's content."""
 
 
 class RemoteSource:
@@ -101,10 +98,10 @@ def open_remote(path: "upath.UPath") -> RemoteSource:
     if found["type"] == "directory" or found.get("size") is None:
         what = "a folder" if found["type"] == "directory" else "one of unknown size"
         raise UnreadableError(f"expected a file, found {what}", path=path)
-    version = [str(found[key]) for key in _VERSIONS if found.get(key)]
-    if not version:
+    told = version(found)
+    if told is None:
         return RemoteSource(path, found["size"], reader(path, found["size"]))
-    return _shared(path, found["size"], version[0])
+    return _shared(path, found["size"], told)
 
 
 @functools.lru_cache(maxsize=SHARED)

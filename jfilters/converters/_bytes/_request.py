@@ -3,6 +3,7 @@
 Credentials and endpoints are fsspec's own business: its configuration and the environment.
 """
 
+import logging
 import os
 import queue
 import threading
@@ -21,11 +22,21 @@ TIMEOUT = 60.0
 PAUSES = (0.25, 0.5, 1.0, 2.0)
 """Seconds to wait before each further attempt."""
 
+_VERSIONS = (
+    *("generation", "ETag", "etag", "blob_id", "sha", "xet_hash", "Content-MD5", "Digest"),
+    *("Last-Modified", "LastModified", "last_modified", "modified", "modify", "mtime", "created"),
+)
+"""What file systems call that which changes with a file's content, the surest first."""
+
 _WEB = ("http", "https")
+_DENIED = (401, 403)
+_CREDENTIALS = "check its name and your credentials"
 _CLIENTS = ("aiohttp", "httpx", "httpx2", "requests", "urllib3")
+# It would print a traceback of what is told in one line here; whoever sets up logging still sees it.
+logging.getLogger("gcsfs").addHandler(logging.NullHandler())
+
 _FINAL = {
     FileNotFoundError: "no such file or folder",
-    PermissionError: "access was denied",
     NotADirectoryError: "not a folder",
     IsADirectoryError: "a folder",
 }
@@ -57,10 +68,14 @@ def listing(folder: "upath.UPath") -> list["upath.UPath"]:
     return ask(folder, lambda: [path for path in folder.iterdir() if path.name])
 
 
-def total_size(folder: "upath.UPath") -> int:
-    """The bytes of all files below a folder, as far as the file system tells them."""
-    found = ask(folder, lambda: folder.fs.find(folder.path, detail=True))
-    return sum(details.get("size") or 0 for details in found.values())
+def details_below(folder: "upath.UPath") -> dict[str, dict[str, Any]]:
+    """What fsspec tells about all files below a folder at once, by their names in the file system."""
+    return ask(folder, lambda: folder.fs.find(folder.path, detail=True))
+
+
+def version(found: dict[str, Any]) -> str | None:
+    """What changes with a file's content, of what fsspec tells about it; None if that is its size alone."""
+    return next((f"{key}={found[key]}" for key in _VERSIONS if found.get(key)), None)
 
 
 def reader(path: "upath.UPath", size: int) -> Callable[[int, int], Any]:
@@ -137,15 +152,34 @@ def _may_pass(error: BaseException) -> bool:
     # fsspec takes whatever a web server answers for a missing file, but keeps the cause.
     if isinstance(error, FileNotFoundError) and error.__cause__ is not None:
         return _may_pass(error.__cause__)
-    response = getattr(error, "response", None)
-    status = getattr(error, "status", None) or getattr(response, "status_code", None)
-    if isinstance(status, int):
+    status = _status(error)
+    if status is not None:
         return status >= 500 or status in (408, 429)
     client = type(error).__module__.partition(".")[0] in _CLIENTS
-    return client or (isinstance(error, OSError) and not isinstance(error, tuple(_FINAL)))
+    return client or (
+        isinstance(error, OSError) and not isinstance(error, (*_FINAL, PermissionError))
+    )
+
+
+def _status(error: BaseException) -> int | None:
+    """The status of the answer that an error is about, where there was one."""
+    # gcsfs keeps no other trace of it.
+    if type(error) is OSError and str(error).startswith("Forbidden: "):
+        return 403
+    asked = ((error, "status"), (getattr(error, "response", None), "status_code"), (error, "code"))
+    # One at a time: aiohttp warns whoever looks at `code`.
+    codes = (getattr(holder, name, None) for holder, name in asked)
+    return next((code for code in codes if isinstance(code, int)), None)
+
+
+def _is_denied(error: BaseException | None) -> bool:
+    return isinstance(error, PermissionError) or (error is not None and _status(error) in _DENIED)
 
 
 def _unreadable(path: "upath.UPath", error: Exception) -> UnreadableError:
+    if _is_denied(error) or _is_denied(error.__cause__):
+        return UnreadableError("access was denied", path=path, remedy=_CREDENTIALS)
     cause = error.__cause__ if _may_pass(error) and error.__cause__ else error
     reason = next((_FINAL[known] for known in _FINAL if isinstance(cause, known)), None)
-    return UnreadableError(reason or f"{type(cause).__name__}: {str(cause)[:200]}", path=path)
+    text = " ".join(str(cause).split())[:200]
+    return UnreadableError(reason or f"{type(cause).__name__}: {text}", path=path)

@@ -10,6 +10,9 @@ import weakref
 from pathlib import Path
 from typing import Protocol, runtime_checkable
 
+import numpy as np
+
+from ..._memory import aligned_empty
 from ...errors import UnreadableError
 from ._location import Location
 
@@ -61,7 +64,7 @@ class LocalSource:
         stop = min(stop, self.size)
         if start >= stop:
             return memoryview(b"")
-        buffer = memoryview(bytearray(stop - start))
+        buffer = aligned_empty((stop - start,), np.uint8).data
         try:
             filled = 0
             while filled < len(buffer):

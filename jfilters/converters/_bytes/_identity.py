@@ -1,0 +1,71 @@
+"""What tells one version of a checkpoint from the next, without reading it."""
+
+import contextlib
+import hashlib
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ...errors import UnreadableError
+from ._location import Location, is_folder
+
+if TYPE_CHECKING:
+    import upath
+
+
+def identity(path: Location) -> str | None:
+    """A text that changes when the content of a file or folder does; None if nothing would show it.
+
+    Of a file here it is made of size, times and inode, of a remote one of its size and what its store
+    tells: a generation, a checksum (ETag), or a time. Of a folder it is a digest over the names and
+    identities of its files in a fixed order. None too for what cannot be looked at: whoever reads it says
+    why.
+    """
+    with contextlib.suppress(OSError, UnreadableError):
+        if is_folder(path):
+            return _combined(_local_files(path) if isinstance(path, Path) else _remote_files(path))
+        return _local_file(path) if isinstance(path, Path) else _remote_file(path)
+    return None
+
+
+def _combined(files: Iterator[tuple[str, str | None]]) -> str | None:
+    whole = hashlib.sha256()
+    for name, told in files:
+        if told is None:
+            return None
+        whole.update(f"{name}\0{told}\n".encode("utf-8", "surrogateescape"))
+    return whole.hexdigest()
+
+
+def _local_file(path: str | Path) -> str:
+    status = os.stat(path)
+    # A change that keeps size and modification time shows in the time of the change itself.
+    return f"{status.st_size}:{status.st_mtime_ns}:{status.st_ctime_ns}:{status.st_ino}"
+
+
+def _local_files(folder: Path) -> Iterator[tuple[str, str]]:
+    for path in sorted(path for path in folder.rglob("*") if path.is_file()):
+        yield path.relative_to(folder).as_posix(), _local_file(path)
+
+
+def _remote_file(path: "upath.UPath") -> str | None:
+    from ._request import details
+
+    return _told(details(path))
+
+
+def _remote_files(folder: "upath.UPath") -> Iterator[tuple[str, str | None]]:
+    from ._request import ask, details_below
+
+    for name, found in sorted(details_below(folder).items()):
+        # A page of a web server lists names alone.
+        told = _told(found) or _told(ask(folder, lambda name=name: folder.fs.info(name)))
+        yield name.removeprefix(folder.path), told
+
+
+def _told(found: dict) -> str | None:
+    from ._request import version
+
+    told = version(found)
+    return told and f"{found.get('size')}:{told}"

@@ -1,0 +1,183 @@
+"""The engine of one process: it opens checkpoints one after another and streams their weights."""
+
+import contextlib
+import dataclasses
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+
+from ..converters import Location, StoredLayer, is_remote
+from ..errors import CheckpointError, UnreadableError
+from ..statistics import Basis
+from ._card import Cards
+from ._digest import digest
+from ._options import Options
+from ._plan import Entry, opened
+from ._reading import Reading
+from ._spool import Spool
+from ._stream import Bins, Opened, Work, collect, extremes
+
+Progress = Callable[[str, int, int], None]
+"""Called with the name of the pass, the bytes of the checkpoints done and those of all of them."""
+
+Numbered = tuple[int, Reading]
+"""A reading and the index of its entry."""
+
+
+class Local:
+    """Reads checkpoints on this machine. A context manager: it hashes in a thread of its own."""
+
+    def __init__(self, options: Options, spool: Spool, progress: Progress | None = None):
+        self._options, self._spool = options, spool
+        self._progress = progress or (lambda stage, done, total: None)
+        self._hasher = ThreadPoolExecutor(1)
+        self._hashes: dict[int, Future[str | None]] = {}
+
+    def __enter__(self) -> "Local":
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._hasher.shutdown(cancel_futures=True)
+
+    def measure(
+        self, entries: Sequence[tuple[int, Entry]], bins: Bins | None = None
+    ) -> Iterator[Numbered]:
+        """Open and read checkpoints for the first time, with histograms if their `bins` are known.
+
+        Each is yielded as soon as it is complete. One that cannot be read is an entry with its reason.
+        """
+        sizes = [(index, entry.bytes) for index, entry in entries]
+        found = _Found(self._options)
+
+        def checkpoints() -> Iterator[Opened]:
+            for (index, entry), advance in zip(entries, self._stage("moments", sizes), strict=True):
+                self._hash(index, entry.path)
+                try:
+                    entry, stored = opened(entry, self._options)
+                except CheckpointError as error:
+                    found.lose(index, entry, error)
+                    continue
+                cards = Cards.empty(len(stored), self._options.d, self._options.bins)
+                found.readings[index] = Reading(entry, cards, bins and bins.key)
+                yield index, cards, advance(self._weights(index, entry, stored))
+
+        work = Work(self._options, first=True, bins=bins)
+        for index in collect(checkpoints(), work, found.lose_open):
+            yield index, found.readings.pop(index)
+            yield from found.lost()
+        yield from found.lost()
+
+    def count(self, readings: Sequence[Numbered], bins: Bins) -> Iterator[Numbered]:
+        """Read checkpoints again for histograms in `bins`, in place of those that they had."""
+        found = _Found(self._options)
+
+        def checkpoints() -> Iterator[Opened]:
+            for index, cards, weights in self._again("histograms", readings):
+                cards.histogram[...] = 0
+                cards.n_outside[...] = 0
+                yield index, cards, weights
+
+        found.readings = {index: dataclasses.replace(r, bins_key=bins.key) for index, r in readings}
+        for index in collect(checkpoints(), Work(self._options, bins=bins), found.lose_open):
+            yield index, found.readings.pop(index)
+            yield from found.lost()
+        yield from found.lost()
+
+    def extremes(
+        self, readings: Sequence[Numbered], basis: Basis
+    ) -> tuple[list[Numbered], tuple[float, float]]:
+        """Smallest and largest coefficient of all kernels, and the checkpoints that were lost."""
+        found = _Found(self._options)
+        found.readings = dict(readings)
+        checkpoints = self._again("range", readings)
+        low_high = extremes(checkpoints, self._options, basis, found.lose_open)
+        return list(found.lost()), low_high
+
+    def sha256(self, index: int) -> str | None:
+        """The hash of a checkpoint that was measured; waits for it."""
+        return self._hashes[index].result() if index in self._hashes else None
+
+    def after_hash(self, work: Callable[[], None]) -> None:
+        """Do some work beside the passes, when all checkpoints opened so far are hashed."""
+        self._hasher.submit(work)
+
+    def _again(self, stage: str, readings: Sequence[Numbered]) -> Iterator[Opened]:
+        sizes = [(index, reading.entry.bytes) for index, reading in readings]
+        for (index, reading), advance in zip(readings, self._stage(stage, sizes), strict=True):
+            weights = self._weights(index, reading.entry, None)
+            yield index, reading.cards, advance(weights)
+
+    def _weights(
+        self, index: int, entry: Entry, stored: list[StoredLayer] | None
+    ) -> Iterator[np.ndarray]:
+        """The weights of a checkpoint; it is opened for those that are not in the spool."""
+        spool = self._spool if is_remote(entry.path) else None
+        for row in range(len(entry.layers)):
+            weight = spool.get((index, row)) if spool else None
+            if weight is None:
+                stored = stored or self._opened_again(entry)
+                weight = stored[row].read()
+                if spool:
+                    spool.put((index, row), weight)
+            yield weight
+
+    def _opened_again(self, entry: Entry) -> list[StoredLayer]:
+        now, stored = opened(entry, self._options)
+        if now.layers != entry.layers:
+            raise UnreadableError("the checkpoint changed while it was scanned", path=entry.path)
+        return stored
+
+    def _stage(self, name: str, sizes: Sequence[tuple[int, int]]) -> Iterator[Callable]:
+        """For every checkpoint a function that passes its weights on and reports how far they are."""
+        done, total = 0, sum(size for _, size in sizes)
+        for _, size in sizes:
+            self._progress(name, done, total)
+            yield lambda weights, done=done: self._watched(weights, name, done, total)
+            done += size
+        self._progress(name, total, total)
+
+    def _watched(
+        self, weights: Iterator[np.ndarray], name: str, done: int, total: int
+    ) -> Iterator[np.ndarray]:
+        for weight in weights:
+            yield weight
+            done += weight.nbytes
+            self._progress(name, min(done, total), total)
+
+    def _hash(self, index: int, path: Location) -> None:
+        # To hash a remote checkpoint would be to read all of it.
+        if self._options.sha256 and isinstance(path, Path):
+            self._hashes[index] = self._hasher.submit(_digest_or_none, path)
+
+
+class _Found:
+    """Readings under way, and those that were lost on it."""
+
+    def __init__(self, options: Options):
+        self.readings: dict[int, Reading] = {}
+        self._options = options
+        self._lost: list[Numbered] = []
+
+    def lose_open(self, index: int, error: CheckpointError) -> None:
+        """Lose a checkpoint that was being read."""
+        self.lose(index, self.readings.pop(index).entry, error)
+
+    def lose(self, index: int, entry: Entry, error: CheckpointError) -> None:
+        """Lose a checkpoint to an error, which ends the scan if it is to be strict."""
+        if self._options.strict:
+            raise error
+        self._lost.append((index, Reading.of_nothing(entry.without(error), self._options)))
+
+    def lost(self) -> Iterator[Numbered]:
+        """Those that were lost since the last call."""
+        lost, self._lost = self._lost, []
+        yield from lost
+
+
+def _digest_or_none(path: Path) -> str | None:
+    with contextlib.suppress(OSError):  # the entry says why it could not be read
+        # Reading from a FIFO would wait for ever.
+        return digest(path) if path.is_file() or path.is_dir() else None
+    return None

@@ -1,0 +1,86 @@
+"""What the passes found in one checkpoint, and the bytes that it is kept and sent as."""
+
+import dataclasses
+import json
+from typing import Any
+
+import numpy as np
+import safetensors.numpy
+
+from ..kernels import Layer
+from ..statistics import Moments
+from ._card import Cards
+from ._options import Options
+from ._plan import Entry, PlannedLayer
+
+
+@dataclasses.dataclass(frozen=True)
+class Reading:
+    """One checkpoint: its entry, and the cards of its layers in their order.
+
+    `bins_key` names the bins that the histograms are in; None while there are none.
+    """
+
+    entry: Entry
+    cards: Cards
+    bins_key: str | None = None
+
+    @classmethod
+    def of_nothing(cls, entry: Entry, options: Options) -> "Reading":
+        """A checkpoint without layers, whatever the reason."""
+        return cls(entry, Cards.empty(0, options.d, options.bins))
+
+
+def dump(reading: Reading) -> bytes:
+    """A reading as one safetensors file: the cards as arrays, the entry but for its place as JSON."""
+    entry = reading.entry
+    record = {name: getattr(entry, name) for name in _KEPT} | {
+        "layers": [_layer_record(planned) for planned in entry.layers],
+        "bins_key": reading.bins_key,
+    }
+    return safetensors.numpy.save(_arrays(reading.cards), {"reading": json.dumps(record)})
+
+
+def load(data: bytes, entry: Entry) -> Reading:
+    """The reading that `dump` wrote, as that of `entry`. Raises ValueError if the bytes are none."""
+    try:
+        length = int.from_bytes(data[:8], "little")
+        header = json.loads(data[8 : 8 + length])
+        record = json.loads(header["__metadata__"]["reading"])
+        cards = _cards(safetensors.numpy.load(data))
+        layers = tuple(map(_planned_layer, record.pop("layers")))
+        bins_key = record.pop("bins_key")
+        record["skipped"] = tuple((reason, n) for reason, n in record["skipped"])
+        return Reading(dataclasses.replace(entry, layers=layers, **record), cards, bins_key)
+    except (KeyError, TypeError, safetensors.SafetensorError) as error:
+        raise ValueError(f"no reading of a checkpoint: {error}") from error
+
+
+_KEPT = ("format", "sha256", "status", "reason", "skipped")
+_MOMENTS = ("normalized", "raw", "clean")
+_PARTS = ("count", "mean", "scatter")
+_PLAIN = tuple(field.name for field in dataclasses.fields(Cards) if field.name not in _MOMENTS)
+
+
+def _layer_record(planned: PlannedLayer) -> dict:
+    return dataclasses.asdict(planned.layer) | {"shape": planned.shape}
+
+
+def _planned_layer(record: dict) -> PlannedLayer:
+    shape = tuple(record.pop("shape"))
+    return PlannedLayer(Layer(**record), shape)
+
+
+def _arrays(cards: Cards) -> dict[str, np.ndarray]:
+    arrays = {name: getattr(cards, name) for name in _PLAIN}
+    for name in _MOMENTS:
+        moments = getattr(cards, name)
+        arrays |= {f"{name}.{part}": np.asarray(getattr(moments, part)) for part in _PARTS}
+    return {name: np.ascontiguousarray(values) for name, values in arrays.items()}
+
+
+def _cards(arrays: dict[str, np.ndarray]) -> Cards:
+    fields: dict[str, Any] = {name: arrays[name] for name in _PLAIN}
+    for name in _MOMENTS:
+        fields[name] = Moments(*(arrays[f"{name}.{part}"] for part in _PARTS))
+    return Cards(**fields)

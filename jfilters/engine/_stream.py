@@ -1,0 +1,158 @@
+"""Checkpoints in, readings out: the weights stream through the passes on this machine's devices."""
+
+import dataclasses
+import functools
+import hashlib
+from collections.abc import Callable, Iterable, Iterator
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Float
+
+from ..errors import CheckpointError
+from ..statistics import Basis
+from ._blocks import Block, Piece, pack
+from ._card import Cards
+from ._devices import over_blocks, run
+from ._ledger import MOMENTS_ROWS, Ledger
+from ._options import Options
+from ._orthogonality import tiled_orthogonality
+from ._passes import SlotCounts, SlotSums, extremes_pass, histogram_pass, moments_pass
+from ._prepare import prepare
+
+Weights = Iterable[np.ndarray]
+"""The weights of one checkpoint's layers, in their order, one at a time; a CheckpointError ends them."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Bins:
+    """What histograms are made in: the basis, and the edges that all its components share."""
+
+    basis: Basis
+    edges: Float[np.ndarray, " edges"]
+
+    @functools.cached_property
+    def key(self) -> str:
+        """The same for bins in which histograms may be compared and added, to the last bit."""
+        whole = hashlib.sha256()
+        for values in (*jax.tree.leaves(self.basis), self.edges):
+            whole.update(np.ascontiguousarray(values, np.float64).tobytes())
+        return whole.hexdigest()
+
+    @functools.cached_property
+    def on_device(self) -> tuple[Basis, np.float32, np.float32]:
+        """The basis and the range as the programs take them."""
+        return _on_device(self.basis), np.float32(self.edges[0]), np.float32(self.edges[-1])
+
+
+@dataclasses.dataclass(frozen=True)
+class Work:
+    """What one reading of the weights is for.
+
+    `first`: everything that needs no basis; `bins`: histograms in them.
+    """
+
+    options: Options
+    first: bool = False
+    bins: Bins | None = None
+
+    @property
+    def moments(self) -> bool:
+        """Whether moments are taken; with a known basis only the quality metrics need them."""
+        return self.first and (self.bins is None or self.options.quality)
+
+
+Opened = tuple[int, Cards, Weights]
+"""A checkpoint on its way through the passes: its index, its cards, and its weights."""
+
+Lost = Callable[[int, CheckpointError], None]
+"""Called for a checkpoint that breaks while it is read."""
+
+
+def collect(checkpoints: Iterable[Opened], work: Work, lost: Lost) -> Iterator[int]:
+    """Fill the cards of each checkpoint in place; yields the index of each as soon as it is complete."""
+    ledger = Ledger()
+
+    def pieces() -> Iterator[Piece]:
+        for index, cards, weights in checkpoints:
+            account = ledger.open(index, cards)
+            try:
+                for row, weight in enumerate(weights):
+                    piece = _piece(cards, row, weight, work, first=account.first)
+                    ledger.expect(piece.owner, len(piece.rows))
+                    yield piece
+                ledger.close(account)
+            except CheckpointError as error:
+                ledger.close(account, lost=True)
+                lost(index, error)
+
+    for block, (sums, counts) in over_blocks(pack(pieces()), lambda b: _programs(b, work)):
+        ledger.add(block, sums, counts)
+        yield from _kept(ledger)
+    yield from _kept(ledger)
+
+
+def _kept(ledger: Ledger) -> Iterator[int]:
+    yield from (account.index for account in ledger.finished() if not account.is_lost)
+
+
+def extremes(
+    checkpoints: Iterable[Opened], options: Options, basis: Basis, lost: Lost
+) -> tuple[float, float]:
+    """Smallest and largest coefficient in `basis` over all kernels; inf and -inf where there are none."""
+    device, work = _on_device(basis), Work(options)
+    low, high = np.inf, -np.inf
+
+    def pieces() -> Iterator[Piece]:
+        for index, cards, weights in checkpoints:
+            try:
+                for row, weight in enumerate(weights):
+                    yield _piece(cards, row, weight, work)
+            except CheckpointError as error:
+                lost(index, error)
+
+    for _, (least, most) in over_blocks(
+        pack(pieces()), lambda blocks: run(extremes_pass, blocks, device)
+    ):
+        low, high = min(low, float(least.min())), max(high, float(most.max()))
+    return low, high
+
+
+def _piece(cards: Cards, row: int, weight: np.ndarray, work: Work, *, first: int = 0) -> Piece:
+    """A layer's weight as kernels for the passes; at its first reading its card notes what the host sees.
+
+    Later readings know the largest weight of a finite layer from the card.
+    """
+    known = None if work.first or cards.n_nonfinite[row] else float(cards.max_abs[row])
+    prepared = prepare(weight, largest=known)
+    if work.first:
+        cards.n_finite[row] = len(prepared.rows)
+        cards.n_nonfinite[row] = prepared.n_nonfinite
+        cards.max_abs[row] = prepared.max_abs
+        if work.options.quality and work.options.orthogonality and prepared.n_nonfinite == 0:
+            cards.orthogonality[row] = tiled_orthogonality(weight)
+    return Piece(first + row, prepared.rows, prepared.scale)
+
+
+def _programs(blocks: list[Block], work: Work) -> tuple[SlotSums | None, SlotCounts | None]:
+    sums = _sums(blocks, work.options) if work.moments else None
+    return sums, _counts(blocks, work.bins) if work.bins else None
+
+
+def _sums(blocks: list[Block], options: Options) -> SlotSums:
+    return run(
+        moments_pass,
+        [block.split(MOMENTS_ROWS) for block in blocks],
+        eps=options.sparse_eps,
+        strict=options.sparse_strict,
+        quality=options.quality,
+    )
+
+
+def _counts(blocks: list[Block], bins: Bins) -> SlotCounts:
+    return run(histogram_pass, blocks, *bins.on_device, bins=len(bins.edges) - 1)
+
+
+def _on_device(basis: Basis) -> Basis:
+    return jax.tree.map(lambda x: jnp.asarray(x, jnp.float32), basis)
