@@ -15,7 +15,7 @@ from ..statistics import (
     by_tap,
     coefficient_histograms,
     coefficient_range,
-    moments_of_finite,
+    moments_and_subset,
     normalized_moments,
     relative_peaks,
     sparse_mask,
@@ -119,15 +119,14 @@ def _quality(
     eps: float,
     strict: bool,
 ) -> QualitySums:
-    scaled = kernels * (1 / scale)
     sparse = valid & sparse_mask(kernels, scale, eps=eps, strict=strict)
     zero = valid & (relative_peaks(kernels, scale) == 0)
-    raw = moments_of_finite(scaled, valid)
+    raw, clean = moments_and_subset(kernels, valid, ~sparse, unit=scale)
     # A product with a vector is a faster sum on CPU.
-    absolute = by_tap(jnp.add, jnp.abs(scaled))
+    absolute = by_tap(jnp.add, jnp.abs(kernels)) / scale
     return QualitySums(
         raw=raw,
-        clean=moments_of_finite(scaled, valid & ~sparse, near=jnp.asarray(raw.mean)),
+        clean=clean,
         n_zero=zero.sum(dtype=jnp.int32),
         n_sparse=sparse.sum(dtype=jnp.int32),
         sum_abs=jnp.matmul(absolute, jnp.ones_like(absolute), precision=jax.lax.Precision.HIGHEST),

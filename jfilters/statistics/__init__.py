@@ -23,7 +23,7 @@ from ._moments import covariance as covariance
 from ._moments import host_moments as host_moments
 from ._moments import merge_moments as merge_moments
 from ._moments import moments as moments
-from ._moments import moments_of_finite as moments_of_finite
+from ._moments import moments_and_subset as moments_and_subset
 from ._moments import normalized_moments as normalized_moments
 from ._normalize import by_tap as by_tap
 from ._normalize import max_abs as max_abs

@@ -47,34 +47,49 @@ def normalized_moments(kernels: Float[Array, "n d"], valid: Bool[Array, " n"]) -
     return _moments_about(center, kernels * inverse[:, None], valid)
 
 
-def moments_of_finite(
+def moments_and_subset(
     kernels: Float[Array, "n d"],
     valid: Bool[Array, " n"],
+    subset: Bool[Array, " n"],
     *,
-    near: Float[Array, " d"] | None = None,
-) -> Moments:
-    """`moments` of a block, where the kernels that do not count are known to be finite: faster.
+    unit: Float[Array, ""],
+) -> tuple[Moments, Moments]:
+    """`moments` of the valid kernels, and of those of them that are in `subset`, in units of `unit`.
 
-    `near`: a point as near to the kernels as their mean, where one is known already.
+    For a block, where the kernels that do not count are known to be finite: faster than two calls.
     """
-    if near is not None:
-        return _moments_about(near, kernels, valid)
     weight = valid.astype(kernels.dtype)
     # A product with a vector is a faster sum on CPU, and exact enough over the length of a block.
     total = jnp.matmul(weight, kernels, precision=jax.lax.Precision.HIGHEST)
-    return _moments_about(total / jnp.maximum(jnp.sum(weight), 1), kernels, valid)
+    center = total / jnp.maximum(jnp.sum(weight), 1) / unit
+    whole = _augmented(center, kernels * (1 / unit), valid)
+    part = whole * subset.astype(kernels.dtype)[:, None]
+    return _from_gram(center, _product(whole, whole)), _from_gram(center, _product(whole, part))
 
 
 def _moments_about(
     center: Float[Array, " d"], kernels: Float[Array, "n d"], valid: Bool[Array, " n"]
 ) -> Moments:
-    weight = valid.astype(kernels.dtype)
-    count = jnp.sum(weight)
-    near = (kernels - center[None]) * weight[:, None]
+    whole = _augmented(center, kernels, valid)
+    return _from_gram(center, _product(whole, whole))
+
+
+def _augmented(
+    center: Float[Array, " d"], kernels: Float[Array, "n d"], valid: Bool[Array, " n"]
+) -> Float[Array, "n d+1"]:
     # With a column of ones, one dot over the native layout gives squares and what a long float32
     # sum left of the mean.
-    augmented = jax.lax.optimization_barrier(jnp.concatenate([near, weight[:, None]], axis=1))
-    gram = jnp.matmul(augmented.T, augmented, precision=jax.lax.Precision.HIGHEST)
+    weight = valid.astype(kernels.dtype)[:, None]
+    columns = jnp.concatenate([(kernels - center[None]) * weight, weight], axis=1)
+    return jax.lax.optimization_barrier(columns)
+
+
+def _product(a: Float[Array, "n m"], b: Float[Array, "n m"]) -> Float[Array, "m m"]:
+    return jnp.matmul(a.T, b, precision=jax.lax.Precision.HIGHEST)
+
+
+def _from_gram(center: Float[Array, " d"], gram: Float[Array, "d+1 d+1"]) -> Moments:
+    count = gram[-1, -1]
     rest = gram[-1, :-1] / jnp.maximum(count, 1)
     scatter = gram[:-1, :-1] - count * jnp.outer(rest, rest)
     mean = jnp.where(count > 0, center + rest, 0)
