@@ -4,6 +4,7 @@
 records are static. Everything downstream sees kernel sets, arrays of shape (n, d).
 """
 
+import dataclasses
 import fnmatch
 import math
 from collections.abc import Callable, Iterator
@@ -17,7 +18,8 @@ from jaxtyping import Array, Float
 DepthSource = Literal["graph", "registration-order", "name-order"]
 
 
-class Layer(eqx.Module):
+@dataclasses.dataclass(frozen=True)
+class Layer:
     """What is known about one convolution beside its weight; static in every transformation.
 
     `axes` and `dtype` are as stored in the checkpoint; the weight itself is always (out, in, *spatial).
@@ -25,16 +27,16 @@ class Layer(eqx.Module):
     to 0..1, and `depth_source` says what the rank was read from.
     """
 
-    name: str = eqx.field(static=True)
-    depth: int = eqx.field(static=True, default=0)
-    relative_depth: float = eqx.field(static=True, default=0.0)
-    depth_source: DepthSource = eqx.field(static=True, default="registration-order")
-    groups: int = eqx.field(static=True, default=1)
-    transposed: bool = eqx.field(static=True, default=False)
-    axes: str = eqx.field(static=True, default="OIHW")
-    dtype: str = eqx.field(static=True, default="float32")
+    name: str
+    depth: int = 0
+    relative_depth: float = 0.0
+    depth_source: DepthSource = "registration-order"
+    groups: int = 1
+    transposed: bool = False
+    axes: str = "OIHW"
+    dtype: str = "float32"
 
-    def __check_init__(self):
+    def __post_init__(self):
         if not 0.0 <= self.relative_depth <= 1.0 or self.depth < 0 or self.groups < 1:
             raise ValueError(
                 f"layer {self.name!r}: expected depth >= 0, relative_depth in 0..1 and groups >= 1, "

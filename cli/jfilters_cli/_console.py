@@ -6,10 +6,15 @@ Exit codes: 0 done, 1 done with findings or failed checkpoints, 2 usage or not d
 
 import contextlib
 import io
+import os
 import sys
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 from rich.console import Console
+
+if TYPE_CHECKING:
+    from jfilters.engine import Processes
 
 out = Console()
 err = Console(stderr=True)
@@ -37,8 +42,28 @@ def report_errors() -> Iterator[None]:
             talk("interrupted")
         raise
     except (ValueError, OSError) as error:
-        talk("error: " + " ".join(str(error).splitlines()), style="red")
+        talk("error: " + _one_line(error), style="red")
         raise SystemExit(2) from error
+
+
+@contextlib.contextmanager
+def alone_when_it_fails(processes: "Processes") -> Iterator[None]:
+    """End at once on an error in a job of several processes, whose others notice the broken connection.
+
+    An orderly end would wait for those that are gone or wait themselves, and then abort.
+    """
+    try:
+        yield
+    except (ValueError, OSError) as error:
+        if processes.count == 1:
+            raise
+        talk(f"error in process {processes.index}: " + _one_line(error), style="red")
+        sys.stdout.flush()
+        os._exit(2)
+
+
+def _one_line(error: Exception) -> str:
+    return " ".join(str(error).splitlines())
 
 
 def _escape_what_stdout_cannot_encode() -> None:

@@ -9,7 +9,7 @@ from ._console import err
 
 
 @contextlib.contextmanager
-def progress_bar() -> Iterator[Callable[[str, int, int], None]]:
+def progress_bar(*, shown: bool = True) -> Iterator[Callable[[str, int, int], None]]:
     """A function of (stage, done, total) that moves a bar; the bar goes away when the work is done."""
     columns = (
         TextColumn("{task.description}"),
@@ -17,7 +17,7 @@ def progress_bar() -> Iterator[Callable[[str, int, int], None]]:
         TextColumn("{task.percentage:>3.0f}%"),
     )
     bar = Progress(*columns, TimeRemainingColumn(), console=err, transient=True)
-    with bar if err.is_terminal else contextlib.nullcontext():
+    with bar if shown and err.is_terminal else contextlib.nullcontext():
         task = bar.add_task("reading", total=None)
 
         def update(stage: str, done: int, total: int) -> None:

@@ -3,13 +3,16 @@
 import enum
 import json
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from ._config import spatial_shape, use_config
-from ._console import out, talk
+from ._console import alone_when_it_fails, out, talk
 from ._progress import progress_bar
+
+if TYPE_CHECKING:
+    from jfilters.engine import Scan
 
 
 class Range(enum.StrEnum):
@@ -17,6 +20,13 @@ class Range(enum.StrEnum):
 
     fixed = "fixed"
     data = "data"
+
+
+class Engine(enum.StrEnum):
+    """Who reads the checkpoints."""
+
+    local = "local"
+    ray = "ray"
 
 
 def scan(
@@ -53,6 +63,21 @@ def scan(
     max_bytes: Annotated[
         int | None, typer.Option(help="Refuse larger checkpoints.", min=1, show_default="no limit")
     ] = None,
+    coordinator: Annotated[
+        str | None,
+        typer.Option(help="host:port of process 0, for a job of several processes."),
+    ] = None,
+    num_processes: Annotated[int | None, typer.Option(help="Processes of that job.", min=1)] = None,
+    process_id: Annotated[
+        int | None, typer.Option(help="Which of them this one is, from 0.", min=0)
+    ] = None,
+    engine: Annotated[
+        Engine, typer.Option(help="Who reads: this machine, or a Ray cluster.")
+    ] = Engine.local,
+    address: Annotated[
+        str | None,
+        typer.Option(help="host:port of that cluster.", show_default="the one of this machine"),
+    ] = None,
     strict: Annotated[
         bool, typer.Option("--strict", help="Stop at the first checkpoint that cannot be read.")
     ] = False,
@@ -63,15 +88,23 @@ def scan(
     URLs such as s3://, gs://, hf:// and https:// are read by byte ranges; a source that does not answer
     for 60 seconds, or JFILTERS_TIMEOUT seconds if that is set, is given up.
 
+    A second scan into the same folder reads only what is new, and one that was interrupted goes on.
+
+    In a Slurm or Open MPI job, or on a TPU pod, run the same command in every process: they share the
+    work. Elsewhere --coordinator, --num-processes and --process-id make a job of them. With --engine ray
+    the command runs once, on a machine of the cluster.
+
     Exit code 0 when every checkpoint was read, 1 when some were refused or failed.
 
     Example: jfilters scan --checkpoints zoo --out results/zoo
     """
-    from jfilters.engine import Options, describe, keep_compiled, scan, write_scan
-    from jfilters.report import summary_text
+    if address is not None and engine is not Engine.ray:
+        raise typer.BadParameter("--address needs --engine ray")
+    from jfilters.engine import Options, join, keep_compiled, scan_into
     from jfilters.statistics import load_basis
 
     keep_compiled()
+    processes = join(coordinator, num_processes, process_id)
     folder = out_folder or Path("results") / _name(checkpoints)
     options = Options(
         spatial=spatial,  # type: ignore[arg-type]
@@ -81,15 +114,31 @@ def scan(
         strict=strict,
     )
     known = None if basis is None else load_basis(basis)
-    with progress_bar() as progress:
-        found = scan(checkpoints, options, basis=known, progress=progress)
-    write_scan(found, folder)
+    with alone_when_it_fails(processes), progress_bar(shown=processes.index == 0) as progress:
+        found = scan_into(
+            folder,
+            checkpoints,
+            options,
+            basis=known,
+            progress=progress,
+            processes=processes,
+            engine=engine.value,  # type: ignore[arg-type]
+            address=address,
+        )
+    _show(found, folder, as_json=as_json, quiet=processes.index > 0)
+
+
+def _show(found: "Scan", folder: Path, *, as_json: bool, quiet: bool) -> None:
+    from jfilters.engine import describe
+    from jfilters.report import summary_text
+
     record = describe(found)
-    if as_json:
+    if as_json and not quiet:
         typer.echo(json.dumps(record, indent=1))
-    else:
+    elif not quiet:
         out.print(summary_text(found))
-    talk(f"wrote {folder}")
+    if not quiet:
+        talk(f"wrote {folder}")
     if record["totals"]["refused"] or record["totals"]["failed"]:
         raise typer.Exit(1)
 

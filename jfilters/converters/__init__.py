@@ -23,6 +23,7 @@ from ._hdf5 import write_filterdb as write_filterdb
 from ._kernelfile import save_kernels as save_kernels
 from ._orbax_layout import steps as steps
 from ._params import from_params as from_params
+from ._stored import Metadata as Metadata
 from ._stored import Skipped as Skipped
 from ._stored import StoredArray as StoredArray
 from ._torch import from_module as from_module

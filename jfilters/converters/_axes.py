@@ -5,6 +5,7 @@ An axis order names "HW" whatever the rank; `for_rank` spells it for 1-D and 3-D
 """
 
 import dataclasses
+import functools
 from collections.abc import Iterable
 from typing import Any
 
@@ -16,6 +17,9 @@ INFERRED = ("OIHW", "OHWI", "HWIO")
 
 LARGEST_EXTENT = 64
 """Taps along one axis; beyond it an array is a table or an image, not a kernel."""
+
+_SHAPES = 1024
+"""Shapes that are remembered: networks repeat a few of them over many layers."""
 
 _SPATIAL = {3: "W", 4: "HW", 5: "DHW"}
 
@@ -32,12 +36,14 @@ class Arrangement:
     groups: int = 1
     transposed: bool = False
 
+    @functools.lru_cache(maxsize=_SHAPES)  # noqa: B019  (bounded; instances are few and small)
     def spatial(self, shape: tuple[int, ...]) -> tuple[int, ...]:
         """The spatial extents of a stored shape."""
         return tuple(
             size for axis, size in zip(self.axes, shape, strict=True) if axis in _SPATIAL[5]
         )
 
+    @functools.lru_cache(maxsize=_SHAPES)  # noqa: B019
     def shape(self, shape: tuple[int, ...]) -> tuple[int, ...]:
         """The stored shape as (out, in, *spatial)."""
         size, spatial = dict(zip(self.axes, shape, strict=True)), self.spatial(shape)
@@ -58,6 +64,7 @@ class Arrangement:
         return moved.reshape(self.shape(weight.shape))
 
 
+@functools.lru_cache
 def for_rank(axes: str, rank: int) -> str:
     """An axis order spelled for arrays of `rank` axes: "HWIO" is "WIO" for 3 and "DHWIO" for 5."""
     spatial = "".join(axis for axis in axes if axis in _SPATIAL[5])
@@ -71,6 +78,7 @@ def checked_axes(axes: str | None) -> str | None:
     raise ValueError(f"axes: expected one of {', '.join(AXES)}, got {axes!r}")
 
 
+@functools.lru_cache(maxsize=_SHAPES)
 def candidates(shape: tuple[int, ...], name: str, bias: int | None) -> tuple[str, ...]:
     """The axis orders that fit a stored shape, its parameter's own name and its bias's length."""
     square = [axes for axes in INFERRED if _fits(axes, shape, square=True)]

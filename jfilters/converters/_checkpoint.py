@@ -10,7 +10,7 @@ import numpy as np
 from ..errors import CheckpointError
 from ..kernels import Kernels, Layer
 from ._axes import Arrangement, checked_axes
-from ._bytes import Location, location
+from ._bytes import Location, is_folder, location
 from ._detect import detect
 from ._equinox import equinox_arrays
 from ._format import Format
@@ -28,6 +28,12 @@ class StoredLayer:
     path: Location
     stored: StoredArray
     arrangement: Arrangement
+
+    @property
+    def qualified(self) -> Layer:
+        """The layer under a name that says of which network it is, where the file is a population."""
+        member, layer = self.stored.member, self.layer
+        return dataclasses.replace(layer, name=f"{member}/{layer.name}") if member else layer
 
     def read(self) -> np.ndarray:
         """The weight, (out, in, *spatial), float32, C-contiguous, possibly read-only.
@@ -52,13 +58,15 @@ class StoredLayer:
 class Checkpoint:
     """What one path holds: its format, its layers in depth order, and all else with the reasons.
 
-    A checkpoint without any convolution has no layers; that is no error.
+    A checkpoint without any convolution has no layers; that is no error. `companions` are the further
+    files that hold its arrays, by name; a folder has none, since all its files are the checkpoint.
     """
 
     path: Location
     format: str
     layers: tuple[StoredLayer, ...]
     skipped: tuple[Skipped, ...]
+    companions: tuple[Location, ...] = ()
 
 
 def open_checkpoint(
@@ -84,7 +92,7 @@ def open_checkpoint(
             arrays, order = _like(path, format, like), "registration-order"
         selected, skipped = select(arrays, order, axes)
     layers = tuple(_stored_layer(path, item) for item in selected)
-    return Checkpoint(path, format.name, layers, skipped)
+    return Checkpoint(path, format.name, layers, skipped, _companions(path, arrays))
 
 
 def load(path: str | Location, *, axes: str | None = None, like: Any = None) -> Kernels:
@@ -95,8 +103,13 @@ def load(path: str | Location, *, axes: str | None = None, like: Any = None) -> 
     layers = open_checkpoint(path, axes=axes, like=like).layers
     return Kernels(
         weights=tuple(jnp.asarray(layer.read()) for layer in layers),
-        layers=tuple(layer.layer for layer in layers),
+        layers=tuple(layer.qualified for layer in layers),
     )
+
+
+def _companions(path: Location, arrays: Sequence[StoredArray]) -> tuple[Location, ...]:
+    files = {path.parent / array.file for array in arrays if array.file is not None}
+    return tuple(sorted(files, key=str)) if files and not is_folder(path) else ()
 
 
 def _like(path: Location, format: Format, like: Any) -> Sequence[StoredArray]:

@@ -1,5 +1,6 @@
 """Depth: the rank of a convolution in its network, from the graph, the place or the name."""
 
+import functools
 import re
 from collections.abc import Sequence
 
@@ -16,6 +17,8 @@ _PLACES = (
     ("head", "classifier", "conv_head", "fc", "conv_last", "conv_out"),
 )
 _MIDDLE = 2
+
+_PARTS = 1024  # parts of names that are remembered: most names share theirs
 
 
 def depths(
@@ -47,11 +50,13 @@ def _ranks(keys: list) -> list[int]:
     return [rank[key] for key in keys]
 
 
+@functools.lru_cache(maxsize=_PARTS)
 def _place(part: str) -> int:
     places = (place for place, prefixes in enumerate(_PLACES) if part.startswith(prefixes))
     return next(places, _MIDDLE)
 
 
+@functools.lru_cache(maxsize=_PARTS)
 def _tokens(part: str) -> tuple:
     # (0, number) sorts before (1, text), so that mixed tokens always compare.
     return tuple(

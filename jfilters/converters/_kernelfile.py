@@ -44,7 +44,7 @@ def save_kernels(path: str | Path, source: Checkpoint) -> None:
 
 def _write_safetensors(file: io.BufferedWriter, layers: Sequence[StoredLayer]) -> None:
     names = _array_names(layers)
-    records = dump_records([layer.layer for layer in layers], names)
+    records = dump_records([layer.qualified for layer in layers], names)
     metadata = {"format": KERNEL_FILE, "jfilters": version("jfilters"), "layers": records}
     header: dict[str, object] = {"__metadata__": metadata}
     start = 0
@@ -62,7 +62,7 @@ def _write_safetensors(file: io.BufferedWriter, layers: Sequence[StoredLayer]) -
 
 def _write_npz(file: io.BufferedWriter, layers: Sequence[StoredLayer]) -> None:
     names = _array_names(layers)
-    records = dump_records([layer.layer for layer in layers], names)
+    records = dump_records([layer.qualified for layer in layers], names)
     with zipfile.ZipFile(file, "w") as archive:
         _add(archive, RECORDS, np.frombuffer(records.encode(), np.uint8))
         for name, layer in zip(names, layers, strict=True):
@@ -77,7 +77,7 @@ def _add(archive: zipfile.ZipFile, name: str, array: np.ndarray) -> None:
 
 def _array_names(layers: Sequence[StoredLayer]) -> list[str]:
     """The names of the layers, numbered where they would not do as names of arrays."""
-    names = [printable(layer.layer.name) for layer in layers]
+    names = [printable(layer.qualified.name) for layer in layers]
     if len({*names, RECORDS, "__metadata__"}) == len(names) + 2:
         return names
     return [f"{index}.{name}" for index, name in enumerate(names)]

@@ -14,7 +14,7 @@ from ..errors import CheckpointError
 from ..kernels import DepthSource, Layer
 from ._axes import LARGEST_EXTENT
 from ._bytes import Location
-from ._select import LONGEST_NAME
+from ._names import LONGEST_NAME
 from ._stored import StoredArray
 
 KERNEL_FILE = "jfilters"

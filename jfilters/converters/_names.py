@@ -31,6 +31,26 @@ _NO_WEIGHTS = (
 _PROJECTIONS = {"query", "key", "value", "out", "qkv"}
 
 
+LONGEST_NAME = 1024
+"""Characters of a name; what is done to names takes time and memory in proportion."""
+
+
+class Distinct:
+    """Names, told apart by a number where several things share one."""
+
+    def __init__(self):
+        self._count: dict[str, int] = {}
+
+    def __call__(self, name: str) -> str:
+        name = name or "unnamed"
+        unique = name
+        while unique in self._count:
+            self._count[name] += 1
+            unique = f"{name}#{self._count[name]}"
+        self._count[unique] = 1
+        return unique
+
+
 def parts(name: str) -> list[str]:
     """The dotted or slashed components of a name."""
     return re.split(r"[./]", name)

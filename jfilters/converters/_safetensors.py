@@ -4,6 +4,7 @@ Every promise of the format is checked before an array is handed over: bounds, t
 data contiguous from 0, exact length. A header is parsed within about 1 GB.
 """
 
+import dataclasses
 import itertools
 import json
 import math
@@ -95,7 +96,8 @@ def _sharded(index: Location) -> list[StoredArray]:
         found, data_size = _single(_shard_path(index, shard))
         for array in found:
             _check_holder(index, array.name, shard, holders)
-        arrays, size = arrays + found, size + data_size
+        arrays += [dataclasses.replace(array, file=shard) for array in found]
+        size += data_size
     for name, shard in weight_map.items():
         if holders.get(name) != shard:
             _refuse(

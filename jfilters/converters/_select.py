@@ -20,6 +20,7 @@ from ._axes import (
 from ._depth import depths, relative_depth
 from ._groups import arranged, depthwise_groups, groups_reason
 from ._names import (
+    LONGEST_NAME,
     bias_name,
     common_prefix,
     display_names,
@@ -29,9 +30,6 @@ from ._names import (
     parts,
 )
 from ._stored import Skipped, StoredArray
-
-LONGEST_NAME = 1024
-"""Characters of a name; what is done to names takes time and memory in proportion."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -216,8 +214,9 @@ def _ranked(network: list[_Convolution], order: DepthSource) -> list[_Convolutio
     stored = [conv.stored for conv in network]
     prefix = common_prefix(array.name for array in stored)
     ranks, source = depths(stored, [a.name.removeprefix(prefix) for a in stored], order)
+    deepest = max(ranks, default=0)
     ranked = [
-        dataclasses.replace(conv, depth=rank, deepest=max(ranks), source=source)
+        dataclasses.replace(conv, depth=rank, deepest=deepest, source=source)
         for conv, rank in zip(network, ranks, strict=True)
     ]
     ranked.sort(key=lambda conv: conv.depth)

@@ -10,6 +10,9 @@ import numpy as np
 
 from ..kernels import Layer
 
+Metadata = dict[str, str | int | float | None]
+"""What a checkpoint tells about a layer beside its weight, by the name of the table's column."""
+
 
 @dataclasses.dataclass(frozen=True)
 class StoredArray:
@@ -20,8 +23,13 @@ class StoredArray:
     - `axes`, `groups`, `transposed`, `depth`: set where the format knows, None where it has to be inferred.
       `depth` is the longest path from an input in the network's graph.
     - `network`: the wrapper that holds this array, where one file holds several networks.
+    - `member`: the network that holds it, where the file is a population and every network a model of its
+      own. Those of one file are distinct and printable; the arrays of one follow each other.
     - `reason`: set when the reader already knows that this is no convolution weight, and why.
     - `layer`: the record of a weight that is already (out, in, *spatial); nothing is inferred then.
+    - `metadata`: what the file tells about a layer; the same columns for all its layers.
+    - `file`: the file that holds the values, where that is not the checkpoint itself, relative to the
+      folder that the checkpoint lies in.
     """
 
     name: str
@@ -33,8 +41,11 @@ class StoredArray:
     transposed: bool | None = None
     depth: int | None = None
     network: str = ""
+    member: str = ""
     reason: str | None = None
     layer: Layer | None = None
+    metadata: Metadata = dataclasses.field(default_factory=dict)
+    file: str | None = None
 
 
 @dataclasses.dataclass(frozen=True)

@@ -4,6 +4,7 @@ from ._compilation import keep_compiled as keep_compiled
 from ._export import export_filterdb as export_filterdb
 from ._folder import describe as describe
 from ._folder import model_drift as model_drift
+from ._folder import scan_into as scan_into
 from ._folder import totals as totals
 from ._folder import write_scan as write_scan
 from ._inspect import Inspection as Inspection
@@ -12,6 +13,9 @@ from ._measure import Measured as Measured
 from ._measure import measure as measure
 from ._options import Options as Options
 from ._plan import Entry as Entry
+from ._processes import LostProcessError as LostProcessError
+from ._processes import Processes as Processes
+from ._processes import join as join
 from ._run import Scan as Scan
 from ._run import scan as scan
 from ._tables import layers_table as layers_table

@@ -1,24 +1,28 @@
 """Readings kept on disk, so that what a scan has finished is never read again.
 
 A reading is filed under the content of its checkpoint (size and sha256; for a remote one what its store
-tells) and under the options that it depends on. A checkpoint whose path, size and times are those of
-the last scan is found without a look at its bytes; one that was moved, copied or touched is found by its
-hash.
+tells) and under the options that it depends on. A checkpoint of which all files have the path, size and
+times of the last scan is found without a look at its bytes; one that was moved, copied or touched is found
+by its hash.
 """
 
 import contextlib
 import dataclasses
+import functools
 import hashlib
+import json
 import os
 import zlib
 from pathlib import Path
 
+from ..converters import open_checkpoint
+from ..errors import CheckpointError
 from ._digest import digest
 from ._options import Options
-from ._plan import Entry
+from ._plan import Companion, Entry, within
 from ._reading import Reading, dump, load
 
-VERSION = 1
+VERSION = 2
 """Of the method: raise it with every change to what a reading holds or how its numbers come about."""
 
 _RELEVANT = ("spatial", "bins", "sparse_eps", "sparse_strict", "axes", "quality", "orthogonality")
@@ -35,20 +39,11 @@ class Cache:
         self._readings, self._names = folder / "readings", folder / "names"
         relevant = [VERSION, *(getattr(options, name) for name in _RELEVANT)]
         self._settings = hashlib.sha256(repr(relevant).encode()).hexdigest()[:8]
-        self._hashes = options.sha256
-        self._sizes: set[str] | None = None
+        self._options = options
 
     def find(self, entry: Entry) -> Reading | None:
         """What is known of a checkpoint, with histograms in the bins of its last scan, if it has any."""
-        content = self._known_content(entry) or self._content_by_hash(entry)
-        if content is None:
-            return None
-        data = _read(self._place(content))
-        if data is None:
-            return None
-        with contextlib.suppress(ValueError):
-            return load(data, entry)
-        return None
+        return self._find_by_name(entry) or self._find_by_hash(entry)
 
     def keep(self, reading: Reading) -> None:
         """File a reading; of one that failed nothing is kept, so that it is tried again."""
@@ -58,42 +53,80 @@ class Cache:
             return
         with contextlib.suppress(OSError):
             _write(self._place(content), dump(reading))
-            if entry.identity is not None:
-                _write(self._name(entry), content.encode())
+            self._note(entry, content)
 
-    def _known_content(self, entry: Entry) -> str | None:
-        if entry.identity is None:
+    def _find_by_name(self, entry: Entry) -> Reading | None:
+        """The reading of a checkpoint all files of which are as they were."""
+        noted = None if entry.identity is None else _read(self._name(entry))
+        if noted is None:
             return None
-        name = _read(self._name(entry))
-        return None if name is None else name.decode()
+        content, *told = json.loads(noted)
+        known = tuple(Companion(*companion) for companion in told)
+        found = tuple(Companion.beside(entry.path, companion.name) for companion in known)
+        entry = dataclasses.replace(entry, companions=found)
+        return self._load(entry, content) if found == known and entry.version else None
 
-    def _content_by_hash(self, entry: Entry) -> str | None:
-        """The content of a local file, hashed only where a reading of the same size is there."""
-        if not self._hashes or not isinstance(entry.path, Path):
+    def _find_by_hash(self, entry: Entry) -> Reading | None:
+        """The reading of a local checkpoint, hashed only where there is one of the same size."""
+        path, hashes = entry.path, self._options.sha256
+        if not (hashes and isinstance(path, Path) and str(entry.bytes) in self._sizes):
             return None
-        if self._sizes is None:
-            self._sizes = {place.name.partition("-")[0] for place in self._readings.glob("*/*")}
-        if str(entry.bytes) not in self._sizes:
-            return None
-        with contextlib.suppress(OSError):
-            return _content(dataclasses.replace(entry, sha256=digest(entry.path)))
+        with contextlib.suppress(OSError, CheckpointError):
+            if reading := self._load_hashed(entry, path):
+                return reading
+            # Its first file alone is not what one of several files is known by.
+            whole = entry.with_companions_of(open_checkpoint(entry.path, axes=self._options.axes))
+            return self._load_hashed(whole, path) if whole.companions else None
         return None
+
+    @functools.cached_property
+    def _sizes(self) -> set[str]:
+        """The sizes of the checkpoints that had readings when they were first asked for."""
+        places = self._readings.glob(f"*/*-{self._settings}")
+        return {place.name.partition("-")[0] for place in places}
+
+    def _load_hashed(self, entry: Entry, path: Path) -> Reading | None:
+        content = _filed(entry, digest(path, entry.companions))
+        reading = self._load(entry, content)
+        if reading is not None:
+            self._note(entry, content)
+        return reading
+
+    def _load(self, entry: Entry, content: str) -> Reading | None:
+        data = _read(self._place(content))
+        if data is None or not within(entry, self._options):
+            return None
+        with contextlib.suppress(ValueError):
+            reading = load(data, entry)
+            found = dataclasses.replace(reading.entry, companions=entry.companions)
+            return dataclasses.replace(reading, entry=found)
+        return None
+
+    def _note(self, entry: Entry, content: str) -> None:
+        """Write down which content a checkpoint has while its files are as they are."""
+        if entry.version is not None:
+            companions = map(dataclasses.astuple, entry.companions)
+            _write(self._name(entry), json.dumps([content, *companions]).encode())
 
     def _place(self, content: str) -> Path:
         return self._readings / content[-2:] / f"{content}-{self._settings}"
 
     def _name(self, entry: Entry) -> Path:
-        told = f"{entry.path}\0{entry.identity}"
+        told = f"{VERSION}\0{entry.path}\0{entry.identity}"
         name = hashlib.sha256(told.encode("utf-8", "surrogateescape")).hexdigest()
         return self._names / name[:2] / name
 
 
 def _content(entry: Entry) -> str | None:
     told = entry.sha256
-    if told is None and entry.identity is not None:
-        told = hashlib.sha256(f"{entry.path}\0{entry.identity}".encode("utf-8", "surrogateescape"))
+    if told is None and entry.version is not None:
+        told = hashlib.sha256(f"{entry.path}\0{entry.version}".encode("utf-8", "surrogateescape"))
         told = told.hexdigest()
-    return None if told is None else f"{entry.bytes}-{told}"
+    return None if told is None else _filed(entry, told)
+
+
+def _filed(entry: Entry, told: str) -> str:
+    return f"{entry.bytes}-{told}"
 
 
 def _write(path: Path, data: bytes) -> None:

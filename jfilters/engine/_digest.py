@@ -1,18 +1,28 @@
 """The identity of a checkpoint's content."""
 
 import hashlib
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from ._plan import files_of
+from ._plan import Companion, files_of
 
 
-def digest(path: Path) -> str:
-    """sha256 of a file; of a folder, that of its files' names and digests in a fixed order."""
+def digest(path: Path, companions: Sequence[Companion] = ()) -> str:
+    """sha256 of a file; of several, that of their names and digests in a fixed order.
+
+    The names of a folder's files are relative to it, those of `companions` to the folder of the file that
+    they belong to, whose own name does not count.
+    """
     if path.is_dir():
-        whole = hashlib.sha256()
-        for file in files_of(path):
-            name = file.relative_to(path).as_posix()
-            whole.update(f"{name}\0{digest(file)}\n".encode("utf-8", "surrogateescape"))
-        return whole.hexdigest()
+        return _combined((file.relative_to(path).as_posix(), file) for file in files_of(path))
+    if companions:
+        return _combined([("", path), *((x.name, path.parent / x.name) for x in companions)])
     with open(path, "rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _combined(files: Iterable[tuple[str, Path]]) -> str:
+    whole = hashlib.sha256()
+    for name, file in files:
+        whole.update(f"{name}\0{digest(file)}\n".encode("utf-8", "surrogateescape"))
+    return whole.hexdigest()

@@ -15,6 +15,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from ..converters import (
+    Checkpoint,
     Location,
     identity,
     is_file,
@@ -26,12 +27,13 @@ from ..converters import (
 )
 from ..errors import CheckpointError, UnreadableError
 from ._digest import digest
-from ._plan import chosen_layers
+from ._plan import Entry, chosen_layers
 
 SPATIAL = (3, 3)
 """The one kernel size of a Filter DB."""
 
 _RENAMED = {"depth": "conv_depth", "relative_depth": "conv_depth_norm"}
+_MODEL, _KERNELS = "model_id", "(3, 3) filters"
 _Layer = tuple[str, int, int]
 _AGAIN = "scan the checkpoints again"
 
@@ -40,7 +42,7 @@ _AGAIN = "scan the checkpoints again"
 class _Source:
     """One checkpoint of a scan as scan.json names it, and its layers as layers.parquet does.
 
-    Of each layer its name, its output channels and its kernels.
+    Of each layer its name, its output channels and its kernels; those of all networks of a population.
     """
 
     path: str
@@ -54,8 +56,8 @@ def export_filterdb(scan_folder: str | Path, path: str | Path) -> int:
     """Write the kernels of a scan, in the order of layers.parquet; returns how many they are.
 
     The table in `path` has the columns of layers.parquet. Where the Filter DB has names of its own they
-    are used: model_id, conv_depth, conv_depth_norm, and "(3, 3) filters", the kernels of the model. One
-    layer at a time is in memory.
+    are used, and columns that had them give way: model_id, conv_depth, conv_depth_norm, and
+    "(3, 3) filters", the kernels of the model. One layer at a time is in memory.
 
     Raises CheckpointError if the folder holds no scan of 3x3 kernels, or one of its checkpoints has gone
     or changed; MissingExtraError without h5py.
@@ -85,7 +87,7 @@ def _sources(folder: Path, table: pa.Table) -> list[_Source]:
         for model, rows in itertools.groupby(zip(*columns, strict=True), lambda row: row[0])
     }
     sources = _read_sources(folder, layers)
-    if len(sources) != len(layers):
+    if sum(len(source.layers) for source in sources) != table.num_rows:
         reason = "scan.json and layers.parquet name different checkpoints"
         raise CheckpointError(reason, path=folder, remedy=_AGAIN)
     return sources
@@ -111,7 +113,17 @@ def _read_sources(folder: Path, layers: dict[str, list[_Layer]]) -> list[_Source
 
 def _source(entry: dict, axes: str | None, layers: dict[str, list[_Layer]]) -> _Source:
     known = entry["sha256"], entry.get("identity")
-    return _Source(str(entry["path"]), *known, axes, layers[entry["model"]])
+    return _Source(str(entry["path"]), *known, axes, _layers_of(entry["model"], layers))
+
+
+def _layers_of(model: str, layers: dict[str, list[_Layer]]) -> list[_Layer]:
+    """The layers of a checkpoint, or of all networks in it. Raises KeyError if there is none."""
+    if model in layers:
+        return layers[model]
+    members = [name for name in layers if name.startswith(f"{model}/")]
+    if not members:
+        raise KeyError(model)
+    return [layer for member in members for layer in layers[member]]
 
 
 def _no_scan(folder: Path) -> CheckpointError:
@@ -124,16 +136,21 @@ def _meta(table: pa.Table) -> pa.Table:
     models = table["model"].combine_chunks().dictionary_encode()
     per_model = np.bincount(models.indices, weights=table["n_kernels"])
     counts = pa.array(per_model.astype(np.int64)).take(models.indices)
-    renamed = table.rename_columns([_RENAMED.get(name, name) for name in table.column_names])
-    numbered = renamed.add_column(0, "model_id", models.indices.cast(pa.int64()))
-    return numbered.append_column("(3, 3) filters", counts)
+    kept = [
+        name for name in table.column_names if name not in {*_RENAMED.values(), _MODEL, _KERNELS}
+    ]
+    renamed = table.select(kept).rename_columns([_RENAMED.get(name, name) for name in kept])
+    numbered = renamed.add_column(0, _MODEL, models.indices.cast(pa.int64()))
+    return numbered.append_column(_KERNELS, counts)
 
 
 def _kernels(source: _Source) -> Iterator[np.ndarray]:
     """The weights of a checkpoint's 3x3 layers, if it is still the one that was scanned."""
     path = location(source.path)
-    _check_unchanged(path, source)
-    layers = chosen_layers(open_checkpoint(path, axes=source.axes), SPATIAL)
+    _check_there(path)
+    checkpoint = open_checkpoint(path, axes=source.axes)
+    _check_unchanged(path, checkpoint, source)
+    layers = chosen_layers(checkpoint, SPATIAL)
     found = [(x.layer.name, x.shape[0], x.shape[0] * x.shape[1]) for x in layers]
     if found != source.layers:
         reason = "its layers are no longer those in layers.parquet"
@@ -142,16 +159,20 @@ def _kernels(source: _Source) -> Iterator[np.ndarray]:
         yield layer.read()
 
 
-def _check_unchanged(path: Location, source: _Source) -> None:
+def _check_there(path: Location) -> None:
     if not is_file(path) and not is_folder(path):
         where = (
             "" if is_remote(path) else "a relative path counts from where the scan was run; else "
         )
         raise UnreadableError("gone since the scan", path=path, remedy=where + _AGAIN)
+
+
+def _check_unchanged(path: Location, checkpoint: Checkpoint, source: _Source) -> None:
+    entry = Entry("", path, identity=identity(path)).with_companions_of(checkpoint)
     if source.sha256 is not None and isinstance(path, Path):
-        known, found, told = source.sha256, digest(path), "sha256"
+        known, found, told = source.sha256, digest(path, entry.companions), "sha256"
     else:
-        known, found, told = source.identity, identity(path), "identity"
+        known, found, told = source.identity, entry.version, "identity"
     if known is not None and known != found:
         reason = f"its {told} is no longer the one in scan.json"
         raise CheckpointError(reason, path=path, remedy=_AGAIN)

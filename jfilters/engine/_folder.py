@@ -1,5 +1,6 @@
 """The folder that a scan writes, file by file: nothing half-written is ever visible."""
 
+import contextlib
 import csv
 import dataclasses
 import io
@@ -8,6 +9,7 @@ import platform
 from collections.abc import Callable
 from importlib.metadata import version
 from pathlib import Path
+from typing import Literal
 
 import jax
 import numpy as np
@@ -15,12 +17,55 @@ import pyarrow.parquet
 import safetensors.numpy
 
 from .._files import written_whole
+from ..converters import Location
 from ..errors import printable, redacted
 from ..shift import drift_matrix, probability
 from ..statistics import Basis, basis_arrays
+from ._engine import Progress
+from ._lock import locked
+from ._options import DEFAULTS, Options
 from ._plan import Entry
-from ._run import Scan
+from ._processes import Processes
+from ._run import Scan, scan
 from ._tables import layers_table, model_index, models_table
+
+KEPT = ".cards"
+"""The folder of a scan's readings, which may be deleted at any time."""
+
+
+def scan_into(
+    out: Path,
+    checkpoints: Location | str,
+    options: Options = DEFAULTS,
+    *,
+    basis: Basis | None = None,
+    progress: Progress | None = None,
+    processes: Processes | None = None,
+    engine: Literal["local", "ray"] = "local",
+    address: str | None = None,
+) -> Scan:
+    """`scan` and `write_scan`, so that the next one into the same folder reads only what is new.
+
+    What was found in each checkpoint is kept in the hidden folder `.cards`: a scan that is killed at any
+    moment goes on from there. Of several processes one writes the tables.
+
+    Raises what `scan` does; OSError where the folder cannot be written, or another scan is at it.
+    """
+    is_first = processes is None or processes.index == 0
+    with locked(out) if is_first else contextlib.nullcontext():
+        found = scan(
+            checkpoints,
+            options,
+            basis=basis,
+            cache=out / KEPT,
+            progress=progress,
+            processes=processes,
+            engine=engine,
+            address=address,
+        )
+        if is_first:
+            write_scan(found, out)
+    return found
 
 
 def write_scan(scan: Scan, out: Path, *, seed: int = 0) -> None:
@@ -63,7 +108,7 @@ def totals(scan: Scan) -> dict[str, int]:
     return {
         "checkpoints": len(scan.entries),
         **{status: statuses.count(status) for status in ("ok", "empty", "refused", "failed")},
-        "bytes": sum(entry.bytes for entry in scan.entries),
+        "bytes": sum(entry.total_bytes for entry in scan.entries),
         "layers": len(scan.cards),
         "kernels": int(scan.cards.n_kernels.sum()),
         "zero_kernels": int(scan.cards.n_zero.sum()),
@@ -87,9 +132,10 @@ def _describe_entry(entry: Entry) -> dict:
     return {
         "model": entry.model,
         "path": printable(redacted(str(entry.path))),
-        "bytes": entry.bytes,
+        "bytes": entry.total_bytes,
         "sha256": entry.sha256,
-        "identity": entry.identity,
+        "identity": entry.version,
+        "companions": [printable(companion.name) for companion in entry.companions],
         "format": entry.format,
         "status": entry.status,
         "reason": entry.reason,

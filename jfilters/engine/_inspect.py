@@ -33,8 +33,9 @@ def inspect(path: Location | str, *, axes: str | None = None) -> Inspection:
         _quality(checkpoint.path, Options(spatial=spatial, axes=axes, sha256=False))
         for spatial in sizes
     ]
-    layers = pa.concat_tables([LAYERS.empty_table(), *tables])
-    return Inspection(checkpoint, layers.sort_by([("depth", "ascending"), ("layer", "ascending")]))
+    layers = pa.concat_tables([LAYERS.empty_table(), *tables], promote_options="default")
+    order = [(name, "ascending") for name in ("model", "depth", "layer")]
+    return Inspection(checkpoint, layers.sort_by(order))
 
 
 def _quality(path: Location, options: Options) -> pa.Table:

@@ -96,8 +96,11 @@ class Ledger:
                 account.cards.n_outside[row] += n_outside[i]
 
     def _add_sums(self, block: Block, sums: SlotSums, complete: np.ndarray) -> None:
-        runs = _runs(block.owners)
-        stops = np.append(runs[1:], len(block.owners))
+        # The order in which slots are added up must not depend on how many stayed empty after them.
+        used = np.count_nonzero(block.valid.any(axis=1))
+        sums = jax.tree.map(lambda leaf: leaf[:used], sums)
+        runs = _runs(block.owners[:used])
+        stops = np.append(runs[1:], used)
         whole = complete & ~np.isin(block.owners[runs], list(self._parts))
         merged = _merged(sums, runs)
         for i, owner in enumerate(map(int, block.owners[runs])):

@@ -8,22 +8,22 @@ from pathlib import Path
 
 import numpy as np
 
-from ..converters import Location, StoredLayer, is_remote
+from ..converters import StoredLayer, identity, is_remote
 from ..errors import CheckpointError, UnreadableError
 from ..statistics import Basis
 from ._card import Cards
 from ._digest import digest
+from ._engine import Numbered, Progress
 from ._options import Options
-from ._plan import Entry, opened
+from ._plan import Companion, Entry, opened
 from ._reading import Reading
 from ._spool import Spool
 from ._stream import Bins, Opened, Work, collect, extremes
 
-Progress = Callable[[str, int, int], None]
-"""Called with the name of the pass, the bytes of the checkpoints done and those of all of them."""
+OPEN_CHECKPOINTS, OPEN_LAYERS = 64, 20_000
+"""What stays open between the readings at most."""
 
-Numbered = tuple[int, Reading]
-"""A reading and the index of its entry."""
+_CHANGED = "the checkpoint changed while it was scanned"
 
 
 class Local:
@@ -34,12 +34,13 @@ class Local:
         self._progress = progress or (lambda stage, done, total: None)
         self._hasher = ThreadPoolExecutor(1)
         self._hashes: dict[int, Future[str | None]] = {}
+        self._open: dict[int, list[StoredLayer]] = {}
 
     def __enter__(self) -> "Local":
         return self
 
-    def __exit__(self, *error: object) -> None:
-        self._hasher.shutdown(cancel_futures=True)
+    def __exit__(self, error: type[BaseException] | None, *details: object) -> None:
+        self._hasher.shutdown(cancel_futures=error is not None)
 
     def measure(
         self, entries: Sequence[tuple[int, Entry]], bins: Bins | None = None
@@ -53,12 +54,14 @@ class Local:
 
         def checkpoints() -> Iterator[Opened]:
             for (index, entry), advance in zip(entries, self._stage("moments", sizes), strict=True):
-                self._hash(index, entry.path)
                 try:
                     entry, stored = opened(entry, self._options)
                 except CheckpointError as error:
                     found.lose(index, entry, error)
                     continue
+                finally:
+                    self._hash(index, entry)
+                self._leave_open(index, stored)
                 cards = Cards.empty(len(stored), self._options.d, self._options.bins)
                 found.readings[index] = Reading(entry, cards, bins and bins.key)
                 yield index, cards, advance(self._weights(index, entry, stored))
@@ -117,17 +120,27 @@ class Local:
         for row in range(len(entry.layers)):
             weight = spool.get((index, row)) if spool else None
             if weight is None:
-                stored = stored or self._opened_again(entry)
+                stored = stored or self._opened_again(index, entry)
                 weight = stored[row].read()
                 if spool:
                     spool.put((index, row), weight)
             yield weight
 
-    def _opened_again(self, entry: Entry) -> list[StoredLayer]:
+    def _opened_again(self, index: int, entry: Entry) -> list[StoredLayer]:
+        if entry.identity is not None and identity(entry.path) != entry.identity:
+            raise UnreadableError(_CHANGED, path=entry.path)
+        if index in self._open:
+            return self._open.pop(index)
         now, stored = opened(entry, self._options)
         if now.layers != entry.layers:
-            raise UnreadableError("the checkpoint changed while it was scanned", path=entry.path)
+            raise UnreadableError(_CHANGED, path=entry.path)
         return stored
+
+    def _leave_open(self, index: int, stored: list[StoredLayer]) -> None:
+        """Spare the next reading the opening, as long as that takes few descriptors and little memory."""
+        layers = sum(map(len, self._open.values()))
+        if len(self._open) < OPEN_CHECKPOINTS and layers + len(stored) <= OPEN_LAYERS:
+            self._open[index] = stored
 
     def _stage(self, name: str, sizes: Sequence[tuple[int, int]]) -> Iterator[Callable]:
         """For every checkpoint a function that passes its weights on and reports how far they are."""
@@ -146,10 +159,10 @@ class Local:
             done += weight.nbytes
             self._progress(name, min(done, total), total)
 
-    def _hash(self, index: int, path: Location) -> None:
+    def _hash(self, index: int, entry: Entry) -> None:
         # To hash a remote checkpoint would be to read all of it.
-        if self._options.sha256 and isinstance(path, Path):
-            self._hashes[index] = self._hasher.submit(_digest_or_none, path)
+        if self._options.sha256 and isinstance(entry.path, Path):
+            self._hashes[index] = self._hasher.submit(_digest_or_none, entry.path, entry.companions)
 
 
 class _Found:
@@ -176,8 +189,8 @@ class _Found:
         yield from lost
 
 
-def _digest_or_none(path: Path) -> str | None:
+def _digest_or_none(path: Path, companions: Sequence[Companion]) -> str | None:
     with contextlib.suppress(OSError):  # the entry says why it could not be read
         # Reading from a FIFO would wait for ever.
-        return digest(path) if path.is_file() or path.is_dir() else None
+        return digest(path, companions) if path.is_file() or path.is_dir() else None
     return None

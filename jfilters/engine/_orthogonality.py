@@ -1,6 +1,7 @@
-"""Orthogonality of weights of any shape through tiles of two sizes: few programs for XLA."""
+"""Orthogonality of weights of any shape through tiles of four sizes: few programs for XLA."""
 
 import math
+from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
@@ -9,7 +10,18 @@ from jaxtyping import Float
 
 from ._passes import gram_pass
 
-TILES = ((64, 576), (512, 2_304))  # rows, columns: 0.1 and 4.7 MB of float32
+TILES = ((64, 576), (128, 1_152), (256, 2_304), (512, 4_608))
+"""Rows and columns of a tile; 9.4 MB of float32 the largest."""
+
+SMALL = 1 << 18
+"""Multiplications of a product that NumPy has done before XLA has begun."""
+
+SHORTEST, LONGEST = 1e-12, 1e15
+"""Lengths of rows whose float32 products neither vanish nor overflow."""
+
+Rows = Float[np.ndarray, "n D"]
+Product = Callable[[int, int], np.ndarray]
+"""Inner products of the rows of two bands, by their numbers."""
 
 
 def tiled_orthogonality(weight: Float[np.ndarray, "out in *spatial"]) -> float:
@@ -21,42 +33,71 @@ def tiled_orthogonality(weight: Float[np.ndarray, "out in *spatial"]) -> float:
     n = len(rows)
     if n < 2:
         return math.nan
-    size, span = next((t for t in TILES if n <= t[0]), TILES[-1])
-    tiles = _tiles(_unit(rows), size, span)
-    total = 0.0
-    for i, left in enumerate(tiles):
-        for j, right in enumerate(tiles[: i + 1]):
-            # The matrix is symmetric: tiles below the diagonal stand for those above it too.
-            total += _absolute_sum(left, right, diagonal=i == j) * (1 if i == j else 2)
+    total = _sum_of_cosines(rows)
+    if math.isnan(total):
+        total = _sum_of_cosines(_unit(rows))
     return 1.0 - total / (n * (n - 1))
 
 
-def _unit(rows: Float[np.ndarray, "n D"]) -> Float[np.ndarray, "n D"]:
-    # Scaled first: squares of very large or small weights leave float32.
+def _sum_of_cosines(rows: Rows) -> float:
+    """The sum of |cos| over ordered pairs of rows; NaN where a row is too short or long for it."""
+    tile = next((tile for tile in TILES if len(rows) <= tile[0]), TILES[-1])
+    product, n = _products(rows, tile), math.ceil(len(rows) / tile[0])
+    with np.errstate(over="ignore"):  # what has no length is not fit
+        diagonal = [product(i, i) for i in range(n)]
+    lengths = [np.sqrt(np.diagonal(gram)) for gram in diagonal]
+    if not all(map(_are_fit, lengths, np.array_split(rows, np.arange(1, n) * tile[0]))):
+        return math.nan
+    total = sum(_absolute(diagonal[i], lengths[i], lengths[i], own=True) for i in range(n))
+    # The matrix is symmetric: tiles below the diagonal stand for those above it too.
+    for i in range(n):
+        for j in range(i):
+            total += 2 * _absolute(product(i, j), lengths[i], lengths[j])
+    return total
+
+
+def _products(rows: Rows, tile: tuple[int, int]) -> Product:
+    if len(rows) * rows.size <= SMALL:
+        return lambda i, j: rows @ rows.T  # there is one band
+    bands = _tiles(rows, tile)
+    sizes = [min(len(rows) - start, tile[0]) for start in range(0, len(rows), tile[0])]
+
+    def product(i: int, j: int) -> np.ndarray:
+        gram = np.zeros((tile[0], tile[0]), np.float32)
+        for a, b in zip(bands[i], bands[j], strict=True):
+            gram = gram_pass(gram, a, b)
+        return np.asarray(gram)[: sizes[i], : sizes[j]]
+
+    return product
+
+
+def _are_fit(lengths: np.ndarray, rows: np.ndarray) -> bool:
+    short = ~(lengths >= SHORTEST)
+    return not rows[short].any() and bool(lengths.max() <= LONGEST)
+
+
+def _absolute(gram: np.ndarray, left: np.ndarray, right: np.ndarray, *, own: bool = False) -> float:
+    """The sum of |cos| from inner products and lengths; without those of the rows with themselves."""
+    inverses = [np.divide(1, x, out=np.zeros_like(x), where=x >= SHORTEST) for x in (left, right)]
+    # Rounding can carry |cos| of equal rows past 1.
+    values = np.minimum(np.abs(gram) * inverses[0][:, None] * inverses[1][None], 1.0)
+    return float(values.sum(dtype=np.float64) - (np.trace(values) if own else 0.0))
+
+
+def _unit(rows: Rows) -> Rows:
+    """Rows of length 1, however large or small they were; rows of zeros stay."""
     largest = np.abs(rows).max(axis=1, keepdims=True, initial=0.0)
     scaled = rows / np.where(largest > 0, largest, 1)
     length = np.sqrt(np.einsum("ij,ij->i", scaled, scaled, dtype=np.float64))[:, None]
     return (scaled / np.where(length > 0, length, 1)).astype(np.float32)
 
 
-def _tiles(rows: Float[np.ndarray, "n D"], size: int, span: int) -> list[list[jax.Array]]:
-    """Rows of zero-padded (size, span) tiles that cover the matrix."""
-    n, width = (
-        math.ceil(extent / step) for extent, step in zip(rows.shape, (size, span), strict=True)
-    )
-    padded = np.zeros((n * size, width * span), np.float32)
+def _tiles(rows: Rows, tile: tuple[int, int]) -> list[list[jax.Array]]:
+    """Bands of zero-padded tiles that cover the matrix."""
+    n, width = (math.ceil(extent / step) for extent, step in zip(rows.shape, tile, strict=True))
+    padded = np.zeros((n * tile[0], width * tile[1]), np.float32)
     padded[: rows.shape[0], : rows.shape[1]] = rows
     return [
-        [jnp.asarray(tile) for tile in np.split(band, width, axis=1)]
+        [jnp.asarray(part) for part in np.split(band, width, axis=1)]
         for band in np.split(padded, n, axis=0)
     ]
-
-
-def _absolute_sum(left: list[jax.Array], right: list[jax.Array], *, diagonal: bool) -> float:
-    size = left[0].shape[0]
-    gram = jnp.zeros((size, size), jnp.float32)
-    for a, b in zip(left, right, strict=True):
-        gram = gram_pass(gram, a, b)
-    # Rounding can carry |cos| of equal rows past 1.
-    values = np.minimum(np.abs(np.asarray(gram)), 1.0)
-    return float(values.sum(dtype=np.float64) - (np.trace(values) if diagonal else 0.0))

@@ -15,6 +15,7 @@ from ..converters import (
     FORMATS,
     Checkpoint,
     Location,
+    Metadata,
     StoredLayer,
     base_name,
     children,
@@ -38,10 +39,16 @@ Status = Literal["ok", "empty", "refused", "failed"]
 
 @dataclasses.dataclass(frozen=True)
 class PlannedLayer:
-    """One layer of the chosen spatial shape; `shape` is (out, in, *spatial)."""
+    """One layer of the chosen spatial shape; `shape` is (out, in, *spatial).
+
+    `member` is the network that it belongs to, where the checkpoint is a population of them. `metadata` is
+    what is told about it beside; all layers of a checkpoint have the same columns.
+    """
 
     layer: Layer
     shape: tuple[int, ...]
+    member: str = ""
+    metadata: Metadata = dataclasses.field(default_factory=dict)
 
     @property
     def n_kernels(self) -> int:
@@ -50,10 +57,27 @@ class PlannedLayer:
 
 
 @dataclasses.dataclass(frozen=True)
+class Companion:
+    """A further file of a checkpoint; `name` is relative to the folder of the first."""
+
+    name: str
+    bytes: int
+    identity: str | None
+
+    @classmethod
+    def beside(cls, path: Location, name: str) -> "Companion":
+        """The file of this name beside the first file of a checkpoint, as it is now."""
+        file = path.parent / name
+        return cls(name, identity=identity(file), bytes=size_of(file))
+
+
+@dataclasses.dataclass(frozen=True)
 class Entry:
     """One checkpoint of a scan: what it is, what came of it, and its layers of the chosen shape.
 
-    `step` is set for the step folders of a checkpoint manager. `identity` changes with the content.
+    `step` is set for the step folders of a checkpoint manager. `bytes` and `identity`, which changes with
+    the content, are those of `path` alone; `companions`, known when the checkpoint was opened, are the
+    further files that it lies in.
     """
 
     model: str
@@ -67,6 +91,34 @@ class Entry:
     reason: str | None = None
     layers: tuple[PlannedLayer, ...] = ()
     skipped: tuple[tuple[str, int], ...] = ()
+    companions: tuple[Companion, ...] = ()
+
+    @property
+    def total_bytes(self) -> int:
+        """Bytes of all its files."""
+        return self.bytes + sum(companion.bytes for companion in self.companions)
+
+    @property
+    def version(self) -> str | None:
+        """A text that changes with any of its files; None if one of them would not show it."""
+        told = [self.identity, *(companion.identity for companion in self.companions)]
+        known = [identity for identity in told if identity is not None]
+        return " ".join(known) if len(known) == len(told) else None
+
+    def model_of(self, member: str) -> str:
+        """The name in every table of the checkpoint, or of a network in it."""
+        return f"{self.model}/{member}" if member else self.model
+
+    def with_companions_of(self, checkpoint: Checkpoint) -> "Entry":
+        """The same with the files that the opened checkpoint names, as they are now."""
+        names = (name_below(file, self.path.parent) for file in checkpoint.companions)
+        found = tuple(Companion.beside(self.path, name) for name in names)
+        return dataclasses.replace(self, companions=found)
+
+    @property
+    def is_lost(self) -> bool:
+        """Whether it could not be read."""
+        return self.status in ("refused", "failed")
 
     def without(self, error: CheckpointError) -> "Entry":
         """The same checkpoint, lost to `error`."""
@@ -107,10 +159,20 @@ def opened(entry: Entry, options: Options) -> tuple[Entry, list[StoredLayer]]:
 
     Raises CheckpointError if it cannot be read, or is larger than was allowed.
     """
-    _check_size(entry, options.max_bytes)
+    _check_size(entry, options)
     checkpoint = open_checkpoint(entry.path, axes=options.axes)
+    if checkpoint.companions:
+        entry = entry.with_companions_of(checkpoint)
+        _check_size(entry, options)
+        # Their identities have to be older than anything that is read from them.
+        checkpoint = open_checkpoint(entry.path, axes=options.axes)
     stored = chosen_layers(checkpoint, options.spatial)
     return _described(entry, checkpoint, stored, options.spatial), stored
+
+
+def within(entry: Entry, options: Options) -> bool:
+    """Whether a checkpoint is no larger than was allowed."""
+    return options.max_bytes is None or entry.total_bytes <= options.max_bytes
 
 
 def chosen_layers(checkpoint: Checkpoint, spatial: tuple[int, ...]) -> list[StoredLayer]:
@@ -139,16 +201,18 @@ def files_of(path: Path) -> list[Path]:
     return sorted(file for file in path.rglob("*") if file.is_file())
 
 
-def _check_size(entry: Entry, most: int | None) -> None:
-    if most is not None and entry.bytes > most:
-        reason = f"{entry.bytes} bytes, more than the {most} that were allowed"
+def _check_size(entry: Entry, options: Options) -> None:
+    if not within(entry, options):
+        reason = f"{entry.total_bytes} bytes, more than the {options.max_bytes} that were allowed"
         raise CheckpointError(reason, path=entry.path, remedy="raise --max-bytes to read it")
 
 
 def _described(
     entry: Entry, checkpoint: Checkpoint, stored: Sequence[StoredLayer], spatial: tuple[int, ...]
 ) -> Entry:
-    layers = tuple(PlannedLayer(x.layer, x.shape) for x in stored)
+    layers = tuple(
+        PlannedLayer(x.layer, x.shape, x.stored.member, x.stored.metadata) for x in stored
+    )
     reasons = Counter(skipped.reason for skipped in checkpoint.skipped)
     reasons.update(_size(layer) for layer in checkpoint.layers if layer.shape[2:] != spatial)
     found = dataclasses.replace(

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,7 @@ from ..kernels import Layer
 from ..statistics import Moments
 from ._card import Cards
 from ._options import Options
-from ._plan import Entry, PlannedLayer
+from ._plan import Companion, Entry, PlannedLayer
 
 
 @dataclasses.dataclass(frozen=True)
@@ -36,6 +37,8 @@ def dump(reading: Reading) -> bytes:
     entry = reading.entry
     record = {name: getattr(entry, name) for name in _KEPT} | {
         "layers": [_layer_record(planned) for planned in entry.layers],
+        "metadata": _columns(entry.layers),
+        "companions": [dataclasses.astuple(companion) for companion in entry.companions],
         "bins_key": reading.bins_key,
     }
     return safetensors.numpy.save(_arrays(reading.cards), {"reading": json.dumps(record)})
@@ -48,11 +51,12 @@ def load(data: bytes, entry: Entry) -> Reading:
         header = json.loads(data[8 : 8 + length])
         record = json.loads(header["__metadata__"]["reading"])
         cards = _cards(safetensors.numpy.load(data))
-        layers = tuple(map(_planned_layer, record.pop("layers")))
+        layers = _planned_layers(record.pop("layers"), record.pop("metadata"))
         bins_key = record.pop("bins_key")
+        record["companions"] = tuple(Companion(*found) for found in record["companions"])
         record["skipped"] = tuple((reason, n) for reason, n in record["skipped"])
         return Reading(dataclasses.replace(entry, layers=layers, **record), cards, bins_key)
-    except (KeyError, TypeError, safetensors.SafetensorError) as error:
+    except (LookupError, TypeError, safetensors.SafetensorError) as error:
         raise ValueError(f"no reading of a checkpoint: {error}") from error
 
 
@@ -63,12 +67,22 @@ _PLAIN = tuple(field.name for field in dataclasses.fields(Cards) if field.name n
 
 
 def _layer_record(planned: PlannedLayer) -> dict:
-    return dataclasses.asdict(planned.layer) | {"shape": planned.shape}
+    return dataclasses.asdict(planned.layer) | {"shape": planned.shape, "member": planned.member}
 
 
-def _planned_layer(record: dict) -> PlannedLayer:
-    shape = tuple(record.pop("shape"))
-    return PlannedLayer(Layer(**record), shape)
+def _columns(layers: Sequence[PlannedLayer]) -> dict[str, list]:
+    """The metadata by column: names are many times longer than most values."""
+    names = layers[0].metadata if layers else ()
+    return {name: [planned.metadata[name] for planned in layers] for name in names}
+
+
+def _planned_layers(records: list[dict], columns: dict[str, list]) -> tuple[PlannedLayer, ...]:
+    found = []
+    for i, record in enumerate(records):
+        shape, member = tuple(record.pop("shape")), record.pop("member")
+        metadata = {name: column[i] for name, column in columns.items()}
+        found.append(PlannedLayer(Layer(**record), shape, member, metadata))
+    return tuple(found)
 
 
 def _arrays(cards: Cards) -> dict[str, np.ndarray]:

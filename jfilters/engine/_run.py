@@ -3,9 +3,11 @@
 Who reads is an engine's business; what was read before comes from the cache.
 """
 
+import contextlib
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 from jaxtyping import Float
@@ -14,10 +16,13 @@ from ..converters import Location, location
 from ..statistics import Basis, fit_basis, fixed_edges
 from ._cache import Cache
 from ._card import Cards, pooled_moments
-from ._local import Local, Numbered, Progress
+from ._cluster import Cluster
+from ._engine import Engine, Numbered, Progress
+from ._local import Local
 from ._options import DEFAULTS, Options
-from ._plan import Entry, find_checkpoints, planned
-from ._reading import Reading
+from ._plan import Entry, find_checkpoints, planned, within
+from ._processes import Processes
+from ._reading import Reading, dump, load
 from ._spool import SPOOL_BYTES, Spool
 from ._stream import Bins
 
@@ -46,6 +51,9 @@ def scan(
     cache: Path | None = None,
     progress: Progress | None = None,
     spool_bytes: int = SPOOL_BYTES,
+    processes: Processes | None = None,
+    engine: Literal["local", "ray"] = "local",
+    address: str | None = None,
 ) -> Scan:
     """Scan a folder of checkpoints, or a single one; a path, or a URL that fsspec knows.
 
@@ -54,18 +62,26 @@ def scan(
     wait in a temporary file. What is in the folder `cache`, from this scan or an earlier one, is not read
     again. A checkpoint that cannot be read becomes an entry with its reason.
 
-    Raises UnreadableError if there is no such folder, and with `strict` the first error of a checkpoint.
+    With `processes` each process of a job reads its share, and all return the same scan. With the engine
+    "ray" the nodes of the Ray cluster at `address` read, by default of that which this machine is part
+    of; there remote weights travel once a pass.
+
+    Raises UnreadableError if there is no such folder, and with `strict` the first error of a checkpoint,
+    LostProcessError when another process of the job has gone; ConnectionError without a Ray cluster, and
+    MissingExtraError without ray.
     """
+    if address is not None and engine != "ray":
+        raise ValueError("an address is that of a Ray cluster: it needs the engine ray")
     root = location(checkpoints)
     if basis is not None and len(basis.mean) != options.d:
         size = "x".join(map(str, options.spatial))
         raise ValueError(f"expected a basis for {size} kernels, got one of {len(basis.mean)} taps")
     candidates, ignored = find_checkpoints(root)
     entries = list(planned(root, candidates))
-    with Spool(spool_bytes) as spool, Local(options, spool, progress) as engine:
-        run = Run(options, engine, None if cache is None else Cache(cache, options))
+    with _started(engine, address, options, progress, spool_bytes) as reader:
+        run = Run(options, reader, _cache(cache, options, basis), processes or Processes())
         bins = run.to_the_end(entries, basis)
-        readings = run.readings(entries)
+        readings = run.readings()
     return Scan(
         root,
         options,
@@ -80,41 +96,44 @@ def scan(
 
 
 class Run:
-    """A scan under way: one reading a checkpoint, by its index.
+    """A scan under way: one reading a checkpoint, by its index; those of other processes too.
 
     A checkpoint that breaks while it is read becomes an entry with its reason, without cards.
     """
 
-    def __init__(self, options: Options, engine: Local, cache: Cache | None):
+    def __init__(self, options: Options, engine: Engine, cache: Cache | None, processes: Processes):
         self._options, self._engine, self._cache = options, engine, cache
+        self._processes = processes
+        self._mine: list[int] = []
         self._readings: dict[int, Reading] = {}
 
     def to_the_end(self, entries: Sequence[Entry], known: Basis | None) -> Bins | None:
         """Read what has to be read; the basis and the edges that all histograms are in."""
-        bins = self._known_bins(known)
-        self._measure(entries, bins)
+        self._entries = entries
+        self._mine = self._processes.share([entry.bytes for entry in entries])
+        self._measure(self._known_bins(known))
         while True:
             bins = self._bins(known)
             if bins is None or not self._count(bins):
                 return bins
             # A checkpoint was lost since the basis was fitted: its share of the basis must go too.
 
-    def readings(self, entries: Sequence[Entry]) -> list[Reading]:
+    def readings(self) -> list[Reading]:
         """The readings in the order of the entries, hashed."""
-        return [self._hashed(index) for index in range(len(entries))]
+        self._share([(index, self._hashed(index)) for index in self._mine])
+        return [self._readings[index] for index in range(len(self._entries))]
 
     def _known_bins(self, known: Basis | None) -> Bins | None:
         if known is None or self._options.range == "data":
             return None
         return Bins(known, fixed_edges(self._options.d, self._options.bins))
 
-    def _measure(self, entries: Sequence[Entry], bins: Bins | None) -> None:
-        if self._cache is not None:
-            found = ((index, self._cache.find(entry)) for index, entry in enumerate(entries))
-            self._readings = {index: reading for index, reading in found if reading is not None}
-        rest = [(i, entry) for i, entry in enumerate(entries) if i not in self._readings]
+    def _measure(self, bins: Bins | None) -> None:
+        mine = {index: self._found(index) for index in self._mine}
+        rest = [(i, self._entries[i]) for i, reading in mine.items() if reading is None]
         for index, reading in self._engine.measure(rest, bins):
-            self._keep(index, reading)
+            mine[index] = self._kept(index, reading)
+        self._share([(index, reading) for index, reading in mine.items() if reading])
 
     def _bins(self, known: Basis | None) -> Bins | None:
         """The bins for what was read; None for fewer than two kernels, or if all are equal."""
@@ -126,32 +145,43 @@ class Run:
             return None
         if self._options.range == "fixed":
             return Bins(basis, fixed_edges(self._options.d, self._options.bins))
-        lost, (low, high) = self._engine.extremes(self._readable(), basis)
-        self._readings |= dict(lost)
-        return (
-            self._bins(known)
-            if lost
-            else Bins(basis, np.linspace(low, high, self._options.bins + 1))
-        )
+        lost, low_high = self._engine.extremes(self._readable(), basis)
+        if self._share(lost):
+            return self._bins(known)
+        low, high = self._processes.extremes(*low_high)
+        return Bins(basis, np.linspace(low, high, self._options.bins + 1))
 
     def _count(self, bins: Bins) -> bool:
         """Histograms of all that have none in these bins; whether a checkpoint was lost on the way."""
-        lost = False
         missing = [(i, reading) for i, reading in self._readable() if reading.bins_key != bins.key]
-        for index, reading in self._engine.count(missing, bins):
-            self._keep(index, reading)
-            lost |= reading.entry.status != "ok"
-        return lost
+        counted = self._engine.count(missing, bins)
+        return self._share([(index, self._kept(index, reading)) for index, reading in counted])
 
     def _readable(self) -> list[Numbered]:
-        return [
-            (i, self._readings[i]) for i in sorted(self._readings) if len(self._readings[i].cards)
-        ]
+        """What this process can read again."""
+        return [(i, self._readings[i]) for i in self._mine if len(self._readings[i].cards)]
 
-    def _keep(self, index: int, reading: Reading) -> None:
+    def _share(self, mine: Sequence[Numbered]) -> bool:
+        """Take up new readings of all processes; whether there is a lost checkpoint among them."""
+        self._readings |= dict(mine)
+        if self._processes.count == 1:
+            return any(reading.entry.is_lost for _, reading in mine)
+        found = self._processes.union({index: dump(reading) for index, reading in mine})
+        others = {index: load(data, self._entries[index]) for index, data in found.items()}
+        self._readings |= others
+        return any(reading.entry.is_lost for reading in others.values())
+
+    def _found(self, index: int) -> Reading | None:
+        entry = self._entries[index]
+        if self._cache is None or not within(entry, self._options):
+            return None
+        return self._cache.find(entry)
+
+    def _kept(self, index: int, reading: Reading) -> Reading:
         self._readings[index] = reading
         if (cache := self._cache) is not None:
             self._engine.after_hash(lambda: cache.keep(self._hashed(index)))
+        return reading
 
     def _hashed(self, index: int) -> Reading:
         reading = self._readings[index]
@@ -162,6 +192,25 @@ class Run:
 
 
 _NOWHERE = Entry("", Path())
+
+
+@contextlib.contextmanager
+def _started(
+    name: str, address: str | None, options: Options, progress: Progress | None, spool_bytes: int
+) -> Iterator[Engine]:
+    if name == "ray":
+        with Cluster(options, progress, address) as cluster:
+            yield cluster
+    else:
+        with Spool(spool_bytes) as spool, Local(options, spool, progress) as local:
+            yield local
+
+
+def _cache(folder: Path | None, options: Options, known: Basis | None) -> Cache | None:
+    # Without quality and with a known basis no moments are taken: nothing for a later scan to build on.
+    if folder is None or (known is not None and not options.quality):
+        return None
+    return Cache(folder, options)
 
 
 def _fitted(cards: Sequence[Cards]) -> Basis | None:

@@ -1,6 +1,11 @@
-"""From cards to the two tables of a scan: one row a layer, one row a checkpoint."""
+"""From cards to the two tables of a scan: one row a layer, one row a model.
 
+A model is a checkpoint, or a network of one that is a population.
+"""
+
+import itertools
 import math
+from collections.abc import Sequence
 
 import numpy as np
 import pyarrow as pa
@@ -15,7 +20,11 @@ DEGENERATE = ("random-like", "collapsed")
 
 
 def layers_table(scan: Scan) -> pa.Table:
-    """One row a layer, in the order of the cards. Undefined numbers are null, never NaN."""
+    """One row a layer, in the order of the cards. Undefined numbers are null, never NaN.
+
+    What is told about layers beside their weights follows in columns of its own, in the order in which they
+    first appear, null for layers of which it is not told; "meta." goes before a name that is taken.
+    """
     planned = [(entry, layer) for entry in scan.entries for layer in entry.layers]
     columns = _records([_identity(entry, layer, scan.options.spatial) for entry, layer in planned])
     columns |= _numbers(scan)
@@ -34,38 +43,66 @@ def layers_table(scan: Scan) -> pa.Table:
     columns.pop("threshold")
     columns["verdict"] = [verdict.word for verdict in verdicts]
     columns["because"] = [verdict.because for verdict in verdicts]
-    return pa.table({name: _column(values) for name, values in columns.items()}, schema=LAYERS)
+    table = pa.table({name: _column(values) for name, values in columns.items()}, schema=LAYERS)
+    return _with_metadata(table, [layer for _, layer in planned])
 
 
 def models_table(scan: Scan, layers: pa.Table) -> pa.Table:
-    """One row a checkpoint with layers of the chosen shape.
+    """One row a model with layers of the chosen shape.
 
     Counts add over layers, sparsity is that of all kernels together, entropies and orthogonality are
-    medians over layers, and the verdict is the most worrying one.
+    medians over layers, and the verdict is the most worrying one. The
+    bytes of a file that is a population are those of none of its models.
     """
-    frame = {name: np.array(layers[name].to_pylist(), object) for name in layers.column_names}
+    frame = {name: np.array(layers[name].to_pylist(), object) for name in LAYERS.names}
     rows, first = [], 0
-    for entry in scan.entries:
-        last = first + len(entry.layers)
-        if entry.layers:
-            rows.append(
-                _pooled(entry, {name: column[first:last] for name, column in frame.items()})
-            )
-        first = last
+    for entry, member, count in _models(scan):
+        part = slice(first, first + count)
+        rows.append(_pooled(entry, member, {name: frame[name][part] for name in frame}))
+        first += count
     return pa.Table.from_pylist(rows, schema=MODELS)
 
 
 def model_index(scan: Scan) -> tuple[list[str], np.ndarray]:
-    """The names of the checkpoints with layers, and for every card the number of its checkpoint."""
-    entries = [entry for entry in scan.entries if entry.layers]
-    sizes = [len(entry.layers) for entry in entries]
-    return [entry.model for entry in entries], np.repeat(np.arange(len(entries)), sizes)
+    """The names of the models with layers, and for every card the number of its model."""
+    models = _models(scan)
+    sizes = [count for _, _, count in models]
+    names = [entry.model_of(member) for entry, member, _ in models]
+    return names, np.repeat(np.arange(len(models)), sizes)
+
+
+def _models(scan: Scan) -> list[tuple[Entry, str, int]]:
+    """The models in the order of the cards: their checkpoint, which member of it, and their layers."""
+    return [
+        (entry, member, len(list(layers)))
+        for entry in scan.entries
+        for member, layers in itertools.groupby(entry.layers, lambda planned: planned.member)
+    ]
+
+
+def _with_metadata(table: pa.Table, layers: Sequence[PlannedLayer]) -> pa.Table:
+    for name in dict.fromkeys(name for planned in layers for name in planned.metadata):
+        shown = name
+        while shown in table.column_names:
+            shown = f"meta.{shown}"
+        values = [planned.metadata.get(name) for planned in layers]
+        table = table.append_column(shown, _typed(values))
+    return table
+
+
+def _typed(values: list) -> pa.Array:
+    """Numbers as numbers; text as text, and so all values of which some are."""
+    try:
+        found = pa.array(values)
+    except (pa.ArrowException, OverflowError):
+        found = pa.array([None if value is None else str(value) for value in values])
+    return found.cast(pa.string()) if pa.types.is_null(found.type) else found
 
 
 def _identity(entry: Entry, planned: PlannedLayer, spatial: tuple[int, ...]) -> dict[str, object]:
     layer: Layer = planned.layer
     return {
-        "model": entry.model,
+        "model": entry.model_of(planned.member),
         "layer": layer.name,
         "step": entry.step,
         "format": entry.format,
@@ -112,15 +149,15 @@ def _numbers(scan: Scan) -> dict[str, np.ndarray]:
         }
 
 
-def _pooled(entry: Entry, rows: dict[str, np.ndarray]) -> dict[str, object]:
+def _pooled(entry: Entry, member: str, rows: dict[str, np.ndarray]) -> dict[str, object]:
     sums = {name: int(rows[name].sum()) for name in _COUNTS}
     finite = sums["n_kernels"] - sums["n_nonfinite"]
     return {
-        "model": entry.model,
+        "model": entry.model_of(member),
         "step": entry.step,
         "format": entry.format,
-        "bytes": entry.bytes,
-        "n_layers": len(entry.layers),
+        "bytes": None if member else entry.total_bytes,
+        "n_layers": len(rows["layer"]),
         **sums,
         "max_abs": max(rows["max_abs"]),
         "sparsity": sums["n_sparse"] / finite if finite else None,

@@ -40,7 +40,7 @@ def _layers(rows: list[dict]) -> Table:
         kind = "dw" if row["depthwise"] else str(row["in_channels"])
         table.add_row(
             str(row["depth"]),
-            Text(row["layer"]),
+            Text(_name(row)),
             f"{row['out_channels']} x {kind}",
             row["spatial"],
             row["axes"],
@@ -56,6 +56,12 @@ def _layers(rows: list[dict]) -> Table:
     )
     table.caption_justify = "left"
     return table
+
+
+def _name(row: dict) -> str:
+    """The name of a layer, after that of its network where the checkpoint is a population."""
+    member = row["model"].partition("/")[2]
+    return f"{member}/{row['layer']}" if member else row["layer"]
 
 
 def _skipped(inspection: Inspection) -> Table:

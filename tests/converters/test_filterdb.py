@@ -11,7 +11,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from jfilters import CheckpointError
-from jfilters.converters import detect, open_checkpoint
+from jfilters.converters import detect, load, open_checkpoint
+from jfilters.converters._hdf5 import _filterdb as _filterdb
 from jfilters.converters._hdf5 import _pandas_table as _pandas_table
 from jfilters.converters._hdf5._filterdb import FORMAT, population
 from jfilters.converters._hdf5._filterdb_write import write_filterdb
@@ -111,15 +112,14 @@ class TestWritten:
     def test_it_reads_as_many_networks(self, written):
         assert detect(written).name == "filterdb"
         opened = open_checkpoint(written)
-        assert [found.layer.name for found in opened.layers] == [
-            "r\xe4s.layer0",
-            "r\xe4s.layer1",
-            "other.layer2",
-        ]
+        assert [found.stored.member for found in opened.layers] == ["r\xe4s", "r\xe4s", "other"]
+        assert [found.layer.name for found in opened.layers] == ["layer0", "layer1", "layer2"]
+        assert load(written).names == ("r\xe4s/layer0", "r\xe4s/layer1", "other/layer2")
+        assert [found.layer.depth for found in opened.layers] == [0, 3, 0]
         assert [found.layer.relative_depth for found in opened.layers] == [0.0, 1.0, 0.0]
         assert {found.layer.depth_source for found in opened.layers} == {"graph"}
         for found, layer in zip(opened.layers, LAYERS, strict=True):
-            np.testing.assert_array_equal(found.read()[:, 0], layer.reshape(-1, 3, 3))
+            np.testing.assert_array_equal(found.read()[0], layer.reshape(-1, 3, 3))
 
     def test_the_table_has_what_pandas_looks_for(self, written):
         with h5py.File(written) as file:
@@ -175,7 +175,16 @@ class TestPublishedLayouts:
         assert meta["conv_depth"].to_pylist() == [0, 3, None]
         assert meta["op_set"].to_pylist() == [11, 11, 13]
         assert meta["model"].to_pylist() == ["r\xe4s", "r\xe4s", None]
-        assert [array.depth for array in FORMAT.arrays(path)] == [0, 3, None]
+        arrays = FORMAT.arrays(path)
+        assert [array.member for array in arrays] == ["r\xe4s", "r\xe4s", "9"]
+        assert [array.layer.depth for array in arrays] == [0, 3, 0]
+        sources = [array.layer.depth_source for array in arrays]
+        assert sources == ["graph", "graph", "registration-order"]
+        assert [array.metadata for array in arrays] == [
+            {"model_id": 7, "op_set": 11},
+            {"model_id": 7, "op_set": 11},
+            {"model_id": 9, "op_set": 13},
+        ]
 
     def test_table_of_blocks(self, path):
         meta = population(write_blocks(path)).meta
@@ -185,7 +194,7 @@ class TestPublishedLayouts:
     def test_csv_text(self, path):
         write_csv(path, "model,conv_depth,filter_ids\n" + "".join(f"m,0,{ids}\n" for ids in IDS))
         arrays = FORMAT.arrays(path)
-        assert [(array.network, array.shape[0]) for array in arrays] == [
+        assert [(array.member, array.shape[1]) for array in arrays] == [
             ("m", 12),
             ("m", 5),
             ("m", 1),
@@ -198,8 +207,8 @@ class TestPublishedLayouts:
             del file["filters"]
             file["filters"] = KERNELS.reshape(-1, 9).astype(dtype)
         (found,) = FORMAT.arrays(path)
-        assert found.dtype == dtype
-        np.testing.assert_array_equal(found.read()[:, 0], KERNELS[12:17].astype(dtype))
+        assert (found.dtype, found.member) == (dtype, "")
+        np.testing.assert_array_equal(found.read()[0], KERNELS[12:17].astype(dtype))
 
 
 class TestRefused:
@@ -235,6 +244,10 @@ class TestRefused:
     def test_tables_are_bounded(self, path, monkeypatch):
         monkeypatch.setattr(_pandas_table, "MAX_META", 5)
         assert "more than 5 bytes" in refusal(write_csv(path, "filter_ids\n0:1\n"))
+
+    def test_tables_are_bounded_in_cells(self, path, monkeypatch):
+        monkeypatch.setattr(_filterdb, "MAX_CELLS", 3)
+        assert "more than 3 cells" in refusal(write_csv(path, "a,filter_ids\n1,0:1\n1,2:3\n"))
 
     def test_index_labels_beyond_their_level(self, path):
         write_fixed(path)
@@ -288,6 +301,17 @@ class TestPickledText:
     def test_what_is_no_array_of_text(self, path, data, capsys):
         refusal(write_fixed(path, data))
         assert capsys.readouterr().out == ""
+
+    def test_a_chunk_that_claims_more_than_a_pickle(self, path):
+        # Found by fuzzing: HDF5 read 272 bytes into a buffer of 16.
+        write_fixed(path)
+        with h5py.File(path) as file:
+            place = file["meta/block1_values"].id.get_chunk_info(0).byte_offset
+        data = path.read_bytes()
+        key = struct.pack("<IIQQQ", 16, 0, 0, 0, place)
+        assert data.count(key) == 1
+        path.write_bytes(data.replace(key, struct.pack("<I", 272) + key[4:]))
+        assert "meta/block1_values: expected chunks of 16 bytes" in refusal(path)
 
     def test_a_pickle_that_claims_gigabytes(self, path):
         write_fixed(path, b"x" * 1234)

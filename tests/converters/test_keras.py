@@ -312,6 +312,21 @@ class TestHostileFiles:
             stored.id.write_direct_chunk((0, 0), zlib.compress(bytes(10**5), 9)[:700])
         assert "expected a chunk of 256 bytes" in refusal(file)
 
+    # HDF5 would read as much into a buffer of one chunk.
+    @pytest.mark.parametrize("options", [{}, {"shuffle": True}, {"fletcher32": True}])
+    @pytest.mark.parametrize("more", [1, 8000])
+    def test_a_chunk_that_claims_more_than_a_chunk(self, file, options, more):
+        with h5py.File(file, "w") as opened:
+            stored = opened.create_dataset("c", data=KERNEL, chunks=KERNEL.shape, **options)
+            size = stored.id.get_chunk_info(0).size
+            opened["behind"] = np.zeros(10_000, np.uint8)
+        assert read_all(file)
+        data = file.read_bytes()
+        key = struct.pack("<II", size, 0) + bytes(40)
+        assert data.count(key) == 1
+        file.write_bytes(data.replace(key, struct.pack("<I", size + more) + key[4:]))
+        assert f"expected chunks of {size:,} bytes" in refusal(file)
+
     def test_chunks_beyond_any_bound(self, file, monkeypatch):
         monkeypatch.setattr(_hdf5, "MAX_CHUNKS", 5)
         with h5py.File(file, "w") as opened:

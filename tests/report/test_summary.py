@@ -3,10 +3,12 @@
 import io
 
 import numpy as np
+import pyarrow as pa
 import pytest
 from rich.console import Console
 from safetensors.numpy import save_file
 
+from jfilters.converters import write_filterdb
 from jfilters.engine import inspect, scan
 from jfilters.report import inspection_text, summary_text
 
@@ -58,3 +60,19 @@ def test_an_inspection_shows_both_tables(found):
     assert "1 layer, 0 arrays skipped" in " ".join(text.split())
     assert "conv.weight" in text
     assert "skipped array" not in text
+
+
+def test_the_networks_of_a_population_are_models(tmp_path):
+    kernels = np.random.default_rng(0).standard_normal((2, 16, 3, 3)).astype(np.float32)
+    path = tmp_path / "db.h5"
+    write_filterdb(path, kernels, pa.table({"model": ["x", "y"]}))
+    summary, inspection = summary_text(scan(path)), inspection_text(inspect(path))
+    text = shown(summary, 80)
+    assert "1 checkpoint (1 read), 2 layers, 32 3x3 kernels" in text
+    lines = [line.split() for line in text.splitlines()]
+    # In the table of models, and in that of their drift.
+    models = [words[0] for words in lines if "filterdb" in words]
+    assert models == ["db.h5/x", "db.h5/y"]
+    assert ["1", "db.h5/x"] in lines
+    words = shown(inspection, 80).split()
+    assert [word for word in words if "/layer" in word] == ["x/layer0", "y/layer1"]

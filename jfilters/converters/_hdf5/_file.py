@@ -78,7 +78,7 @@ class Hdf5File:
     def __init__(self, path: Location, source: ByteSource):
         h5py = require_h5py(path)
         self.path, self.size, self._text_left = path, source.size, MAX_TEXT
-        self._source, self._base = source, base_address(source)
+        self._source, self._base, self._whole = source, base_address(source), set[str]()
         with hdf5_errors(path):
             self.file = h5py.File(GuardedFile(source, self._base), "r", locking=False)
         # HDF5 reads through Python: a file still open when the interpreter ends would crash it.
@@ -125,6 +125,20 @@ class Hdf5File:
             raise self.error(f"{expected}, found {stored:,} stored", node.name)
         if stored > self.size:
             raise self.error(f"{stored:,} bytes claimed by a file of {self.size:,}", node.name)
+
+    def check_sizes(self, node: Node) -> None:
+        """Raises CheckpointError unless every chunk of a dataset without deflate has the size of one.
+
+        HDF5 reads as much as the index claims of a chunk into a buffer of that size.
+        """
+        dataset: Any = node.dataset
+        size = math.prod(dataset.chunks) * dataset.id.get_type().get_size()
+        size += 4 * (_FLETCHER32 in _filters(dataset))
+        if node.name not in self._whole and dataset.id.chunk_iter(
+            lambda chunk: chunk if chunk.size != size or chunk.filter_mask else None
+        ):
+            raise self.error(f"expected chunks of {size:,} bytes, found another", node.name)
+        self._whole.add(node.name)
 
     def error(self, reason: str, tensor: str | None = None) -> CheckpointError:
         """The error that refuses this file."""
@@ -217,8 +231,8 @@ def read_bytes(file: Hdf5File, node: Node) -> bytes:
         kind = require_h5py(file.path).check_vlen_dtype(dataset.dtype)
         if kind != np.uint8 or dataset.shape != (1,) or not dataset.chunks or _filters(dataset):
             raise file.error("expected one value of variable length", node.name)
-        if dataset.id.get_chunk_info_by_coord((0,)).size > file.size:
-            raise file.error(f"a chunk beyond the {file.size:,} bytes of the file", node.name)
+        file.check_claim(node)
+        file.check_sizes(node)
         # HDF5 allocates what the first 4 bytes of a value claim before it looks for them.
         claimed = int.from_bytes(dataset.id.read_direct_chunk((0,))[1][:4], "little")
         if claimed > file.size:
@@ -240,6 +254,8 @@ def _check_chunks(file: Hdf5File, node: Node, rows: slice) -> None:
     if _DEFLATE in _filters(dataset):
         for offset in itertools.product(*grid):
             _check_chunk(file, node, offset, size)
+    else:
+        file.check_sizes(node)
 
 
 def _extents(dataset: Any, rows: slice) -> list[tuple[slice, int]]:

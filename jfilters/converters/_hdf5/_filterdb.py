@@ -5,8 +5,6 @@ kernel as `filter_ids`, "start:end". Source: Gavrikov & Keuper, CVPR 2022, arXiv
 """
 
 import dataclasses
-import functools
-import math
 import re
 from collections.abc import Sequence
 from typing import Any
@@ -15,15 +13,19 @@ import numpy as np
 import pyarrow as pa
 
 from ...errors import CheckpointError
+from ...kernels import Layer
 from .._bytes import Location, location, open_source
 from .._format import Format
-from .._stored import StoredArray
+from .._stored import Metadata, StoredArray
 from ._file import Hdf5File, Node, hdf5_errors, read_rows
+from ._filterdb_meta import Rows
 from ._pandas_table import read_table
 from ._source import is_hdf5
 
 _IDS = re.compile(r"([0-9]{1,18}):([0-9]{1,18})")
-_MODEL_COLUMNS = ("model", "model_id", "Name")
+
+MAX_CELLS = 1 << 22
+"""Cells of a table that is listed as layers, which take up to 1 GB."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -106,61 +108,56 @@ def _recognizes(path: Location, head: bytes) -> bool:
 
 def _arrays(path: Location) -> Sequence[StoredArray]:
     kernels = population(path)
+    if kernels.meta.num_rows * kernels.meta.num_columns > MAX_CELLS:
+        raise CheckpointError(f"a table of more than {MAX_CELLS:,} cells", path=path, tensor="meta")
     with hdf5_errors(path):
-        models = _models(kernels)
-        depths = _depths(kernels)
-        ranges = kernels.rows()
+        ids, table = kernels.rows(), Rows(kernels.meta)
+        networks = table.networks().items()
         return [
-            _layer(kernels, *row)
-            for row in zip(ranges, models, depths, range(len(ranges)), strict=True)
+            array for name, rows in networks for array in _network(kernels, ids, table, name, rows)
         ]
 
 
+def _network(
+    kernels: FilterPopulation, ids: list[range | None], table: Rows, name: str, rows: list[int]
+) -> list[StoredArray]:
+    """The layers of one network in depth order, and its rows that have no kernels."""
+    found = {row: span for row in rows if (span := ids[row]) is not None}
+    layers = table.layers(list(found), list(map(len, found.values())), kernels.dtype)
+    stored = [
+        _layer(kernels, span, layer, table.channels(row, len(span)), name, table.metadata(row))
+        for (row, span), layer in zip(found.items(), layers, strict=True)
+    ]
+    stored.sort(key=lambda array: array.layer.depth if array.layer else 0)
+    return stored + [
+        _empty(kernels, f"{name}/layer{row}".lstrip("/")) for row in rows if row not in found
+    ]
+
+
 def _layer(
-    kernels: FilterPopulation, ids: range | None, model: str, depth: int | None, row: int
+    kernels: FilterPopulation,
+    ids: range,
+    layer: Layer,
+    channels: tuple[int, int, int],
+    member: str,
+    metadata: Metadata,
 ) -> StoredArray:
-    """The kernels of one row as a layer: all of them output channels of one input channel."""
-    ids = range(0) if ids is None else ids
-    shape = (len(ids), 1, 3, 3)
+    shape = (*channels[:2], 3, 3)
     return StoredArray(
-        f"layer{row}",
+        layer.name,
         shape,
         kernels.dtype,
-        functools.partial(_read, kernels, ids),
-        axes="OIHW",
-        groups=1,
-        transposed=False,
-        depth=depth,
-        network=model,
-        reason=None if ids else "no 3x3 kernels",
+        lambda: kernels.slice(ids.start, ids.stop).reshape(shape),
+        member=member,
+        layer=layer,
+        metadata=metadata,
     )
 
 
-def _read(kernels: FilterPopulation, ids: range) -> np.ndarray:
-    return kernels.slice(ids.start, ids.stop)[:, None]
-
-
-def _models(kernels: FilterPopulation) -> list[str]:
-    """The name of each row's network."""
-    found = (name for name in _MODEL_COLUMNS if name in kernels.meta.column_names)
-    column = next(found, None)
-    names = kernels.meta[column].to_pylist() if column else [""] * kernels.meta.num_rows
-    return ["" if name is None else str(name) for name in names]
-
-
-def _depths(kernels: FilterPopulation) -> list[int | None]:
-    """How many convolutions come before each row's layer in its network."""
-    rows = kernels.meta.num_rows
-    column = (
-        kernels.meta["conv_depth"].to_pylist() if "conv_depth" in kernels.meta.column_names else []
-    )
-    return [_depth(value) for value in column] or [None] * rows
-
-
-def _depth(value: object) -> int | None:
-    if not isinstance(value, int | float) or not math.isfinite(value) or value < 0:
-        return None
-    return int(value)
+def _empty(kernels: FilterPopulation, name: str) -> StoredArray:
+    nothing = np.zeros((0, 1, 3, 3), kernels.dtype)
+    reason = "no 3x3 kernels"
+    return StoredArray(name, nothing.shape, kernels.dtype, lambda: nothing, reason=reason)
 
 
 FORMAT = Format(

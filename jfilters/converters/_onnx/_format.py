@@ -14,6 +14,7 @@ from ...errors import CheckpointError
 from .._axes import for_rank
 from .._bytes import Location, open_source
 from .._format import Format
+from .._names import Distinct
 from .._stored import StoredArray
 from ._external import ExternalFiles
 from ._graph import JUNCTION, Graph, Stored
@@ -51,7 +52,7 @@ def _arrays(path: Location) -> list[StoredArray]:
     files = ExternalFiles(path)
     tensors = {start: _tensor(stored, files) for start, stored in graph.stored.items()}
     weights = _weights(graph, tensors)
-    named = _Names()
+    named = Distinct()
     listed = [
         _layer(graph, weights.uses[start], tensors[start], path, named)
         if start in weights.uses
@@ -94,7 +95,7 @@ def _note(found: _Weights, graph: Graph, node: int, error: Untraced) -> None:
         found.unstored[error.value] = None
 
 
-def _layer(graph: Graph, use: _Use, tensor: Tensor, path: Location, named: "_Names") -> StoredArray:
+def _layer(graph: Graph, use: _Use, tensor: Tensor, path: Location, named: Distinct) -> StoredArray:
     convolution, weight = CONVOLUTIONS[graph.ops[use.node]], use.weight
     name = tensor.name or graph.node(use.node).label
     group = graph.attributes(use.node).get("group")
@@ -110,6 +111,7 @@ def _layer(graph: Graph, use: _Use, tensor: Tensor, path: Location, named: "_Nam
         groups=group.number if group else 1,
         transposed=convolution.transposed,
         depth=use.depth,
+        file=tensor.file,
     )
 
 
@@ -123,7 +125,7 @@ def _quietly(weight: Value):
 
 
 def _skipped(
-    graph: Graph, stored: Stored, tensor: Tensor, reason: str | None, named: "_Names"
+    graph: Graph, stored: Stored, tensor: Tensor, reason: str | None, named: Distinct
 ) -> StoredArray:
     name = tensor.name or _constant_name(graph, stored)
     reason = reason or _reason(graph, stored, tensor)
@@ -133,7 +135,9 @@ def _skipped(
             graph.wire.refuse(f"{tensor.dtype} values are not read")
         return tensor.value.read()
 
-    return StoredArray(named(name), tensor.shape, tensor.dtype, read, reason=reason)
+    return StoredArray(
+        named(name), tensor.shape, tensor.dtype, read, reason=reason, file=tensor.file
+    )
 
 
 def _reason(graph: Graph, stored: Stored, tensor: Tensor) -> str:
@@ -178,7 +182,7 @@ def _constant_name(graph: Graph, stored: Stored) -> str:
     return stored.owner if node is None else graph.node(node).label
 
 
-def _unstored(graph: Graph, value: int, path: Location, named: "_Names") -> StoredArray:
+def _unstored(graph: Graph, value: int, path: Location, named: Distinct) -> StoredArray:
     """The weight of a convolution that is given when the network is run."""
     name, type, shape = read_value_info(graph.inputs[value])
     reason = "a graph input without stored values"
@@ -188,22 +192,6 @@ def _unstored(graph: Graph, value: int, path: Location, named: "_Names") -> Stor
 
     dtype = DTYPES[type][0].name if type in DTYPES else "unknown"
     return StoredArray(named(name), shape, dtype, read, reason=reason)
-
-
-class _Names:
-    """Names, told apart by a number where bodies or functions share them."""
-
-    def __init__(self):
-        self._count: dict[str, int] = {}
-
-    def __call__(self, name: str) -> str:
-        name = name or "unnamed"
-        unique = name
-        while unique in self._count:
-            self._count[name] += 1
-            unique = f"{name}#{self._count[name]}"
-        self._count[unique] = 1
-        return unique
 
 
 def _recognizes(path: Location, head: bytes) -> bool:

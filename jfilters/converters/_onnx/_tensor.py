@@ -72,12 +72,16 @@ class Value:
 
 @dataclasses.dataclass(frozen=True)
 class Tensor:
-    """One stored tensor; `value` is None where values of its dtype are not read."""
+    """One stored tensor; `value` is None where values of its dtype are not read.
+
+    `file` is where the values are, relative to the model's folder, if they are not in the model.
+    """
 
     name: str
     shape: tuple[int, ...]
     dtype: str
     value: Value | None
+    file: str | None = None
 
 
 class _Field:
@@ -112,15 +116,16 @@ def read_tensor(message: Message, files: ExternalFiles) -> Tensor:
         dtype = _UNREAD.get(header.type, f"data type {header.type}")
         return Tensor(header.name, shape, dtype, None)
     dtype, field = DTYPES[header.type]
-    nbytes = math.prod(shape) * dtype.itemsize
+    nbytes, file = math.prod(shape) * dtype.itemsize, None
     if header.is_external:
         data = files.reader(header.entries, nbytes, header.name)
+        file = header.entries["location"]
     elif header.raw is not None:
         data = _raw(header, header.raw, nbytes)
     else:
         data = _typed(header, field, math.prod(shape), dtype)
     value = Value(shape, dtype, lambda: np.frombuffer(data(), dtype).reshape(shape))
-    return Tensor(header.name, shape, dtype.name, value)
+    return Tensor(header.name, shape, dtype.name, value, file)
 
 
 def read_numbers(attribute: Message, field: int, type: int) -> Tensor:

@@ -1,0 +1,251 @@
+"""The engine of a Ray cluster: one checkpoint is one task, and cards are all that travels.
+
+Each task reads its checkpoint where it runs. So every node needs the same versions of Python, Ray and
+jfilters, and finds the checkpoints where the scan does: at the same path of a shared disk, or at a URL.
+"""
+
+import contextlib
+import logging
+import math
+import os
+import socket
+from collections.abc import Callable, Iterator, Sequence
+from itertools import islice
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from ..errors import CheckpointError, MissingExtraError, UnreadableError
+from ..statistics import Basis
+from ._engine import Numbered, Progress
+from ._options import Options
+from ._plan import Entry
+from ._reading import dump, load
+from ._stream import Bins
+from ._task import Answer, Ask, Job, answer, counted, measured, ranged
+
+TASKS_PER_CPU = 4
+"""Tasks under way for every CPU of the cluster: enough that none of them waits for the next one."""
+
+RETRIES = 5
+"""How often a checkpoint is tried again after the process or the node that read it died."""
+
+PATIENCE = 600.0
+"""Seconds for which a cluster may be without a CPU: a cloud takes minutes to start a machine."""
+
+LOOK_AROUND = 10.0
+"""Seconds without an answer after which the CPUs of the cluster are counted."""
+
+Shared = Bins | Basis | None
+
+
+class Cluster:
+    """Reads checkpoints on the nodes of an existing Ray cluster. A context manager: it connects.
+
+    **Arguments:**
+
+    - `address`: the cluster's, such as "10.0.0.1:6379"; None means the one that this machine is part of.
+        A process that is connected to a cluster already stays with it.
+
+    When a node dies, its tasks run again on others, with the same result. Raises MissingExtraError
+    without ray, and ConnectionError where there is no cluster, or no longer one.
+    """
+
+    def __init__(
+        self, options: Options, progress: Progress | None = None, address: str | None = None
+    ):
+        self._options, self._address = options, address
+        self._progress = progress or (lambda stage, done, total: None)
+        self._hashes: dict[int, str | None] = {}
+        self._ray = _imported()
+
+    def __enter__(self) -> "Cluster":
+        ray = self._ray
+        self._connected = not ray.is_initialized()
+        if self._connected:
+            _connect(ray, self._address or "auto")
+        self._job = ray.put(Job(self._options, Path.cwd()))
+        self._task = ray.remote(answer).options(
+            num_cpus=1, max_retries=RETRIES, runtime_env={"env_vars": _environment()}
+        )
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        if self._connected:
+            self._ray.shutdown()
+
+    def measure(
+        self, entries: Sequence[tuple[int, Entry]], bins: Bins | None = None
+    ) -> Iterator[Numbered]:
+        """Open and read checkpoints for the first time, with histograms if their `bins` are known.
+
+        Each is yielded as soon as its task is done. One that cannot be read is an entry with its reason.
+        """
+        for index, entry, found in self._answers("moments", measured, bins, entries):
+            self._hashes[index] = found.sha256
+            yield index, load(found.reading, entry)
+
+    def count(self, readings: Sequence[Numbered], bins: Bins) -> Iterator[Numbered]:
+        """Read checkpoints again for histograms in `bins`, in place of those that they had."""
+        for index, entry, found in self._again("histograms", counted, bins, readings):
+            yield index, load(found.reading, entry)
+
+    def extremes(
+        self, readings: Sequence[Numbered], basis: Basis
+    ) -> tuple[list[Numbered], tuple[float, float]]:
+        """Smallest and largest coefficient of all kernels, and the checkpoints that were lost."""
+        lost, low, high = [], math.inf, -math.inf
+        for index, entry, found in self._again("range", ranged, basis, readings):
+            if found.reading:
+                lost.append((index, load(found.reading, entry)))
+            low, high = min(low, found.low_high[0]), max(high, found.low_high[1])
+        return lost, (low, high)
+
+    def sha256(self, index: int) -> str | None:
+        """The hash of a checkpoint that was measured."""
+        return self._hashes.get(index)
+
+    def after_hash(self, work: Callable[[], None]) -> None:
+        """Do some work at once: a checkpoint comes back hashed."""
+        work()
+
+    def _again(
+        self, stage: str, ask: Ask, shared: Shared, readings: Sequence[Numbered]
+    ) -> Iterator[tuple[int, Entry, Answer]]:
+        known = dict(readings)
+        entries = [(index, reading.entry) for index, reading in readings]
+        yield from self._answers(stage, ask, shared, entries, lambda index: dump(known[index]))
+
+    def _answers(
+        self,
+        stage: str,
+        ask: Ask,
+        shared: Shared,
+        entries: Sequence[tuple[int, Entry]],
+        cards: Callable[[int], bytes] = lambda index: b"",
+    ) -> Iterator[tuple[int, Entry, Answer]]:
+        """What comes of a task for each entry, in the order in which they are done."""
+        done, total = 0, sum(entry.bytes for _, entry in entries)
+        self._progress(stage, done, total)
+        with self._loss_is_told():
+            shared = self._ray.put(shared)
+        tasks = (
+            (self._task.remote(self._job, ask, entry, cards(index), shared), index, entry)
+            for index, entry in entries
+        )
+        for reference, index, entry in self._done(tasks):
+            found = self._answer(reference, entry)
+            done += entry.bytes
+            self._progress(stage, done, total)
+            yield index, entry, found
+
+    def _done(self, tasks: Iterator[tuple[Any, int, Entry]]) -> Iterator[tuple[Any, int, Entry]]:
+        """The tasks as they get done; they are started a few at a time, and stopped if nobody waits."""
+        started = {}
+        with self._loss_is_told(), self._stopped_at_the_end(started):
+            while True:
+                room = max(1, int(TASKS_PER_CPU * self._cpus())) - len(started)
+                started |= {task[0]: task for task in islice(tasks, max(0, room))}
+                if not started:
+                    return
+                yield started.pop(self._next(list(started)))
+
+    def _next(self, references: list) -> Any:
+        """The first of some tasks to get done."""
+        patience = PATIENCE
+        while not (ready := self._ray.wait(references, timeout=LOOK_AROUND)[0]):
+            patience = PATIENCE if self._cpus() else patience - LOOK_AROUND
+            if patience <= 0:
+                raise ConnectionError("none of its nodes has a CPU")
+        return ready[0]
+
+    def _cpus(self) -> float:
+        return self._ray.cluster_resources().get("CPU", 0.0)
+
+    def _answer(self, reference: Any, entry: Entry) -> Answer:
+        found = self._fetched(reference, entry)
+        if not isinstance(found, CheckpointError):
+            return found
+        if self._options.strict:
+            raise found
+        return Answer.of_lost(entry, found, self._options)
+
+    def _fetched(self, reference: Any, entry: Entry) -> Answer | CheckpointError:
+        errors = self._ray.exceptions
+        died = (
+            errors.WorkerCrashedError,
+            errors.OutOfMemoryError,
+            errors.NodeDiedError,
+            errors.LocalRayletDiedError,
+            errors.ObjectLostError,
+        )
+        with self._loss_is_told():
+            try:
+                return self._ray.get(reference)
+            except died:
+                reason = f"the process that read it died, {RETRIES + 1} times over"
+                return UnreadableError(reason, path=entry.path, remedy="look into the logs of Ray")
+
+    @contextlib.contextmanager
+    def _stopped_at_the_end(self, started: dict) -> Iterator[None]:
+        try:
+            yield
+        finally:
+            for reference in started:
+                self._ray.cancel(reference)
+
+    @contextlib.contextmanager
+    def _loss_is_told(self) -> Iterator[None]:
+        errors = self._ray.exceptions
+        try:
+            yield
+        except errors.RayTaskError:  # a bug: it keeps its traceback
+            raise
+        except (errors.RayError, OSError) as error:
+            reason = f"the Ray cluster is lost: {_in_one_line(error)}"
+            raise ConnectionError(f"{reason}; scan into the same folder again to go on") from error
+
+
+def _imported() -> ModuleType:
+    try:
+        import ray
+        import ray.exceptions
+    except ImportError as error:
+        raise MissingExtraError("ray", "cluster") from error
+    return ray
+
+
+def _connect(ray: ModuleType, address: str) -> None:
+    try:
+        _knock(address)
+        ray.init(address=address, logging_level=logging.WARNING, log_to_driver=False)
+    except (OSError, RuntimeError, ValueError) as error:
+        reason = f"no connection to a Ray cluster at {address}: {_in_one_line(error)}"
+        raise ConnectionError(reason) from error
+
+
+def _knock(address: str) -> None:
+    # Ray itself would try for minutes.
+    host, _, port = address.rpartition(":")
+    if port.isdecimal() and "://" not in address:
+        socket.create_connection((host.strip("[]"), int(port)), timeout=LOOK_AROUND).close()
+
+
+def _environment() -> dict[str, str]:
+    """The variables of every worker: one CPU device, and the number of threads that this process has.
+
+    XLA divides sums among threads, so that the last bits of a result depend on how many there are. A
+    worker with as many as the scan finds what the scan itself would find.
+    """
+    threads = os.environ.get("PJRT_NPROC") or os.environ.get("NPROC") or _cpus_here()
+    return {"JAX_PLATFORMS": "cpu", "PJRT_NPROC": str(threads)}
+
+
+def _cpus_here() -> int:
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def _in_one_line(error: Exception) -> str:
+    return " ".join(str(error).split())

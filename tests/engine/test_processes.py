@@ -1,0 +1,107 @@
+"""Several processes of one job, on loopback: the same tables as one, and a clear end when one is lost."""
+
+import itertools
+import os
+import socket
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from safetensors.numpy import save_file
+
+from jfilters.engine import Options, Processes, join, scan, write_scan
+
+FILES = ("arrays.safetensors", "drift-model.csv", "layers.parquet", "models.parquet", "scan.json")
+
+
+def free_port():
+    with socket.socket() as server:
+        server.bind(("127.0.0.1", 0))
+        return server.getsockname()[1]
+
+
+@pytest.fixture
+def folder(tmp_path):
+    for seed in range(5):
+        rng = np.random.default_rng(seed)
+        weights = {
+            f"conv{i}.weight": rng.standard_normal((8 + 8 * seed, 16, 3, 3)).astype(np.float32)
+            for i in range(3)
+        }
+        (tmp_path / "in").mkdir(exist_ok=True)
+        save_file(weights, tmp_path / f"in/{seed}.safetensors", metadata={"format": "pt"})
+    (tmp_path / "in/broken.safetensors").write_bytes(b"1234567")
+    return tmp_path / "in"
+
+
+def start(folder, out, index, count, port, *options):
+    command = [
+        *(sys.executable, "-m", "jfilters_cli", "scan", "--checkpoints", str(folder)),
+        *("--out", str(out), "--coordinator", f"127.0.0.1:{port}"),
+        *("--num-processes", str(count), "--process-id", str(index), *options),
+    ]
+    environment = os.environ | {"JAX_PLATFORMS": "cpu", "XLA_FLAGS": ""}
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    return subprocess.Popen(command, text=True, env=environment, **pipes)
+
+
+@pytest.mark.parametrize(("count", "policy"), [(2, "data"), (4, "fixed")])
+def test_any_number_of_processes_write_the_tables_of_one(folder, tmp_path, count, policy):
+    port, out = free_port(), tmp_path / "out"
+    jobs = [start(folder, out, i, count, port, "--range", policy) for i in range(count)]
+    said = [job.communicate(timeout=300) for job in jobs]
+    assert [job.returncode for job in jobs] == [1] * count, said  # a checkpoint was refused
+    write_scan(scan(folder, Options(range=policy)), tmp_path / "one")
+    for name in FILES:
+        assert (out / name).read_bytes() == (tmp_path / "one" / name).read_bytes(), name
+    assert "5 read, 1 refused" in said[0][0]
+    assert [talk for talk, _ in said[1:]] == [""] * (count - 1)  # one speaks for all
+
+
+def test_a_process_that_dies_ends_the_others_with_a_word_and_a_rerun_goes_on(folder, tmp_path):
+    port, out = free_port(), tmp_path / "out"
+    first = start(folder, out, 0, 2, port)
+    second = start(folder, out, 1, 2, port)
+    while not (out / ".cards" / "readings").exists() and first.poll() is None:
+        time.sleep(0.01)
+    second.kill()
+    said = second.communicate(), first.communicate(timeout=300)
+    assert first.returncode == 2, said
+    assert "another process of this job was lost; run the same command again" in said[1][1]
+    assert "Traceback" not in said[1][1]
+    port = free_port()
+    again = [start(folder, out, i, 2, port) for i in range(2)]
+    assert [(job.communicate(timeout=300), job.returncode)[1] for job in again] == [1, 1]
+    write_scan(scan(folder), tmp_path / "one")
+    assert (out / "layers.parquet").read_bytes() == (tmp_path / "one/layers.parquet").read_bytes()
+
+
+class OneOf(Processes):
+    def __init__(self, index, count):
+        self.index, self.count = index, count
+
+
+@given(st.lists(st.integers(0, 10**12), max_size=40), st.integers(1, 9))
+def test_shares_are_disjoint_complete_and_even(sizes, count):
+    shares = [OneOf(i, count).share(sizes) for i in range(count)]
+    assert sorted(itertools.chain(*shares)) == list(range(len(sizes)))
+    loads = [sum(sizes[i] for i in share) for share in shares]
+    assert max(loads) - min(loads) <= max(sizes, default=0) + len(sizes)
+
+
+def test_half_an_address_is_refused():
+    with pytest.raises(ValueError, match="together, or none"):
+        join("127.0.0.1:1234", 2)
+
+
+def test_a_process_by_itself_is_a_job_of_one(monkeypatch):
+    for name in ("SLURM_NTASKS", "OMPI_COMM_WORLD_SIZE"):
+        monkeypatch.setenv(name, "1")
+    processes = join()
+    assert (processes.index, processes.count) == (0, 1)
+    assert processes.union({3: b"x"}) == {3: b"x"}
+    assert processes.extremes(-1.0, 2.0) == (-1.0, 2.0)

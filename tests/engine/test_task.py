@@ -1,0 +1,96 @@
+"""A checkpoint read by itself has the cards that it has in a scan of many, to the last bit."""
+
+import dataclasses
+import os
+
+import numpy as np
+import pytest
+from safetensors.numpy import save_file
+
+from jfilters import CheckpointError
+from jfilters.engine import Options
+from jfilters.engine._local import Local
+from jfilters.engine._plan import find_checkpoints, planned
+from jfilters.engine._reading import dump, load
+from jfilters.engine._spool import Spool
+from jfilters.engine._stream import Bins
+from jfilters.engine._task import Job, answer, counted, measured, ranged
+from jfilters.statistics import Basis, fixed_edges
+
+# The slots of these layers: 1, 2, 9 and 37, and 129 and one block: many share blocks with others.
+LAYERS = ((16, 3), (32, 64), (96, 96), (192, 192), (420, 400))
+BASIS = Basis(np.zeros(9), np.eye(9), np.full(9, 1 / 9))
+
+
+@pytest.fixture
+def entries(tmp_path):
+    rng = np.random.default_rng(0)
+    for i in range(0, len(LAYERS), 2):
+        shapes = (*LAYERS[i:], *LAYERS[:i])
+        weights = {
+            f"conv{j}.weight": rng.standard_normal((*shape, 3, 3), np.float32)
+            for j, shape in enumerate(shapes)
+        }
+        save_file(weights, tmp_path / f"{i}.safetensors", metadata={"format": "pt"})
+    (tmp_path / "broken.safetensors").write_bytes(b"\1")
+    return list(enumerate(planned(tmp_path, find_checkpoints(tmp_path)[0])))
+
+
+def job(tmp_path, **options):
+    return Job(Options(**options), tmp_path)
+
+
+@pytest.fixture(autouse=True)
+def here(monkeypatch, tmp_path):
+    """Tasks change the folder of their process, and keep what they compile."""
+    monkeypatch.chdir(os.getcwd())
+    monkeypatch.setattr("jfilters.engine._task.keep_compiled", lambda: None)
+
+
+def test_alone_and_among_others_the_cards_are_the_same(entries, tmp_path):
+    bins = Bins(BASIS, fixed_edges(9, 70))
+    with Spool() as spool, Local(Options(), spool) as engine:
+        together = dict(engine.measure(entries))
+        lost, low_high = engine.extremes(
+            [(i, r) for i, r in together.items() if len(r.cards)], BASIS
+        )
+        hashes = [engine.sha256(index) for index, _ in entries]
+        again = dict(engine.count([(i, r) for i, r in together.items() if len(r.cards)], bins))
+    found = []
+    for index, entry in entries:
+        alone = answer(job(tmp_path), measured, entry, b"", None)
+        first = load(alone.reading, entry)
+        assert alone.sha256 == hashes[index]
+        if not len(first.cards):
+            assert dump(first) == dump(together[index])
+            continue
+        found.append(answer(job(tmp_path), ranged, first.entry, alone.reading, BASIS))
+        second = answer(job(tmp_path), counted, first.entry, alone.reading, bins)
+        assert second.reading == dump(again[index])
+    assert not lost
+    assert not any(part.reading for part in found)
+    lows, highs = zip(*(part.low_high for part in found), strict=True)
+    assert (min(lows), max(highs)) == low_high
+
+
+def test_relative_paths_are_meant_from_the_folder_of_the_scan(entries, tmp_path):
+    _, entry = entries[0]
+    near = dataclasses.replace(entry, path=entry.path.relative_to(tmp_path))
+    assert load(answer(job(tmp_path), measured, near, b"", None).reading, near).entry.status == "ok"
+    away = answer(job(tmp_path / "nowhere"), measured, entry, b"", None)
+    assert load(away.reading, entry).entry.status == "ok"
+
+
+def test_a_checkpoint_that_went_away_is_lost(entries, tmp_path):
+    _, entry = entries[0]
+    first = load(answer(job(tmp_path), measured, entry, b"", None).reading, entry)
+    entry.path.unlink()
+    lost = answer(job(tmp_path), ranged, first.entry, dump(first), BASIS)
+    assert load(lost.reading, entry).entry.status == "failed"
+
+
+def test_the_error_of_a_strict_scan_is_handed_back(entries, tmp_path):
+    broken = next(entry for _, entry in entries if entry.model == "broken.safetensors")
+    error = answer(job(tmp_path, strict=True), measured, broken, b"", None)
+    assert isinstance(error, CheckpointError)
+    assert "broken.safetensors" in str(error)
