@@ -11,7 +11,7 @@ import tempfile
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
-from . import _bandwidth, _command, _drift, _histograms, _quality
+from . import _bandwidth, _command, _drift, _histograms, _quality, _rescan
 from ._machine import machine
 from ._table import markdown, terminal
 from ._timing import Row
@@ -23,6 +23,7 @@ GROUPS: dict[str, Callable[..., list[Row]]] = {
     "quality": _quality.rows,
     "drift": _drift.rows,
     "bandwidth": _bandwidth.rows,
+    "rescan": _rescan.rows,
     "command": _command.rows,
 }
 PACKAGES = ("jax", "numpy", "scipy", "scikit-learn", "torch", "torchconvquality", "weightwatcher")

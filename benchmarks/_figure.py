@@ -15,8 +15,11 @@ def figure(found: list["Measurement"], path: Path) -> None:
     from matplotlib import pyplot
 
     drawing, (left, right) = pyplot.subplots(1, 2, figsize=(9, 3.6), layout="constrained")
+    for with_it, label in ((True, "scan"), (False, "scan without orthogonality")):
+        some = [m for m in found if m.orthogonality == with_it]
+        left.plot([m.kernels for m in some], [m.wall for m in some], "o-", label=label)
+    found = [m for m in found if m.orthogonality]
     kernels = [m.kernels for m in found]
-    left.plot(kernels, [m.wall for m in found], "o-", label="scan")
     left.plot(kernels, [m.reading for m in found], "s--", label="reading the files once")
     left.set(ylabel="seconds")
     left.legend()

@@ -11,7 +11,7 @@ from . import _peers
 from ._timing import Row, side_by_side
 
 LAYERS = 40
-OPTIONS = Options(quality=False)
+OPTIONS = Options(quality=False, sha256=False)
 FULL_SVD = "NumPy and scikit-learn as in the papers (full SVD)"
 
 

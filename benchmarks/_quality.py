@@ -14,7 +14,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jfilters.engine import Options, measure
+from jfilters.engine import Options, measure_quality
 from jfilters.kernels import Kernels, Layer
 from jfilters.statistics import entropy_from_moments
 
@@ -22,7 +22,7 @@ from ._timing import Row, seconds, side_by_side
 
 WIDTHS = (64,) * 3 + (128,) * 4 + (256,) * 6 + (512,) * 3
 WITHOUT = Options(orthogonality=False)
-EXTRA_WORK = "ours fits a basis and counts histograms too"
+EXTRA_WORK = "ours takes moments of normalized kernels and clean entropies too"
 
 
 def rows(folder: Path, *, quick: bool) -> list[Row]:
@@ -37,7 +37,7 @@ def rows(folder: Path, *, quick: bool) -> list[Row]:
     tcq = f"torchconvquality {_version('torchconvquality')}"
     with_orthogonality = side_by_side(
         "the same and orthogonality",
-        lambda: measure(kernels),
+        lambda: measure_quality(kernels),
         lambda: torchconvquality.measure_quality(module),
         peer=f"{tcq}, measure_quality",
         runs=runs,
@@ -47,7 +47,7 @@ def rows(folder: Path, *, quick: bool) -> list[Row]:
     return [
         side_by_side(
             work,
-            lambda: measure(kernels, WITHOUT),
+            lambda: measure_quality(kernels, WITHOUT),
             lambda: without_orthogonality(module),
             peer=f"{tcq}, its sparsity and variance_entropy",
             runs=runs,
@@ -57,7 +57,7 @@ def rows(folder: Path, *, quick: bool) -> list[Row]:
         with_orthogonality,
         side_by_side(
             "sparsity, variance entropy, norms of the same layers",
-            lambda: measure(kernels, WITHOUT),
+            lambda: measure_quality(kernels, WITHOUT),
             lambda: watch(module),
             peer=f"WeightWatcher {_version('weightwatcher')}, analyze()",
             runs=1 if quick else 3,
@@ -122,7 +122,7 @@ def check(kernels: Kernels, module: Any) -> None:
     """That all sides find the same numbers where they compute the same."""
     import torchconvquality
 
-    cards = measure(kernels).cards
+    cards = measure_quality(kernels)
     entropy, clean = entropy_from_moments(cards.raw), entropy_from_moments(cards.clean)
     ours = np.stack([cards.n_sparse / cards.n_finite, np.asarray(entropy), np.asarray(clean)], 1)
     np.testing.assert_allclose(ours, without_orthogonality(module), atol=1e-4)
@@ -145,7 +145,7 @@ def _product_note(kernels: Kernels, runs: int) -> str:
         jax.block_until_ready([product(weight) for weight in kernels.weights])
 
     products()
-    pairs = [(seconds(products), seconds(lambda: measure(kernels))) for _ in range(runs)]
+    pairs = [(seconds(products), seconds(lambda: measure_quality(kernels))) for _ in range(runs)]
     alone = statistics.median(a for a, _ in pairs)
     share = statistics.median(a / b for a, b in pairs)
     return f"the bare matrix products take {alone:.3f} s, {share:.0%} of ours"

@@ -31,6 +31,7 @@ class Measurement:
     `peak_memory` is the largest resident set of any one of its processes.
     """
 
+    orthogonality: bool
     kernels: int
     checkpoints: int
     size: int
@@ -48,12 +49,17 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=OUT, help="the folder for the results")
     chosen = parser.parse_args()
     # So that no size pays for the compilation.
-    measure(chosen.folder, WARM_UP)
-    found = [measure(chosen.folder, kernels) for kernels in sorted(chosen.kernels)]
+    for with_it in (True, False):
+        measure(chosen.folder, WARM_UP, orthogonality=with_it)
+    found = [
+        measure(chosen.folder, kernels, orthogonality=with_it)
+        for kernels in sorted(chosen.kernels)
+        for with_it in (False, True)
+    ]
     write(found, chosen.out)
 
 
-def measure(folder: Path, kernels: float) -> Measurement:
+def measure(folder: Path, kernels: float, *, orthogonality: bool) -> Measurement:
     """Write the population unless it is there, read it once, scan it."""
     checkpoints = folder / f"kernels-{kernels:.0e}"
     if not checkpoints.exists():
@@ -64,10 +70,14 @@ def measure(folder: Path, kernels: float) -> Measurement:
     reading = time.perf_counter() - start
     with tempfile.TemporaryDirectory() as out:
         start = time.perf_counter()
-        usage = run("jfilters_cli", "scan", "--checkpoints", str(checkpoints), "--out", out)
+        arguments = ["--checkpoints", str(checkpoints), "--out", out]
+        if not orthogonality:
+            arguments.append("--no-orthogonality")
+        usage = run("jfilters_cli", "scan", *arguments)
         wall = time.perf_counter() - start
         totals = json.loads((Path(out) / "scan.json").read_text())["totals"]
     return Measurement(
+        orthogonality=orthogonality,
         kernels=totals["kernels"],
         checkpoints=totals["checkpoints"],
         size=size,
@@ -123,18 +133,29 @@ def write(found: list[Measurement], out: Path) -> None:
 def markdown(found: list[Measurement], machine: dict[str, object]) -> str:
     """The measurements as a table under a line on the machine."""
     described = ", ".join(f"{key} {value}" for key, value in machine.items())
-    head = "| kernels | GB | reading alone | scan | CPU time | kernels a second | peak memory |"
-    lines = [
-        f"| {m.kernels:,} | {m.size / 1e9:.2f} | {m.reading:.1f} s | {m.wall:.1f} s | {m.cpu:.1f} s "
-        f"| {m.kernels / m.wall:,.0f} | {m.peak_memory / 1e6:,.0f} MB |"
-        for m in found
-    ]
+    titles = ["kernels", "orthogonality", "GB", "reading alone", "scan", "CPU time"]
+    head = [*titles, "kernels a second", "peak memory"]
+    lines = [" | ".join(_cells(measurement)) for measurement in found]
     text = (
-        f"`jfilters scan` of {found[-1].checkpoints} wide residual networks, every quality metric "
-        f"included: one run of `python -m benchmarks.scaling` ({described}).\n\n"
+        f"`jfilters scan` of {found[-1].checkpoints} wide residual networks, into an empty "
+        f"folder: one run of `python -m benchmarks.scaling` ({described}).\n\n"
         "Each population is read once just before its scan. Programs are compiled already."
     )
-    return "\n".join([text, "", head, f"|{' ---: |' * 7}", *lines]) + "\n"
+    table = [" | ".join(head), " | ".join(["---:"] * len(head)), *lines]
+    return "\n".join([text, "", *table]) + "\n"
+
+
+def _cells(m: Measurement) -> list[str]:
+    return [
+        f"{m.kernels:,}",
+        "yes" if m.orthogonality else "no",
+        f"{m.size / 1e9:.2f}",
+        f"{m.reading:.1f} s",
+        f"{m.wall:.1f} s",
+        f"{m.cpu:.1f} s",
+        f"{m.kernels / m.wall:,.0f}",
+        f"{m.peak_memory / 1e6:,.0f} MB",
+    ]
 
 
 if __name__ == "__main__":

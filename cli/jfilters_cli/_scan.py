@@ -78,6 +78,9 @@ def scan(
         str | None,
         typer.Option(help="host:port of that cluster.", show_default="the one of this machine"),
     ] = None,
+    orthogonality: Annotated[
+        bool, typer.Option(help="Measure it: the costliest of the quality metrics.")
+    ] = True,
     strict: Annotated[
         bool, typer.Option("--strict", help="Stop at the first checkpoint that cannot be read.")
     ] = False,
@@ -111,6 +114,7 @@ def scan(
         range=histogram_range.value,  # type: ignore[arg-type]
         axes=axes,
         max_bytes=max_bytes,
+        orthogonality=orthogonality,
         strict=strict,
     )
     known = None if basis is None else load_basis(basis)

@@ -18,6 +18,8 @@ INFERRED = ("OIHW", "OHWI", "HWIO")
 LARGEST_EXTENT = 64
 """Taps along one axis; beyond it an array is a table or an image, not a kernel."""
 
+_UNIFORM = ("OIW", "OIHW", "OIDHW")
+
 _SHAPES = 1024
 """Shapes that are remembered: networks repeat a few of them over many layers."""
 
@@ -55,6 +57,8 @@ class Arrangement:
 
     def apply(self, weight: Any) -> Any:
         """A stored weight, or a tracer of one, as (out, in, *spatial)."""
+        if self.axes in _UNIFORM:
+            return weight
         spatial = "".join(axis for axis in self.axes if axis in _SPATIAL[5])
         channels = "IM" if "M" in self.axes else "IO" if self.axes.startswith("IO") else "OI"
         moved = weight.transpose([self.axes.index(axis) for axis in channels + spatial])

@@ -44,10 +44,7 @@ class StoredLayer:
             stored = self.stored.read()
             if stored.shape != self.stored.shape:
                 self._refuse(stored.shape)
-            # float64 beyond the float32 range becomes infinite, and is counted as such downstream.
-            with np.errstate(over="ignore"):
-                weight = self.arrangement.apply(stored).astype(np.float32, copy=False)
-            return np.require(weight, requirements=["C", "A"])
+            return _as_float32(self.arrangement.apply(stored))
 
     def _refuse(self, found: tuple[int, ...]):
         expected = f"expected values of shape {self.stored.shape}, found {found}"
@@ -120,6 +117,14 @@ def _like(path: Location, format: Format, like: Any) -> Sequence[StoredArray]:
         )
         raise CheckpointError(reason, path=path, remedy="load it without `like`")
     return equinox_arrays(path, like)
+
+
+def _as_float32(weight: np.ndarray) -> np.ndarray:
+    if weight.dtype == np.float32:
+        return np.require(weight, requirements=["C", "A"])
+    # float64 beyond the float32 range becomes infinite, and is counted as such downstream.
+    with np.errstate(over="ignore"):
+        return np.ascontiguousarray(weight, np.float32)
 
 
 def _stored_layer(path: Location, item: Selected) -> StoredLayer:

@@ -11,6 +11,7 @@ from ._inspect import Inspection as Inspection
 from ._inspect import inspect as inspect
 from ._measure import Measured as Measured
 from ._measure import measure as measure
+from ._measure import measure_quality as measure_quality
 from ._options import Options as Options
 from ._plan import Entry as Entry
 from ._processes import LostProcessError as LostProcessError

@@ -89,11 +89,9 @@ class Ledger:
         return self._expected[owner] == 0
 
     def _add_counts(self, owners: np.ndarray, histogram: np.ndarray, n_outside: np.ndarray) -> None:
-        for i, owner in enumerate(owners):
-            if account := self._of.get(int(owner)):
-                row = int(owner) - account.first
-                account.cards.histogram[row] += histogram[i]
-                account.cards.n_outside[row] += n_outside[i]
+        for account, rows, runs in self._by_account(owners):
+            account.cards.histogram[rows] += histogram[runs]
+            account.cards.n_outside[rows] += n_outside[runs]
 
     def _add_sums(self, block: Block, sums: SlotSums, complete: np.ndarray) -> None:
         # The order in which slots are added up must not depend on how many stayed empty after them.
@@ -101,12 +99,11 @@ class Ledger:
         sums = jax.tree.map(lambda leaf: leaf[:used], sums)
         runs = _runs(block.owners[:used])
         stops = np.append(runs[1:], used)
-        whole = complete & ~np.isin(block.owners[runs], list(self._parts))
-        merged = _merged(sums, runs)
-        for i, owner in enumerate(map(int, block.owners[runs])):
-            if whole[i]:
-                self._write(owner, merged, i)
-            elif owner in self._of:
+        owners = block.owners[runs]
+        whole = complete & ~np.isin(owners, list(self._parts))
+        self._write(owners[whole], jax.tree.map(lambda leaf: leaf[whole], _merged(sums, runs)))
+        for i in np.flatnonzero(~whole):
+            if (owner := int(owners[i])) in self._of:
                 part = jax.tree.map(lambda leaf, i=i: leaf[runs[i] : stops[i]], sums)
                 self._parts.setdefault(owner, []).append((int(block.starts[runs[i]]), part))
                 if complete[i]:
@@ -115,20 +112,30 @@ class Ledger:
     def _merge(self, owner: int) -> None:
         parts = [part for _, part in sorted(self._parts.pop(owner), key=lambda item: item[0])]
         together = jax.tree.map(lambda *leaves: np.concatenate(leaves), *parts)
-        self._write(owner, _merged(together, np.zeros(1, np.int64)), 0)
+        self._write(np.array([owner]), _merged(together, np.zeros(1, np.int64)))
 
-    def _write(self, owner: int, merged: SlotSums, i: int) -> None:
-        account = self._of[owner]
-        cards, row = account.cards, owner - account.first
-        _put(cards.normalized, row, merged.normalized, i)
-        if (quality := merged.quality) is not None:
-            scale = cards.max_abs[[row]]
-            for total, part in ((cards.raw, quality.raw), (cards.clean, quality.clean)):
-                one = jax.tree.map(lambda leaf: leaf[[i]], part)
-                _put(total, row, scaled_moments(one, scale), 0)
-            cards.n_zero[row] = quality.n_zero[i]
-            cards.n_sparse[row] = quality.n_sparse[i]
-            cards.sum_abs[row] = quality.sum_abs[i] * scale[0]
+    def _write(self, owners: Int64[np.ndarray, " runs"], merged: SlotSums) -> None:
+        for account, rows, runs in self._by_account(owners):
+            cards, part = account.cards, jax.tree.map(lambda leaf, runs=runs: leaf[runs], merged)
+            _put(cards.normalized, rows, part.normalized)
+            if (quality := part.quality) is not None:
+                scale = cards.max_abs[rows]
+                _put(cards.raw, rows, scaled_moments(quality.raw, scale))
+                _put(cards.clean, rows, scaled_moments(quality.clean, scale))
+                cards.n_zero[rows] = quality.n_zero
+                cards.n_sparse[rows] = quality.n_sparse
+                cards.sum_abs[rows] = quality.sum_abs * scale
+
+    def _by_account(
+        self, owners: Int64[np.ndarray, " runs"]
+    ) -> Iterator[tuple[Account, np.ndarray, list[int]]]:
+        """The accounts behind layers, with the rows of their cards and the places in `owners`."""
+        runs_of: dict[int, list[int]] = {}
+        for run, owner in enumerate(map(int, owners)):
+            if owner in self._of:
+                runs_of.setdefault(self._of[owner].first, []).append(run)
+        for first, runs in runs_of.items():
+            yield self._of[int(owners[runs[0]])], owners[runs] - first, runs
 
     def _complete(self, owner: int) -> None:
         account = self._of[owner]
@@ -159,9 +166,9 @@ def _by_run(counts: Any, runs: Int64[np.ndarray, " runs"]) -> np.ndarray:
     return np.add.reduceat(counts.astype(np.int64), runs)
 
 
-def _put(total: Moments, row: int, part: Moments, i: int) -> None:
+def _put(total: Moments, rows: np.ndarray, part: Moments) -> None:
     for name in ("count", "mean", "scatter"):
-        np.asarray(getattr(total, name))[row] = getattr(part, name)[i]
+        np.asarray(getattr(total, name))[rows] = getattr(part, name)
 
 
 def _runs(owners: Int64[np.ndarray, " parts"]) -> Int64[np.ndarray, " runs"]:

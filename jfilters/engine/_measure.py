@@ -31,13 +31,12 @@ def measure(
 
     Raises ValueError where no basis is given and the kernels are too few or too alike to fit one.
     """
+    cards = measure_quality(kernels, options)
     chosen = kernels.select(spatial=options.spatial)
-    cards = Cards.empty(len(chosen), options.d, options.bins)
 
     def opened() -> list[Opened]:
-        return [(0, cards, (np.asarray(weight, np.float32) for _, weight in chosen))]
+        return _opened(chosen, cards)
 
-    _drain(opened(), Work(options, first=True))
     basis = fit_basis(pooled_moments(cards.normalized)) if basis is None else basis
     if options.range == "fixed":
         edges = fixed_edges(options.d, options.bins)
@@ -45,6 +44,18 @@ def measure(
         edges = np.linspace(*extremes(opened(), options, basis, _never), options.bins + 1)
     _drain(opened(), Work(options, bins=Bins(basis, edges)))
     return Measured(cards, basis, edges)
+
+
+def measure_quality(kernels: Kernels, options: Options = DEFAULTS) -> Cards:
+    """The cards of `measure` without histograms: what needs no basis, in one pass."""
+    chosen = kernels.select(spatial=options.spatial)
+    cards = Cards.empty(len(chosen), options.d, options.bins)
+    _drain(_opened(chosen, cards), Work(options, first=True))
+    return cards
+
+
+def _opened(kernels: Kernels, cards: Cards) -> list[Opened]:
+    return [(0, cards, (np.asarray(weight, np.float32) for _, weight in kernels))]
 
 
 def _drain(opened: list[Opened], work: Work) -> None:

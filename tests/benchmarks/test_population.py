@@ -88,7 +88,7 @@ def test_too_few_kernels_are_a_usage_error(monkeypatch, capsys, tmp_path):
 
 @pytest.mark.filterwarnings("ignore")
 def test_a_scan_of_a_population_is_measured_and_drawn(tmp_path):
-    found = scaling.measure(tmp_path / "populations", 1e5)
+    found = scaling.measure(tmp_path / "populations", 1e5, orthogonality=True)
     assert found.checkpoints == 60
     assert found.kernels == pytest.approx(1e5, rel=0.05)
     assert found.size == sum(
@@ -97,7 +97,7 @@ def test_a_scan_of_a_population_is_measured_and_drawn(tmp_path):
     assert found.peak_memory > 50e6
     assert min(found.reading, found.wall, found.cpu) > 0
     scaling.write([found], tmp_path / "results")
-    assert f"| {found.kernels:,} |" in (tmp_path / "results" / "population.md").read_text()
+    assert f"{found.kernels:,} | yes |" in (tmp_path / "results" / "population.md").read_text()
     assert (tmp_path / "results" / "population.png").stat().st_size > 10_000
 
 

@@ -313,6 +313,15 @@ class TestPickledText:
         path.write_bytes(data.replace(key, struct.pack("<I", 272) + key[4:]))
         assert "meta/block1_values: expected chunks of 16 bytes" in refusal(path)
 
+    def test_a_variable_length_of_no_known_kind(self, path):
+        # Found by fuzzing: HDF5 calls a function that is not there.
+        write_fixed(path)
+        data = path.read_bytes()
+        kind = b"\x19\0\0\0" + struct.pack("<II", 16, 16)
+        assert data.count(kind) == 1
+        path.write_bytes(data.replace(kind, b"\x19\x02" + kind[2:]))
+        assert "meta/block1_values: expected one value of variable length" in refusal(path)
+
     def test_a_pickle_that_claims_gigabytes(self, path):
         write_fixed(path, b"x" * 1234)
         data = path.read_bytes()

@@ -20,7 +20,7 @@ from ...errors import CheckpointError, MissingExtraError
 from .._bytes import ByteSource, Location
 from .._guard import checkpoint_errors
 from ._header import claimed_length
-from ._source import GuardedFile, base_address, keeps_sizes
+from ._source import GuardedFile, base_address, holds_bytes, keeps_sizes
 
 if TYPE_CHECKING:
     import h5py
@@ -228,8 +228,8 @@ def read_bytes(file: Hdf5File, node: Node) -> bytes:
     """
     dataset: Any = node.dataset
     with hdf5_errors(file.path, node.name):
-        kind = require_h5py(file.path).check_vlen_dtype(dataset.dtype)
-        if kind != np.uint8 or dataset.shape != (1,) or not dataset.chunks or _filters(dataset):
+        one = dataset.shape == (1,) and dataset.chunks and not _filters(dataset)
+        if not one or not holds_bytes(dataset.id.get_type()):
             raise file.error("expected one value of variable length", node.name)
         file.check_claim(node)
         file.check_sizes(node)

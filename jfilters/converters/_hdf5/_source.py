@@ -22,6 +22,9 @@ MAX_HEAP_ENTRIES = 70_000
 MAX_LEVELS = 4
 """Levels of an index of members or chunks, each with 32 children or more a node."""
 
+_ENCODED_KIND = 3
+"""Where the kind of variable length is, behind the versions and the class of an encoded type."""
+
 _HEAP, _TREE, _TREE_2 = b"GCOL", b"TREE", b"BTHD"
 
 
@@ -70,6 +73,18 @@ def keeps_sizes(stored: Any, dtype: np.dtype) -> bool:
         keeps_sizes(stored.get_member_type(index), _field(dtype, stored.get_member_name(index)))
         for index in members
     )
+
+
+def holds_bytes(stored: Any) -> bool:
+    """Whether values are sequences of bytes, of variable length.
+
+    HDF5 crashes over a variable length that is neither that of a sequence, 0, nor that of text.
+    """
+    import h5py
+
+    if not isinstance(stored, h5py.h5t.TypeVlenID) or stored.encode()[_ENCODED_KIND] & 0xF:
+        return False
+    return stored.get_super().dtype == np.uint8
 
 
 def _field(dtype: np.dtype, name: bytes) -> np.dtype:
