@@ -138,7 +138,7 @@ def markdown(found: list[Measurement], machine: dict[str, object]) -> str:
     lines = [" | ".join(_cells(measurement)) for measurement in found]
     text = (
         f"`jfilters scan` of {found[-1].checkpoints} wide residual networks, into an empty "
-        f"folder: one run of `python -m benchmarks.scaling` ({described}).\n\n"
+        f"folder, by `python -m benchmarks.scaling` ({described}).\n\n"
         "Each population is read once just before its scan. Programs are compiled already."
     )
     table = [" | ".join(head), " | ".join(["---:"] * len(head)), *lines]

@@ -3,6 +3,7 @@
 from ._compilation import keep_compiled as keep_compiled
 from ._export import export_filterdb as export_filterdb
 from ._folder import describe as describe
+from ._folder import left_out as left_out
 from ._folder import model_drift as model_drift
 from ._folder import scan_into as scan_into
 from ._folder import totals as totals

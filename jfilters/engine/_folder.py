@@ -29,6 +29,9 @@ from ._processes import Processes
 from ._run import Scan, scan
 from ._tables import layers_table, model_index, models_table
 
+MOST_MODELS = 2_000
+"""Models of which all pairs are compared: four million numbers, 80 MB as text."""
+
 KEPT = ".cards"
 """The folder of a scan's readings, which may be deleted at any time."""
 
@@ -76,10 +79,25 @@ def write_scan(scan: Scan, out: Path, *, seed: int = 0) -> None:
     _write_parquet(models_table(scan, layers), out / "models.parquet")
     if (basis := scan.basis) is not None:
         _atomic(out / "arrays.safetensors", lambda path: _save_arrays(scan, basis, path))
-        names, drift = model_drift(scan)
-        _atomic(out / "drift-model.csv", lambda path: _save_matrix(names, drift, path))
+        _write_drift(scan, out / "drift-model.csv")
     text = json.dumps(describe(scan, seed=seed), indent=1)
     _atomic(out / "scan.json", lambda path: path.write_text(text + "\n", encoding="utf-8"))
+
+
+def _write_drift(scan: Scan, path: Path) -> None:
+    if left_out(scan):
+        path.unlink(missing_ok=True)  # that of an earlier scan with fewer models
+    else:
+        names, drift = model_drift(scan)
+        _atomic(path, lambda temporary: _save_matrix(names, drift, temporary))
+
+
+def left_out(scan: Scan) -> list[str]:
+    """The files that a scan of so many models does not write, each with the reason."""
+    n = len(model_index(scan)[0])
+    if n <= MOST_MODELS:
+        return []
+    return [f"drift-model.csv: {n} models, and a matrix is written for at most {MOST_MODELS}"]
 
 
 def describe(scan: Scan, *, seed: int = 0) -> dict:
@@ -98,6 +116,7 @@ def describe(scan: Scan, *, seed: int = 0) -> dict:
         "seed": seed,
         "totals": totals(scan),
         "checkpoints": [_describe_entry(entry) for entry in scan.entries],
+        "left_out": left_out(scan),
         "ignored": [printable(redacted(str(path))) for path in scan.ignored],
     }
 

@@ -101,7 +101,8 @@ class Ledger:
         stops = np.append(runs[1:], used)
         owners = block.owners[runs]
         whole = complete & ~np.isin(owners, list(self._parts))
-        self._write(owners[whole], jax.tree.map(lambda leaf: leaf[whole], _merged(sums, runs)))
+        if whole.any():
+            self._write(owners[whole], jax.tree.map(lambda leaf: leaf[whole], _merged(sums, runs)))
         for i in np.flatnonzero(~whole):
             if (owner := int(owners[i])) in self._of:
                 part = jax.tree.map(lambda leaf, i=i: leaf[runs[i] : stops[i]], sums)

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Literal
 
+import jax
 import numpy as np
 from jaxtyping import Float
 
@@ -215,6 +216,7 @@ def _cache(folder: Path | None, options: Options, known: Basis | None) -> Cache 
 
 def _fitted(cards: Sequence[Cards]) -> Basis | None:
     try:
-        return fit_basis(pooled_moments(Cards.concatenate(cards).normalized))
+        parts = (card.normalized for card in cards)
+        return fit_basis(pooled_moments(jax.tree.map(lambda *x: np.concatenate(x), *parts)))
     except ValueError:
         return None

@@ -5,10 +5,11 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from ..engine import Scan, layers_table, model_drift, models_table, totals
+from ..engine import Scan, layers_table, left_out, model_drift, models_table, totals
 from ._cells import count, number, quantity, verdict
 
 _DRIFT_TITLE = "drift D between models in nats: 0 is the same, larger is more different"
+MOST_ROWS = 100  # models; the rest is only in the table
 LARGEST_MATRIX = 12  # models; a wider matrix does not fit a terminal and is only in the CSV
 
 
@@ -17,9 +18,13 @@ def summary_text(scan: Scan) -> RenderableType:
     parts: list[RenderableType] = [_totals(scan)]
     models = models_table(scan, layers_table(scan)).to_pylist()
     if models:
-        parts += ["", _models(models)]
+        parts += ["", _models(models[:MOST_ROWS])]
+    if len(models) > MOST_ROWS:
+        parts.append(Text(f"and {quantity(len(models) - MOST_ROWS, 'more model')}: models.parquet"))
     if scan.basis is not None and 1 < len(models) <= LARGEST_MATRIX:
         parts += ["", Text(_DRIFT_TITLE, "bold"), _drift(scan)]
+    elif left_out(scan):
+        parts += ["", *map(Text, left_out(scan))]
     elif scan.basis is not None and len(models) > 1:
         parts += ["", Text(_DRIFT_TITLE, "bold"), _extremes(scan)]
     return Group(*parts, *_left_out(scan))

@@ -79,7 +79,7 @@ def test_an_unknown_config_key_is_a_usage_error(folder, tmp_path):
     (tmp_path / "my.toml").write_text('checkpoint = "nets"\n')
     result = run("scan", "--config", "my.toml")
     assert result.exit_code == 2
-    assert "unknown key 'checkpoint'; known are axes, basis, checkpoints" in " ".join(
+    assert "unknown key 'checkpoint'; known are address, axes, basis, checkpoints" in " ".join(
         result.stderr.split()
     )
 

@@ -10,7 +10,7 @@ from safetensors.numpy import save_file
 
 from jfilters.converters import write_filterdb
 from jfilters.engine import inspect, scan
-from jfilters.report import inspection_text, summary_text
+from jfilters.report import _summary, inspection_text, summary_text
 
 
 @pytest.fixture(scope="module")
@@ -76,3 +76,12 @@ def test_the_networks_of_a_population_are_models(tmp_path):
     assert ["1", "db.h5/x"] in lines
     words = shown(inspection, 80).split()
     assert [word for word in words if "/layer" in word] == ["x/layer0", "y/layer1"]
+
+
+def test_of_many_models_the_first_are_shown_and_the_rest_counted(found, monkeypatch):
+    monkeypatch.setattr(_summary, "MOST_ROWS", 1)
+    text = shown(summary_text(found), 80)
+    assert "and 2 more models: models.parquet" in text
+    monkeypatch.setattr("jfilters.engine._folder.MOST_MODELS", 2)
+    monkeypatch.setattr(_summary, "LARGEST_MATRIX", 2)
+    assert "drift-model.csv: 3 models, and a matrix is written" in shown(summary_text(found), 200)
