@@ -38,21 +38,55 @@ def folder(tmp_path):
     return tmp_path / "in"
 
 
-def start(folder, out, index, count, port, *options):
+def told(index, count, port):
+    """The options of one process, and its environment, where nobody else tells of the job."""
+    return (
+        ("--coordinator", f"127.0.0.1:{port}"),
+        ("--num-processes", str(count)),
+        ("--process-id", str(index)),
+    ), {}
+
+
+def slurm(index, count, port):
+    """What srun tells a process; JAX makes the port out of the job's number."""
+    return (), {
+        "SLURM_JOB_ID": str(port),
+        "SLURM_STEP_NODELIST": "localhost",
+        "SLURM_NTASKS": str(count),
+        "SLURM_PROCID": str(index),
+        "SLURM_LOCALID": str(index),
+    }
+
+
+def open_mpi(index, count, port):
+    """What mpirun tells a process; JAX makes the port out of the job's number."""
+    return (), {
+        "OMPI_MCA_orte_hnp_uri": f"{port * 4096}.0;tcp://127.0.0.1:{port}",
+        "OMPI_COMM_WORLD_SIZE": str(count),
+        "OMPI_COMM_WORLD_RANK": str(index),
+        "OMPI_COMM_WORLD_LOCAL_RANK": str(index),
+    }
+
+
+def start(folder, out, index, count, port, *options, launcher=told):
+    pairs, environment = launcher(index, count, port)
     command = [
         *(sys.executable, "-m", "jfilters_cli", "scan", "--checkpoints", str(folder)),
-        *("--out", str(out), "--coordinator", f"127.0.0.1:{port}"),
-        *("--num-processes", str(count), "--process-id", str(index), *options),
+        *("--out", str(out), *itertools.chain(*pairs), *options),
     ]
-    environment = os.environ | {"JAX_PLATFORMS": "cpu", "XLA_FLAGS": ""}
+    environment = os.environ | {"JAX_PLATFORMS": "cpu", "XLA_FLAGS": ""} | environment
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
     return subprocess.Popen(command, text=True, env=environment, **pipes)
 
 
-@pytest.mark.parametrize(("count", "policy"), [(2, "data"), (4, "fixed")])
-def test_any_number_of_processes_write_the_tables_of_one(folder, tmp_path, count, policy):
+@pytest.mark.parametrize(
+    ("count", "policy", "launcher"),
+    [(2, "data", slurm), (2, "fixed", open_mpi), (4, "fixed", told)],
+)
+def test_any_number_of_processes_write_the_tables_of_one(folder, tmp_path, count, policy, launcher):
     port, out = free_port(), tmp_path / "out"
-    jobs = [start(folder, out, i, count, port, "--range", policy) for i in range(count)]
+    options = ("--range", policy)
+    jobs = [start(folder, out, i, count, port, *options, launcher=launcher) for i in range(count)]
     said = [job.communicate(timeout=300) for job in jobs]
     assert [job.returncode for job in jobs] == [1] * count, said  # a checkpoint was refused
     write_scan(scan(folder, Options(range=policy)), tmp_path / "one")
