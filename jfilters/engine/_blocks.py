@@ -30,15 +30,16 @@ class Piece:
 
 @dataclasses.dataclass(frozen=True)
 class Block:
-    """A stack of kernels: slot i holds the `valid` kernels of layer `owners[i]`, and zeros after them.
+    """A stack of kernels: slot i holds `counts[i]` kernels of layer `owners[i]`, and zeros after them.
 
-    `starts` counts the kernels of the layer that lie in earlier slots.
+    `valid` marks the same kernels. `starts` counts the kernels of the layer that lie in earlier slots.
 
     Slots that stay empty belong to the last layer, so that the slots of a layer are one run.
     """
 
     kernels: Float[np.ndarray, "slots rows d"]
     valid: Bool[np.ndarray, "slots rows"]
+    counts: Int64[np.ndarray, " slots"]
     owners: Int64[np.ndarray, " slots"]
     starts: Int64[np.ndarray, " slots"]
     scales: Float[np.ndarray, " slots"]
@@ -48,11 +49,13 @@ class Block:
         times = max(self.kernels.shape[1] // rows, 1)
         if times == 1:
             return self
+        places = rows * np.arange(times)
         return Block(
             self.kernels.reshape(-1, rows, self.kernels.shape[2]),
             self.valid.reshape(-1, rows),
+            np.clip(self.counts[:, None] - places, 0, rows).ravel(),
             np.repeat(self.owners, times),
-            (self.starts[:, None] + rows * np.arange(times)).ravel(),
+            (self.starts[:, None] + places).ravel(),
             np.repeat(self.scales, times),
         )
 
@@ -81,8 +84,9 @@ def pack(pieces: Iterable[Piece]) -> Iterator[Block]:
 
 def _large(piece: Piece, start: int) -> Block:
     rows = np.asarray(piece.rows[start : start + BLOCK_KERNELS], np.float32)
-    owner, scale = np.array([piece.owner]), np.array([piece.scale], np.float32)
-    return Block(rows[None], _all_valid(), owner, np.array([start]), scale)
+    count, owner = np.array([BLOCK_KERNELS]), np.array([piece.owner])
+    scale = np.array([piece.scale], np.float32)
+    return Block(rows[None], _all_valid(), count, owner, np.array([start]), scale)
 
 
 @functools.cache
@@ -125,4 +129,4 @@ class _Filling:
         """The block, with zeros in the slots that stayed empty."""
         self._kernels[self._used :] = 0
         valid = np.arange(SMALL_ROWS) < self._counts[:, None]
-        return Block(self._kernels, valid, self._owners, self._starts, self._scales)
+        return Block(self._kernels, valid, self._counts, self._owners, self._starts, self._scales)

@@ -102,6 +102,7 @@ def _nothing_like(block: Block) -> Block:
     return Block(
         np.zeros_like(block.kernels),
         np.zeros_like(block.valid),
+        np.zeros_like(block.counts),
         block.owners,
         block.starts,
         np.ones_like(block.scales),

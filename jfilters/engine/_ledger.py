@@ -72,7 +72,7 @@ class Ledger:
         runs = _runs(block.owners)
         if counts is not None:
             self._add_counts(block.owners[runs], *(_by_run(part, runs) for part in counts))
-        kernels = np.add.reduceat(block.valid.sum(axis=1), runs)
+        kernels = np.add.reduceat(block.counts, runs)
         complete = [
             self._receive(int(owner), int(n))
             for owner, n in zip(block.owners[runs], kernels, strict=True)
@@ -95,7 +95,7 @@ class Ledger:
 
     def _add_sums(self, block: Block, sums: SlotSums, complete: np.ndarray) -> None:
         # The order in which slots are added up must not depend on how many stayed empty after them.
-        used = np.count_nonzero(block.valid.any(axis=1))
+        used = np.count_nonzero(block.counts)
         sums = jax.tree.map(lambda leaf: leaf[:used], sums)
         runs = _runs(block.owners[:used])
         stops = np.append(runs[1:], used)
