@@ -49,7 +49,7 @@ class Local:
 
         Each is yielded as soon as it is complete. One that cannot be read is an entry with its reason.
         """
-        sizes = [(index, entry.bytes) for index, entry in entries]
+        sizes = [entry.bytes for _, entry in entries]
         found = _Found(self._options)
 
         def checkpoints() -> Iterator[Opened]:
@@ -107,7 +107,7 @@ class Local:
         self._hasher.submit(work)
 
     def _again(self, stage: str, readings: Sequence[Numbered]) -> Iterator[Opened]:
-        sizes = [(index, reading.entry.bytes) for index, reading in readings]
+        sizes = [reading.entry.bytes for _, reading in readings]
         for (index, reading), advance in zip(readings, self._stage(stage, sizes), strict=True):
             weights = self._weights(index, reading.entry, None)
             yield index, reading.cards, advance(weights)
@@ -142,10 +142,10 @@ class Local:
         if len(self._open) < OPEN_CHECKPOINTS and layers + len(stored) <= OPEN_LAYERS:
             self._open[index] = stored
 
-    def _stage(self, name: str, sizes: Sequence[tuple[int, int]]) -> Iterator[Callable]:
+    def _stage(self, name: str, sizes: Sequence[int]) -> Iterator[Callable]:
         """For every checkpoint a function that passes its weights on and reports how far they are."""
-        done, total = 0, sum(size for _, size in sizes)
-        for _, size in sizes:
+        done, total = 0, sum(sizes)
+        for size in sizes:
             self._progress(name, done, total)
             yield lambda weights, done=done: self._watched(weights, name, done, total)
             done += size
