@@ -25,6 +25,7 @@ LAYERS = (
     ("statistics",),
     ("shift", "density"),
     ("engine",),
+    ("analysis",),
     ("report",),
     ("zoo",),
     ("face",),

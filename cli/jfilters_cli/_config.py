@@ -1,5 +1,6 @@
 """Options from a TOML file: its keys are the long option names, and the command line wins."""
 
+import math
 import tomllib
 from pathlib import Path
 from typing import Any
@@ -40,3 +41,17 @@ def spatial_shape(text: str) -> tuple[int, ...]:
     if len(extents) != len(parts) or not 1 <= len(extents) <= 3 or max(extents) < 2:
         raise typer.BadParameter(f"expected a kernel size such as 3x3, 5x5 or 7, got {text!r}")
     return extents
+
+
+def range_of_histograms(text: str) -> str | tuple[float, float]:
+    """The range behind "fixed", "data" or "-3:3"."""
+    if text in ("fixed", "data"):
+        return text
+    low, _, high = text.partition(":")
+    try:
+        found = float(low), float(high)
+    except ValueError:
+        found = 0.0, 0.0
+    if not -math.inf < found[0] < found[1] < math.inf:
+        raise typer.BadParameter(f"expected fixed, data or LOW:HIGH, such as -3:3, got {text!r}")
+    return found

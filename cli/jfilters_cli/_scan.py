@@ -7,19 +7,41 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ._config import spatial_shape, use_config
+from ._config import range_of_histograms, spatial_shape, use_config
 from ._console import alone_when_it_fails, out, talk
 from ._progress import progress_bar
+from ._questions import tell_unmatched
 
 if TYPE_CHECKING:
     from jfilters.engine import Scan
 
 
-class Range(enum.StrEnum):
-    """Where histogram edges come from."""
+class Population(enum.StrEnum):
+    """Whose shapes are looked at."""
 
-    fixed = "fixed"
-    data = "data"
+    all = "all"
+    clean = "clean"
+
+
+class Precision(enum.StrEnum):
+    """What kernels are rounded to before they are normalized."""
+
+    float32 = "float32"
+    float16 = "float16"
+
+
+class Weights(enum.StrEnum):
+    """What a component counts in a drift."""
+
+    variance_ratio = "variance-ratio"
+    uniform = "uniform"
+
+
+class SparseTest(enum.StrEnum):
+    """How a kernel's largest weight compares with 1 % of its layer's, if it is sparse."""
+
+    less = "<"
+    less_or_equal = "<="
 
 
 class Engine(enum.StrEnum):
@@ -46,9 +68,35 @@ def scan(
             help="A basis file, or a scan's arrays.safetensors, to use instead of fitting one."
         ),
     ] = None,
+    meta: Annotated[
+        Path | None,
+        typer.Option(
+            help="A table (CSV, Parquet, TOML) with what is known of models, by name or glob."
+        ),
+    ] = None,
     histogram_range: Annotated[
-        Range, typer.Option("--range", help="Histogram edges: data-free, or from the data.")
-    ] = Range.fixed,
+        str,
+        typer.Option(
+            "--range",
+            help="Histogram edges: fixed (data-free), data, or LOW:HIGH.",
+            callback=range_of_histograms,
+        ),
+    ] = "fixed",
+    population: Annotated[
+        Population, typer.Option(help="Look at all kernels, or only at those that are not sparse.")
+    ] = Population.all,
+    dtype: Annotated[
+        Precision, typer.Option(help="What kernels are rounded to before they are normalized.")
+    ] = Precision.float32,
+    weights: Annotated[
+        Weights, typer.Option(help="What components count in a drift: their variance, or the same.")
+    ] = Weights.variance_ratio,
+    sparse_test: Annotated[
+        SparseTest, typer.Option(help="A kernel is sparse if < or <= 1 % of its layer's maximum.")
+    ] = SparseTest.less,
+    sample: Annotated[
+        int, typer.Option(help="Kernels of each model to keep, for sample-based metrics.", min=0)
+    ] = 1000,
     axes: Annotated[
         str | None, typer.Option(help="Axis order of weights that do not tell, such as HWIO.")
     ] = None,
@@ -103,7 +151,7 @@ def scan(
     """
     if address is not None and engine is not Engine.ray:
         raise typer.BadParameter("--address needs --engine ray")
-    from jfilters.engine import Options, join, keep_compiled, scan_into
+    from jfilters.engine import Options, join, keep_compiled, read_metadata, scan_into
     from jfilters.statistics import load_basis
 
     keep_compiled()
@@ -111,24 +159,33 @@ def scan(
     folder = out_folder or Path("results") / _name(checkpoints)
     options = Options(
         spatial=spatial,  # type: ignore[arg-type]
-        range=histogram_range.value,  # type: ignore[arg-type]
+        range=histogram_range,  # type: ignore[arg-type]
+        population=population.value,  # type: ignore[arg-type]
+        dtype=dtype.value,  # type: ignore[arg-type]
+        weights=weights.value,  # type: ignore[arg-type]
+        sparse_strict=sparse_test is SparseTest.less,
+        sample=sample,
         axes=axes,
         max_bytes=max_bytes,
         orthogonality=orthogonality,
         strict=strict,
     )
     known = None if basis is None else load_basis(basis)
+    told = None if meta is None else read_metadata(meta)
     with alone_when_it_fails(processes), progress_bar(shown=processes.index == 0) as progress:
         found = scan_into(
             folder,
             checkpoints,
             options,
             basis=known,
+            metadata=told,
             progress=progress,
             processes=processes,
             engine=engine.value,  # type: ignore[arg-type]
             address=address,
         )
+    if meta is not None and processes.index == 0:
+        tell_unmatched(meta, found.unmatched.rows, found.unmatched.models)
     _show(found, folder, as_json=as_json, quiet=processes.index > 0)
 
 

@@ -13,6 +13,10 @@ from ._inspect import inspect as inspect
 from ._measure import Measured as Measured
 from ._measure import measure as measure
 from ._measure import measure_quality as measure_quality
+from ._metadata import Joined as Joined
+from ._metadata import MetadataTable as MetadataTable
+from ._metadata import join as join_metadata
+from ._metadata import read_metadata as read_metadata
 from ._options import Options as Options
 from ._plan import Entry as Entry
 from ._processes import LostProcessError as LostProcessError
@@ -20,5 +24,8 @@ from ._processes import Processes as Processes
 from ._processes import join as join
 from ._run import Scan as Scan
 from ._run import scan as scan
+from ._tables import DEGENERATE as DEGENERATE
+from ._tables import LAYERS as LAYERS
+from ._tables import MODELS as MODELS
 from ._tables import layers_table as layers_table
 from ._tables import models_table as models_table

@@ -22,10 +22,13 @@ from ._options import Options
 from ._plan import Companion, Entry, within
 from ._reading import Reading, dump, load
 
-VERSION = 2
+VERSION = 3
 """Of the method: raise it with every change to what a reading holds or how its numbers come about."""
 
-_RELEVANT = ("spatial", "bins", "sparse_eps", "sparse_strict", "axes", "quality", "orthogonality")
+_RELEVANT = (
+    *("spatial", "bins", "sparse_eps", "sparse_strict", "axes", "quality", "orthogonality"),
+    *("population", "dtype", "sample"),
+)
 
 
 class Cache:

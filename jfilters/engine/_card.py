@@ -11,21 +11,23 @@ import jax
 import numpy as np
 from jaxtyping import Float, Int, Int64
 
-from ..statistics import Moments, host_moments
+from ..statistics import EPSILONS, Moments
 
 
 class Cards(eqx.Module):
     """The cards of n layers with kernels of d taps, along the first axis of every array.
 
     `normalized` are the moments of normalized kernels; `raw` and `clean` those of the weights as stored,
-    with and without sparse kernels. Kernels with a NaN or an infinity are counted in `n_nonfinite` and
-    enter nothing else.
+    with and without sparse kernels. `n_below` counts the kernels that stay below each of `EPSILONS` times
+    the layer's largest weight, and `sparse_histogram` is the part of `histogram` that sparse kernels make.
+    Kernels with a NaN or an infinity are counted in `n_nonfinite` and enter nothing else.
     """
 
     n_finite: Int64[np.ndarray, " n"]
     n_zero: Int64[np.ndarray, " n"]
     n_sparse: Int64[np.ndarray, " n"]
     n_nonfinite: Int64[np.ndarray, " n"]
+    n_below: Int64[np.ndarray, "n epsilons"]
     max_abs: Float[np.ndarray, " n"]
     sum_abs: Float[np.ndarray, " n"]
     orthogonality: Float[np.ndarray, " n"]
@@ -33,6 +35,7 @@ class Cards(eqx.Module):
     raw: Moments
     clean: Moments
     histogram: Int64[np.ndarray, "n d bins"]
+    sparse_histogram: Int64[np.ndarray, "n d bins"]
     n_outside: Int64[np.ndarray, " n"]
 
     @classmethod
@@ -43,6 +46,7 @@ class Cards(eqx.Module):
             n_zero=np.zeros(n, np.int64),
             n_sparse=np.zeros(n, np.int64),
             n_nonfinite=np.zeros(n, np.int64),
+            n_below=np.zeros((n, len(EPSILONS)), np.int64),
             max_abs=np.zeros(n),
             sum_abs=np.zeros(n),
             orthogonality=np.full(n, np.nan),
@@ -50,6 +54,7 @@ class Cards(eqx.Module):
             raw=_no_moments(n, d),
             clean=_no_moments(n, d),
             histogram=np.zeros((n, d, bins), np.int64),
+            sparse_histogram=np.zeros((n, d, bins), np.int64),
             n_outside=np.zeros(n, np.int64),
         )
 
@@ -79,15 +84,15 @@ class Cards(eqx.Module):
 
 
 def pool_moments(parts: Moments, starts: Int[np.ndarray, " runs"]) -> Moments:
-    """Stacked moments merged run by run: Chan's rule for any number of parts at once, in float64."""
-    parts = host_moments(parts)
-    count, mean = np.asarray(parts.count), np.asarray(parts.mean)
+    """Stacked moments merged run by run along their first axis: Chan's rule at once, in float64."""
+    count, mean, scatter = (
+        np.asarray(part, np.float64) for part in (parts.count, parts.mean, parts.scatter)
+    )
     total = np.add.reduceat(count, starts)
-    center = np.add.reduceat(count[:, None] * mean, starts) / np.maximum(total, 1)[:, None]
+    center = np.add.reduceat(count[..., None] * mean, starts) / np.maximum(total, 1)[..., None]
     offset = mean - np.repeat(center, np.diff(starts, append=len(count)), axis=0)
-    between = count[:, None, None] * offset[:, :, None] * offset[:, None, :]
-    scatter = np.add.reduceat(np.asarray(parts.scatter) + between, starts)
-    return Moments(count=total, mean=center, scatter=scatter)
+    between = count[..., None, None] * offset[..., :, None] * offset[..., None, :]
+    return Moments(count=total, mean=center, scatter=np.add.reduceat(scatter + between, starts))
 
 
 def scaled_moments(parts: Moments, scale: Float[np.ndarray, " n"]) -> Moments:

@@ -15,14 +15,16 @@ import jax
 import numpy as np
 import pyarrow.parquet
 import safetensors.numpy
+from jaxtyping import Float
 
 from .._files import written_whole
 from ..converters import Location
 from ..errors import printable, redacted
 from ..shift import drift_matrix, probability
-from ..statistics import Basis, basis_arrays
+from ..statistics import EPSILONS, Basis, basis_arrays
 from ._engine import Progress
 from ._lock import locked
+from ._metadata import MetadataTable
 from ._options import DEFAULTS, Options
 from ._plan import Entry
 from ._processes import Processes
@@ -42,6 +44,7 @@ def scan_into(
     options: Options = DEFAULTS,
     *,
     basis: Basis | None = None,
+    metadata: MetadataTable | None = None,
     progress: Progress | None = None,
     processes: Processes | None = None,
     engine: Literal["local", "ray"] = "local",
@@ -60,6 +63,7 @@ def scan_into(
             checkpoints,
             options,
             basis=basis,
+            metadata=metadata,
             cache=out / KEPT,
             progress=progress,
             processes=processes,
@@ -117,6 +121,7 @@ def describe(scan: Scan, *, seed: int = 0) -> dict:
         "totals": totals(scan),
         "checkpoints": [_describe_entry(entry) for entry in scan.entries],
         "left_out": left_out(scan),
+        "metadata_unmatched": dataclasses.asdict(scan.unmatched),
         "ignored": [printable(redacted(str(path))) for path in scan.ignored],
     }
 
@@ -144,7 +149,14 @@ def model_drift(scan: Scan) -> tuple[list[str], np.ndarray]:
     counts = np.zeros((len(names), *scan.cards.histogram.shape[1:]), np.int64)
     np.add.at(counts, index, scan.cards.histogram)
     probabilities = np.stack([probability(counts[i], scan.edges) for i in range(len(names))])
-    return names, drift_matrix(probabilities, np.asarray(scan.basis.variance_ratio))
+    return names, drift_matrix(probabilities, component_weights(scan.basis, scan.options))
+
+
+def component_weights(basis: Basis, options: Options) -> Float[np.ndarray, " d"]:
+    """What each component counts in a drift: its share of the variance, or the same for all."""
+    if options.weights == "uniform":
+        return np.full(options.d, 1 / options.d)
+    return np.asarray(basis.variance_ratio, np.float64)
 
 
 def _describe_entry(entry: Entry) -> dict:
@@ -164,6 +176,11 @@ def _describe_entry(entry: Entry) -> dict:
 
 def _save_arrays(scan: Scan, basis: Basis, path: Path) -> None:
     arrays = {"histogram": scan.cards.histogram, "edges": scan.edges, **basis_arrays(basis)}
+    if scan.options.quality:
+        arrays["sparse_histogram"] = scan.cards.sparse_histogram
+        arrays |= {"sparse_at": scan.cards.n_below, "sparse_eps": np.array(EPSILONS)}
+    if scan.options.sample:
+        arrays |= {"sample": scan.sample.kernels, "sample.layer": scan.sample.layer}
     for name in ("normalized", "raw", "clean"):
         moments = getattr(scan.cards, name)
         arrays |= {

@@ -30,7 +30,7 @@ def inspect(path: Location | str, *, axes: str | None = None) -> Inspection:
     checkpoint = open_checkpoint(path, axes=axes)
     sizes = sorted({layer.shape[2:] for layer in checkpoint.layers})
     tables = [
-        _quality(checkpoint.path, Options(spatial=spatial, axes=axes, sha256=False))
+        _quality(checkpoint.path, Options(spatial=spatial, axes=axes, sha256=False, sample=0))
         for spatial in sizes
     ]
     layers = pa.concat_tables([LAYERS.empty_table(), *tables], promote_options="default")
@@ -43,4 +43,5 @@ def _quality(path: Location, options: Options) -> pa.Table:
         ((_, reading),) = engine.measure([(0, Entry(model_name(path, path), path))])
     if reading.entry.status != "ok":
         raise CheckpointError(reading.entry.reason or reading.entry.status)
-    return layers_table(Scan(path, options, (reading.entry,), (), reading.cards, None, None))
+    scan = Scan(path, options, (reading.entry,), (), reading.cards, reading.sample, None, None)
+    return layers_table(scan)

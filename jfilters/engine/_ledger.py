@@ -5,20 +5,16 @@ does not depend on which layers shared its blocks, nor on what was read before.
 """
 
 import dataclasses
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
-import jax
 import numpy as np
-from jaxtyping import Int64
+from jaxtyping import Bool, Int64
 
 from ..statistics import Moments
 from ._blocks import Block
 from ._card import Cards, pool_moments, scaled_moments
-from ._passes import SlotCounts, SlotSums
-
-MOMENTS_ROWS = 8_192
-"""Kernels of which moments are taken at a time: products of longer columns leave the cache."""
+from ._passes import KINDS, SlotCounts, SlotSums
 
 
 @dataclasses.dataclass
@@ -40,7 +36,7 @@ class Ledger:
         self._next = 0
         self._of: dict[int, Account] = {}
         self._expected: dict[int, int] = {}
-        self._parts: dict[int, list[tuple[int, SlotSums]]] = {}
+        self._parts: dict[int, list[tuple[int, Parts]]] = {}
         self._done: list[Account] = []
 
     def open(self, index: int, cards: Cards) -> Account:
@@ -70,62 +66,80 @@ class Ledger:
     def add(self, block: Block, sums: SlotSums | None, counts: SlotCounts | None) -> None:
         """Put what the slots of a block found into the cards of their layers."""
         runs = _runs(block.owners)
+        owners = block.owners[runs]
         if counts is not None:
-            self._add_counts(block.owners[runs], *(_by_run(part, runs) for part in counts))
-        kernels = np.add.reduceat(block.counts, runs)
-        complete = [
-            self._receive(int(owner), int(n))
-            for owner, n in zip(block.owners[runs], kernels, strict=True)
-        ]
+            self._add_counts(owners, runs, counts)
+        complete = self._receive(owners, np.add.reduceat(block.counts, runs))
         if sums is not None:
-            self._add_sums(block.split(MOMENTS_ROWS), sums, np.array(complete))
-        for owner in block.owners[runs][complete]:
+            self._add_sums(block, runs, sums, complete)
+        for owner in owners[complete]:
             self._complete(int(owner))
 
-    def _receive(self, owner: int, kernels: int) -> bool:
-        if owner not in self._of:
-            return False
-        self._expected[owner] -= kernels
-        return self._expected[owner] == 0
+    def _receive(
+        self, owners: Int64[np.ndarray, " runs"], kernels: Int64[np.ndarray, " runs"]
+    ) -> Bool[np.ndarray, " runs"]:
+        """Which layers are complete with so many more kernels of them."""
+        complete = np.zeros(len(owners), bool)
+        for i, (owner, n) in enumerate(zip(owners.tolist(), kernels.tolist(), strict=True)):
+            if owner in self._of:
+                self._expected[owner] -= n
+                complete[i] = self._expected[owner] == 0
+        return complete
 
-    def _add_counts(self, owners: np.ndarray, histogram: np.ndarray, n_outside: np.ndarray) -> None:
-        for account, rows, runs in self._by_account(owners):
-            account.cards.histogram[rows] += histogram[runs]
-            account.cards.n_outside[rows] += n_outside[runs]
+    def _add_counts(
+        self,
+        owners: Int64[np.ndarray, " runs"],
+        runs: Int64[np.ndarray, " runs"],
+        counts: SlotCounts,
+    ) -> None:
+        told = counts._asdict()
+        found = {name: _by_run(told[name], runs) for name in told if told[name] is not None}
+        for account, rows, chosen in self._by_account(owners):
+            for name, values in found.items():
+                getattr(account.cards, name)[rows] += values[chosen]
 
-    def _add_sums(self, block: Block, sums: SlotSums, complete: np.ndarray) -> None:
+    def _add_sums(
+        self,
+        block: Block,
+        runs: Int64[np.ndarray, " runs"],
+        sums: SlotSums,
+        complete: Bool[np.ndarray, " runs"],
+    ) -> None:
+        """Merge the layers that lie in this block as a whole at once, and put the parts of others by."""
+        parts = Parts.of(sums)
+        times = len(parts.moments.count) // len(block.counts)
         # The order in which slots are added up must not depend on how many stayed empty after them.
-        used = np.count_nonzero(block.counts)
-        sums = jax.tree.map(lambda leaf: leaf[:used], sums)
-        runs = _runs(block.owners[:used])
-        stops = np.append(runs[1:], used)
-        owners = block.owners[runs]
-        whole = complete & ~np.isin(owners, list(self._parts))
-        if whole.any():
-            self._write(owners[whole], jax.tree.map(lambda leaf: leaf[whole], _merged(sums, runs)))
+        used = times * np.count_nonzero(block.counts)
+        owners, starts = block.owners[runs].tolist(), times * runs
+        stops = np.append(starts[1:], used)
+        here = np.array([owner not in self._parts for owner in owners])
+        if (whole := complete & here).any():
+            merged = parts.take(slice(used)).merged(starts).take(whole)
+            self._write(block.owners[runs][whole], merged)
         for i in np.flatnonzero(~whole):
-            if (owner := int(owners[i])) in self._of:
-                part = jax.tree.map(lambda leaf, i=i: leaf[runs[i] : stops[i]], sums)
+            if (owner := owners[i]) in self._of:
+                part = parts.take(slice(starts[i], stops[i]))
                 self._parts.setdefault(owner, []).append((int(block.starts[runs[i]]), part))
                 if complete[i]:
                     self._merge(owner)
 
     def _merge(self, owner: int) -> None:
-        parts = [part for _, part in sorted(self._parts.pop(owner), key=lambda item: item[0])]
-        together = jax.tree.map(lambda *leaves: np.concatenate(leaves), *parts)
-        self._write(np.array([owner]), _merged(together, np.zeros(1, np.int64)))
+        in_order = sorted(self._parts.pop(owner), key=lambda item: item[0])
+        together = Parts.concatenate([part for _, part in in_order])
+        self._write(np.array([owner]), together.merged(np.zeros(1, np.int64)))
 
-    def _write(self, owners: Int64[np.ndarray, " runs"], merged: SlotSums) -> None:
+    def _write(self, owners: Int64[np.ndarray, " runs"], merged: "Parts") -> None:
         for account, rows, runs in self._by_account(owners):
-            cards, part = account.cards, jax.tree.map(lambda leaf, runs=runs: leaf[runs], merged)
-            _put(cards.normalized, rows, part.normalized)
-            if (quality := part.quality) is not None:
-                scale = cards.max_abs[rows]
-                _put(cards.raw, rows, scaled_moments(quality.raw, scale))
-                _put(cards.clean, rows, scaled_moments(quality.clean, scale))
-                cards.n_zero[rows] = quality.n_zero
-                cards.n_sparse[rows] = quality.n_sparse
-                cards.sum_abs[rows] = quality.sum_abs * scale
+            cards, found = account.cards, merged.take(runs)
+            scale = cards.max_abs[rows]
+            for i in range(found.moments.count.shape[1]):
+                kind = _kind(found.moments, i)
+                of_card = kind if i == 0 else scaled_moments(kind, scale)
+                _put(getattr(cards, KINDS[i]), rows, of_card)
+            for name, values in found.counts.items():
+                getattr(cards, name)[rows] = values
+            if found.sum_abs is not None:
+                cards.sum_abs[rows] = found.sum_abs * scale
 
     def _by_account(
         self, owners: Int64[np.ndarray, " runs"]
@@ -151,20 +165,66 @@ class Ledger:
         self._done.append(account)
 
 
-def _merged(sums: SlotSums, runs: Int64[np.ndarray, " runs"]) -> SlotSums:
-    """The sums of each run of slots, in float64 and int64."""
+@dataclasses.dataclass(frozen=True)
+class Parts:
+    """Slot sums on the host: each array leads with the slots, or after `merged` with the layers."""
 
-    def merge(part: Any) -> Any:
-        if isinstance(part, Moments):
-            return pool_moments(part, runs)
-        wide = np.int64 if part.dtype.kind in "iu" else np.float64
-        return np.add.reduceat(part.astype(wide), runs)
+    moments: Moments
+    counts: dict[str, np.ndarray]
+    sum_abs: np.ndarray | None
 
-    return jax.tree.map(merge, sums, is_leaf=lambda part: isinstance(part, Moments))
+    @classmethod
+    def of(cls, sums: SlotSums) -> "Parts":
+        """The sums of a block's slots."""
+        quality = sums.quality
+        if quality is None:
+            return cls(sums.moments, {}, None)
+        counts = {name: np.asarray(getattr(quality, name)) for name in _QUALITY_COUNTS}
+        return cls(sums.moments, counts, np.asarray(quality.sum_abs))
+
+    @classmethod
+    def concatenate(cls, parts: Sequence["Parts"]) -> "Parts":
+        """The slots of several blocks."""
+        return _each(lambda *leaves: np.concatenate(leaves), *parts)
+
+    def take(self, which: Any) -> "Parts":
+        """Some slots or layers."""
+        return _each(lambda leaf: leaf[which], self)
+
+    def merged(self, runs: Int64[np.ndarray, " runs"]) -> "Parts":
+        """The sums of each run of slots, in float64 and int64."""
+        return Parts(
+            pool_moments(self.moments, runs),
+            {name: _by_run(values, runs) for name, values in self.counts.items()},
+            None
+            if self.sum_abs is None
+            else np.add.reduceat(self.sum_abs.astype(np.float64), runs),
+        )
+
+
+def _each(change: Callable[..., np.ndarray], *parts: Parts) -> Parts:
+    # By hand: a tree map over records this small costs more than the arithmetic.
+    first = parts[0]
+    moments = [
+        change(*(getattr(part.moments, name) for part in parts))
+        for name in ("count", "mean", "scatter")
+    ]
+    counts = {name: change(*(part.counts[name] for part in parts)) for name in first.counts}
+    has_sums = first.sum_abs is not None
+    return Parts(
+        Moments(*moments), counts, change(*(part.sum_abs for part in parts)) if has_sums else None
+    )
+
+
+_QUALITY_COUNTS = ("n_zero", "n_sparse", "n_below")
 
 
 def _by_run(counts: Any, runs: Int64[np.ndarray, " runs"]) -> np.ndarray:
-    return np.add.reduceat(counts.astype(np.int64), runs)
+    return np.add.reduceat(np.asarray(counts), runs, dtype=np.int64)
+
+
+def _kind(moments: Moments, i: int) -> Moments:
+    return Moments(moments.count[:, i], moments.mean[:, i], moments.scatter[:, i])
 
 
 def _put(total: Moments, rows: np.ndarray, part: Moments) -> None:
@@ -174,4 +234,4 @@ def _put(total: Moments, rows: np.ndarray, part: Moments) -> None:
 
 def _runs(owners: Int64[np.ndarray, " parts"]) -> Int64[np.ndarray, " runs"]:
     """Where each run of equal owners starts."""
-    return np.flatnonzero(np.diff(owners, prepend=-1))
+    return np.append(0, 1 + np.flatnonzero(owners[1:] != owners[:-1]))

@@ -17,6 +17,7 @@ from ._engine import Numbered, Progress
 from ._options import Options
 from ._plan import Companion, Entry, opened
 from ._reading import Reading
+from ._sample import Sample, Sampler
 from ._spool import Spool
 from ._stream import Bins, Opened, Work, collect, extremes
 
@@ -51,6 +52,7 @@ class Local:
         """
         sizes = [entry.bytes for _, entry in entries]
         found = _Found(self._options)
+        samplers: dict[int, Sampler] = {}
 
         def checkpoints() -> Iterator[Opened]:
             for (index, entry), advance in zip(entries, self._stage("moments", sizes), strict=True):
@@ -62,13 +64,18 @@ class Local:
                 finally:
                     self._hash(index, entry)
                 self._leave_open(index, stored)
-                cards = Cards.empty(len(stored), self._options.d, self._options.bins)
-                found.readings[index] = Reading(entry, cards, bins and bins.key)
-                yield index, cards, advance(self._weights(index, entry, stored))
+                options = self._options
+                cards = Cards.empty(len(stored), options.d, options.bins)
+                sampler = samplers[index] = Sampler(entry.layers, options.d, options.sample)
+                nothing = Sample.of_nothing(options.d)
+                found.readings[index] = Reading(entry, cards, nothing, bins and bins.key)
+                weights = self._weights(index, entry, stored)
+                yield index, cards, advance(sampler.watch(weights))
 
         work = Work(self._options, first=True, bins=bins)
         for index in collect(checkpoints(), work, found.lose_open):
-            yield index, found.readings.pop(index)
+            reading, sample = found.readings.pop(index), samplers.pop(index).sample()
+            yield index, dataclasses.replace(reading, sample=sample)
             yield from found.lost()
         yield from found.lost()
 
@@ -79,6 +86,7 @@ class Local:
         def checkpoints() -> Iterator[Opened]:
             for index, cards, weights in self._again("histograms", readings):
                 cards.histogram[...] = 0
+                cards.sparse_histogram[...] = 0
                 cards.n_outside[...] = 0
                 yield index, cards, weights
 

@@ -7,10 +7,10 @@ from jaxtyping import Float
 
 from ..errors import CheckpointError
 from ..kernels import Kernels
-from ..statistics import Basis, fit_basis, fixed_edges
+from ..statistics import Basis, fit_basis
 from ._card import Cards, pooled_moments
 from ._options import DEFAULTS, Options
-from ._stream import Bins, Opened, Work, collect, extremes
+from ._stream import Bins, Opened, Work, collect, data_free_edges, extremes
 
 
 class Measured(NamedTuple):
@@ -38,9 +38,8 @@ def measure(
         return _opened(chosen, cards)
 
     basis = fit_basis(pooled_moments(cards.normalized)) if basis is None else basis
-    if options.range == "fixed":
-        edges = fixed_edges(options.d, options.bins)
-    else:
+    edges = data_free_edges(options)
+    if edges is None:
         edges = np.linspace(*extremes(opened(), options, basis, _never), options.bins + 1)
     _drain(opened(), Work(options, bins=Bins(basis, edges)))
     return Measured(cards, basis, edges)

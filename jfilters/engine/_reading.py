@@ -13,23 +13,25 @@ from ..statistics import Moments
 from ._card import Cards
 from ._options import Options
 from ._plan import Companion, Entry, PlannedLayer
+from ._sample import Sample
 
 
 @dataclasses.dataclass(frozen=True)
 class Reading:
-    """One checkpoint: its entry, and the cards of its layers in their order.
+    """One checkpoint: its entry, the cards of its layers in their order, and a sample of its kernels.
 
     `bins_key` names the bins that the histograms are in; None while there are none.
     """
 
     entry: Entry
     cards: Cards
+    sample: Sample
     bins_key: str | None = None
 
     @classmethod
     def of_nothing(cls, entry: Entry, options: Options) -> "Reading":
         """A checkpoint without layers, whatever the reason."""
-        return cls(entry, Cards.empty(0, options.d, options.bins))
+        return cls(entry, Cards.empty(0, options.d, options.bins), Sample.of_nothing(options.d))
 
 
 def dump(reading: Reading) -> bytes:
@@ -41,7 +43,11 @@ def dump(reading: Reading) -> bytes:
         "companions": [dataclasses.astuple(companion) for companion in entry.companions],
         "bins_key": reading.bins_key,
     }
-    return safetensors.numpy.save(_arrays(reading.cards), {"reading": json.dumps(record)})
+    arrays = _arrays(reading.cards) | {
+        "sample": reading.sample.kernels,
+        "sample.layer": reading.sample.layer,
+    }
+    return safetensors.numpy.save(arrays, {"reading": json.dumps(record)})
 
 
 def load(data: bytes, entry: Entry) -> Reading:
@@ -50,12 +56,13 @@ def load(data: bytes, entry: Entry) -> Reading:
         length = int.from_bytes(data[:8], "little")
         header = json.loads(data[8 : 8 + length])
         record = json.loads(header["__metadata__"]["reading"])
-        cards = _cards(safetensors.numpy.load(data))
+        arrays = safetensors.numpy.load(data)
+        cards, sample = _cards(arrays), Sample(arrays["sample"], arrays["sample.layer"])
         layers = _planned_layers(record.pop("layers"), record.pop("metadata"))
         bins_key = record.pop("bins_key")
         record["companions"] = tuple(Companion(*found) for found in record["companions"])
         record["skipped"] = tuple((reason, n) for reason, n in record["skipped"])
-        return Reading(dataclasses.replace(entry, layers=layers, **record), cards, bins_key)
+        return Reading(dataclasses.replace(entry, layers=layers, **record), cards, sample, bins_key)
     except (LookupError, TypeError, safetensors.SafetensorError) as error:
         raise ValueError(f"no reading of a checkpoint: {error}") from error
 

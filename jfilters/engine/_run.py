@@ -14,18 +14,21 @@ import numpy as np
 from jaxtyping import Float
 
 from ..converters import Location, location
-from ..statistics import Basis, fit_basis, fixed_edges
+from ..statistics import Basis, fit_basis
 from ._cache import Cache
 from ._card import Cards, pooled_moments
 from ._cluster import Cluster
 from ._engine import Engine, Numbered, Progress
 from ._local import Local
+from ._metadata import MetadataTable
 from ._options import DEFAULTS, Options
 from ._plan import Entry, find_checkpoints, planned, within
 from ._processes import Processes
 from ._reading import Reading, dump, load
+from ._sample import Sample
 from ._spool import SPOOL_BYTES, Spool
-from ._stream import Bins
+from ._stream import Bins, data_free_edges
+from ._told import Unmatched, told
 
 
 @dataclasses.dataclass(frozen=True)
@@ -40,8 +43,10 @@ class Scan:
     entries: tuple[Entry, ...]
     ignored: tuple[Location, ...]
     cards: Cards
+    sample: Sample
     basis: Basis | None
     edges: Float[np.ndarray, " edges"] | None
+    unmatched: Unmatched = dataclasses.field(default_factory=Unmatched)
 
 
 def scan(
@@ -49,6 +54,7 @@ def scan(
     options: Options = DEFAULTS,
     *,
     basis: Basis | None = None,
+    metadata: MetadataTable | None = None,
     cache: Path | None = None,
     progress: Progress | None = None,
     spool_bytes: int = SPOOL_BYTES,
@@ -61,7 +67,8 @@ def scan(
     Weights are read one tensor at a time and never kept: once with a known `basis`, else twice, and once
     more for the data range. Those of remote checkpoints travel once, since up to `spool_bytes` of them
     wait in a temporary file. What is in the folder `cache`, from this scan or an earlier one, is not read
-    again. A checkpoint that cannot be read becomes an entry with its reason.
+    again. A checkpoint that cannot be read becomes an entry with its reason. What `metadata` tells about
+    models goes into the tables.
 
     With `processes` each process of a job reads its share, and all return the same scan. With the engine
     "ray" the nodes of the Ray cluster at `address` read, by default of that which this machine is part
@@ -82,17 +89,18 @@ def scan(
     with _started(engine, address, options, progress, spool_bytes) as reader:
         run = Run(options, reader, _cache(cache, options, basis), processes or Processes())
         bins = run.to_the_end(entries, basis)
-        readings = run.readings()
+        readings = [Reading.of_nothing(_NOWHERE, options), *run.readings()]
+    found, unmatched = told([reading.entry for reading in readings[1:]], metadata)
     return Scan(
         root,
         options,
-        tuple(reading.entry for reading in readings),
+        tuple(found),
         tuple(ignored),
-        Cards.concatenate(
-            [Reading.of_nothing(_NOWHERE, options).cards, *(r.cards for r in readings)]
-        ),
+        Cards.concatenate([reading.cards for reading in readings]),
+        Sample.concatenate([r.sample for r in readings], [len(r.cards) for r in readings]),
         bins and bins.basis,
         bins and bins.edges,
+        unmatched,
     )
 
 
@@ -125,9 +133,8 @@ class Run:
         return [self._readings[index] for index in range(len(self._entries))]
 
     def _known_bins(self, known: Basis | None) -> Bins | None:
-        if known is None or self._options.range == "data":
-            return None
-        return Bins(known, fixed_edges(self._options.d, self._options.bins))
+        edges = data_free_edges(self._options)
+        return None if known is None or edges is None else Bins(known, edges)
 
     def _measure(self, bins: Bins | None) -> None:
         mine = {index: self._found(index) for index in self._mine}
@@ -144,8 +151,8 @@ class Run:
         basis = known if known is not None else _fitted(cards)
         if basis is None:
             return None
-        if self._options.range == "fixed":
-            return Bins(basis, fixed_edges(self._options.d, self._options.bins))
+        if (edges := data_free_edges(self._options)) is not None:
+            return Bins(basis, edges)
         lost, low_high = self._engine.extremes(self._readable(), basis)
         if self._share(lost):
             return self._bins(known)

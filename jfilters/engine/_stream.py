@@ -11,15 +11,18 @@ import numpy as np
 from jaxtyping import Float
 
 from ..errors import CheckpointError
-from ..statistics import Basis
+from ..statistics import Basis, fixed_edges
 from ._blocks import Block, Piece, pack
 from ._card import Cards
 from ._devices import over_blocks, run
-from ._ledger import MOMENTS_ROWS, Ledger
+from ._ledger import Ledger
 from ._options import Options
 from ._orthogonality import tiled_orthogonality
 from ._passes import SlotCounts, SlotSums, extremes_pass, histogram_pass, moments_pass
 from ._prepare import prepare
+
+MOMENTS_ROWS = 8_192
+"""Kernels of which moments are taken at a time: products of longer columns leave the cache."""
 
 Weights = Iterable[np.ndarray]
 """The weights of one checkpoint's layers, in their order, one at a time; a CheckpointError ends them."""
@@ -44,6 +47,15 @@ class Bins:
     def on_device(self) -> tuple[Basis, np.float32, np.float32]:
         """The basis and the range as the programs take them."""
         return _on_device(self.basis), np.float32(self.edges[0]), np.float32(self.edges[-1])
+
+
+def data_free_edges(options: Options) -> Float[np.ndarray, " edges"] | None:
+    """The edges that need no look at the kernels; None if the range is that of the data."""
+    if options.range == "data":
+        return None
+    if options.range == "fixed":
+        return fixed_edges(options.d, options.bins)
+    return np.linspace(*options.range, options.bins + 1)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -113,7 +125,7 @@ def extremes(
                 lost(index, error)
 
     for _, (least, most) in over_blocks(
-        pack(pieces()), lambda blocks: run(extremes_pass, blocks, device)
+        pack(pieces()), lambda blocks: run(extremes_pass, blocks, device, options=options.of_passes)
     ):
         low, high = min(low, float(least.min())), max(high, float(most.max()))
     return low, high
@@ -137,21 +149,16 @@ def _piece(cards: Cards, row: int, weight: np.ndarray, work: Work, *, first: int
 
 def _programs(blocks: list[Block], work: Work) -> tuple[SlotSums | None, SlotCounts | None]:
     sums = _sums(blocks, work.options) if work.moments else None
-    return sums, _counts(blocks, work.bins) if work.bins else None
+    return sums, _counts(blocks, work.options, work.bins) if work.bins else None
 
 
 def _sums(blocks: list[Block], options: Options) -> SlotSums:
-    return run(
-        moments_pass,
-        [block.split(MOMENTS_ROWS) for block in blocks],
-        eps=options.sparse_eps,
-        strict=options.sparse_strict,
-        quality=options.quality,
-    )
+    shorter = [block.split(MOMENTS_ROWS) for block in blocks]
+    return run(moments_pass, shorter, options=options.of_passes)
 
 
-def _counts(blocks: list[Block], bins: Bins) -> SlotCounts:
-    return run(histogram_pass, blocks, *bins.on_device, bins=len(bins.edges) - 1)
+def _counts(blocks: list[Block], options: Options, bins: Bins) -> SlotCounts:
+    return run(histogram_pass, blocks, *bins.on_device, options=options.of_passes)
 
 
 def _on_device(basis: Basis) -> Basis:

@@ -19,11 +19,12 @@ from ._histogram import coefficient_range as coefficient_range
 from ._histogram import fixed_edges as fixed_edges
 from ._histogram import histogram as histogram
 from ._moments import Moments as Moments
+from ._moments import centered_columns as centered_columns
+from ._moments import column_moments as column_moments
 from ._moments import covariance as covariance
 from ._moments import host_moments as host_moments
 from ._moments import merge_moments as merge_moments
 from ._moments import moments as moments
-from ._moments import moments_and_subset as moments_and_subset
 from ._moments import normalized_moments as normalized_moments
 from ._normalize import by_tap as by_tap
 from ._normalize import max_abs as max_abs
@@ -33,6 +34,8 @@ from ._norms import norms as norms
 from ._orthogonality import orthogonality as orthogonality
 from ._orthogonality import random_orthogonality as random_orthogonality
 from ._randomness import randomness_threshold as randomness_threshold
+from ._sparsity import EPSILONS as EPSILONS
+from ._sparsity import counts_below as counts_below
 from ._sparsity import relative_peaks as relative_peaks
 from ._sparsity import sparse_mask as sparse_mask
 from ._sparsity import sparsity as sparsity

@@ -55,7 +55,7 @@ def histogram(
     if len(edges) < 2 or not np.allclose(widths, widths[0], rtol=1e-6) or not widths[0] > 0:
         raise ValueError("expected at least two increasing, equally spaced edges")
     low, high = float(edges[0]), float(edges[-1])
-    counts, _ = _histograms(coefficients.T, valid, low=low, high=high, bins=len(widths), parts=1)
+    counts, *_ = _histograms(coefficients.T, valid, low=low, high=high, bins=len(widths), parts=1)
     return counts[0]
 
 
@@ -73,7 +73,7 @@ def coefficient_histogram(
     The number outside counts coefficients below `low` or above `high`; they are in the end bins
     too.
     """
-    counts, outside = coefficient_histograms(
+    counts, outside, _ = coefficient_histograms(
         kernels, valid, basis, low=low, high=high, bins=bins, parts=1
     )
     return counts[0], outside[0]
@@ -88,10 +88,18 @@ def coefficient_histograms(
     high: Bound,
     bins: int,
     parts: int,
-) -> tuple[Int32[Array, "parts d bins"], Int32[Array, " parts"]]:
-    """`coefficient_histogram` of `parts` equal runs of the kernels: faster than a vmap over them."""
+    subset: Bool[Array, " n"] | None = None,
+) -> tuple[
+    Int32[Array, "parts d bins"], Int32[Array, " parts"], Int32[Array, "parts d bins"] | None
+]:
+    """`coefficient_histogram` of `parts` equal runs of the kernels: faster than a vmap over them.
+
+    With a `subset` of the kernels, its share of the histograms comes third.
+    """
     coefficients = _coefficients(kernels, basis)
-    return _histograms(coefficients, valid, low=low, high=high, bins=bins, parts=parts)
+    return _histograms(
+        coefficients, valid, low=low, high=high, bins=bins, parts=parts, subset=subset
+    )
 
 
 def coefficient_range(
@@ -122,20 +130,38 @@ def _histograms(
     high: Bound,
     bins: int,
     parts: int,
-) -> tuple[Int32[Array, "parts d bins"], Int32[Array, " parts"]]:
+    subset: Bool[Array, " n"] | None = None,
+) -> tuple[
+    Int32[Array, "parts d bins"], Int32[Array, " parts"], Int32[Array, "parts d bins"] | None
+]:
     d, n = coefficients.shape
-    buckets = _buckets(coefficients, valid, low, high, bins).reshape(d, parts, n // parts)
+    buckets = _buckets(coefficients, valid, low, high, bins)
+    size = classes = bins + _EXTRA
+    if subset is not None:
+        # The subset has buckets of its own, behind the others: one scatter still counts all.
+        classes = 2 * size
+        buckets = buckets + size * subset.astype(jnp.int32)[None]
+    # Else XLA fuses the arithmetic above into the scatter, which then runs it one element at a
+    # time.
+    buckets = jax.lax.optimization_barrier(buckets).reshape(d, parts, n // parts)
     counts = jax.lax.platform_dependent(
-        buckets, cpu=_by_scatter(bins + _EXTRA), default=_by_comparison(bins + _EXTRA)
+        buckets, cpu=_by_scatter(classes), default=_by_comparison(classes)
     )
-    below, inside, above = (
-        counts[..., :1],
-        counts[..., 1 : bins + 1],
-        counts[..., bins + 1 : bins + 2],
-    )
+    found, outside = _in_bins(counts[..., -size:], bins)
+    if subset is None:
+        return found, outside, None
+    rest, outside_rest = _in_bins(counts[..., :size], bins)
+    return found + rest, outside + outside_rest, found
+
+
+def _in_bins(
+    counts: Int32[Array, "parts d buckets"], bins: int
+) -> tuple[Int32[Array, "parts d bins"], Int32[Array, " parts"]]:
+    """Counts with what fell outside in the end bins, and how much that was."""
+    below, above = counts[..., :1], counts[..., bins + 1 : bins + 2]
     index = jnp.arange(bins)[None, None]
     ends = jnp.where(index == 0, below, 0) + jnp.where(index == bins - 1, above, 0)
-    return inside + ends, jnp.sum(below + above, axis=(1, 2))
+    return counts[..., 1 : bins + 1] + ends, jnp.sum(below + above, axis=(1, 2))
 
 
 def _buckets(
@@ -145,10 +171,7 @@ def _buckets(
     position = jnp.floor((coefficients - low) * (bins / (high - low)))
     # The last bin is closed: what lies on the upper bound is inside.
     position = jnp.where(coefficients == high, bins - 1, jnp.clip(position, -1, bins))
-    bucket = jnp.where(valid[None], position, bins + 1).astype(jnp.int32) + 1
-    # Else XLA fuses the arithmetic above into the scatter, which then runs it one element at a
-    # time.
-    return jax.lax.optimization_barrier(bucket)
+    return jnp.where(valid[None], position, bins + 1).astype(jnp.int32) + 1
 
 
 def _by_comparison(size: int) -> Callable[[Buckets], Int32[Array, "parts d size"]]:

@@ -47,24 +47,28 @@ def normalized_moments(kernels: Float[Array, "n d"], valid: Bool[Array, " n"]) -
     return _moments_about(center, kernels * inverse[:, None], valid)
 
 
-def moments_and_subset(
-    kernels: Float[Array, "n d"],
-    valid: Bool[Array, " n"],
-    subset: Bool[Array, " n"],
-    *,
-    unit: Float[Array, ""],
-) -> tuple[Moments, Moments]:
-    """`moments` of the valid kernels, and of those of them that are in `subset`, in units of `unit`.
+def centered_columns(
+    kernels: Float[Array, "n d"], valid: Bool[Array, " n"], unit: Float[Array, ""]
+) -> tuple[Float[Array, " d"], Float[Array, "n d+1"]]:
+    """The mean of the valid kernels in units of `unit`, and what `column_moments` takes.
 
-    For a block, where the kernels that do not count are known to be finite: faster than two calls.
+    For a block, where the kernels that do not count are known to be finite.
     """
     weight = valid.astype(kernels.dtype)
     # A product with a vector is a faster sum on CPU, and exact enough over the length of a block.
     total = jnp.matmul(weight, kernels, precision=jax.lax.Precision.HIGHEST)
     center = total / jnp.maximum(jnp.sum(weight), 1) / unit
-    whole = _augmented(center, kernels * (1 / unit), valid)
-    part = whole * subset.astype(kernels.dtype)[:, None]
-    return _from_gram(center, _product(whole, whole)), _from_gram(center, _product(whole, part))
+    return center, _augmented(center, kernels * (1 / unit), valid)
+
+
+def column_moments(
+    center: Float[Array, " d"],
+    columns: Float[Array, "n d+1"],
+    subset: Bool[Array, " n"] | None = None,
+) -> Moments:
+    """`moments` of the kernels behind `centered_columns`, or of those of them that are in `subset`."""
+    part = columns if subset is None else columns * subset.astype(columns.dtype)[:, None]
+    return _from_gram(center, _product(columns, part))
 
 
 def _moments_about(

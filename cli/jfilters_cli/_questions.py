@@ -1,0 +1,66 @@
+"""What every question to a written scan shares: the scan, its metadata, and which layers count."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from ._console import talk
+
+if TYPE_CHECKING:
+    from jfilters.analysis import SavedScan
+
+SHOWN = 5  # names of a kind; of more only the count is told
+
+ScanArgument = Annotated[
+    Path, typer.Argument(metavar="SCAN", help="The folder that a scan wrote, or a card file.")
+]
+MetaOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--meta",
+        metavar="FILE",
+        help="A CSV, Parquet or TOML table of the models, by name or glob.",
+    ),
+]
+WhereOption = Annotated[
+    str | None,
+    typer.Option(
+        "--where",
+        metavar="EXPR",
+        help="Only the layers for which this holds: \"task == 'detection' and not depthwise\".",
+    ),
+]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+
+
+def asked(scan_folder: Path, meta: Path | None = None, where: str | None = None) -> "SavedScan":
+    """The scan with its metadata and the layers that are asked about.
+
+    Rows and models of the metadata that match nothing are named on stderr. Raises ValueError if no
+    layer is left.
+    """
+    import jfilters.analysis as analysis
+
+    scan = analysis.open_scan(scan_folder)
+    if meta is not None:
+        scan, joined = analysis.with_metadata(scan, meta)
+        tell_unmatched(meta, joined.unmatched_rows, joined.unmatched_models)
+    if where is None:
+        return scan
+    mask = analysis.where(scan, where)
+    if not mask.any():
+        raise ValueError(f"none of {len(mask)} layers is left where {where}; loosen the condition")
+    return scan.only(mask)
+
+
+def tell_unmatched(meta: Path, rows: tuple[str, ...], models: tuple[str, ...]) -> None:
+    """Name on stderr what a table of metadata and a scan do not have in common."""
+    _tell(f"{meta}: no model matches", rows)
+    _tell(f"{meta}: nothing is told of", models)
+
+
+def _tell(what: str, names: tuple[str, ...]) -> None:
+    if names:
+        more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
+        talk(f"{what} {', '.join(names[:SHOWN])}{more}", style="yellow")

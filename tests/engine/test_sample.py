@@ -1,0 +1,94 @@
+"""The kernels that a scan keeps, and what it counts for sparse ones apart."""
+
+import numpy as np
+import pytest
+import safetensors.numpy
+from safetensors.numpy import save_file
+
+from jfilters.engine import Options, scan, scan_into, write_scan
+from jfilters.statistics import EPSILONS
+
+from . import reference
+
+SIZES = {"a": (40, 20), "b": (16, 3)}
+
+
+def weights(name, out, inner):
+    rng = np.random.default_rng(sum(name.encode()) + out)
+    w = rng.standard_normal((out, inner, 3, 3)) * 10.0 ** rng.uniform(-4, 0, (out, inner, 1, 1))
+    return w.astype(np.float32)
+
+
+@pytest.fixture
+def folder(tmp_path):
+    for model in ("one", "two"):
+        arrays = {f"{name}.weight": weights(model + name, *size) for name, size in SIZES.items()}
+        save_file(arrays, tmp_path / f"{model}.safetensors", metadata={"format": "pt"})
+    return tmp_path
+
+
+def layer_rows(folder):
+    """The kernels of the layers, in the order of a scan."""
+    for model in ("one", "two"):
+        stored = safetensors.numpy.load_file(folder / f"{model}.safetensors")
+        yield from (stored[f"{name}.weight"].reshape(-1, 9) for name in SIZES)
+
+
+def test_sampled_kernels_are_kernels_of_their_layers_and_none_comes_twice(folder):
+    found = scan(folder, Options(sample=100)).sample
+    layers = list(layer_rows(folder))
+    assert np.bincount(found.layer // 2).tolist() == [100, 100]
+    assert len(np.unique(found.kernels, axis=0)) == 200
+    for kernel, layer in zip(found.kernels, found.layer, strict=True):
+        assert (layers[layer] == kernel).all(axis=1).any()
+
+
+def test_a_sample_holds_layers_in_proportion(folder):
+    found = scan(folder, Options(sample=424)).sample
+    # 800 kernels of 848 lie in the first layer: a hypergeometric draw.
+    share = (found.layer[found.layer < 2] == 0).mean()
+    assert share == pytest.approx(800 / 848, abs=0.03)
+
+
+def test_a_sample_of_more_than_there_is_holds_all(folder):
+    found = scan(folder, Options(sample=10_000)).sample
+    np.testing.assert_array_equal(found.kernels, np.concatenate(list(layer_rows(folder))))
+
+
+def test_a_sample_of_none_is_not_written(folder, tmp_path):
+    write_scan(scan(folder, Options(sample=0)), tmp_path / "out")
+    arrays = safetensors.numpy.load_file(tmp_path / "out/arrays.safetensors")
+    assert not {"sample", "sample.layer"} & set(arrays)
+
+
+def test_a_sample_is_kept_between_scans_and_holds_no_nan(folder, tmp_path):
+    arrays = safetensors.numpy.load_file(folder / "one.safetensors")
+    arrays["a.weight"][:30] = np.nan
+    save_file(arrays, folder / "one.safetensors", metadata={"format": "pt"})
+    first, second = (scan_into(tmp_path / "out", folder).sample for _ in range(2))
+    assert np.isfinite(first.kernels).all()
+    assert len(first.kernels) < 2 * 848
+    np.testing.assert_array_equal(first.kernels, second.kernels)
+    np.testing.assert_array_equal(first.layer, second.layer)
+
+
+def test_sparse_kernels_are_counted_apart_and_for_every_epsilon(folder):
+    found = scan(folder)
+    mean, components = np.asarray(found.basis.mean), np.asarray(found.basis.components)
+    for row, rows in enumerate(layer_rows(folder)):
+        rows = rows.astype(np.float64)
+        sparse = reference.sparse(rows)
+        assert 0 < sparse.sum() < len(rows)
+        expected = reference.histograms(rows[sparse], mean, components, found.edges)
+        got = found.cards.sparse_histogram[row]
+        assert got.sum(axis=1).tolist() == [sparse.sum()] * 9
+        # A coefficient on the edge of a bin may fall on either side of it.
+        assert np.abs(got - expected).sum() <= 4
+        below = [reference.sparse(rows, eps).sum() for eps in EPSILONS]
+        assert found.cards.n_below[row].tolist() == below
+
+
+def test_without_quality_sparse_kernels_are_not_counted(folder, tmp_path):
+    write_scan(scan(folder, Options(quality=False)), tmp_path / "out")
+    arrays = safetensors.numpy.load_file(tmp_path / "out/arrays.safetensors")
+    assert not {"sparse_histogram", "sparse_at"} & set(arrays)
