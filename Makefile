@@ -13,8 +13,8 @@ INSTALL := $(BIN)/pip install --quiet --constraint constraints.txt --editable
 # The scan exits with 1 where it refused checkpoints: it is done then, and the zoo holds some on purpose.
 demo: $(VENV)/core.stamp
 	$(BIN)/jfilters zoo fetch --to zoo
-	@echo '$(BIN)/jfilters scan --checkpoints zoo --out results/zoo'
-	@$(BIN)/jfilters scan --checkpoints zoo --out results/zoo; code=$$?; \
+	@echo '$(BIN)/jfilters scan --checkpoints zoo --meta zoo/metadata.csv --out results/zoo'
+	@$(BIN)/jfilters scan --checkpoints zoo --meta zoo/metadata.csv --out results/zoo; code=$$?; \
 	if [ $$code -ne 1 ]; then exit $$code; fi; \
 	echo 'demo: done; the checkpoints that were refused are named above, with the reasons'
 

@@ -1,8 +1,10 @@
 """jfilters: functional analysis of trained convolution kernels, in JAX."""
 
+from . import analysis as analysis
 from . import converters as converters
 from . import shift as shift
 from . import statistics as statistics
+from .analysis import open_scan as open_scan
 from .converters import Checkpoint as Checkpoint
 from .converters import from_module as from_module
 from .converters import from_params as from_params

@@ -53,12 +53,12 @@ class UnreadableError(CheckpointError):
 
 
 class MissingExtraError(CheckpointError):
-    """An optional package is needed for this format and is not installed."""
+    """An optional package is needed and is not installed."""
 
     def __init__(self, package: str, extra: str, *, path: object = ""):
         self.package, self.extra = package, extra
         remedy = f"install it with: pip install 'jfilters[{extra}]'"
-        super().__init__(f"reading this needs the package {package}", path=path, remedy=remedy)
+        super().__init__(f"this needs the package {package}", path=path, remedy=remedy)
 
     def __reduce__(self) -> tuple:
         """Pickle by what was given."""

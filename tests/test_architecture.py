@@ -34,11 +34,14 @@ LAYERS = (
 RANK = {room: rank for rank, rooms in enumerate(LAYERS) for room in rooms}
 
 OPTIONAL = {
-    *("torch", "onnx", "h5py", "orbax", "flax", "ray", "matplotlib"),
+    *("torch", "onnx", "h5py", "orbax", "flax", "ray", "matplotlib", "ott"),
     *("tensorstore", "fsspec", "upath", "s3fs", "gcsfs", "huggingface_hub"),
 }
 RUNS_CODE = {"torch.load", "pickle.load", "pickle.loads", "pickle.Unpickler", "joblib.load"}
-MAY_USE_OPTIONAL = ("jfilters.converters", "jfilters.engine._cluster", "jfilters.report")
+MAY_USE_OPTIONAL = (
+    *("jfilters.converters", "jfilters.engine._cluster", "jfilters.report"),
+    "jfilters.shift._sinkhorn",
+)
 
 
 def module_name(file: Path) -> str:

@@ -4,12 +4,22 @@ from typing import Annotated
 
 import typer
 
+from ._axes import axes
+from ._card import card
+from ._check import check
+from ._compare import compare
 from ._console import out, report_errors
 from ._convert import convert
+from ._drift import drift
 from ._export import export
 from ._formats import formats
 from ._inspect import inspect
+from ._merge import merge
+from ._nearest import nearest
+from ._phenotypes import phenotypes
+from ._quality import quality
 from ._scan import scan
+from ._trajectory import trajectory
 from ._zoo import zoo
 
 app = typer.Typer(
@@ -24,6 +34,16 @@ app.command()(inspect)
 app.command()(formats)
 app.command()(convert)
 app.command()(export)
+app.command()(compare)
+app.command()(drift)
+app.command()(axes)
+app.command()(check)
+app.command()(phenotypes)
+app.command()(card)
+app.command()(merge)
+app.command()(quality)
+app.command()(nearest)
+app.command()(trajectory)
 app.add_typer(zoo, name="zoo")
 
 

@@ -1,5 +1,7 @@
 """Checkpoints of any format as one pytree, `Kernels`: found by content, read by range."""
 
+from ._batchnorm import Folding as Folding
+from ._batchnorm import folded as folded
 from ._bytes import Location as Location
 from ._bytes import base_name as base_name
 from ._bytes import children as children
@@ -16,6 +18,7 @@ from ._checkpoint import load as load
 from ._checkpoint import open_checkpoint as open_checkpoint
 from ._detect import FORMATS as FORMATS
 from ._detect import detect as detect
+from ._dtypes import numeric_dtype as numeric_dtype
 from ._format import Format as Format
 from ._hdf5 import FilterPopulation as FilterPopulation
 from ._hdf5 import population as population

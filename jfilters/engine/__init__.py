@@ -2,9 +2,11 @@
 
 from ._compilation import keep_compiled as keep_compiled
 from ._export import export_filterdb as export_filterdb
+from ._folder import component_weights as component_weights
 from ._folder import describe as describe
 from ._folder import left_out as left_out
 from ._folder import model_drift as model_drift
+from ._folder import model_histograms as model_histograms
 from ._folder import scan_into as scan_into
 from ._folder import totals as totals
 from ._folder import write_scan as write_scan
@@ -15,7 +17,7 @@ from ._measure import measure as measure
 from ._measure import measure_quality as measure_quality
 from ._metadata import Joined as Joined
 from ._metadata import MetadataTable as MetadataTable
-from ._metadata import join as join_metadata
+from ._metadata import join_metadata as join_metadata
 from ._metadata import read_metadata as read_metadata
 from ._options import Options as Options
 from ._plan import Entry as Entry
@@ -29,3 +31,5 @@ from ._tables import LAYERS as LAYERS
 from ._tables import MODELS as MODELS
 from ._tables import layers_table as layers_table
 from ._tables import models_table as models_table
+from ._tables import pooled as pooled
+from ._tables import typed_column as typed_column

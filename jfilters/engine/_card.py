@@ -58,6 +58,11 @@ class Cards(eqx.Module):
             n_outside=np.zeros(n, np.int64),
         )
 
+    def forget_histograms(self) -> None:
+        """Make all counts of coefficients zero, in place."""
+        for counts in (self.histogram, self.sparse_histogram, self.n_outside):
+            counts[...] = 0
+
     def __len__(self) -> int:
         return len(self.n_finite)
 
@@ -76,7 +81,10 @@ class Cards(eqx.Module):
     @classmethod
     def concatenate(cls, cards: Sequence["Cards"]) -> "Cards":
         """The cards of all layers of several records, in their order."""
-        return jax.tree.map(lambda *parts: np.concatenate(parts), *cards)
+        filled = [part for part in cards if len(part)] or cards[:1]
+        if len(filled) == 1:  # histograms of many layers are not copied for nothing
+            return filled[0]
+        return jax.tree.map(lambda *parts: np.concatenate(parts), *filled)
 
     def take(self, layers: Int[np.ndarray, " m"]) -> "Cards":
         """The cards of some layers."""

@@ -15,7 +15,7 @@ import jax
 import numpy as np
 import pyarrow.parquet
 import safetensors.numpy
-from jaxtyping import Float
+from jaxtyping import Float, Int64
 
 from .._files import written_whole
 from ..converters import Location
@@ -143,19 +143,28 @@ def totals(scan: Scan) -> dict[str, int]:
 
 def model_drift(scan: Scan) -> tuple[list[str], np.ndarray]:
     """The names of the models and the square matrix of D between them, in nats."""
-    names, index = model_index(scan)
     if scan.basis is None or scan.edges is None:
         raise ValueError("a scan without kernels has no drift")
+    names, counts = model_histograms(scan)
+    probabilities = np.asarray(probability(counts, scan.edges))
+    return names, drift_matrix(probabilities, component_weights(scan.basis, scan.options.weights))
+
+
+def model_histograms(scan: Scan) -> tuple[list[str], Int64[np.ndarray, "models d bins"]]:
+    """The names of the models with layers, and the histograms of all their kernels."""
+    names, index = model_index(scan)
     counts = np.zeros((len(names), *scan.cards.histogram.shape[1:]), np.int64)
     np.add.at(counts, index, scan.cards.histogram)
-    probabilities = np.stack([probability(counts[i], scan.edges) for i in range(len(names))])
-    return names, drift_matrix(probabilities, component_weights(scan.basis, scan.options))
+    return names, counts
 
 
-def component_weights(basis: Basis, options: Options) -> Float[np.ndarray, " d"]:
+def component_weights(
+    basis: Basis, weights: Literal["variance-ratio", "uniform"]
+) -> Float[np.ndarray, " d"]:
     """What each component counts in a drift: its share of the variance, or the same for all."""
-    if options.weights == "uniform":
-        return np.full(options.d, 1 / options.d)
+    d = len(basis.mean)
+    if weights == "uniform":
+        return np.full(d, 1 / d)
     return np.asarray(basis.variance_ratio, np.float64)
 
 

@@ -85,11 +85,11 @@ class Local:
 
         def checkpoints() -> Iterator[Opened]:
             for index, cards, weights in self._again("histograms", readings):
-                cards.histogram[...] = 0
-                cards.sparse_histogram[...] = 0
-                cards.n_outside[...] = 0
+                if index in counted:
+                    cards.forget_histograms()
                 yield index, cards, weights
 
+        counted = {index for index, reading in readings if reading.bins_key is not None}
         found.readings = {index: dataclasses.replace(r, bins_key=bins.key) for index, r in readings}
         for index in collect(checkpoints(), Work(self._options, bins=bins), found.lose_open):
             yield index, found.readings.pop(index)

@@ -67,7 +67,7 @@ def read_metadata(path: Path) -> MetadataTable:
     return table
 
 
-def join(models: Sequence[str], table: MetadataTable) -> Joined:
+def join_metadata(models: Sequence[str], table: MetadataTable) -> Joined:
     """Look every model up in the table.
 
     A key that is the name of a model is that model's alone; any other is a glob on whole names, in

@@ -2,7 +2,8 @@
 
 import dataclasses
 import math
-from typing import Literal
+from collections.abc import Mapping
+from typing import Any, Literal
 
 
 @dataclasses.dataclass(frozen=True)
@@ -35,6 +36,17 @@ class Options:
     strict: bool = False
     sha256: bool = True
     sample: int = 1_000
+
+    @classmethod
+    def of_record(cls, config: Mapping[str, Any]) -> "Options":
+        """The options in a scan's record; what an earlier version did not know is as it is by default."""
+        known = {field.name for field in dataclasses.fields(cls)}
+        found: dict[str, Any] = {
+            name: tuple(value) if isinstance(value, list) else value
+            for name, value in config.items()
+            if name in known
+        }
+        return cls(**found)
 
     @property
     def d(self) -> int:

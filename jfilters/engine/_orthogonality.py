@@ -13,8 +13,11 @@ from ._passes import gram_pass
 TILES = ((64, 576), (128, 1_152), (256, 2_304), (512, 4_608))
 """Rows and columns of a tile; 9.4 MB of float32 the largest."""
 
-SMALL = 1 << 18
+SMALL = 1 << 20
 """Multiplications of a product that NumPy has done before XLA has begun."""
+
+ALONE = 1 << 18
+"""Multiplications up to which BLAS stays in this thread: others would wait for those of XLA."""
 
 SHORTEST, LONGEST = 1e-12, 1e15
 """Lengths of rows whose float32 products neither vanish nor overflow."""
@@ -58,7 +61,7 @@ def _sum_of_cosines(rows: Rows) -> float:
 
 def _products(rows: Rows, tile: tuple[int, int]) -> Product:
     if len(rows) * rows.size <= SMALL:
-        return lambda i, j: rows @ rows.T  # there is one band
+        return lambda i, j: _small_product(rows)  # there is one band
     bands = _tiles(rows, tile)
     sizes = [min(len(rows) - start, tile[0]) for start in range(0, len(rows), tile[0])]
 
@@ -69,6 +72,12 @@ def _products(rows: Rows, tile: tuple[int, int]) -> Product:
         return np.asarray(gram)[: sizes[i], : sizes[j]]
 
     return product
+
+
+def _small_product(rows: Rows) -> np.ndarray:
+    width = max(ALONE // len(rows) ** 2, 1)
+    parts = (rows[:, start : start + width] for start in range(0, rows.shape[1], width))
+    return sum((part @ part.T for part in parts), np.zeros((len(rows), len(rows)), np.float32))
 
 
 def _are_fit(lengths: np.ndarray, rows: np.ndarray) -> bool:

@@ -47,9 +47,10 @@ class Sampler:
     def watch(self, weights: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
         """Pass weights on."""
         for row, (weight, drawn) in enumerate(zip(weights, self._drawn, strict=True)):
-            kernels = weight.reshape(weight.shape[0] * weight.shape[1], -1)[drawn]
-            finite = kernels[np.isfinite(kernels).all(axis=1)].astype(np.float32)
-            self._found.append(Sample(finite, np.full(len(finite), row, np.int64)))
+            if len(drawn):
+                kernels = weight.reshape(weight.shape[0] * weight.shape[1], -1)[drawn]
+                finite = kernels[np.isfinite(kernels).all(axis=1)].astype(np.float32)
+                self._found.append(Sample(finite, np.full(len(finite), row, np.int64)))
             yield weight
 
     def sample(self) -> Sample:

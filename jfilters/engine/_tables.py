@@ -5,7 +5,7 @@ A model is a checkpoint, or a network of one that is a population.
 
 import itertools
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pyarrow as pa
@@ -16,7 +16,7 @@ from ._card import scaled_moments
 from ._plan import Entry, PlannedLayer
 from ._run import Scan
 
-DEGENERATE = ("random-like", "collapsed")
+DEGENERATE = ("random-like", "collapsed", "all-zero")
 
 
 def layers_table(scan: Scan) -> pa.Table:
@@ -51,14 +51,20 @@ def models_table(scan: Scan, layers: pa.Table) -> pa.Table:
     """One row a model with layers of the chosen shape.
 
     Counts add over layers, sparsity is that of all kernels together, entropies and orthogonality are
-    medians over layers, and the verdict is the most worrying one. The
-    bytes of a file that is a population are those of none of its models.
+    medians over layers, and the verdict is the most worrying one. The bytes of a file that is a
+    population are those of none of its models.
     """
     frame = {name: np.array(layers[name].to_pylist(), object) for name in LAYERS.names}
     rows, first = [], 0
     for entry, member, count in _models(scan):
         part = slice(first, first + count)
-        rows.append(_pooled(entry, member, {name: frame[name][part] for name in frame}))
+        identity = {
+            "model": entry.model_of(member),
+            "step": entry.step,
+            "format": entry.format,
+            "bytes": None if member else entry.total_bytes,
+        }
+        rows.append(identity | pooled({name: frame[name][part] for name in frame}))
         first += count
     return pa.Table.from_pylist(rows, schema=MODELS)
 
@@ -86,11 +92,11 @@ def _with_metadata(table: pa.Table, layers: Sequence[PlannedLayer]) -> pa.Table:
         while shown in table.column_names:
             shown = f"meta.{shown}"
         values = [planned.metadata.get(name) for planned in layers]
-        table = table.append_column(shown, _typed(values))
+        table = table.append_column(shown, typed_column(values))
     return table
 
 
-def _typed(values: list) -> pa.Array:
+def typed_column(values: list) -> pa.Array:
     """Numbers as numbers; text as text, and so all values of which some are."""
     try:
         found = pa.array(values)
@@ -149,29 +155,30 @@ def _numbers(scan: Scan) -> dict[str, np.ndarray]:
         }
 
 
-def _pooled(entry: Entry, member: str, rows: dict[str, np.ndarray]) -> dict[str, object]:
+def pooled(rows: Mapping[str, np.ndarray]) -> dict[str, object]:
+    """The numbers of a model from the columns of its layers, as `models_table` has them."""
     sums = {name: int(rows[name].sum()) for name in _COUNTS}
     finite = sums["n_kernels"] - sums["n_nonfinite"]
     return {
-        "model": entry.model_of(member),
-        "step": entry.step,
-        "format": entry.format,
-        "bytes": None if member else entry.total_bytes,
-        "n_layers": len(rows["layer"]),
+        "n_layers": len(rows["verdict"]),
         **sums,
-        "max_abs": max(rows["max_abs"]),
+        "max_abs": max(_known(rows["max_abs"]), default=None),
         "sparsity": sums["n_sparse"] / finite if finite else None,
         **{name: _median(rows[name]) for name in _MEDIANS},
-        "l1": float(rows["l1"].sum()),
-        "l2": math.hypot(*rows["l2"]),
+        "l1": float(sum(_known(rows["l1"]))),
+        "l2": math.hypot(*_known(rows["l2"])),
         "n_degenerate": int(np.isin(rows["verdict"].astype(str), DEGENERATE).sum()),
-        "verdict": min(rows["verdict"], key=VERDICTS.index),
+        "verdict": min(_known(rows["verdict"]), key=VERDICTS.index, default=None),
     }
 
 
 def _median(values: np.ndarray) -> float | None:
-    known = [value for value in values if value is not None]
+    known = _known(values)
     return float(np.median(known)) if known else None
+
+
+def _known(values: np.ndarray) -> list:
+    return [value for value in values if value is not None]
 
 
 def _records(rows: list[dict[str, object]]) -> dict[str, list]:

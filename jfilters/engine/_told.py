@@ -3,7 +3,7 @@
 import dataclasses
 from collections.abc import Mapping, Sequence
 
-from ._metadata import Cell, Joined, MetadataTable, join
+from ._metadata import Cell, Joined, MetadataTable, join_metadata
 from ._plan import Entry, PlannedLayer
 
 
@@ -20,7 +20,7 @@ def told(entries: Sequence[Entry], table: MetadataTable | None) -> tuple[list[En
     if table is None:
         return list(entries), Unmatched()
     models = [model for entry in entries for model in _models(entry)]
-    joined = join(models, table)
+    joined = join_metadata(models, table)
     of_model = dict(zip(models, _rows(joined, len(models)), strict=True))
     with_layers = {model for entry in entries if entry.layers for model in _models(entry)}
     missing = tuple(model for model in joined.unmatched_models if model in with_layers)

@@ -7,8 +7,8 @@ RealArray = Array | np.ndarray
 
 
 def null_level(
-    n: int,
-    m: int,
+    n: int | float,
+    m: int | float,
     occupied: Integer[RealArray, " d"],
     variance_ratio: Float[RealArray, " d"],
 ) -> float:

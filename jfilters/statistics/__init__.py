@@ -33,6 +33,10 @@ from ._norms import Norms as Norms
 from ._norms import norms as norms
 from ._orthogonality import orthogonality as orthogonality
 from ._orthogonality import random_orthogonality as random_orthogonality
+from ._phenotype import PHENOTYPES as PHENOTYPES
+from ._phenotype import Phenotype as Phenotype
+from ._phenotype import PhenotypeFeatures as PhenotypeFeatures
+from ._phenotype import phenotype as phenotype
 from ._randomness import randomness_threshold as randomness_threshold
 from ._sparsity import EPSILONS as EPSILONS
 from ._sparsity import counts_below as counts_below

@@ -56,7 +56,7 @@ def test_a_refused_checkpoint_is_named_and_makes_the_exit_code_1(folder, tmp_pat
     [
         (["--spatial", "3by3"], "expected a kernel size such as 3x3"),
         (["--spatial", "1x1"], "expected a kernel size such as 3x3"),
-        (["--range", "wide"], "'wide' is not one of"),
+        (["--range", "wide"], "expected fixed, data or LOW:HIGH"),
         (["--config", "missing.toml"], "No such file"),
     ],
 )

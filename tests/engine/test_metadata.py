@@ -150,8 +150,10 @@ class TestJoining:
         assert joined.unmatched_rows == ()
 
     def test_a_glob_matches_whole_names_and_case(self, tmp_path):
-        joined = join_metadata(["ab.pt", "A.pt"], table(tmp_path, ["a.pt", "a*t"], x=[1, 2]))
-        assert joined.columns == {"x": [2, None]}
+        joined = join_metadata(
+            ["ab.pt", "A.pt", "xa.pt"], table(tmp_path, ["a.pt", "a*t"], x=[1, 2])
+        )
+        assert joined.columns == {"x": [2, None, None]}
         assert joined.unmatched_rows == ("a.pt",)
 
     def test_later_globs_override_and_the_exact_name_wins_column_by_column(self, tmp_path):

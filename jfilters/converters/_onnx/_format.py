@@ -50,7 +50,7 @@ class _Weights:
 def _arrays(path: Location) -> list[StoredArray]:
     graph = read_graph(Wire(open_source(path)))
     files = ExternalFiles(path)
-    tensors = {start: _tensor(stored, files) for start, stored in graph.stored.items()}
+    tensors = {start: read_stored(stored, files) for start, stored in graph.stored.items()}
     weights = _weights(graph, tensors)
     named = Distinct()
     listed = [
@@ -62,7 +62,8 @@ def _arrays(path: Location) -> list[StoredArray]:
     return listed + [_unstored(graph, value, path, named) for value in weights.unstored]
 
 
-def _tensor(stored: Stored, files: ExternalFiles) -> Tensor:
+def read_stored(stored: Stored, files: ExternalFiles) -> Tensor:
+    """A stored tensor, wherever and however the model keeps it."""
     if stored.field:
         return read_numbers(stored.message, stored.field, stored.type)
     return read_tensor(stored.message, files)

@@ -1,0 +1,41 @@
+"""`jfilters merge FILE... -o FILE`: scans and cards put together."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from ._console import talk
+
+
+def merge(
+    sources: Annotated[
+        list[Path], typer.Argument(metavar="SCAN...", help="Folders of scans, card files, or both.")
+    ],
+    output: Annotated[
+        Path,
+        typer.Option(
+            "--output",
+            "-o",
+            metavar="PATH",
+            help="A card file, or without suffix a folder, to write.",
+        ),
+    ],
+) -> None:
+    """Merge scans and cards into one, exactly: their bases and histogram edges have to be the same.
+
+    A model that several hold with the same content is kept once; models of one name but different content
+    get the name of their source before theirs.
+
+    Example: jfilters merge results/zoo lab.card -o both.card
+    """
+    from jfilters.analysis import merge_scans, open_scan, save_card, save_scan
+
+    merged, lost = merge_scans([open_scan(path) for path in sources])
+    if output.is_dir() or not output.suffix:
+        save_scan(merged, output)
+    else:
+        save_card(merged, output)
+    if lost:
+        talk(f"left out, since not all have the same: {', '.join(lost)}", style="yellow")
+    talk(f"wrote {output}: {len(merged.model_names)} models, {merged.layers.num_rows} layers")

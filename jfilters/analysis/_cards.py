@@ -1,0 +1,117 @@
+"""Metrics that need cards alone: those of histograms, and the Frechet distance of moments."""
+
+from collections.abc import Sequence
+
+import jax
+import numpy as np
+from jaxtyping import Float
+
+from ..shift import (
+    METRICS,
+    PopulationNull,
+    SamplingNull,
+    Statistic,
+    components_of,
+    frechet_components,
+    frechet_null,
+    histogram_statistic,
+    large_sample_null,
+    probability,
+    sampling_null,
+)
+from ..statistics import Moments
+from ._evidence import Balance, layer_histograms, layer_moments
+from ._saved import SavedScan
+from ._sides import Side, dealt_again
+
+MOST_DRAWN = 300
+"""Pairs whose sampling null is drawn; of more, that of drift follows from its large-sample form."""
+
+
+class CardComparison:
+    """A metric of cards between sides: the rows of layers, their sums, and a function of two sums."""
+
+    def __init__(
+        self, scan: SavedScan, sides: Sequence[Side], metric: str, clean: bool, balance: Balance
+    ):
+        self._sides, self._metric = sides, metric
+        self._balance: Balance = balance
+        self._edges, self._ratio = scan.edges, scan.component_weights
+        self._d = scan.d
+        if METRICS[metric].reads == "moments":
+            self._rows, self._shares = _moment_rows(scan, clean), self._frechet_shares
+            self._axes = np.asarray(scan.basis.components)
+            self._statistic: Statistic = lambda a, b: self._frechet_shares(a, b).sum(axis=-1)
+        else:
+            self._rows, self._shares = layer_histograms(scan, clean), self._histogram_shares
+            self._statistic = histogram_statistic(metric, self._ratio, self._edges)
+        self._sums = np.stack([self._weighted(side).sum(axis=0) for side in sides])
+
+    def row(self, i: int) -> tuple[Float[np.ndarray, " m"], Float[np.ndarray, "m d"]]:
+        """The value from side `i` to every side, and what each component adds to it."""
+        shares = self._shares(self._sums[i : i + 1], self._sums)
+        shares[i] = 0
+        return shares.sum(axis=1), shares
+
+    def sampling(
+        self, rng: np.random.Generator, i: int, j: int, replicates: int
+    ) -> SamplingNull | None:
+        """By a parametric bootstrap from both sides together; its large-sample form for many pairs."""
+        sizes = self._sides[i].size, self._sides[j].size
+        pooled = self._sums[i] + self._sums[j]
+        if min(sizes) < 1:
+            return None
+        if METRICS[self._metric].reads == "moments":
+            moments = jax.tree.map(lambda leaf: leaf[0], _moments_of(pooled[None], self._d))
+            values = frechet_null(rng, moments, sizes, replicates=replicates)
+            return SamplingNull(float(np.mean(values)), float(np.quantile(values, 0.95)))
+        histogram = pooled.reshape(self._d, -1)
+        if len(self._sides) * (len(self._sides) - 1) // 2 <= MOST_DRAWN:
+            return sampling_null(
+                rng,
+                self._metric,
+                histogram,
+                sizes,
+                self._ratio,
+                self._edges,
+                replicates=replicates,
+            )
+        if self._metric == "drift":
+            return large_sample_null(sizes, histogram, self._ratio)
+        return None
+
+    def population(
+        self, rng: np.random.Generator, i: int, j: int, permutations: int
+    ) -> PopulationNull:
+        """By dealing the cards of whole models, or of layers within models, to both sides anew."""
+        first, second = self._sides[i], self._sides[j]
+        rows = np.concatenate([self._weighted(first), self._weighted(second)])
+        return dealt_again(rng, rows, first, second, self._statistic, self._balance, permutations)
+
+    def _weighted(self, side: Side) -> Float[np.ndarray, "layers features"]:
+        return self._rows[side.group.layers] * side.weights[:, None]
+
+    def _histogram_shares(self, first: np.ndarray, second: np.ndarray) -> np.ndarray:
+        p, q = (probability(x.reshape(len(x), self._d, -1), self._edges) for x in (first, second))
+        return components_of(self._metric)(p, q, self._edges) * self._ratio
+
+    def _frechet_shares(self, first: np.ndarray, second: np.ndarray) -> np.ndarray:
+        a, b = (_moments_of(x, self._d) for x in (first, second))
+        return frechet_components(a, b, self._axes)
+
+
+def _moment_rows(scan: SavedScan, clean: bool) -> Float[np.ndarray, "layers features"]:
+    if clean:
+        raise ValueError(
+            "expected a metric of histograms for kernels without sparse ones, got frechet: a scan "
+            "keeps the normalized moments of all kernels only"
+        )
+    return layer_moments(scan)
+
+
+def _moments_of(rows: Float[np.ndarray, "r features"], d: int) -> Moments:
+    """Back from count, sum and sum of outer products."""
+    count = np.maximum(rows[:, 0], 1)
+    mean = rows[:, 1 : d + 1] / count[:, None]
+    outer = rows[:, d + 1 :].reshape(-1, d, d)
+    return Moments(count, mean, outer - count[:, None, None] * mean[:, :, None] * mean[:, None, :])

@@ -1,0 +1,148 @@
+"""Whether a scan keeps rules, and what broke them, with the numbers."""
+
+import dataclasses
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from jaxtyping import Int64
+
+from ..shift import drift, null_level, probability
+from ._axes import all_axes
+from ._compatible import check_comparable, check_same_sparse
+from ._open import open_scan
+from ._rules import Rule, read_rules
+from ._saved import SavedScan
+from ._where import Condition, column, where
+
+Counts = Int64[np.ndarray, "d bins"]
+
+
+@dataclasses.dataclass(frozen=True)
+class Break:
+    """What broke a rule: a model, or a layer of it, why, and the values that were looked at."""
+
+    model: str
+    layer: str | None
+    because: str
+    values: dict[str, Any]
+
+
+@dataclasses.dataclass(frozen=True)
+class Outcome:
+    """What came of one rule: the models it was about, the rows that were looked at, and what broke it."""
+
+    rule: Rule
+    models: tuple[str, ...]
+    checked: int
+    broken: tuple[Break, ...]
+
+
+def check(scan: SavedScan, rules: Path) -> list[Outcome]:
+    """What comes of every rule of a file; a rule that is about nothing holds.
+
+    Raises CheckpointError or ValueError, naming the file and the rule, for a rule that cannot be read,
+    names no column, or has a reference that this scan cannot be compared with.
+    """
+    return [_outcome(scan, rule, rules) for rule in read_rules(rules)]
+
+
+def _outcome(scan: SavedScan, rule: Rule, path: Path) -> Outcome:
+    try:
+        return _drifts(scan, rule) if rule.reference is not None else _conditions(scan, rule)
+    except ValueError as error:
+        raise ValueError(f"{path}: rule {rule.name!r}: {error}") from error
+
+
+def _conditions(scan: SavedScan, rule: Rule) -> Outcome:
+    table = scan.layers if rule.table == "layers" else scan.models
+    names = all_axes(scan) if rule.table == "layers" else table.column_names
+    applies = Condition(rule.where, names) if rule.where else None
+    required = Condition(rule.require or "", names)
+    looked_at = dict.fromkeys(["model", *(applies.names if applies else ()), *required.names])
+    columns = {name: _column(scan, rule.table, name) for name in looked_at}
+    layers = table["layer"].to_pylist() if rule.table == "layers" else [None] * table.num_rows
+    models, broken = [], []
+    for i, layer in enumerate(layers):
+        row = {name: columns[name][i] for name in columns}
+        if applies is not None and applies.holds(row) is not True:
+            continue
+        models.append(row["model"])
+        values = {name: row[name] for name in required.names}
+        if (because := _broken(rule, required.holds(row))) is not None:
+            broken.append(Break(row["model"], layer, f"{because}: {_told(values)}", values))
+    return Outcome(rule, tuple(dict.fromkeys(models)), len(models), tuple(broken))
+
+
+def _column(scan: SavedScan, table: str, name: str) -> Sequence[Any]:
+    return column(scan, name) if table == "layers" else scan.models[name].to_pylist()
+
+
+def _broken(rule: Rule, holds: bool | None) -> str | None:
+    if holds is None:
+        return "unknown" if rule.unknown == "fail" else None
+    return None if holds else "does not hold"
+
+
+def _drifts(scan: SavedScan, rule: Rule) -> Outcome:
+    reference = open_scan(rule.reference or Path())
+    check_comparable(scan, reference)
+    if rule.clean:
+        check_same_sparse(scan, reference)
+    if rule.model is not None and rule.model not in reference.model_names:
+        known = ", ".join(reference.model_names[:5])
+        raise ValueError(
+            f"expected a model of {reference.folder}, such as {known}; got {rule.model!r}"
+        )
+    if rule.where is not None:
+        scan, reference = (part.only(where(part, rule.where)) for part in (scan, reference))
+    references = dict(_by_model(reference, clean=rule.clean))
+    everything = sum(references.values(), np.zeros(scan.histogram.shape[1:], np.int64))
+    broken = []
+    for model, counts in _by_model(scan, clean=rule.clean):
+        other = rule.model or (model if model in references else None)
+        theirs = everything if other is None else references.get(other, np.zeros_like(everything))
+        told = f"the reference's {other}" if other else "all models of the reference"
+        broken += _drift_break(scan, rule, model, told, counts, theirs)
+    names = tuple(scan.model_names)
+    return Outcome(rule, names, len(names), tuple(broken))
+
+
+def _by_model(scan: SavedScan, *, clean: bool) -> Iterator[tuple[str, Counts]]:
+    histogram = scan.histogram
+    if clean:
+        if scan.sparse_histogram is None:
+            remedy = "scan it again, or leave out clean"
+            raise ValueError(f"{scan.folder} does not tell sparse kernels apart; {remedy}")
+        histogram = histogram - scan.sparse_histogram
+    for i, model in enumerate(scan.model_names):
+        yield model, histogram[scan.model_of_layer == i].sum(axis=0)
+
+
+def _drift_break(
+    scan: SavedScan, rule: Rule, model: str, other: str, counts: Counts, theirs: Counts
+) -> list[Break]:
+    n, m = int(counts[0].sum()), int(theirs[0].sum())
+    if not (n and m):
+        found = {"kernels": n, "reference_kernels": m}
+        return [Break(model, None, f"unknown: {n} kernels against {m} of {other}", found)]
+    ratio = scan.component_weights
+    value = float(drift(probability(counts, scan.edges), probability(theirs, scan.edges), ratio))
+    if value <= (rule.most_drift or 0):
+        return []
+    chance = null_level(float(n), float(m), np.count_nonzero(counts + theirs, axis=-1), ratio)
+    because = (
+        f"drift {value:.4g}, allowed {rule.most_drift:g}, by chance {chance:.2g}; from {other}"
+    )
+    return [Break(model, None, because, {"drift": value, "null_level": chance})]
+
+
+def _told(values: dict[str, Any]) -> str:
+    return ", ".join(f"{name} = {_shown(value)}" for name, value in values.items())
+
+
+def _shown(value: object) -> str:
+    if value is None:
+        return "null"
+    return f"{value:.4g}" if isinstance(value, float) else str(value)

@@ -1,0 +1,150 @@
+"""Two checkpoints beside each other, as records: matched layers with their numbers, and the verdict."""
+
+import dataclasses
+import math
+from typing import Any, Literal
+
+from ..shift import Difference, Grid, Kinship
+from ._layer_quality import LayerQuality
+from ._pairing import How, Unmatched
+
+Relationship = Literal[
+    "identical", "re-saved", "quantized", "pruned", "fine-tuned", "trained apart", "unrelated"
+]
+
+RELATIONSHIPS: tuple[Relationship, ...] = (
+    "identical",
+    "re-saved",
+    "quantized",
+    "pruned",
+    "fine-tuned",
+    "trained apart",
+    "unrelated",
+)
+"""Every verdict on a pair, closest first; a pair gets the first that its numbers allow."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Side:
+    """One checkpoint of a comparison: its path and format, its layers and all their kernels."""
+
+    path: str
+    format: str
+    n_layers: int
+    n_kernels: int
+
+
+@dataclasses.dataclass(frozen=True)
+class Detail:
+    """What is shown of a matched layer beside its verdict: drift in nats, null level, quality of both.
+
+    Drift is in the one basis of the pair for this kernel size; None where none could be fitted.
+    """
+
+    drift: float | None
+    null_level: float | None
+    first: LayerQuality
+    second: LayerQuality
+
+
+@dataclasses.dataclass(frozen=True)
+class MatchedLayer:
+    """Two layers of one shape (out, in, *spatial), and how the second differs from the first.
+
+    `reordered` says that the second was compared in another order of its channels. `rounding` names the
+    storage type that explains every difference, and is "" where there is none. Grids are looked for where
+    rounding explains too little and the kernels are close.
+    """
+
+    first: str
+    second: str
+    shape: tuple[int, ...]
+    how: How
+    stored: tuple[tuple[str, str], tuple[str, str]]
+    reordered: bool
+    difference: Difference
+    kinship: Kinship
+    rounding: str | None
+    grids: tuple[Grid | None, Grid | None]
+    detail: Detail | None = None
+
+    @property
+    def n_kernels(self) -> int:
+        """Kernels of either weight."""
+        return self.shape[0] * self.shape[1]
+
+    def record(self) -> dict[str, Any]:
+        """What the layer's row of the table says, for JSON; None where a number is undefined."""
+        change, kin = self.difference, self.kinship
+        found = {
+            "first": self.first,
+            "second": self.second,
+            "shape": list(self.shape),
+            "matched_by": self.how,
+            "reordered": self.reordered,
+            "n_kernels": self.n_kernels,
+            "changed": change.changed / change.n if change.n else 0.0,
+            "relative_change": change.distance / change.norm if change.norm else None,
+            "cosine": kin.mean,
+            "cosine_low": kin.low,
+            "cosine_chance": kin.chance,
+            "cosine_sigmas": kin.sigmas,
+            "rounding": self.rounding,
+            "zeroed_first": change.zeroed_first,
+            "zeroed_second": change.zeroed_second,
+        }
+        return _defined(found | (_detail_record(self.detail) if self.detail else {}))
+
+
+@dataclasses.dataclass(frozen=True)
+class Relation:
+    """What two checkpoints are to each other, and the sentences with numbers that say why.
+
+    `source` is the checkpoint that the other was made from, where that is known: 0 the first, 1 the second.
+    """
+
+    word: Relationship
+    because: tuple[str, ...]
+    source: Literal[0, 1] | None = None
+
+
+@dataclasses.dataclass(frozen=True)
+class Comparison:
+    """One pair of checkpoints."""
+
+    first: Side
+    second: Side
+    relation: Relation
+    layers: tuple[MatchedLayer, ...]
+    unmatched: tuple[Unmatched, ...]
+
+    def record(self) -> dict[str, Any]:
+        """The comparison for JSON."""
+        return {
+            "first": self.first.path,
+            "second": self.second.path,
+            "verdict": self.relation.word,
+            "source": self.relation.source,
+            "because": list(self.relation.because),
+            "layers": [layer.record() for layer in self.layers],
+            "unmatched": [dataclasses.asdict(layer) for layer in self.unmatched],
+        }
+
+
+def _detail_record(detail: Detail) -> dict[str, Any]:
+    found: dict[str, Any] = {"drift": detail.drift, "null_level": detail.null_level}
+    for side, quality in (("first", detail.first), ("second", detail.second)):
+        found |= {
+            f"sparsity_{side}": quality.sparsity,
+            f"variance_entropy_{side}": quality.variance_entropy,
+            f"orthogonality_{side}": quality.orthogonality,
+            f"verdict_{side}": quality.verdict.word,
+        }
+    return found
+
+
+def _defined(record: dict[str, Any]) -> dict[str, Any]:
+    return {
+        name: None if isinstance(value, float) and not math.isfinite(value) else value
+        for name, value in record.items()
+    }

@@ -1,0 +1,108 @@
+"""Quality before and after every BatchNorm is folded into its convolution, side by side.
+
+Sparsity and entropy change with the scale of the output channels, and in a network with BatchNorm that is
+the norm's as much as the kernel's. Orthogonality is of directions: it changes only where a scale is 0.
+"""
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import pyarrow as pa
+
+from ..converters import Folding, Location, StoredLayer, folded, open_checkpoint
+from ..engine import Options
+from ..errors import CheckpointError
+from ._layer_quality import EPSILON, LayerQuality, layer_quality
+from ._saved import SavedScan
+
+_NUMBERS = ("sparsity", "variance_entropy", "orthogonality")
+
+FOLDED_LAYERS = pa.schema(
+    [
+        ("layer", pa.string()),
+        ("spatial", pa.string()),
+        ("n_kernels", pa.int64()),
+        ("norm", pa.string()),
+        ("untied", pa.string()),
+        *(
+            pair
+            for name in _NUMBERS
+            for pair in ((name, pa.float64()), (f"{name}_folded", pa.float64()))
+        ),
+        ("verdict", pa.string()),
+        ("verdict_folded", pa.string()),
+    ]
+)
+"""The columns of `folded_quality`."""
+
+
+def folded_quality(
+    path: Location | str, *, axes: str | None = None, sparse_eps: float = EPSILON
+) -> pa.Table:
+    """One row a layer, of every kernel size, in depth order: its quality as stored and folded.
+
+    `norm` names the BatchNorm; where there is none `untied` says why, and the folded columns are null, as
+    are numbers that are undefined. One weight at a time is in memory.
+
+    Raises CheckpointError if the checkpoint cannot be read.
+    """
+    checkpoint = open_checkpoint(path, axes=axes)
+    folding = folded(checkpoint)
+    rows = [_row(layer, folding, sparse_eps) for layer in checkpoint.layers]
+    return pa.Table.from_pylist(rows, schema=FOLDED_LAYERS)
+
+
+@dataclass(frozen=True)
+class FoldedScan:
+    """The rows of `folded_quality`, after their `model`, and why checkpoints were not read again."""
+
+    rows: list[dict[str, Any]]
+    unread: dict[str, str]
+
+
+def folded_scan(scan: SavedScan) -> FoldedScan:
+    """`folded_quality` of the layers of a scan: its checkpoints are read again, from where they were."""
+    options = Options.of_record(scan.record["config"])
+    rows, unread = [], {}
+    for entry in scan.record["checkpoints"]:
+        model = entry["model"]
+        if wanted := _layers_of(scan, model):
+            try:
+                found = folded_quality(
+                    entry["path"], axes=options.axes, sparse_eps=options.sparse_eps
+                )
+            except CheckpointError as error:
+                unread[model] = str(error)
+                continue
+            chosen = [row for row in found.to_pylist() if row["layer"] in wanted]
+            rows += [{"model": model, **row} for row in chosen]
+    return FoldedScan(rows, unread)
+
+
+def _layers_of(scan: SavedScan, model: str) -> set[str]:
+    columns = scan.layers["model"].to_pylist(), scan.layers["layer"].to_pylist()
+    return {layer for name, layer in zip(*columns, strict=True) if name == model}
+
+
+def _row(layer: StoredLayer, folding: Folding, sparse_eps: float) -> dict[str, Any]:
+    name, weight = layer.qualified.name, layer.read()
+    factor = folding.factors.get(name)
+    row = {
+        "layer": name,
+        "spatial": "x".join(map(str, layer.shape[2:])),
+        "n_kernels": layer.shape[0] * layer.shape[1],
+        "norm": folding.norms.get(name),
+        "untied": folding.untied.get(name),
+        **_numbers(layer_quality(weight, sparse_eps), ""),
+    }
+    if factor is None:
+        return row
+    scaled = weight * factor.reshape(-1, *[1] * (weight.ndim - 1))
+    return row | _numbers(layer_quality(scaled, sparse_eps), "_folded")
+
+
+def _numbers(quality: LayerQuality, suffix: str) -> dict[str, Any]:
+    numbers = {f"{name}{suffix}": getattr(quality, name) for name in _NUMBERS}
+    known = {name: value if math.isfinite(value) else None for name, value in numbers.items()}
+    return known | {f"verdict{suffix}": quality.verdict.word}

@@ -1,0 +1,70 @@
+"""Groups of layers along an axis, whole or inside each value of another one."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Int64
+
+from ._axes import axis_values
+from ._saved import SavedScan
+
+
+@dataclass(frozen=True, eq=False)
+class Group:
+    """The layers with one label; `within` is the value of the other axis, None if there is none."""
+
+    label: str
+    within: str | None
+    layers: Int64[np.ndarray, " layers"]
+
+    @property
+    def name(self) -> str:
+        """The label, after the value of the other axis."""
+        return self.label if self.within is None else f"{self.within}: {self.label}"
+
+
+@dataclass(frozen=True, eq=False)
+class Groups:
+    """The groups of a scan along an axis, in the order of their labels.
+
+    Layers whose label is unknown are counted in `unknown` and belong to no group.
+    """
+
+    by: str
+    within: str | None
+    groups: tuple[Group, ...]
+    unknown: int
+
+    @property
+    def pairs(self) -> Iterator[tuple[int, int]]:
+        """The places of all groups to compare with each other: those within one value, once."""
+        for j, second in enumerate(self.groups):
+            for i in range(j):
+                if self.groups[i].within == second.within:
+                    yield i, j
+
+
+def group_layers(scan: SavedScan, by: str, within: str | None = None) -> Groups:
+    """The layers of a scan by their label on the axis `by`, apart for every value of `within`.
+
+    Raises ValueError for an axis that is not there, and one axis given twice.
+    """
+    if by == within:
+        raise ValueError(f"expected two different axes, got {by!r} within itself")
+    labels = axis_values(scan, by)
+    outer = np.full(len(labels), "", object) if within is None else axis_values(scan, within)
+    members: dict[tuple, list[int]] = {}
+    for layer, key in enumerate(zip(outer.tolist(), labels.tolist(), strict=True)):
+        if None not in key:
+            members.setdefault(key, []).append(layer)
+    groups = tuple(
+        Group(str(label), None if within is None else str(value), np.array(layers, np.int64))
+        for (value, label), layers in sorted(members.items(), key=lambda item: _order(item[0]))
+    )
+    return Groups(by, within, groups, len(labels) - sum(len(group.layers) for group in groups))
+
+
+def _order(key: tuple) -> list[tuple]:
+    """Numbers by size and before texts."""
+    return [(isinstance(part, str), part) for part in key]

@@ -1,0 +1,101 @@
+"""The phenotype of every layer, model or other group of a scan, from the sample of kernels that it kept."""
+
+import dataclasses
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float, Int64
+
+from ..shift import host_normalize
+from ..statistics import Phenotype, phenotype
+from ._groups import group_layers
+from ._saved import SavedScan
+
+FEWEST = 200
+"""Sampled kernels of a group that has a phenotype; of fewer a Gaussian sample looks like spikes."""
+
+
+@dataclasses.dataclass(frozen=True)
+class PhenotypeRow:
+    """One group: its layers, its sampled kernels, and its phenotype, None where these are too few."""
+
+    label: str
+    layers: int
+    kernels: int
+    found: Phenotype | None
+
+
+@dataclasses.dataclass(frozen=True)
+class Phenotypes:
+    """The groups along the axis `by`; `unknown` layers have no label on it and are in none."""
+
+    by: str
+    rows: tuple[PhenotypeRow, ...]
+    unknown: int
+
+    def record(self) -> dict[str, Any]:
+        """The same for JSON."""
+        return {
+            "by": self.by,
+            "unknown": self.unknown,
+            "groups": [_record(row) for row in self.rows],
+        }
+
+
+def phenotypes(scan: SavedScan, by: str = "model") -> Phenotypes:
+    """Classify the plane of the first two coefficients of every group along an axis; "layer" is each layer.
+
+    The sample holds as many kernels of every model, however large it is. Raises ValueError for a scan
+    without a sample, and for an axis that is not there.
+    """
+    points, layer_of = _plane(scan)
+    groups, unknown = _groups(scan, by)
+    rows = [_row(label, layers, points, layer_of) for label, layers in groups]
+    return Phenotypes(by, tuple(rows), unknown)
+
+
+def _plane(scan: SavedScan) -> tuple[Float[np.ndarray, "m 2"], Int64[np.ndarray, " m"]]:
+    """The first two coefficients of the sampled kernels that are finite, and the layer of each."""
+    if scan.sample is None or scan.sample_layer is None or not len(scan.sample):
+        raise ValueError(
+            f"{scan.folder}: expected a sample of kernels, found none; "
+            "run `jfilters scan` again without `--sample 0`"
+        )
+    finite = np.isfinite(scan.sample).all(axis=1)
+    components, mean = (np.asarray(x) for x in (scan.basis.components, scan.basis.mean))
+    if len(components) < 2:
+        raise ValueError(
+            f"{scan.folder}: expected kernels of 2 taps or more, found {len(components)}"
+        )
+    points = (host_normalize(scan.sample[finite]) - mean[None]) @ components[:2].T
+    return points.astype(np.float64), scan.sample_layer[finite]
+
+
+def _groups(scan: SavedScan, by: str) -> tuple[list[tuple[str, np.ndarray]], int]:
+    """Labels with the rows of their layers, and how many layers have no label."""
+    if by == "layer":
+        names = zip(
+            *(scan.layers[column].to_pylist() for column in ("model", "layer")), strict=True
+        )
+        return [(f"{model}: {layer}", np.array([i])) for i, (model, layer) in enumerate(names)], 0
+    found = group_layers(scan, by)
+    return [(group.label, group.layers) for group in found.groups], found.unknown
+
+
+def _row(
+    label: str,
+    layers: Int64[np.ndarray, " layers"],
+    points: Float[np.ndarray, "m 2"],
+    layer_of: Int64[np.ndarray, " m"],
+) -> PhenotypeRow:
+    chosen = points[np.isin(layer_of, layers)]
+    found = phenotype(chosen) if len(chosen) >= FEWEST else None
+    return PhenotypeRow(label, len(layers), len(chosen), found)
+
+
+def _record(row: PhenotypeRow) -> dict[str, Any]:
+    record: dict[str, Any] = {"label": row.label, "layers": row.layers, "kernels": row.kernels}
+    if row.found is None:
+        return record | {"phenotype": None, "because": f"too few kernels: below {FEWEST}"}
+    word, because, features = row.found
+    return record | {"phenotype": word, "because": because, **features._asdict()}

@@ -1,0 +1,133 @@
+"""Rules that a scan has to keep, read from TOML: a gate for CI and model registries."""
+
+import dataclasses
+import difflib
+import tomllib
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any, Literal
+
+from ..errors import CheckpointError, UnreadableError
+
+
+@dataclasses.dataclass(frozen=True)
+class Rule:
+    """One rule; exactly one of `require` and `reference` is given.
+
+    `require` is a condition on the rows of `table` for which `where` holds; a row for which it is unknown
+    breaks the rule unless `unknown` is "pass". With a `reference`, a scan or card, every model may drift
+    `most_drift` nats at most from the model of its name there, or from `model`, or where there is none
+    from all models there together; `where` then narrows the layers of both, and `clean` leaves sparse
+    kernels out.
+    """
+
+    name: str
+    table: Literal["layers", "models"] = "layers"
+    where: str | None = None
+    require: str | None = None
+    unknown: Literal["fail", "pass"] = "fail"
+    reference: Path | None = None
+    model: str | None = None
+    most_drift: float | None = None
+    clean: bool = False
+
+
+def read_rules(path: Path) -> list[Rule]:
+    """The rules of a TOML file, one `[[rule]]` each; a reference counts from the folder of the file.
+
+    Raises CheckpointError, naming the file, the rule and what was expected.
+    """
+    try:
+        text = tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise UnreadableError(f"expected a file of rules, got: {error}", path=path) from error
+    except ValueError as error:
+        raise _wrong(path, "", f"expected TOML, got: {error}") from error
+    _check_keys(path, "", text, ["rule"])
+    rules = text.get("rule")
+    if not (isinstance(rules, list) and rules and all(isinstance(rule, dict) for rule in rules)):
+        raise _wrong(path, "", "expected rules, each under [[rule]], found none")
+    read = [_rule(path, i + 1, rule) for i, rule in enumerate(rules)]
+    _check_names(path, read)
+    return read
+
+
+def _rule(path: Path, number: int, given: dict[str, Any]) -> Rule:
+    rule = given.get("name") or f"number {number}"
+    _check_keys(path, rule, given, [*_TYPES, "drift"])
+    for key, value in given.items():
+        if key != "drift":
+            _check_value(path, rule, key, value)
+    if "name" not in given:
+        raise _wrong(path, rule, "expected a name")
+    if ("require" in given) == ("reference" in given):
+        raise _wrong(path, rule, "expected either require or reference")
+    return _drift_rule(path, given) if "reference" in given else _condition_rule(path, given)
+
+
+def _condition_rule(path: Path, given: dict[str, Any]) -> Rule:
+    for key in ("drift", "model"):
+        if key in given:
+            raise _wrong(path, given["name"], f"expected {key} only beside a reference")
+    return Rule(**given)
+
+
+def _drift_rule(path: Path, given: dict[str, Any]) -> Rule:
+    name = given["name"]
+    for key in ("table", "unknown"):
+        if key in given:
+            raise _wrong(path, name, f"expected no {key} beside a reference")
+    drift = given.get("drift")
+    if not isinstance(drift, dict) or "max" not in drift:
+        raise _wrong(path, name, "expected drift = {max = NATS} beside a reference")
+    _check_keys(path, name, drift, ["max", "clean"])
+    most, clean = drift["max"], drift.get("clean", False)
+    if isinstance(most, bool) or not isinstance(most, int | float) or not most >= 0:
+        raise _wrong(path, name, f"expected the largest drift in nats, found {most!r}")
+    if not isinstance(clean, bool):
+        raise _wrong(path, name, f"expected clean as true or false, found {clean!r}")
+    return Rule(
+        name=name,
+        where=given.get("where"),
+        reference=path.parent / given["reference"],
+        model=given.get("model"),
+        most_drift=float(most),
+        clean=clean,
+    )
+
+
+def _check_keys(path: Path, rule: str, given: Iterable[str], known: list[str]) -> None:
+    for key in given:
+        if key not in known:
+            near = difflib.get_close_matches(key, known, 1)
+            hint = f"; did you mean {near[0]}?" if near else ""
+            raise _wrong(path, rule, f"unknown key {key!r}{hint} Known are {', '.join(known)}")
+
+
+def _check_value(path: Path, rule: str, key: str, value: object) -> None:
+    allowed = _TYPES[key]
+    if not isinstance(value, str) or not value or (allowed and value not in allowed):
+        expected = " or ".join(map(repr, allowed)) if allowed else "a text"
+        raise _wrong(path, rule, f"expected {key} as {expected}, found {value!r}")
+
+
+def _check_names(path: Path, rules: list[Rule]) -> None:
+    names = [rule.name for rule in rules]
+    for name in names:
+        if names.count(name) > 1:
+            raise _wrong(path, name, "expected one rule of this name, found two")
+
+
+def _wrong(path: Path, rule: str, reason: str) -> CheckpointError:
+    return CheckpointError(reason, path=path, tensor=f"rule {rule!r}" if rule else None)
+
+
+_TYPES: dict[str, tuple[str, ...]] = {
+    "name": (),
+    "table": ("layers", "models"),
+    "where": (),
+    "require": (),
+    "unknown": ("fail", "pass"),
+    "reference": (),
+    "model": (),
+}

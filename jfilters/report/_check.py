@@ -1,0 +1,40 @@
+"""What came of the rules of `jfilters check`, for a terminal of 80 columns."""
+
+from collections.abc import Sequence
+
+from rich.console import Group, RenderableType
+from rich.text import Text
+
+from ..analysis import Break, Outcome
+from ..errors import printable
+from ._cells import count, quantity
+
+MOST_BREAKS = 20
+"""Breaks of a rule that are shown; all are in the JSON and the JUnit file."""
+
+
+def check_text(outcomes: Sequence[Outcome]) -> RenderableType:
+    """A line a rule, below it what broke it, and how many rules hold."""
+    parts = [part for outcome in outcomes for part in _rule(outcome)]
+    broken = sum(bool(outcome.broken) for outcome in outcomes)
+    total = f"{count(len(outcomes) - broken)} of {count(len(outcomes))} rules hold"
+    return Group(*parts, Text(total, "bold red" if broken else "bold green"))
+
+
+def _rule(outcome: Outcome) -> list[Text]:
+    about = quantity(outcome.checked, outcome.rule.table[:-1] if outcome.rule.require else "model")
+    name = printable(outcome.rule.name)
+    if not outcome.checked:
+        return [Text.assemble(("empty   ", "yellow"), f"{name}: about nothing in this scan")]
+    if not outcome.broken:
+        return [Text.assemble(("holds   ", "green"), f"{name}: {about}")]
+    head = f"{name}: {count(len(outcome.broken))} of {about}"
+    shown = [Text(f"  {_break(found)}") for found in outcome.broken[:MOST_BREAKS]]
+    rest = len(outcome.broken) - MOST_BREAKS
+    more = [Text(f"  and {count(rest)} more", "dim")] if rest > 0 else []
+    return [Text.assemble(("broken  ", "bold red"), head), *shown, *more]
+
+
+def _break(found: Break) -> str:
+    where = printable(found.model) + (f" {printable(found.layer)}" if found.layer else "")
+    return f"{where}: {printable(found.because)}"

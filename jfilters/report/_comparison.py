@@ -1,0 +1,148 @@
+"""Comparisons of checkpoints for a terminal: the verdicts with their evidence, and a table of layers."""
+
+from collections.abc import Sequence
+
+from rich.console import Group, RenderableType
+from rich.padding import Padding
+from rich.table import Table
+from rich.text import Text
+
+from ..analysis import Comparison, MatchedLayer, Relation, Side
+from ._cells import number, quantity, verdict
+
+LARGEST_MATRIX = 4  # checkpoints; the verdicts of more are a list
+
+_STYLES = {"unrelated": "dim", "trained apart": "dim", "identical": "green", "re-saved": "green"}
+_MADE = {"quantized": "quantized from", "pruned": "pruned from"}
+_WHOLE = {
+    "fine-tuned": "fine-tuned from one another",
+    "trained apart": "same architecture, trained apart",
+}
+
+
+def comparison_text(comparisons: Sequence[Comparison], *, layers: bool = False) -> RenderableType:
+    """Who is compared, the verdict on every pair, the evidence, and, if asked for, a row a layer.
+
+    `comparisons` are those of all pairs, those with the first checkpoint first.
+    """
+    sides = [
+        comparisons[0].first,
+        *(x.second for x in comparisons if x.first == comparisons[0].first),
+    ]
+    with_first = comparisons[: len(sides) - 1]
+    parts: list[RenderableType] = [_side(k + 1, side) for k, side in enumerate(sides)]
+    if len(sides) > 2:
+        parts += ["", _matrix(comparisons, len(sides))]
+    for k, comparison in enumerate(with_first):
+        parts += ["", _verdict(comparison.relation, 1, k + 2), *_evidence(comparison)]
+        if layers and comparison.layers:
+            parts += ["", _layers(comparison.layers)]
+        if layers and comparison.unmatched:
+            parts += ["", _unmatched(comparison, 1, k + 2)]
+    if layers and any(comparison.layers for comparison in with_first):
+        parts += ["", Text(_LEGEND, "dim")]
+    return Group(*parts)
+
+
+_LEGEND = (
+    "D: drift, nats; null: what sampling alone gives; cos: mean cosine of matched kernels, and its 5 % "
+    "quantile; diff: share of weights that differ; rel: length of the change over that of the weight; "
+    "S, H, O: sparsity, variance entropy, orthogonality of 1, and below of 2"
+)
+
+
+def _side(place: int, side: Side) -> Text:
+    text = Text.assemble((f"{place} ", "bold"), side.path)
+    layers = f"{quantity(side.n_layers, 'layer')}, {quantity(side.n_kernels, 'kernel')}"
+    return text.append(f" ({side.format}): {layers}")
+
+
+def _words(relation: Relation, first: int, second: int) -> str:
+    """The verdict as a sentence about two numbered checkpoints."""
+    if relation.source is None or relation.word not in _MADE:
+        return f"{first} and {second}: {_WHOLE.get(relation.word, relation.word)}"
+    made, source = (second, first) if relation.source == 0 else (first, second)
+    return f"{made} {_MADE[relation.word]} {source}"
+
+
+def _verdict(relation: Relation, first: int, second: int) -> Text:
+    return Text(_words(relation, first, second), _STYLES.get(relation.word, "yellow") + " bold")
+
+
+def _evidence(comparison: Comparison) -> list[Padding]:
+    return [Padding(Text(sentence), (0, 0, 0, 2)) for sentence in comparison.relation.because]
+
+
+def _matrix(comparisons: Sequence[Comparison], n: int) -> RenderableType:
+    pairs = [(i, j) for i in range(1, n + 1) for j in range(i + 1, n + 1)]
+    found = dict(zip(pairs, comparisons, strict=True))
+    if n > LARGEST_MATRIX:
+        return Group(*(_verdict(found[pair].relation, *pair) for pair in pairs))
+    table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
+    table.add_column("", justify="right")
+    for i in range(1, n):
+        table.add_column(str(i), overflow="fold")
+    for j in range(2, n + 1):
+        cells = [_cell(found[i, j].relation, i, j) for i in range(1, j)]
+        table.add_row(str(j), *cells, *[""] * (n - j))
+    return table
+
+
+def _cell(relation: Relation, first: int, second: int) -> Text:
+    word = relation.word if relation.source is None else _words(relation, first, second)
+    return Text(word, _STYLES.get(relation.word, "yellow"))
+
+
+def _layers(layers: Sequence[MatchedLayer]) -> Table:
+    """Two lines a layer: what it is to its partner, and below the quality of the partner."""
+    table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 1, 0, 0))
+    table.add_column("layer", overflow="fold", ratio=1)
+    for heading in ("D", "null", "cos", "5 %", "diff", "rel", "S", "H", "O"):
+        table.add_column(heading, justify="right", no_wrap=True)
+    table.add_column("verdict", overflow="fold")
+    for layer in layers:
+        table.add_row(*_first_line(layer))
+        table.add_row(*_second_line(layer))
+    return table
+
+
+def _first_line(layer: MatchedLayer) -> list[RenderableType]:
+    record, detail = layer.record(), layer.detail
+    return [
+        Text(layer.first),
+        number(record.get("drift"), 2),
+        number(record.get("null_level"), 2),
+        number(record["cosine"], 2),
+        number(record["cosine_low"], 2),
+        f"{record['changed']:.0%}",
+        number(record["relative_change"], 2),
+        *_quality(record, "first"),
+        verdict(detail.first.verdict.word) if detail else "",
+    ]
+
+
+def _second_line(layer: MatchedLayer) -> list[RenderableType]:
+    told = layer.second if layer.second != layer.first else ""
+    how = "reordered channels" if layer.reordered else f"by {layer.how}"
+    name = Text(f"  {told} {how}" if told else f"  {how}", "dim")
+    detail = layer.detail
+    word = verdict(detail.second.verdict.word) if detail else ""
+    return [name, *[""] * 6, *_quality(layer.record(), "second"), word]
+
+
+def _quality(record: dict, side: str) -> list[str]:
+    names = ("sparsity", "variance_entropy", "orthogonality")
+    return [number(record.get(f"{name}_{side}"), 2) for name in names]
+
+
+def _unmatched(comparison: Comparison, first: int, second: int) -> Table:
+    table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 1, 0, 0))
+    table.add_column("unmatched layer", overflow="fold", ratio=1)
+    table.add_column("of", justify="right")
+    table.add_column("shape", overflow="fold")
+    table.add_column("reason", overflow="fold")
+    for layer in comparison.unmatched:
+        place = first if layer.side == "first" else second
+        shape = "x".join(map(str, layer.shape))
+        table.add_row(Text(layer.layer), str(place), shape, Text(layer.reason))
+    return table

@@ -1,0 +1,57 @@
+"""Quality as stored and with every BatchNorm folded in, side by side, for a terminal of 80 columns."""
+
+import itertools
+from collections.abc import Iterable
+
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from ..analysis import FoldedScan
+from ._cells import number, quantity, verdict
+
+_NUMBERS = ("sparsity", "variance_entropy", "orthogonality")
+
+
+def folded_text(found: FoldedScan) -> RenderableType:
+    """Two lines a layer with a BatchNorm, raw and folded; of the others how many, and why."""
+    tied = [row for row in found.rows if row["norm"] is not None]
+    untied = [row for row in found.rows if row["norm"] is None]
+    head = f"{quantity(len(tied), 'layer')} of {len(found.rows)} with a BatchNorm to fold in"
+    parts: list[RenderableType] = ["", Text(head, "bold")]
+    if tied:
+        parts += ["", _tied(tied)]
+    parts += ["", *map(Text, _reasons(untied))] if untied else []
+    parts += [Text(f"{model}: not read again: {why}") for model, why in found.unread.items()]
+    return Group(*parts)
+
+
+def _tied(rows: Iterable[dict]) -> Table:
+    table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 1, 0, 0))
+    table.add_column("layer, and its BatchNorm", overflow="fold", ratio=1)
+    table.add_column("", no_wrap=True)
+    for heading in ("S", "H", "O"):
+        table.add_column(heading, justify="right", no_wrap=True)
+    table.add_column("verdict", overflow="fold")
+    for model, layers in itertools.groupby(rows, lambda row: row["model"]):
+        table.add_row(Text(model, "bold"))
+        for row in layers:
+            table.add_row(Text(row["layer"]), "raw", *_quality(row, ""))
+            table.add_row(Text(f"  {row['norm']}", "dim"), "folded", *_quality(row, "_folded"))
+    table.caption = "S: sparsity; H: variance entropy; O: orthogonality"
+    table.caption_justify = "left"
+    return table
+
+
+def _quality(row: dict, suffix: str) -> list[RenderableType]:
+    numbers = [number(row[f"{name}{suffix}"], 3) for name in _NUMBERS]
+    return [*numbers, verdict(row[f"verdict{suffix}"])]
+
+
+def _reasons(rows: Iterable[dict]) -> list[str]:
+    """How many layers of each model have no BatchNorm to fold in, and why."""
+    counts: dict[tuple[str, str], int] = {}
+    for row in rows:
+        key = row["model"], row["untied"]
+        counts[key] = counts.get(key, 0) + 1
+    return [f"{model}: {quantity(n, 'layer')}: {why}" for (model, why), n in counts.items()]

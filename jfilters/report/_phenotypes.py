@@ -1,0 +1,58 @@
+"""Phenotypes of groups for a terminal: a word a group, and the features that it was decided by."""
+
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from ..analysis import PhenotypeRow, Phenotypes
+from ..statistics import PHENOTYPES
+from ._cells import count, number, quantity
+
+_STYLES = {"sun": "green", "spikes": "yellow", "symbols": "yellow", "point": "red"}
+_FEATURES = ("near_zero", "in_spots", "off_center", "not_gaussian", "spread")
+
+
+def phenotypes_text(found: Phenotypes) -> RenderableType:
+    """How many groups have which phenotype, and one row a group."""
+    parts: list[RenderableType] = [_totals(found), "", _table(found)]
+    if found.unknown:
+        parts.append(Text(f"{quantity(found.unknown, 'layer')} without a {found.by}: in no group"))
+    return Group(*parts)
+
+
+def _totals(found: Phenotypes) -> Text:
+    words = [row.found.word for row in found.rows if row.found]
+    text = Text(f"{quantity(len(found.rows), 'group')} by {found.by}: ")
+    told = [(f"{count(words.count(word))} {word}", _STYLES[word]) for word in PHENOTYPES]
+    told.append((f"{count(len(found.rows) - len(words))} of too few kernels", "dim"))
+    for i, part in enumerate(told):
+        text.append(", " if i else "").append(*part)
+    return text
+
+
+def _table(found: Phenotypes) -> Table:
+    table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 1, 0, 0))
+    table.add_column(found.by, overflow="fold", ratio=1)
+    for heading in ("kernels", "near 0", "spots", "off", "shape", "spread"):
+        table.add_column(heading, justify="right", no_wrap=True)
+    table.add_column("phenotype", no_wrap=True)
+    for row in found.rows:
+        table.add_row(Text(row.label), count(row.kernels), *_features(row), _word(row))
+    table.caption = (
+        "kernels: sampled; near 0, spots: share of them near 0 and in the eight fullest spots; off: "
+        "distance of the mean from 0 in spreads; shape: Kolmogorov distance from a Gaussian"
+    )
+    table.caption_justify = "left"
+    return table
+
+
+def _features(row: PhenotypeRow) -> list[str]:
+    if row.found is None:
+        return ["-"] * len(_FEATURES)
+    return [number(getattr(row.found.features, name), 2) for name in _FEATURES]
+
+
+def _word(row: PhenotypeRow) -> Text:
+    if row.found is None:
+        return Text("too few", "dim")
+    return Text(row.found.word, _STYLES[row.found.word])

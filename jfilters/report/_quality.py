@@ -1,0 +1,119 @@
+"""The health of layers for a terminal of 80 columns."""
+
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from ..analysis import Prunable, Quality, Share
+from ..statistics import VERDICTS
+from ._cells import count, number, quantity, verdict
+
+MOST_MODELS = 10
+BAR = 20  # characters
+
+
+def quality_text(found: Quality, *, layers: bool = False) -> RenderableType:
+    """Verdicts, the share of degenerate layers along the axis, the strip, and what could be pruned.
+
+    `layers`: every layer too, with the numbers behind its verdict.
+    """
+    parts: list[RenderableType] = [_verdicts(found), "", _shares(found)]
+    if found.strip:
+        parts += ["", _strip(found.strip)]
+    parts += ["", _prunable(found.prunable)]
+    if layers:
+        parts += ["", _layers(found.layers)]
+    return Group(*parts)
+
+
+def _verdicts(found: Quality) -> Text:
+    text = Text(f"{quantity(len(found.layers), 'layer')}: ")
+    for i, (word, n) in enumerate(found.verdicts.items()):
+        text.append(", " if i else "").append(f"{count(n)} ").append_text(verdict(word))
+    return text
+
+
+def _shares(found: Quality) -> Table:
+    table = _table()
+    table.add_column(found.by, overflow="fold", ratio=1)
+    for heading in ("layers", "degenerate", "share"):
+        table.add_column(heading, justify="right", no_wrap=True)
+    table.add_column("", width=BAR, no_wrap=True)
+    for row in found.shares:
+        table.add_row(
+            Text(row.label),
+            count(row.layers),
+            count(row.degenerate),
+            f"{row.share:.0%}",
+            _bar(row),
+        )
+    return table
+
+
+def _bar(row: Share) -> Text:
+    return Text("█" * round(BAR * row.share), "red")
+
+
+def _strip(strip: dict[float, dict[str, int]]) -> Group:
+    table = _table()
+    table.add_column("verdict by epsilon", no_wrap=True)
+    for eps in strip:
+        table.add_column(f"{eps:g}", justify="right", no_wrap=True)
+    for word in VERDICTS:
+        if any(word in words for words in strip.values()):
+            table.add_row(verdict(word), *(count(words.get(word, 0)) for words in strip.values()))
+    return Group(
+        table,
+        Text("a kernel is sparse below epsilon times its layer's largest weight; the rule is 0.01"),
+    )
+
+
+def _prunable(models: list[Prunable]) -> RenderableType:
+    if not models:
+        return Text("no kernel is sparse: nothing to prune")
+    table = _table()
+    table.add_column("could be pruned", overflow="fold", ratio=1)
+    for heading in ("sparse", "of kernels", "share", "KB"):
+        table.add_column(heading, justify="right", no_wrap=True)
+    for model in models[:MOST_MODELS]:
+        table.add_row(Text(model.model), *_numbers(model.sparse, model.kernels, model.bytes))
+    if (more := len(models) - MOST_MODELS) > 0:
+        table.add_row(f"and {quantity(more, 'more model')}: --json has all")
+    sparse, kernels, size = (
+        sum(getattr(model, name) for model in models) for name in ("sparse", "kernels", "bytes")
+    )
+    table.add_row(Text("all of these"), *_numbers(sparse, kernels, size))
+    return table
+
+
+def _numbers(sparse: int, kernels: int, size: int) -> tuple[str, str, str, str]:
+    return count(sparse), count(kernels), f"{sparse / kernels:.1%}", count(round(size / 1000))
+
+
+def _layers(rows: list[dict]) -> Table:
+    table = _table()
+    table.add_column("layer", overflow="fold", ratio=1)
+    table.add_column("kernels", justify="right")
+    for heading in ("S", "H", "random", "O", "random"):
+        table.add_column(heading, justify="right", no_wrap=True)
+    table.add_column("verdict", no_wrap=True)
+    last = None
+    for row in rows:
+        if row["model"] != last:
+            last = row["model"]
+            table.add_row(Text(last, "bold"))
+        table.add_row(
+            Text(f"  {row['layer']}"),
+            count(row["n_kernels"]),
+            number(row["sparsity"], 2),
+            number(row["variance_entropy"], 2),
+            number(row["random_variance_entropy"], 2),
+            number(row["orthogonality"], 2),
+            number(row["random_orthogonality"], 2),
+            verdict(row["verdict"]),
+        )
+    return table
+
+
+def _table() -> Table:
+    return Table(box=None, pad_edge=False, padding=(0, 1, 0, 0), header_style="bold")

@@ -1,0 +1,34 @@
+"""A map of sets from the drifts between them."""
+
+from typing import NamedTuple
+
+import numpy as np
+from jaxtyping import Float
+
+
+class Embedding(NamedTuple):
+    """Places of m sets in the plane, and the share of the spread of all of them that it shows."""
+
+    places: Float[np.ndarray, "m 2"]
+    share: float
+
+
+def classical_mds(drifts: Float[np.ndarray, "m m"]) -> Embedding:
+    """Places in the plane whose squared distances follow the drifts as well as a plane can.
+
+    Classical multidimensional scaling. D grows with the square of a small difference, so that its root
+    is taken for a distance. The sign of an axis is that of its largest entry; `share` is that of
+    the positive eigenvalues, 1 for less than four sets that fit.
+
+    Source: Torgerson, "Multidimensional scaling: I. Theory and method", 1952.
+    """
+    m = len(drifts)
+    center = np.eye(m) - 1 / m
+    values, vectors = np.linalg.eigh(-0.5 * center @ drifts @ center)
+    positive = np.maximum(values[::-1], 0)
+    axes = np.zeros((m, 2))
+    axes[:, : min(m, 2)] = vectors[:, ::-1][:, :2] * np.sqrt(positive[:2])
+    largest = axes[np.abs(axes).argmax(axis=0), [0, 1]]
+    total = positive.sum()
+    share = float(positive[:2].sum() / total) if total > 0 else 1.0
+    return Embedding(axes * np.where(largest < 0, -1, 1), share)

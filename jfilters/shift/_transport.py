@@ -1,0 +1,194 @@
+"""Comparisons of kernel samples: transport, energy and kernel distances that see how taps vary together.
+
+A sample is an array of points (n, d), normalized kernels or their coefficients, with one weight a
+point where points stand for unequal numbers of kernels. Distances are Euclidean, so that no
+orthonormal basis changes them. Each comparison is a function of the difference of both samples' weights
+over all their points; a relabelling of points is then another row of weights.
+"""
+
+from collections.abc import Callable, Iterable
+
+import numpy as np
+from jaxtyping import Float
+
+Points = Float[np.ndarray, "n d"]
+OtherPoints = Float[np.ndarray, "m d"]
+Weights = Float[np.ndarray, " n"]
+OtherWeights = Float[np.ndarray, " m"]
+Form = Callable[[np.ndarray], np.ndarray]
+"""From r rows of weight differences (r, n) over the same n points, each of sum 0, r values."""
+
+SLICES = 64
+FEATURES = 512
+_ROWS = 1024  # of a distance matrix that are held at once
+
+
+def sliced_wasserstein(
+    rng: np.random.Generator,
+    x: Points,
+    y: OtherPoints,
+    x_weights: Weights | None = None,
+    y_weights: OtherWeights | None = None,
+    *,
+    slices: int = SLICES,
+) -> float:
+    """The mean Wasserstein-1 distance of both samples along random directions, in units of the points.
+
+    0 for equal samples, symmetric. Two samples of one distribution give about sqrt(1/n + 1/m) times
+    the spread along a direction; the mean over 64 directions has a standard error of some percent.
+
+    Source: Rabin, Peyre, Delon & Bernot, "Wasserstein barycenter and its application to texture
+    mixing", 2011.
+    """
+    form = sliced_wasserstein_form(rng, np.concatenate([x, y]), slices=slices)
+    return _at(form, x, y, x_weights, y_weights)
+
+
+def energy_distance(
+    x: Points,
+    y: OtherPoints,
+    x_weights: Weights | None = None,
+    y_weights: OtherWeights | None = None,
+) -> float:
+    """2 E|X - Y| - E|X - X'| - E|Y - Y'| over all pairs of points, in units of the points.
+
+    0 for equal samples, symmetric, never negative. Two samples of one distribution give
+    (1/n + 1/m) E|X - X'|. Not the square root that some libraries take.
+
+    Source: Szekely & Rizzo, "Energy statistics", 2013.
+    """
+    return _at(energy_form(np.concatenate([x, y])), x, y, x_weights, y_weights)
+
+
+def mmd(
+    rng: np.random.Generator,
+    x: Points,
+    y: OtherPoints,
+    x_weights: Weights | None = None,
+    y_weights: OtherWeights | None = None,
+    *,
+    bandwidth: float | None = None,
+    features: int = FEATURES,
+) -> float:
+    """The squared maximum mean discrepancy for exp(-|x - y|^2 / (2 bandwidth^2)), in linear time.
+
+    From random Fourier features: the mean over their draw is the value over all pairs of points, and
+    the relative standard error falls as 1 / sqrt(features). 0 for equal samples, symmetric, never
+    negative, at most 2. Two samples of one distribution give (1/n + 1/m) (1 - E k(X, X')).
+
+    **Arguments:**
+
+    - `bandwidth`: in units of the points; `median_distance` of both samples together if not given.
+
+    Source: Gretton et al., "A kernel two-sample test", 2012; Rahimi & Recht, "Random features for
+    large-scale kernel machines", 2007.
+    """
+    form = mmd_form(rng, np.concatenate([x, y]), bandwidth=bandwidth, features=features)
+    return _at(form, x, y, x_weights, y_weights)
+
+
+def sliced_wasserstein_form(
+    rng: np.random.Generator, points: Points, *, slices: int = SLICES
+) -> Form:
+    """`sliced_wasserstein` over fixed points and directions, as a function of weights."""
+    directions = rng.normal(size=(points.shape[1], slices))
+    directions /= np.linalg.norm(directions, axis=0)
+    positions = points @ directions
+    order = np.argsort(positions, axis=0)
+    steps = np.diff(np.take_along_axis(positions, order, axis=0), axis=0)
+
+    def form(difference: np.ndarray) -> np.ndarray:
+        along = (
+            np.abs(np.cumsum(difference[:, rank], axis=1)[:, :-1]) @ step
+            for rank, step in zip(order.T, steps.T, strict=True)
+        )
+        return sum(along, np.zeros(len(difference))) / slices
+
+    return form
+
+
+def energy_form(points: Points) -> Form:
+    """`energy_distance` over fixed points, as a function of weights."""
+
+    blocks = _blocks(len(points), lambda part: _distances(points[part], points))
+
+    def form(difference: np.ndarray) -> np.ndarray:
+        total = np.zeros(len(difference))
+        for part, distances in blocks():
+            total -= np.sum(difference[:, part] @ distances * difference, axis=1)
+        return np.maximum(total, 0)
+
+    return form
+
+
+def mmd_form(
+    rng: np.random.Generator,
+    points: Points,
+    *,
+    bandwidth: float | None = None,
+    features: int = FEATURES,
+) -> Form:
+    """`mmd` over fixed points and features, as a function of weights."""
+    bandwidth = median_distance(rng, points) if bandwidth is None else bandwidth
+    if not bandwidth > 0:
+        return lambda difference: np.zeros(len(difference))  # most points are one and the same
+    frequencies = rng.normal(size=(points.shape[1], features)) / bandwidth
+    blocks = _blocks(len(points), lambda part: _waves(points[part] @ frequencies))
+
+    def form(difference: np.ndarray) -> np.ndarray:
+        total = np.zeros((len(difference), 2 * features))
+        for part, waves in blocks():
+            total += difference[:, part] @ waves
+        return np.sum(total**2, axis=1) / features
+
+    return form
+
+
+def median_distance(rng: np.random.Generator, points: Points, *, pairs: int = 20_000) -> float:
+    """The median distance of random pairs of different points: the usual bandwidth of a kernel."""
+    n = len(points)
+    first = rng.integers(n, size=pairs)
+    second = (first + rng.integers(1, max(n, 2), size=pairs)) % n
+    return float(np.median(np.linalg.norm(points[first] - points[second], axis=1)))
+
+
+def shares(points: Points, weights: Weights | None) -> Weights:
+    """Weights that sum to 1, equal ones if none are given. Raises ValueError for no points."""
+    if not len(points):
+        raise ValueError("expected samples of at least one kernel, got none")
+    weights = np.ones(len(points)) if weights is None else weights
+    return weights / np.sum(weights)
+
+
+def _at(
+    form: Form,
+    x: Points,
+    y: OtherPoints,
+    x_weights: Weights | None,
+    y_weights: OtherWeights | None,
+) -> float:
+    difference = np.concatenate([shares(x, x_weights), -shares(y, y_weights)])
+    return float(form(difference[None])[0])
+
+
+def _blocks(
+    n: int, compute: Callable[[slice], np.ndarray]
+) -> Callable[[], Iterable[tuple[slice, np.ndarray]]]:
+    """`compute` of every block of `n` points, anew at every call; kept where one block holds all."""
+    if n <= _ROWS:
+        only = slice(0, n), compute(slice(0, n))
+        return lambda: (only,)
+    parts = [slice(start, start + _ROWS) for start in range(0, n, _ROWS)]
+    return lambda: ((part, compute(part)) for part in parts)
+
+
+def _waves(phases: Float[np.ndarray, "n features"]) -> Float[np.ndarray, "n 2*features"]:
+    return np.concatenate([np.cos(phases), np.sin(phases)], axis=1)
+
+
+def _distances(x: Points, y: OtherPoints) -> Float[np.ndarray, "n m"]:
+    # One tap at a time: the expansion of the square would lose the distances of near twins.
+    squares = np.zeros((len(x), len(y)))
+    for a, b in zip(x.T, y.T, strict=True):
+        squares += np.subtract.outer(a, b) ** 2
+    return np.sqrt(squares)

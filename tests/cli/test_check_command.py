@@ -1,0 +1,184 @@
+"""`jfilters check`, `card` and `merge`: streams, exit codes, options that all questions share."""
+
+import json
+import re
+import shutil
+import sys
+import xml.etree.ElementTree as ET
+from pathlib import Path
+
+import pytest
+from jfilters_cli._app import app, main
+from typer.testing import CliRunner
+
+from jfilters.analysis import open_scan
+
+from ..analysis.scans import made_scan, same, save_folder
+
+
+def run(*arguments: object, columns: int = 80):
+    runner = CliRunner(env={"COLUMNS": str(columns)})
+    return runner.invoke(app, [str(argument) for argument in arguments])
+
+
+def fail(monkeypatch, capsys, *arguments: object) -> str:
+    """What a command that cannot be done says, in one line on stderr."""
+    monkeypatch.setattr(sys, "argv", ["jfilters", *map(str, arguments)])
+    with pytest.raises(SystemExit) as leaving:
+        main()
+    printed = capsys.readouterr()
+    assert (leaving.value.code, printed.out, printed.err.count("\n")) == (2, "", 1)
+    return printed.err
+
+
+@pytest.fixture
+def here(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    told = {("a", 1): {"verdict": "collapsed"}}
+    save_folder(made_scan(tmp_path / "one", {"a": 2, "b": 1}, told=told))
+    save_folder(made_scan(tmp_path / "two", {"b": 1, "c": 2}, seed=1))
+    (tmp_path / "meta.csv").write_text("model,task\na,seg\nx,cls\n")
+    (tmp_path / "good.toml").write_text('[[rule]]\nname = "big"\nrequire = "n_kernels > 9"\n')
+    rules = "[[rule]]\nname = 'alive'\nrequire = \"verdict != 'collapsed'\"\n"
+    (tmp_path / "bad.toml").write_text(rules)
+    return tmp_path
+
+
+@pytest.mark.parametrize("command", ["check", "card", "merge"])
+def test_help_has_an_example(command):
+    done = run(command, "--help")
+    assert done.exit_code == 0
+    assert f"Example: jfilters {command}" in done.stdout
+
+
+class TestCheck:
+    def test_all_rules_hold(self, here):
+        done = run("check", "one", "--rules", "good.toml")
+        assert (done.exit_code, done.stderr) == (0, "")
+        assert done.stdout == "holds   big: 3 layers\n1 of 1 rules hold\n"
+
+    def test_a_broken_rule_is_exit_code_1_and_a_list(self, here):
+        done = run("check", "one", "--rules", "bad.toml")
+        assert done.exit_code == 1
+        assert "broken  alive: 1 of 3 layers\n" in done.stdout
+        assert "  a conv1.weight: does not hold: verdict = collapsed\n" in done.stdout
+
+    def test_json(self, here):
+        done = run("check", "one", "--rules", "bad.toml", "--json")
+        assert done.exit_code == 1
+        record = json.loads(done.stdout)
+        assert record["holds"] is False
+        (rule,) = record["rules"]
+        assert (rule["name"], rule["holds"], rule["checked"]) == ("alive", False, 3)
+        (found,) = rule["broken"]
+        assert (found["model"], found["layer"]) == ("a", "conv1.weight")
+        assert found["values"] == {"verdict": "collapsed"}
+
+    def test_junit(self, here):
+        done = run("check", "one", "--rules", "bad.toml", "--junit", "report.xml")
+        assert (done.exit_code, done.stderr) == (1, "wrote report.xml\n")
+        suite = ET.parse("report.xml").getroot().find("testsuite")
+        assert (suite.get("tests"), suite.get("failures")) == ("2", "1")
+
+    def test_a_card_is_checked_like_the_scan(self, here):
+        run("card", "one", "-o", "one.card")
+        texts = [run("check", x, "--rules", "bad.toml").stdout for x in ("one", "one.card")]
+        assert texts[0] == texts[1]
+
+    def test_only_some_layers(self, here):
+        done = run("check", "one", "--rules", "bad.toml", "--where", "depth == 0")
+        assert done.exit_code == 0
+
+    def test_metadata_is_joined_and_what_does_not_match_is_named(self, here):
+        where = ("--where", "task == 'seg'")
+        done = run("check", "one", "--rules", "good.toml", "--meta", "meta.csv", *where)
+        assert "big: 2 layers" in done.stdout
+        assert done.stderr.splitlines() == [
+            "meta.csv: no model matches x",
+            "meta.csv: nothing is told of b",
+        ]
+
+    def test_of_many_names_a_few_are_told(self, here):
+        rows = "".join(f"x{i},1\n" for i in range(9))
+        (here / "meta.csv").write_text(f"model,n\n*,1\n{rows}")
+        done = run("check", "one", "--rules", "good.toml", "--meta", "meta.csv")
+        assert done.stderr == "meta.csv: no model matches x0, x1, x2, x3, x4 and 4 more\n"
+
+    @pytest.mark.parametrize(
+        ("arguments", "said"),
+        [
+            (["nowhere", "--rules", "good.toml"], "expected the folder of a scan"),
+            (["one", "--rules", "none.toml"], "none.toml: expected a file of rules"),
+            (["one", "--rules", "good.toml", "--where", "depth > 5"], "none of 3 layers is left"),
+            (["one", "--rules", "good.toml", "--where", "dpeth > 5"], "did you mean depth?"),
+            (["one", "--rules", "good.toml", "--meta", "none.csv"], "expected a table of metadata"),
+        ],
+    )
+    def test_what_cannot_be_done_is_exit_code_2(self, here, monkeypatch, capsys, arguments, said):
+        assert said in fail(monkeypatch, capsys, "check", *arguments)
+
+
+class TestCard:
+    def test_it_tells_its_size(self, here):
+        done = run("card", "one", "-o", "one.card")
+        assert (done.exit_code, done.stdout) == (0, "")
+        assert done.stderr.startswith("wrote one.card: ")
+        assert done.stderr.endswith(" kB a model\n")
+        assert open_scan(here / "one.card").model_names == ["a", "b"]
+
+    def test_metadata_and_some_layers_travel(self, here):
+        run("card", "one", "-o", "one.card", "--meta", "meta.csv", "--where", "task == 'seg'")
+        found = open_scan(here / "one.card")
+        assert found.layers["task"].to_pylist() == ["seg", "seg"]
+
+
+class TestMerge:
+    def test_scans_and_cards_into_a_card_or_a_folder(self, here):
+        run("card", "two", "-o", "two.card")
+        done = run("merge", "one", "two.card", "-o", "both.card")
+        assert (done.exit_code, done.stdout) == (0, "")
+        lost, wrote = done.stderr.splitlines()
+        assert lost == "left out, since not all have the same: sample, raw moments, clean moments"
+        assert wrote == "wrote both.card: 4 models, 6 layers"
+        run("merge", "one", "two.card", "-o", "both")
+        names = ["a", "one/b", "two/b", "c"]
+        found = [open_scan(here / name) for name in ("both.card", "both")]
+        assert [scan.model_names for scan in found] == [names, names]
+        assert same(*found, moments=["normalized"])
+
+    def test_the_order_of_a_merge_of_merges_is_nothing_but_order(self, here):
+        run("merge", "one", "-o", "again.card")
+        run("merge", "again.card", "one", "-o", "once.card")
+        assert open_scan(here / "once.card").model_names == ["a", "b"]
+
+    def test_what_does_not_belong_together(self, here, monkeypatch, capsys):
+        shutil.rmtree(here / "two")
+        save_folder(made_scan(here / "two", {"c": 2}, basis_seed=1))
+        said = fail(monkeypatch, capsys, "merge", "one", "two", "-o", "both.card")
+        assert "one and two do not belong together: their bases differ in components" in said
+        assert "scan one of them again with --basis one/arrays.safetensors" in said
+        assert not (here / "both.card").exists()
+
+
+class TestPage:
+    """What docs/check.md shows is what the command takes."""
+
+    def page(self, kind):
+        text = (Path(__file__).parents[2] / "docs/check.md").read_text("utf-8")
+        return re.findall(rf"```{kind}\n(.*?)```", text, re.DOTALL)
+
+    def test_its_rules_run(self, here):
+        (rules,) = self.page("toml")
+        (here / "rules.toml").write_text(rules, "utf-8")
+        run("card", "two", "-o", "reference.card")
+        done = run("check", "two", "--rules", "rules.toml")
+        assert (done.exit_code, done.stderr) == (0, "")
+        assert done.stdout.endswith("4 of 4 rules hold\n")
+
+    def test_its_job_calls_commands_that_there_are(self):
+        commands = re.findall(
+            r"jfilters (\w+) .*", "".join(self.page("yaml") + self.page("console"))
+        )
+        assert {"scan", "card", "check"} <= set(commands)
+        for command in set(commands):
+            assert run(command, "--help").exit_code == 0

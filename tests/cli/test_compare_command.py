@@ -1,0 +1,100 @@
+"""`jfilters compare`: verdicts on the terminal, as JSON, and what is refused."""
+
+import json
+import sys
+
+import numpy as np
+import pytest
+from jfilters_cli._app import app, main
+from safetensors.numpy import save_file
+from typer.testing import CliRunner
+
+
+def run(*arguments: object):
+    runner = CliRunner(env={"COLUMNS": "80"})
+    return runner.invoke(app, [str(argument) for argument in arguments])
+
+
+@pytest.fixture
+def files(tmp_path, monkeypatch):
+    """A network, the same as float16, one pruned, a stranger of its shape, and one of another."""
+    monkeypatch.chdir(tmp_path)
+    rng = np.random.default_rng(0)
+    net, other = (rng.standard_normal((16, 8, 3, 3)).astype(np.float32) for _ in range(2))
+    weights = {
+        "net": net,
+        "half": net.astype(np.float16),
+        "pruned": np.where(np.abs(net) < 0.5, np.float32(0), net),
+        "other": other,
+        "small": other[:4, :3],
+    }
+    for name, weight in weights.items():
+        stored = {"conv.weight": np.ascontiguousarray(weight)}
+        save_file(stored, f"{name}.safetensors", metadata={"format": "pt"})
+    return [f"{name}.safetensors" for name in weights]
+
+
+def test_a_pair(files):
+    done = run("compare", *files[:2])
+    assert (done.exit_code, done.stderr) == (0, "")
+    assert "1 net.safetensors (safetensors): 1 layer, 128 kernels" in done.stdout
+    assert "1 and 2: re-saved" in done.stdout
+    assert "stored in another way: dtype" in done.stdout
+
+
+@pytest.mark.parametrize("count", [3, 5])
+def test_many_within_80_columns(files, count):
+    done = run("compare", *files[:count], "--layers")
+    assert done.exit_code == 0
+    assert max(map(len, done.stdout.splitlines())) <= 80
+    assert "…" not in done.stdout
+    for verdict in ("1 and 2: re-saved", "3 pruned from 1", "3 pruned from 2"):
+        assert verdict in done.stdout
+    if count == 5:
+        assert "1 and 4: same architecture, trained apart" in done.stdout
+        assert "1 and 5: unrelated" in done.stdout
+        assert "of the same name, but" in done.stdout
+
+
+def test_the_direction_does_not_depend_on_the_order(files):
+    assert "1 pruned from 2" in run("compare", files[2], files[0]).stdout
+
+
+def test_json(files):
+    done = run("compare", *files[:3], "--json")
+    found = json.loads(done.stdout)
+    assert [pair["verdict"] for pair in found] == ["re-saved", "pruned", "pruned"]
+    assert [pair["source"] for pair in found] == [None, 0, 0]
+    layer = found[0]["layers"][0]
+    assert layer["matched_by"] == "name"
+    assert layer["rounding"] == "float16"
+    assert layer["drift"] < layer["null_level"]
+    assert {layer["verdict_first"], layer["verdict_second"]} == {"random-like"}
+    assert "drift" not in found[2]["layers"][0]
+
+
+def test_axes_are_passed_on(tmp_path):
+    for name in "ab":
+        np.savez(tmp_path / f"{name}.npz", x=np.ones((3, 3, 3, 3), np.float32))
+    done = run("compare", tmp_path / "a.npz", tmp_path / "b.npz", "--axes", "HWIO", "--json")
+    assert json.loads(done.stdout)[0]["verdict"] == "identical"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "reason"),
+    [
+        (["net.safetensors"], "expected two checkpoints or more to compare, got 1"),
+        (["net.safetensors", "nett.safetensors"], "did you mean net.safetensors"),
+    ],
+)
+def test_what_cannot_be_done_is_one_line(files, monkeypatch, capsys, arguments, reason):
+    monkeypatch.setattr(sys, "argv", ["jfilters", "compare", *arguments])
+    with pytest.raises(SystemExit) as leaving:
+        main()
+    printed = capsys.readouterr()
+    assert (leaving.value.code, printed.out) == (2, "")
+    assert reason in printed.err
+
+
+def test_help_has_an_example():
+    assert "Example: jfilters compare" in run("compare", "--help").stdout

@@ -1,0 +1,104 @@
+"""`jfilters drift` and `jfilters axes`: what is printed, what is written, and what is refused."""
+
+import csv
+import json
+import sys
+
+import pytest
+from jfilters_cli._app import app, main
+from typer.testing import CliRunner
+
+from jfilters.analysis import save_scan
+from tests.analysis.populations import population
+
+
+def run(*arguments: object):
+    return CliRunner(env={"COLUMNS": "80"}).invoke(app, [str(argument) for argument in arguments])
+
+
+@pytest.fixture(scope="module")
+def scan(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("scans") / "scan"
+    save_scan(population(folder, [0, 0.1, 0.1, 0.05, 1, 1.1, 0.9, 1.2]), folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def meta(tmp_path_factory):
+    path = tmp_path_factory.mktemp("meta") / "meta.csv"
+    kinds = [f"{i:02}.pt,{'near' if i < 4 else 'far'},{i % 2}" for i in range(8)]
+    path.write_text("\n".join(["model,kind,odd", *kinds]), encoding="utf-8")
+    return path
+
+
+@pytest.mark.parametrize("command", ["drift", "axes"])
+def test_help_has_an_example(command):
+    done = run(command, "--help")
+    assert done.exit_code == 0
+    assert f"Example: jfilters {command}" in done.stdout
+
+
+class TestDrift:
+    def test_prints_within_80_columns_and_writes_the_matrix(self, scan, meta):
+        done = run("drift", scan, "--by", "kind", "--meta", meta)
+        assert done.exit_code == 0, done.output
+        assert max(map(len, done.stdout.splitlines())) <= 80
+        assert "shifted" in done.stdout
+        rows = list(csv.reader((scan / "drift-kind.csv").read_text("utf-8").splitlines()))
+        assert rows[0] == ["", "far", "near"]
+        assert done.stderr.count("wrote") == 1
+
+    @pytest.mark.parametrize(
+        "variant",
+        [
+            ["--clean"],
+            ["--balance", "models"],
+            ["--metric", "kl"],
+            ["--within", "kind"],
+            ["--where", "depth > 0"],
+        ],
+    )
+    def test_what_is_not_plain_drift_of_all_kernels_leaves_the_matrix(self, scan, meta, variant):
+        done = run("drift", scan, "--by", "odd", "--meta", meta, *variant)
+        assert done.exit_code == 0, done.output
+        assert not (scan / "drift-odd.csv").exists()
+
+    def test_file_of_pairs_and_json(self, scan, meta, tmp_path):
+        out = tmp_path / "pairs.csv"
+        done = run("drift", scan, "--by", "model", "--json", "--out", out, "--permutations", 0)
+        record = json.loads(done.stdout)
+        assert len(record["pairs"]) == 28
+        assert len(out.read_text("utf-8").splitlines()) == 29
+        assert f"wrote {out}: 28 pairs" in done.stderr.replace("\n", "")
+        assert record["pairs"][0]["reason"] == "no permutations were asked for"
+
+    def test_many_pairs_are_shortened(self, scan, monkeypatch):
+        monkeypatch.setattr("jfilters.report._drift.MOST_PAIRS", 10)
+        done = run("drift", scan, "--by", "layer", "--within", "model", "--permutations", 0)
+        assert "and 14 smaller pairs: --out FILE writes all of them" in done.stdout
+        assert max(map(len, done.stdout.splitlines())) <= 80
+
+    def test_an_unknown_metric_is_one_line(self, scan, monkeypatch, capsys):
+        asked = ["jfilters", "drift", str(scan), "--by", "model", "--metric", "wassertein"]
+        monkeypatch.setattr(sys, "argv", asked)
+        with pytest.raises(SystemExit) as leaving:
+            main()
+        printed = capsys.readouterr()
+        assert (leaving.value.code, printed.out) == (2, "")
+        assert "did you mean wasserstein" in printed.err
+
+
+class TestAxes:
+    def test_prints_within_80_columns(self, scan, meta):
+        done = run("axes", scan, "--meta", meta)
+        assert done.exit_code == 0, done.output
+        lines = done.stdout.splitlines()
+        assert max(map(len, lines)) <= 80
+        names = [line.split()[0] for line in lines[1:] if line.strip()]
+        assert names.index("kind") < names.index("odd")
+
+    def test_json_and_chosen_axes(self, scan, meta):
+        done = run("axes", scan, "--meta", meta, "--axis", "odd", "--axis", "kind", "--json")
+        rows = json.loads(done.stdout)["rows"]
+        assert [row["axis"] for row in rows] == ["kind", "odd"]
+        assert rows[0]["smallest_p"] < 0.05 < rows[1]["smallest_p"]
