@@ -229,7 +229,7 @@ class TestWords:
         ],
     )
     def test_rule(self, kernels, value, p, word):
-        small, large = Size(1, 1, kernels, kernels), Size(9, 9, 10**6, 10.0**6)
+        small, large = Size(1, 1, kernels, float(kernels)), Size(9, 9, 10**6, 10.0**6)
         null = SamplingNull(0.8, 1.0)
         for sizes in ((small, large), (large, small)):
             pair = Pair("a", "b", None, value, None, *sizes, null, p, p, 0.001, None)

@@ -206,7 +206,12 @@ class TestRefusals:
         second = dataclasses.replace(scan, edges=scan.edges * 2)
         with pytest.raises(ValueError, match=r"edges differ by up to 3\.3; .* --range fixed"):
             merge_scans([scan, second])
-        second = dataclasses.replace(scan, edges=scan.edges[:-1], histogram=scan.histogram[..., 1:])
+        second = dataclasses.replace(
+            scan,
+            edges=scan.edges[:-1],
+            histogram=scan.histogram[..., 1:],
+            sparse_histogram=scan.sparse_histogram[..., 1:],
+        )
         with pytest.raises(ValueError, match=r"70 bins against 69; .* --range fixed"):
             merge_scans([scan, second])
 
