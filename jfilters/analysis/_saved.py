@@ -58,12 +58,12 @@ class SavedScan:
     @functools.cached_property
     def model_names(self) -> list[str]:
         """The models, in the order of their layers."""
-        return self._models.dictionary.to_pylist()
+        return list(self._places)
 
     @functools.cached_property
     def model_of_layer(self) -> Int64[np.ndarray, " layers"]:
         """For every layer the place of its model in `model_names`."""
-        return self._models.indices.to_numpy().astype(np.int64)
+        return np.array([self._places[name] for name in self.layers["model"].to_pylist()], np.int64)
 
     @property
     def component_weights(self) -> Float[np.ndarray, " d"]:
@@ -75,7 +75,7 @@ class SavedScan:
 
         The numbers of a model that loses layers are pooled again over the rest.
         """
-        layers = self.layers.filter(pa.array(mask))
+        layers = self.layers.filter(mask.tolist())
         return dataclasses.replace(
             self,
             layers=layers,
@@ -95,8 +95,9 @@ class SavedScan:
         return {"sample": self.sample[kept], "sample_layer": place[self.sample_layer[kept]]}
 
     @functools.cached_property
-    def _models(self) -> pa.DictionaryArray:
-        return self.layers["model"].combine_chunks().dictionary_encode()
+    def _places(self) -> dict[str, int]:
+        names = dict.fromkeys(self.layers["model"].to_pylist())
+        return {name: place for place, name in enumerate(names)}
 
 
 def assembled(

@@ -228,9 +228,11 @@ def _with_groups(ranked: list[_Convolution]) -> list[_Convolution]:
     channels, found = set(), []
     for conv in ranked:
         groups = depthwise_groups(conv.stored, conv.arrangement, channels)
-        arrangement = dataclasses.replace(conv.arrangement, groups=groups)
-        found.append(dataclasses.replace(conv, arrangement=arrangement))
-        channels.add(found[-1].shape[0])
+        if groups != conv.arrangement.groups:
+            arrangement = dataclasses.replace(conv.arrangement, groups=groups)
+            conv = dataclasses.replace(conv, arrangement=arrangement)
+        found.append(conv)
+        channels.add(conv.shape[0])
     return found
 
 

@@ -51,11 +51,12 @@ def _sum_of_cosines(rows: Rows) -> float:
     lengths = [np.sqrt(np.diagonal(gram)) for gram in diagonal]
     if not all(map(_are_fit, lengths, np.array_split(rows, np.arange(1, n) * tile[0]))):
         return math.nan
-    total = sum(_absolute(diagonal[i], lengths[i], lengths[i], own=True) for i in range(n))
+    inverses = [np.divide(1, x, out=np.zeros_like(x), where=x >= SHORTEST) for x in lengths]
+    total = sum(_absolute(diagonal[i], inverses[i], inverses[i], own=True) for i in range(n))
     # The matrix is symmetric: tiles below the diagonal stand for those above it too.
     for i in range(n):
         for j in range(i):
-            total += 2 * _absolute(product(i, j), lengths[i], lengths[j])
+            total += 2 * _absolute(product(i, j), inverses[i], inverses[j])
     return total
 
 
@@ -86,10 +87,9 @@ def _are_fit(lengths: np.ndarray, rows: np.ndarray) -> bool:
 
 
 def _absolute(gram: np.ndarray, left: np.ndarray, right: np.ndarray, *, own: bool = False) -> float:
-    """The sum of |cos| from inner products and lengths; without those of the rows with themselves."""
-    inverses = [np.divide(1, x, out=np.zeros_like(x), where=x >= SHORTEST) for x in (left, right)]
+    """The sum of |cos| from inner products and inverse lengths; without rows and themselves if `own`."""
     # Rounding can carry |cos| of equal rows past 1.
-    values = np.minimum(np.abs(gram) * inverses[0][:, None] * inverses[1][None], 1.0)
+    values = np.minimum(np.abs(gram) * left[:, None] * right[None], 1.0)
     return float(values.sum(dtype=np.float64) - (np.trace(values) if own else 0.0))
 
 
