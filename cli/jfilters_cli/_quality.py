@@ -16,7 +16,7 @@ def quality(
         typer.Option(metavar="AXIS", help="The axis along which degenerate layers are counted."),
     ] = "depth_decile",
     layers: Annotated[
-        bool, typer.Option("--layers", help="Show every layer, beside random weights of its size.")
+        bool, typer.Option("--layers", help="Show every model and layer, beside random weights.")
     ] = False,
     fold_batchnorm: Annotated[
         bool,

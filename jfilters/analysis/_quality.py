@@ -3,6 +3,7 @@
 import math
 from collections import Counter
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -12,6 +13,10 @@ from ..statistics import VERDICTS, judge, random_orthogonality, randomness_thres
 from ._axes import axis_values
 from ._saved import SavedScan
 
+OF_MODELS = (
+    *("model", "n_layers", "n_degenerate", "n_kernels", "sparsity", "variance_entropy"),
+    *("variance_entropy_ratio", "orthogonality", "verdict"),
+)
 NUMBERS = ("n_kernels", "sparsity", "variance_entropy", "orthogonality", "verdict", "because")
 
 
@@ -45,7 +50,7 @@ class Quality:
 
     `layers` has a record for each: its numbers, and beside them those of random weights of its size. In
     `strip` the layers of every verdict are counted for every epsilon of the test for sparse kernels; None
-    if the scan did not count for them.
+    if the scan did not count for them. `models` are pooled over their layers.
     """
 
     by: str
@@ -53,7 +58,8 @@ class Quality:
     shares: list[Share]
     strip: dict[float, dict[str, int]] | None
     prunable: list[Prunable]
-    layers: list[dict[str, object]]
+    models: list[dict[str, Any]]
+    layers: list[dict[str, Any]]
 
 
 def quality(scan: SavedScan, *, by: str = "depth_decile") -> Quality:
@@ -69,6 +75,7 @@ def quality(scan: SavedScan, *, by: str = "depth_decile") -> Quality:
         _shares(rows, axis_values(scan, by)),
         _strip(scan, rows),
         _prunable(rows),
+        [{name: row[name] for name in OF_MODELS} for row in scan.models.to_pylist()],
         [_beside_random(row, scan.d) for row in rows],
     )
 
@@ -83,6 +90,7 @@ def quality_record(found: Quality) -> dict:
         },
         "strip": found.strip and {str(eps): words for eps, words in found.strip.items()},
         "prunable": [vars(model) for model in found.prunable],
+        "models": found.models,
         "layers": found.layers,
     }
 
@@ -159,7 +167,7 @@ def _bits(dtype: str) -> int:
     return 32 if known is None else 8 * known.itemsize
 
 
-def _beside_random(row: dict, d: int) -> dict[str, object]:
+def _beside_random(row: dict, d: int) -> dict[str, Any]:
     length = row["in_channels"] // row["groups"] * d
     threshold = float(randomness_threshold(row["n_kernels"] - row["n_nonfinite"], d))
     return {

@@ -1,5 +1,7 @@
 """The health of layers for a terminal of 80 columns."""
 
+import itertools
+
 from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
@@ -15,14 +17,14 @@ BAR = 20  # characters
 def quality_text(found: Quality, *, layers: bool = False) -> RenderableType:
     """Verdicts, the share of degenerate layers along the axis, the strip, and what could be pruned.
 
-    `layers`: every layer too, with the numbers behind its verdict.
+    `layers`: every model and layer too, with the numbers behind its verdict.
     """
     parts: list[RenderableType] = [_verdicts(found), "", _shares(found)]
     if found.strip:
         parts += ["", _strip(found.strip)]
     parts += ["", _prunable(found.prunable)]
     if layers:
-        parts += ["", _layers(found.layers)]
+        parts += ["", _layers(found)]
     return Group(*parts)
 
 
@@ -90,29 +92,33 @@ def _numbers(sparse: int, kernels: int, size: int) -> tuple[str, str, str, str]:
     return count(sparse), count(kernels), f"{sparse / kernels:.1%}", count(round(size / 1000))
 
 
-def _layers(rows: list[dict]) -> Table:
+def _layers(found: Quality) -> Table:
+    """Every model with its numbers, and below it its layers."""
     table = _table()
     table.add_column("layer", overflow="fold", ratio=1)
     table.add_column("kernels", justify="right")
     for heading in ("S", "H", "random", "O", "random"):
         table.add_column(heading, justify="right", no_wrap=True)
     table.add_column("verdict", no_wrap=True)
-    last = None
-    for row in rows:
-        if row["model"] != last:
-            last = row["model"]
-            table.add_row(Text(last, "bold"))
-        table.add_row(
-            Text(f"  {row['layer']}"),
-            count(row["n_kernels"]),
-            number(row["sparsity"], 2),
-            number(row["variance_entropy"], 2),
-            number(row["random_variance_entropy"], 2),
-            number(row["orthogonality"], 2),
-            number(row["random_orthogonality"], 2),
-            verdict(row["verdict"]),
-        )
+    models = {row["model"]: row for row in found.models}
+    for model, layers in itertools.groupby(found.layers, lambda row: row["model"]):
+        table.add_row(Text(model, "bold"), *_row(models[model]))
+        for row in layers:
+            table.add_row(Text(f"  {row['layer']}"), *_row(row))
     return table
+
+
+def _row(row: dict) -> tuple[str | Text, ...]:
+    names = (
+        "sparsity",
+        "variance_entropy",
+        "random_variance_entropy",
+        "orthogonality",
+        "random_orthogonality",
+    )
+    # Random weights of the size of a whole model mean nothing.
+    numbers = (number(row[name], 2) if name in row else "" for name in names)
+    return count(row["n_kernels"]), *numbers, verdict(row["verdict"])
 
 
 def _table() -> Table:
