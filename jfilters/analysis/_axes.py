@@ -102,10 +102,10 @@ def _labels(values: np.ndarray) -> int:
 
 
 def _unknown(scan: SavedScan, axis: str) -> str:
-    names = all_axes(scan)
-    near = difflib.get_close_matches(axis, names, 1)
-    hint = f"; did you mean {near[0]}?" if near else ""
-    return f"expected an axis, got {axis!r}{hint} There are {', '.join(names)}; --meta adds more"
+    near = difflib.get_close_matches(axis, all_axes(scan), 1)
+    hint = f"; did you mean {near[0]}?" if near else "."
+    known = f"There are {', '.join(axes_of(scan))}, and any column of layers.parquet"
+    return f"expected an axis, got {axis!r}{hint} {known}; --meta adds more"
 
 
 def _with_column(table: pa.Table, name: str, column: pa.Array) -> pa.Table:

@@ -56,8 +56,10 @@ class TestStored:
         assert (values.dtype, values.shape) == (object, (7,))
         assert values.tolist() == scan.layers[axis].to_pylist()
 
-    def test_an_unknown_axis_is_refused_with_the_nearest_and_all(self, scan):
-        with pytest.raises(ValueError, match=r"did you mean format\? .*model, layer.*first_layer"):
+    def test_an_unknown_axis_is_refused_with_the_nearest_and_those_there_are(self, scan):
+        with pytest.raises(
+            ValueError, match=r"did you mean format\? .*model, format.*first_layer.*any column"
+        ):
             axis_values(scan, "fromat")
 
     def test_axes_of_a_scan_make_groups(self, scan):
