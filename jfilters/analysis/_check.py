@@ -1,7 +1,7 @@
 """Whether a scan keeps rules, and what broke them, with the numbers."""
 
 import dataclasses
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +11,7 @@ from jaxtyping import Int64
 from ..shift import drift, null_level, probability
 from ._axes import all_axes
 from ._compatible import check_comparable, check_same_sparse
+from ._models import model_counts
 from ._open import open_scan
 from ._rules import Rule, read_rules
 from ._saved import SavedScan
@@ -97,27 +98,18 @@ def _drifts(scan: SavedScan, rule: Rule) -> Outcome:
         )
     if rule.where is not None:
         scan, reference = (part.only(where(part, rule.where)) for part in (scan, reference))
-    references = dict(_by_model(reference, clean=rule.clean))
-    everything = sum(references.values(), np.zeros(scan.histogram.shape[1:], np.int64))
+    pooled = model_counts(reference, clean=rule.clean)
+    references = dict(zip(reference.model_names, pooled, strict=True))
+    everything = pooled.sum(axis=0)
     broken = []
-    for model, counts in _by_model(scan, clean=rule.clean):
+    ours = model_counts(scan, clean=rule.clean)
+    for model, counts in zip(scan.model_names, ours, strict=True):
         other = rule.model or (model if model in references else None)
         theirs = everything if other is None else references.get(other, np.zeros_like(everything))
         told = f"the reference's {other}" if other else "all models of the reference"
         broken += _drift_break(scan, rule, model, told, counts, theirs)
     names = tuple(scan.model_names)
     return Outcome(rule, names, len(names), tuple(broken))
-
-
-def _by_model(scan: SavedScan, *, clean: bool) -> Iterator[tuple[str, Counts]]:
-    histogram = scan.histogram
-    if clean:
-        if scan.sparse_histogram is None:
-            remedy = "scan it again, or leave out clean"
-            raise ValueError(f"{scan.folder} does not tell sparse kernels apart; {remedy}")
-        histogram = histogram - scan.sparse_histogram
-    for i, model in enumerate(scan.model_names):
-        yield model, histogram[scan.model_of_layer == i].sum(axis=0)
 
 
 def _drift_break(

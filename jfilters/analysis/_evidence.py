@@ -10,6 +10,7 @@ from typing import Literal
 import numpy as np
 from jaxtyping import Bool, Float, Int64
 
+from ._models import layer_counts
 from ._saved import SavedScan
 
 Balance = Literal["kernels", "layers", "models"]
@@ -31,12 +32,12 @@ class Units:
 
 def kernel_counts(scan: SavedScan, clean: bool) -> Float[np.ndarray, " layers"]:
     """The kernels of every layer that are in its histogram, without sparse ones if `clean`."""
-    return _histogram(scan, clean)[:, 0].sum(axis=-1).astype(np.float64)
+    return layer_counts(scan, clean=clean)[:, 0].sum(axis=-1).astype(np.float64)
 
 
 def layer_histograms(scan: SavedScan, clean: bool) -> Float[np.ndarray, "layers features"]:
     """The histogram of every layer as one row of d x bins counts, without sparse kernels if `clean`."""
-    return _histogram(scan, clean).reshape(len(scan.histogram), -1).astype(np.float64)
+    return layer_counts(scan, clean=clean).reshape(len(scan.histogram), -1).astype(np.float64)
 
 
 def layer_moments(scan: SavedScan) -> Float[np.ndarray, "layers features"]:
@@ -99,14 +100,3 @@ def _summed(
     sums = np.zeros((len(keys), rows.shape[1]))
     np.add.at(sums, unit, rows)
     return Units(sums, keys % 2 == 1, keys // 2 if stratified else None)
-
-
-def _histogram(scan: SavedScan, clean: bool) -> np.ndarray:
-    if not clean:
-        return scan.histogram
-    if scan.sparse_histogram is None:
-        raise ValueError(
-            f"{scan.folder}: expected histograms of sparse kernels, to leave them out, found none; "
-            "scan again with the quality on"
-        )
-    return scan.histogram - scan.sparse_histogram

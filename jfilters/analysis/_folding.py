@@ -13,7 +13,8 @@ import pyarrow as pa
 from ..converters import Folding, Location, StoredLayer, folded, open_checkpoint
 from ..engine import Options
 from ..errors import CheckpointError
-from ._layer_quality import EPSILON, LayerQuality, layer_quality
+from ..statistics import EPSILON
+from ._layer_quality import LayerQuality, layer_quality
 from ._saved import SavedScan
 
 _NUMBERS = ("sparsity", "variance_entropy", "orthogonality")

@@ -7,10 +7,7 @@ import numpy as np
 from jaxtyping import Float
 
 from ..shift import host_peaks, host_set_moments
-from ..statistics import Verdict, entropy_from_moments, judge, randomness_threshold
-
-EPSILON = 0.01
-"""A kernel this small beside its layer's largest weight is sparse (METHOD, Sparsity)."""
+from ..statistics import EPSILON, Verdict, entropy_from_moments, judge, randomness_threshold
 
 Weight = Float[np.ndarray, "out in *spatial"]
 Rows = Float[np.ndarray, "n d"]

@@ -1,18 +1,17 @@
 """Which axis shifts kernels most, for a terminal of 80 columns."""
 
 from rich.console import Group, RenderableType
-from rich.table import Table
 from rich.text import Text
 
 from ..analysis import FEWEST, AxisTable
 from ..shift import METRICS
-from ._cells import number
+from ._cells import number, plain_table
 
 
 def axes_text(table: AxisTable) -> RenderableType:
     """One row an axis, the largest median first, and the axes left out with their reasons."""
     metric = METRICS[table.metric]
-    rows = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 1, 0, 0))
+    rows = plain_table()
     rows.add_column("axis", overflow="fold")
     for heading in ("groups", "small", "median", "mean", "max", "p"):
         rows.add_column(heading, justify="right", overflow="fold")

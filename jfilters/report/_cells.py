@@ -1,5 +1,6 @@
 """Numbers and words as the terminal shows them."""
 
+from rich.table import Table
 from rich.text import Text
 
 _STYLES = {
@@ -12,6 +13,11 @@ _STYLES = {
     "all-zero": "bold red",
     "non-finite": "bold red",
 }
+
+
+def plain_table() -> Table:
+    """A table without lines, a space between its columns."""
+    return Table(box=None, pad_edge=False, header_style="bold", padding=(0, 1, 0, 0))
 
 
 def count(value: int) -> str:

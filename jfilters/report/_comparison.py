@@ -8,7 +8,7 @@ from rich.table import Table
 from rich.text import Text
 
 from ..analysis import Comparison, MatchedLayer, Relation, Side
-from ._cells import number, quantity, verdict
+from ._cells import number, plain_table, quantity, verdict
 
 LARGEST_MATRIX = 4  # checkpoints; the verdicts of more are a list
 
@@ -95,7 +95,7 @@ def _cell(relation: Relation, first: int, second: int) -> Text:
 
 def _layers(layers: Sequence[MatchedLayer]) -> Table:
     """Two lines a layer: what it is to its partner, and below the quality of the partner."""
-    table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 1, 0, 0))
+    table = plain_table()
     table.add_column("layer", overflow="fold", ratio=1)
     for heading in ("D", "null", "cos", "5 %", "diff", "rel", "S", "H", "O"):
         table.add_column(heading, justify="right", no_wrap=True)
@@ -136,7 +136,7 @@ def _quality(record: dict, side: str) -> list[str]:
 
 
 def _unmatched(comparison: Comparison, first: int, second: int) -> Table:
-    table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 1, 0, 0))
+    table = plain_table()
     table.add_column("unmatched layer", overflow="fold", ratio=1)
     table.add_column("of", justify="right")
     table.add_column("shape", overflow="fold")

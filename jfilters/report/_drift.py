@@ -7,7 +7,7 @@ from rich.text import Text
 
 from ..analysis import ALPHA, DriftTable, Pair
 from ..shift import METRICS
-from ._cells import count, number, quantity
+from ._cells import count, number, plain_table, quantity
 
 MOST_PAIRS = 40  # of the pairs, the largest first; the rest is only in the file
 LARGEST_MATRIX = 9  # groups; a wider matrix does not fit
@@ -40,7 +40,7 @@ def _head(table: DriftTable) -> Text:
 
 
 def _groups(table: DriftTable) -> Table:
-    rows = _table()
+    rows = plain_table()
     rows.add_column("", justify="right")
     rows.add_column(table.by, overflow="fold", ratio=1)
     for heading in ("models", "layers", "kernels"):
@@ -52,7 +52,7 @@ def _groups(table: DriftTable) -> Table:
 
 
 def _matrix(table: DriftTable) -> Table:
-    rows = _table()
+    rows = plain_table()
     for i in range(len(table.labels) + 1):
         rows.add_column(str(i) if i else "", justify="right", overflow="fold")
     symmetric = METRICS[table.metric].symmetric
@@ -67,7 +67,7 @@ def _matrix(table: DriftTable) -> Table:
 
 
 def _pairs(table: DriftTable) -> Table:
-    rows = _table()
+    rows = plain_table()
     if table.within is not None:
         rows.add_column(table.within, overflow="fold", ratio=1)
     for heading in ("from", "to"):
@@ -116,7 +116,3 @@ def _notes(table: DriftTable) -> list[str]:
             "models differ, not that their kinds do"
         )
     return ["", *notes]
-
-
-def _table() -> Table:
-    return Table(box=None, pad_edge=False, header_style="bold", padding=(0, 1, 0, 0))

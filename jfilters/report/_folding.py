@@ -8,7 +8,7 @@ from rich.table import Table
 from rich.text import Text
 
 from ..analysis import FoldedScan
-from ._cells import number, quantity, verdict
+from ._cells import number, plain_table, quantity, verdict
 
 _NUMBERS = ("sparsity", "variance_entropy", "orthogonality")
 
@@ -27,7 +27,7 @@ def folded_text(found: FoldedScan) -> RenderableType:
 
 
 def _tied(rows: Iterable[dict]) -> Table:
-    table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 1, 0, 0))
+    table = plain_table()
     table.add_column("layer, and its BatchNorm", overflow="fold", ratio=1)
     table.add_column("", no_wrap=True)
     for heading in ("S", "H", "O"):

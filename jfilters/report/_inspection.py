@@ -6,7 +6,7 @@ from rich.text import Text
 
 from ..engine import Inspection
 from ..errors import redacted
-from ._cells import number, quantity, verdict
+from ._cells import number, plain_table, quantity, verdict
 
 
 def inspection_text(inspection: Inspection) -> RenderableType:
@@ -27,7 +27,7 @@ def inspection_text(inspection: Inspection) -> RenderableType:
 
 
 def _layers(rows: list[dict]) -> Table:
-    table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 1, 0, 0))
+    table = plain_table()
     table.add_column("depth", justify="right", overflow="fold")
     table.add_column("layer", overflow="fold", ratio=1)
     table.add_column("out x in", justify="right", overflow="fold")

@@ -2,10 +2,10 @@
 
 import numpy as np
 from rich.console import Group, RenderableType
-from rich.table import Table
 from rich.text import Text
 
 from ..analysis import Neighborhood
+from ._cells import plain_table
 
 WIDTH, HEIGHT = 72, 20  # characters of the map
 MOST_ON_MAP = 120  # models: of more the numbers do not fit
@@ -16,7 +16,7 @@ def nearest_text(found: Neighborhood, *, most: int, map: bool) -> RenderableType
     numbers = {name: i for i, name in enumerate(found.names, 1)}
     parts: list[RenderableType] = []
     for model, near in found.near.items():
-        table = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0), header_style="bold")
+        table = plain_table()
         table.add_column("", justify="right", no_wrap=True)
         table.add_column(f"closest to {model}", overflow="fold", ratio=1)
         for heading in ("D in nats", "by chance"):

@@ -6,7 +6,7 @@ from rich.text import Text
 
 from ..analysis import PhenotypeRow, Phenotypes
 from ..statistics import PHENOTYPES
-from ._cells import count, number, quantity
+from ._cells import count, number, plain_table, quantity
 
 _STYLES = {"sun": "green", "spikes": "yellow", "symbols": "yellow", "point": "red"}
 _FEATURES = ("near_zero", "in_spots", "off_center", "not_gaussian", "spread")
@@ -31,7 +31,7 @@ def _totals(found: Phenotypes) -> Text:
 
 
 def _table(found: Phenotypes) -> Table:
-    table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 1, 0, 0))
+    table = plain_table()
     table.add_column(found.by, overflow="fold", ratio=1)
     for heading in ("kernels", "near 0", "spots", "off", "shape", "spread"):
         table.add_column(heading, justify="right", no_wrap=True)

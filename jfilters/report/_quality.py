@@ -8,7 +8,7 @@ from rich.text import Text
 
 from ..analysis import Prunable, Quality, Share
 from ..statistics import VERDICTS
-from ._cells import count, number, quantity, verdict
+from ._cells import count, number, plain_table, quantity, verdict
 
 MOST_MODELS = 10
 BAR = 20  # characters
@@ -36,7 +36,7 @@ def _verdicts(found: Quality) -> Text:
 
 
 def _shares(found: Quality) -> Table:
-    table = _table()
+    table = plain_table()
     table.add_column(found.by, overflow="fold", ratio=1)
     for heading in ("layers", "degenerate", "share"):
         table.add_column(heading, justify="right", no_wrap=True)
@@ -57,7 +57,7 @@ def _bar(row: Share) -> Text:
 
 
 def _strip(strip: dict[float, dict[str, int]]) -> Group:
-    table = _table()
+    table = plain_table()
     table.add_column("verdict by epsilon", no_wrap=True)
     for eps in strip:
         table.add_column(f"{eps:g}", justify="right", no_wrap=True)
@@ -73,7 +73,7 @@ def _strip(strip: dict[float, dict[str, int]]) -> Group:
 def _prunable(models: list[Prunable]) -> RenderableType:
     if not models:
         return Text("no kernel is sparse: nothing to prune")
-    table = _table()
+    table = plain_table()
     table.add_column("could be pruned", overflow="fold", ratio=1)
     for heading in ("sparse", "of kernels", "share", "KB"):
         table.add_column(heading, justify="right", no_wrap=True)
@@ -94,7 +94,7 @@ def _numbers(sparse: int, kernels: int, size: int) -> tuple[str, str, str, str]:
 
 def _layers(found: Quality) -> Table:
     """Every model with its numbers, and below it its layers."""
-    table = _table()
+    table = plain_table()
     table.add_column("layer", overflow="fold", ratio=1)
     table.add_column("kernels", justify="right")
     for heading in ("S", "H", "random", "O", "random"):
@@ -119,7 +119,3 @@ def _row(row: dict) -> tuple[str | Text, ...]:
     # Random weights of the size of a whole model mean nothing.
     numbers = (number(row[name], 2) if name in row else "" for name in names)
     return count(row["n_kernels"]), *numbers, verdict(row["verdict"])
-
-
-def _table() -> Table:
-    return Table(box=None, pad_edge=False, padding=(0, 1, 0, 0), header_style="bold")

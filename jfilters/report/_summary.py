@@ -6,7 +6,7 @@ from rich.table import Table
 from rich.text import Text
 
 from ..engine import Scan, layers_table, left_out, model_drift, models_table, totals
-from ._cells import count, number, quantity, verdict
+from ._cells import count, number, plain_table, quantity, verdict
 
 _DRIFT_TITLE = "drift D between models in nats: 0 is the same, larger is more different"
 MOST_ROWS = 100  # models; the rest is only in the table
@@ -53,7 +53,7 @@ def _totals(scan: Scan) -> Text:
 
 
 def _models(models: list[dict]) -> Table:
-    table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 1, 0, 0))
+    table = plain_table()
     table.add_column("model", overflow="fold", ratio=1)
     table.add_column("format", overflow="fold")
     for heading in ("layers", "kernels", "sparse", "H/T"):
@@ -80,7 +80,7 @@ def _models(models: list[dict]) -> Table:
 
 def _drift(scan: Scan) -> Table:
     names, matrix = model_drift(scan)
-    table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 1, 0, 0))
+    table = plain_table()
     table.add_column("", justify="right", overflow="fold")
     table.add_column("model", overflow="fold", ratio=1)
     for i in range(1, len(names)):

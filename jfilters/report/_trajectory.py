@@ -7,7 +7,7 @@ from rich.table import Table
 from rich.text import Text
 
 from ..analysis import SETTLED, Trajectory
-from ._cells import count, number
+from ._cells import count, number, plain_table
 
 BAR = 12  # characters
 
@@ -23,7 +23,7 @@ def trajectory_text(runs: Sequence[Trajectory]) -> RenderableType:
 
 
 def _points(run: Trajectory) -> Table:
-    table = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0), header_style="bold")
+    table = plain_table()
     for heading in ("step", "S", "H/T", "O", "degenerate", "D to previous", "first", "last"):
         table.add_column(heading, justify="right", no_wrap=True)
     table.add_column("", width=BAR, no_wrap=True)

@@ -38,6 +38,7 @@ from ._phenotype import Phenotype as Phenotype
 from ._phenotype import PhenotypeFeatures as PhenotypeFeatures
 from ._phenotype import phenotype as phenotype
 from ._randomness import randomness_threshold as randomness_threshold
+from ._sparsity import EPSILON as EPSILON
 from ._sparsity import EPSILONS as EPSILONS
 from ._sparsity import counts_below as counts_below
 from ._sparsity import relative_peaks as relative_peaks
