@@ -4,7 +4,7 @@
 PYTHON ?= python3 python3.13 python3.12 python3.11
 VENV := .venv
 BIN := $(VENV)/bin
-EXTRAS := dev,bench,torch,onnx,keras,plot,cloud,cluster
+EXTRAS := dev,bench,torch,onnx,keras,plot,density,cloud,cluster
 INSTALL := $(BIN)/pip install --quiet --constraint constraints.txt --editable
 
 .PHONY: demo test lint bench clean

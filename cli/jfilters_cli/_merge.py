@@ -38,4 +38,4 @@ def merge(
         save_card(merged, output)
     if lost:
         talk(f"left out, since not all have the same: {', '.join(lost)}", style="yellow")
-    talk(f"wrote {output}: {len(merged.model_names)} models, {merged.layers.num_rows} layers")
+    talk(f"wrote {output}: {len(merged.model_names)} models, {merged.layer_table.num_rows} layers")

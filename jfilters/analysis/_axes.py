@@ -29,8 +29,8 @@ def axis_values(scan: SavedScan, axis: str) -> np.ndarray:
     """
     if (derive := _DERIVED.get(axis)) is not None:
         return derive(scan)
-    if axis in scan.layers.column_names:
-        return _values(scan.layers, axis)
+    if axis in scan.layer_table.column_names:
+        return _values(scan.layer_table, axis)
     raise ValueError(_unknown(scan, axis))
 
 
@@ -40,12 +40,14 @@ def axes_of(scan: SavedScan) -> list[str]:
     What was measured is left out, but the verdict.
     """
     names = [name for name in all_axes(scan) if name not in _MEASURED]
-    return [name for name in names if 1 < _labels(axis_values(scan, name)) < scan.layers.num_rows]
+    return [
+        name for name in names if 1 < _labels(axis_values(scan, name)) < scan.layer_table.num_rows
+    ]
 
 
 def all_axes(scan: SavedScan) -> list[str]:
     """Every name that `axis_values` knows."""
-    return list(dict.fromkeys([*scan.layers.column_names, *_DERIVED]))
+    return list(dict.fromkeys([*scan.layer_table.column_names, *_DERIVED]))
 
 
 def with_metadata(scan: SavedScan, path: Path) -> tuple[SavedScan, Joined]:
@@ -57,7 +59,7 @@ def with_metadata(scan: SavedScan, path: Path) -> tuple[SavedScan, Joined]:
     others = [entry["model"] for entry in scan.record["checkpoints"] if entry["model"] not in names]
     joined = join_metadata([*names, *others], read_metadata(path))
     unmatched = tuple(model for model in joined.unmatched_models if model in names)
-    layers, models = scan.layers, scan.models
+    layers, models = scan.layer_table, scan.model_table
     place = {model: i for i, model in enumerate(scan.model_names)}
     of_models = [place[model] for model in models["model"].to_pylist()]
     for name, values in joined.columns.items():
@@ -66,11 +68,11 @@ def with_metadata(scan: SavedScan, path: Path) -> tuple[SavedScan, Joined]:
         layers = _with_column(layers, shown, column.take(pa.array(scan.model_of_layer)))
         models = _with_column(models, shown, column.take(pa.array(of_models, pa.int64())))
     told = dataclasses.replace(joined, unmatched_models=unmatched)
-    return dataclasses.replace(scan, layers=layers, models=models), told
+    return dataclasses.replace(scan, layer_table=layers, model_table=models), told
 
 
 def _depth_decile(scan: SavedScan) -> np.ndarray:
-    depth = _values(scan.layers, "relative_depth")
+    depth = _values(scan.layer_table, "relative_depth")
     known = np.array([x is not None for x in depth])
     labels = np.full(len(depth), None, object)
     labels[known] = _DECILES[np.searchsorted(_TENTHS, depth[known].astype(float))]
@@ -78,16 +80,16 @@ def _depth_decile(scan: SavedScan) -> np.ndarray:
 
 
 def _first_layer(scan: SavedScan) -> np.ndarray:
-    depth = _values(scan.layers, "depth").astype(np.int64)
+    depth = _values(scan.layer_table, "depth").astype(np.int64)
     first = np.full(len(scan.model_names), np.iinfo(np.int64).max)
     np.minimum.at(first, scan.model_of_layer, depth)
     return np.where(depth == first[scan.model_of_layer], "first", "later").astype(object)
 
 
 def _depthwise(scan: SavedScan) -> np.ndarray:
-    groups = _values(scan.layers, "groups").astype(np.int64)
+    groups = _values(scan.layer_table, "groups").astype(np.int64)
     labels = np.where(groups > 1, "grouped", "dense").astype(object)
-    labels[_values(scan.layers, "depthwise").astype(bool)] = "depthwise"
+    labels[_values(scan.layer_table, "depthwise").astype(bool)] = "depthwise"
     return labels
 
 

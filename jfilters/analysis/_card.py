@@ -41,8 +41,8 @@ def save_card(scan: SavedScan, path: Path) -> None:
     shapes = {name: [value.dtype.str, *value.shape] for name, value in arrays.items()}
     tables = {
         "record": scan.record,
-        "layers": _as_json(scan.layers),
-        "models": _as_json(scan.models),
+        "layers": _as_json(scan.layer_table),
+        "models": _as_json(scan.model_table),
     }
     text = json.dumps(tables, separators=(",", ":")).encode()
     coded = {name: _coded(_by_byte(value)) for name, value in arrays.items()}

@@ -57,7 +57,7 @@ def _outcome(scan: SavedScan, rule: Rule, path: Path) -> Outcome:
 
 
 def _conditions(scan: SavedScan, rule: Rule) -> Outcome:
-    table = scan.layers if rule.table == "layers" else scan.models
+    table = scan.layer_table if rule.table == "layers" else scan.model_table
     names = all_axes(scan) if rule.table == "layers" else table.column_names
     applies = Condition(rule.where, names) if rule.where else None
     required = Condition(rule.require or "", names)
@@ -77,7 +77,7 @@ def _conditions(scan: SavedScan, rule: Rule) -> Outcome:
 
 
 def _column(scan: SavedScan, table: str, name: str) -> Sequence[Any]:
-    return column(scan, name) if table == "layers" else scan.models[name].to_pylist()
+    return column(scan, name) if table == "layers" else scan.model_table[name].to_pylist()
 
 
 def _broken(rule: Rule, holds: bool | None) -> str | None:

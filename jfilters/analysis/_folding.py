@@ -82,7 +82,7 @@ def folded_scan(scan: SavedScan) -> FoldedScan:
 
 
 def _layers_of(scan: SavedScan, model: str) -> set[str]:
-    columns = scan.layers["model"].to_pylist(), scan.layers["layer"].to_pylist()
+    columns = scan.layer_table["model"].to_pylist(), scan.layer_table["layer"].to_pylist()
     return {layer for name, layer in zip(*columns, strict=True) if name == model}
 
 

@@ -36,8 +36,8 @@ def merge_scans(scans: Sequence[SavedScan]) -> tuple[SavedScan, list[str]]:
     merged = dataclasses.replace(
         kept[0],
         record=_record(kept, scans),
-        layers=_concatenated([scan.layers for scan in kept]),
-        models=_concatenated([scan.models for scan in kept]),
+        layer_table=_concatenated([scan.layer_table for scan in kept]),
+        model_table=_concatenated([scan.model_table for scan in kept]),
         histogram=np.concatenate([scan.histogram for scan in kept]),
         moments={
             name: _stacked([scan.moments[name] for scan in kept])
@@ -89,7 +89,7 @@ def _source_names(scans: Sequence[SavedScan]) -> list[str]:
 def _contents(scan: SavedScan) -> dict[str, object]:
     """For every model what tells its content: which layers it has, and their hash or histograms."""
     hashes = {entry["model"]: entry.get("sha256") for entry in scan.record["checkpoints"]}
-    names = np.array(scan.layers["layer"].to_pylist(), object)
+    names = np.array(scan.layer_table["layer"].to_pylist(), object)
     contents: dict[str, object] = {}
     for i, model in enumerate(scan.model_names):
         mine = scan.model_of_layer == i
@@ -110,8 +110,8 @@ def _renamed(scan: SavedScan, names: dict[str, str]) -> SavedScan:
     part = scan if kept.all() else scan.only(kept[scan.model_of_layer])
     return dataclasses.replace(
         part,
-        layers=_with_names(part.layers, names),
-        models=_with_names(part.models, names),
+        layer_table=_with_names(part.layer_table, names),
+        model_table=_with_names(part.model_table, names),
         record={**part.record, "checkpoints": _checkpoints(scan, names)},
     )
 
@@ -172,9 +172,9 @@ def _totals(kept: Sequence[SavedScan], checkpoints: list[dict]) -> dict[str, int
         "checkpoints": len(checkpoints),
         **{status: statuses.count(status) for status in ("ok", "empty", "refused", "failed")},
         "bytes": sum(entry.get("bytes") or 0 for entry in checkpoints),
-        "layers": sum(scan.layers.num_rows for scan in kept),
+        "layers": sum(scan.layer_table.num_rows for scan in kept),
         **{
-            total: sum(sum(scan.layers[name].to_pylist()) for scan in kept)
+            total: sum(sum(scan.layer_table[name].to_pylist()) for scan in kept)
             for total, name in counts.items()
         },
         "coefficients_outside_range": sum(outside),
@@ -211,7 +211,7 @@ def _sparse(scans: Sequence[SavedScan], lost: list[str]) -> dict[str, np.ndarray
 def _sample(scans: Sequence[SavedScan], lost: list[str]) -> dict[str, np.ndarray | None]:
     if "sample" in lost or scans[0].sample is None:
         return {"sample": None, "sample_layer": None}
-    first = np.cumsum([0, *(scan.layers.num_rows for scan in scans[:-1])])
+    first = np.cumsum([0, *(scan.layer_table.num_rows for scan in scans[:-1])])
     rows = [np.asarray(scan.sample_layer) + start for scan, start in zip(scans, first, strict=True)]
     return {
         "sample": _joined([scan.sample for scan in scans]),

@@ -41,9 +41,9 @@ def _open_folder(folder: Path) -> SavedScan:
         load_basis(folder / "arrays.safetensors"),
         _arrays(folder / "arrays.safetensors"),
     )
-    if scan.layers.num_rows != record["totals"]["layers"]:
+    if scan.layer_table.num_rows != record["totals"]["layers"]:
         reason = f"scan.json tells of {record['totals']['layers']} layers, found"
-        raise damaged(folder, f"{reason} {scan.layers.num_rows}")
+        raise damaged(folder, f"{reason} {scan.layer_table.num_rows}")
     return scan
 
 

@@ -75,7 +75,7 @@ def _groups(scan: SavedScan, by: str) -> tuple[list[tuple[str, np.ndarray]], int
     """Labels with the rows of their layers, and how many layers have no label."""
     if by == "layer":
         names = zip(
-            *(scan.layers[column].to_pylist() for column in ("model", "layer")), strict=True
+            *(scan.layer_table[column].to_pylist() for column in ("model", "layer")), strict=True
         )
         return [(f"{model}: {layer}", np.array([i])) for i, (model, layer) in enumerate(names)], 0
     found = group_layers(scan, by)

@@ -47,7 +47,7 @@ def sampled_points(
     stands_for = _kernels_a_point(scan, layers)
     found = []
     for side in sides:
-        place = np.full(scan.layers.num_rows, -1)
+        place = np.full(scan.layer_table.num_rows, -1)
         place[side.group.layers] = np.arange(len(side.group.layers))
         at = np.flatnonzero(kept & (place[layers] >= 0))
         at = np.sort(rng.choice(at, most, replace=False)) if len(at) > most else at
@@ -77,7 +77,7 @@ def _is_sparse(
 ) -> Bool[np.ndarray, " m"]:
     config = scan.record["config"]
     peaks = np.abs(kernels).max(axis=1)
-    bound = config["sparse_eps"] * np.array(scan.layers["max_abs"].to_pylist())[sample_layer]
+    bound = config["sparse_eps"] * np.array(scan.layer_table["max_abs"].to_pylist())[sample_layer]
     return peaks < bound if config.get("sparse_strict", True) else peaks <= bound
 
 

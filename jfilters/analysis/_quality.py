@@ -68,14 +68,14 @@ def quality(scan: SavedScan, *, by: str = "depth_decile") -> Quality:
     Degenerate are layers that look random, are collapsed, or all zero (METHOD, Degeneration). Raises
     ValueError for an axis that is not there.
     """
-    rows = scan.layers.to_pylist()
+    rows = scan.layer_table.to_pylist()
     return Quality(
         by,
         _counted(row["verdict"] for row in rows),
         _shares(rows, axis_values(scan, by)),
         _strip(scan, rows),
         _prunable(rows),
-        [{name: row[name] for name in OF_MODELS} for row in scan.models.to_pylist()],
+        [{name: row[name] for name in OF_MODELS} for row in scan.model_table.to_pylist()],
         [_beside_random(row, scan.d) for row in rows],
     )
 

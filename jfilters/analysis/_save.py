@@ -24,7 +24,7 @@ def save_scan(scan: SavedScan, folder: Path) -> None:
         remedy = "name another folder, or a file"
         raise CheckpointError("holds a scan already", path=folder, remedy=remedy)
     folder.mkdir(parents=True, exist_ok=True)
-    for name, table in (("layers", scan.layers), ("models", scan.models)):
+    for name, table in (("layers", scan.layer_table), ("models", scan.model_table)):
         with written_whole(folder / f"{name}.parquet") as path:
             pyarrow.parquet.write_table(table, path)
     arrays = {name: np.ascontiguousarray(value) for name, value in _arrays(scan).items()}

@@ -33,8 +33,8 @@ class SavedScan:
 
     folder: Path
     record: dict[str, Any]
-    layers: pa.Table
-    models: pa.Table
+    layer_table: pa.Table
+    model_table: pa.Table
     basis: Basis
     edges: Float[np.ndarray, " edges"]
     histogram: Int64[np.ndarray, "layers d bins"]
@@ -63,7 +63,9 @@ class SavedScan:
     @functools.cached_property
     def model_of_layer(self) -> Int64[np.ndarray, " layers"]:
         """For every layer the place of its model in `model_names`."""
-        return np.array([self._places[name] for name in self.layers["model"].to_pylist()], np.int64)
+        return np.array(
+            [self._places[name] for name in self.layer_table["model"].to_pylist()], np.int64
+        )
 
     @property
     def component_weights(self) -> Float[np.ndarray, " d"]:
@@ -75,11 +77,11 @@ class SavedScan:
 
         The numbers of a model that loses layers are pooled again over the rest.
         """
-        layers = self.layers.filter(mask.tolist())
+        layers = self.layer_table.filter(mask.tolist())
         return dataclasses.replace(
             self,
-            layers=layers,
-            models=pooled_again(self.models, layers),
+            layer_table=layers,
+            model_table=pooled_again(self.model_table, layers),
             histogram=self.histogram[mask],
             sparse_histogram=_taken(self.sparse_histogram, mask),
             moments={name: _part(part, mask) for name, part in self.moments.items()},
@@ -96,7 +98,7 @@ class SavedScan:
 
     @functools.cached_property
     def _places(self) -> dict[str, int]:
-        names = dict.fromkeys(self.layers["model"].to_pylist())
+        names = dict.fromkeys(self.layer_table["model"].to_pylist())
         return {name: place for place, name in enumerate(names)}
 
 

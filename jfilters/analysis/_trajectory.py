@@ -79,7 +79,11 @@ def trajectories_record(found: Sequence[Trajectory]) -> list[dict]:
 
 def _runs(scan: SavedScan) -> dict[str, dict[int, int]]:
     """For every run the places of its models by step."""
-    told = dict(zip(scan.models["model"].to_pylist(), scan.models["step"].to_pylist(), strict=True))
+    told = dict(
+        zip(
+            scan.model_table["model"].to_pylist(), scan.model_table["step"].to_pylist(), strict=True
+        )
+    )
     found: dict[str, dict[int, int]] = {}
     for place, model in enumerate(scan.model_names):
         run, step = _run_and_step(model, told[model])
@@ -109,7 +113,7 @@ def _trajectory(scan: SavedScan, run: str, steps: dict[int, int]) -> Trajectory:
     places = list(steps.values())
     drifts = drift_matrix(model_probabilities(scan)[places], scan.component_weights)
     chance = _chances(scan, places)
-    rows = {row["model"]: row for row in scan.models.to_pylist()}
+    rows = {row["model"]: row for row in scan.model_table.to_pylist()}
     points = []
     for i, (step, place) in enumerate(steps.items()):
         row = rows[scan.model_names[place]]

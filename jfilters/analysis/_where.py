@@ -191,7 +191,7 @@ def where(scan: SavedScan, expression: str) -> Bool[np.ndarray, " layers"]:
     return np.array(
         [
             condition.holds({name: columns[name][i] for name in columns}) is True
-            for i in range(scan.layers.num_rows)
+            for i in range(scan.layer_table.num_rows)
         ],
         bool,
     )
@@ -199,8 +199,8 @@ def where(scan: SavedScan, expression: str) -> Bool[np.ndarray, " layers"]:
 
 def column(scan: SavedScan, name: str) -> Sequence[Any]:
     """The values of a column of the layers as they are stored, or of a derived axis."""
-    if name in scan.layers.column_names:
-        return scan.layers[name].to_pylist()
+    if name in scan.layer_table.column_names:
+        return scan.layer_table[name].to_pylist()
     return axis_values(scan, name).tolist()
 
 

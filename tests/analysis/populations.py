@@ -35,9 +35,9 @@ def population(folder, shifts, layers=3, kernels=4000, seed=0):
 
 def labeled(scan, **columns):
     """The scan with a column of labels, one a model or one a layer."""
-    layers = scan.layers
+    layers = scan.layer_table
     for name, labels in columns.items():
         values = np.array(labels, object)
         values = values[scan.model_of_layer] if len(values) < len(scan.histogram) else values
         layers = layers.append_column(name, [values.tolist()])
-    return dataclasses.replace(scan, layers=layers)
+    return dataclasses.replace(scan, layer_table=layers)

@@ -103,8 +103,8 @@ def made_scan(folder, sizes, *, seed=0, basis_seed=0, told=None):
                 for model in sizes
             ],
         },
-        layers=pa.Table.from_pylist(rows, schema=LAYERS),
-        models=pa.Table.from_pylist(models, schema=MODELS),
+        layer_table=pa.Table.from_pylist(rows, schema=LAYERS),
+        model_table=pa.Table.from_pylist(models, schema=MODELS),
         basis=Basis(mean=np.zeros(D), components=rotation, variance_ratio=ratio),
         edges=fixed_edges(D, BINS),
         histogram=histogram,
@@ -153,8 +153,8 @@ def same(a, b, *, moments=("normalized", "raw", "clean"), sample=True):
         for x in ("count", "mean", "scatter")
     ]
     return (
-        a.layers.equals(b.layers)
-        and a.models.equals(b.models)
+        a.layer_table.equals(b.layer_table)
+        and a.model_table.equals(b.model_table)
         and a.record == b.record
         and all((x is None and y is None) or np.array_equal(x, y) for x, y in pairs)
     )

@@ -54,7 +54,7 @@ class TestStored:
     def test_a_column_is_an_axis(self, scan, axis):
         values = axis_values(scan, axis)
         assert (values.dtype, values.shape) == (object, (7,))
-        assert values.tolist() == scan.layers[axis].to_pylist()
+        assert values.tolist() == scan.layer_table[axis].to_pylist()
 
     def test_an_unknown_axis_is_refused_with_the_nearest_and_those_there_are(self, scan):
         with pytest.raises(
@@ -80,7 +80,7 @@ class TestMetadata:
         (tmp_path / "m.csv").write_text("model,task,size\nb,seg,2\nnone,cls,1\n")
         told, joined = with_metadata(scan, tmp_path / "m.csv")
         assert labels(told, "task") == [None] * 4 + ["seg"] * 3
-        assert told.models["size"].to_pylist() == [None, 2]
+        assert told.model_table["size"].to_pylist() == [None, 2]
         assert (joined.unmatched_rows, joined.unmatched_models) == (("none",), ("a",))
         np.testing.assert_array_equal(told.histogram, scan.histogram)
 
@@ -89,7 +89,7 @@ class TestMetadata:
         (tmp_path / "n.csv").write_text("model,task,license\n*,cls,MIT\n")
         once, _ = with_metadata(scan, tmp_path / "m.csv")
         twice, _ = with_metadata(once, tmp_path / "n.csv")
-        assert twice.layers.column_names == [*once.layers.column_names, "license"]
+        assert twice.layer_table.column_names == [*once.layer_table.column_names, "license"]
         assert labels(twice, "task") == ["cls"] * 7
         assert labels(twice, "size") == [2] * 4 + [None] * 3
 

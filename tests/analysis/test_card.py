@@ -77,7 +77,7 @@ class TestExactness:
         (tmp_path / "m.csv").write_text("model,task,n,x,robust\na.pt,größe,1,0.1,true\n")
         told, _ = with_metadata(scan, tmp_path / "m.csv")
         save_card(told, tmp_path / "x.card")
-        assert open_scan(tmp_path / "x.card").layers.equals(told.layers)
+        assert open_scan(tmp_path / "x.card").layer_table.equals(told.layer_table)
 
     def test_a_scan_without_quality(self, scan, tmp_path):
         nothing = dict.fromkeys(["sparse_histogram", "sparse_at", "sparse_eps"])

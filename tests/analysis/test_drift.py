@@ -203,7 +203,7 @@ class TestWords:
 
     def test_other_groups_change_no_pair(self, two_kinds):
         scan = labeled(two_kinds, three=["a", "a", "b", "b", "a", "b", "c", "c"])
-        alone = scan.only(np.array(scan.layers["three"].to_pylist()) != "c")
+        alone = scan.only(np.array(scan.layer_table["three"].to_pylist()) != "c")
         pair = drift_between(scan, "three").pairs[0]
         assert (
             dataclasses.replace(pair, p_adjusted=pair.p) == drift_between(alone, "three").pairs[0]

@@ -48,13 +48,13 @@ class TestExactness:
         assert lost == []
         assert by_model(merged) == by_model(scan)
         assert (
-            sorted(merged.models.to_pylist(), key=lambda row: row["model"])
-            == scan.models.to_pylist()
+            sorted(merged.model_table.to_pylist(), key=lambda row: row["model"])
+            == scan.model_table.to_pylist()
         )
         assert len(merged.record["checkpoints"]) == 3
         for row in range(6):
             mine = np.sort(merged.sample[merged.sample_layer == row], axis=None)
-            name, layer = (merged.layers[column][row].as_py() for column in ("model", "layer"))
+            name, layer = (merged.layer_table[column][row].as_py() for column in ("model", "layer"))
             source = int(
                 np.flatnonzero(where(scan, f"model == '{name}' and layer == '{layer}'"))[0]
             )
@@ -86,7 +86,7 @@ class TestExactness:
         merged, _ = merge_scans([open_scan(tmp_path / "a"), open_scan(tmp_path / "b")])
         expected = open_scan(whole)
         np.testing.assert_array_equal(merged.histogram, expected.histogram)
-        assert merged.models.equals(expected.models)
+        assert merged.model_table.equals(expected.model_table)
 
     def test_it_is_written_as_a_folder_and_as_a_card(self, scan, tmp_path):
         merged, _ = merge_scans([scan, other(tmp_path, {"d": 2})])
@@ -111,7 +111,7 @@ class TestNames:
         merged, _ = merge_scans([scan, other(tmp_path, {"b": 3, "d": 1})])
         assert merged.model_names == ["a", "one/b", "c", "two/b", "d"]
         names = [entry["model"] for entry in merged.record["checkpoints"]]
-        assert names == merged.model_names == merged.models["model"].to_pylist()
+        assert names == merged.model_names == merged.model_table["model"].to_pylist()
 
     def test_sources_of_one_name_are_numbered(self, scan, tmp_path):
         second = made_scan(tmp_path / "x/one", {"a": 1}, seed=1)
@@ -158,8 +158,8 @@ class TestTables:
         first, _ = with_metadata(scan, tmp_path / "m.csv")
         second, _ = with_metadata(other(tmp_path, {"d": 1}), tmp_path / "n.csv")
         merged, _ = merge_scans([first, second])
-        assert merged.layers["task"].to_pylist() == ["seg"] * 6 + [None]
-        assert merged.layers["n"].to_pylist() == ["1"] * 6 + ["x"]
+        assert merged.layer_table["task"].to_pylist() == ["seg"] * 6 + [None]
+        assert merged.layer_table["n"].to_pylist() == ["1"] * 6 + ["x"]
 
     def test_what_not_all_have_is_left_out_and_said(self, scan, tmp_path):
         save_card(other(tmp_path, {"d": 1}), tmp_path / "x.card")

@@ -64,8 +64,8 @@ def test_along_an_axis(scan):
 
 def test_layers_without_a_label_are_counted(scan):
     column = ["x", None, None, None]
-    layers = scan.layers.append_column("task", [column])
-    found = phenotypes(dataclasses.replace(scan, layers=layers), "task")
+    layers = scan.layer_table.append_column("task", [column])
+    found = phenotypes(dataclasses.replace(scan, layer_table=layers), "task")
     assert (found.unknown, [row.label for row in found.rows]) == (3, ["x"])
 
 

@@ -96,7 +96,7 @@ def test_models_are_those_of_the_scan(tmp_path):
     found = quality(base).models
     assert [row["model"] for row in found] == base.model_names
     assert [row["n_layers"] for row in found] == [3, 2]
-    assert found[0]["sparsity"] == base.models["sparsity"].to_pylist()[0]
+    assert found[0]["sparsity"] == base.model_table["sparsity"].to_pylist()[0]
 
 
 def test_the_record_is_json_and_the_page_fits(tmp_path):

@@ -48,8 +48,8 @@ class TestOpening:
         assert (scan.spatial, scan.d, scan.folder) == ((3, 3), 9, scanned)
         assert scan.model_names == ["a.safetensors", "b.safetensors"]
         np.testing.assert_array_equal(scan.model_of_layer, [0, 0, 1, 1])
-        assert scan.layers.equals(pq.read_table(scanned / "layers.parquet"))
-        assert scan.models.equals(pq.read_table(scanned / "models.parquet"))
+        assert scan.layer_table.equals(pq.read_table(scanned / "layers.parquet"))
+        assert scan.model_table.equals(pq.read_table(scanned / "models.parquet"))
         np.testing.assert_array_equal(scan.histogram, arrays["histogram"])
         np.testing.assert_array_equal(scan.edges, arrays["edges"])
         np.testing.assert_array_equal(scan.basis.components, arrays["basis.components"])
@@ -60,7 +60,7 @@ class TestOpening:
     def test_of_every_kernel_a_component_is_counted_once(self, scanned):
         scan = open_scan(scanned)
         counted = scan.histogram.sum(axis=2)
-        expected = np.array(scan.layers["n_kernels"].to_pylist())
+        expected = np.array(scan.layer_table["n_kernels"].to_pylist())
         np.testing.assert_array_equal(counted, np.tile(expected[:, None], (1, 9)))
 
     def test_what_a_scan_did_not_keep_is_none(self, folder):
@@ -198,11 +198,11 @@ class TestOnly:
         mask = np.array(chosen)
         part = made.only(mask)
         rows = np.flatnonzero(mask)
-        assert part.layers.equals(made.layers.take(rows))
+        assert part.layer_table.equals(made.layer_table.take(rows))
         names = [made.model_names[made.model_of_layer[row]] for row in rows]
         assert part.model_names == list(dict.fromkeys(names))
         assert [part.model_names[i] for i in part.model_of_layer] == names
-        assert part.models["model"].to_pylist() == part.model_names
+        assert part.model_table["model"].to_pylist() == part.model_names
         for name in ("histogram", "sparse_histogram", "sparse_at"):
             np.testing.assert_array_equal(getattr(part, name), getattr(made, name)[rows])
         np.testing.assert_array_equal(part.moments["raw"].mean, made.moments["raw"].mean[rows])
@@ -212,11 +212,11 @@ class TestOnly:
 
     def test_of_all_layers_it_is_the_scan_as_written(self, scanned):
         scan = open_scan(scanned)
-        assert scan.only(np.ones(4, bool)).models.equals(scan.models)
+        assert scan.only(np.ones(4, bool)).model_table.equals(scan.model_table)
 
     def test_models_are_pooled_again_over_the_layers_that_are_left(self, made):
         part = made.only(np.array([1, 0, 1, 0, 0, 0, 0, 0], bool))
-        (row,) = part.models.to_pylist()
+        (row,) = part.model_table.to_pylist()
         assert (row["model"], row["n_layers"], row["n_kernels"], row["bytes"]) == (
             "a.pt",
             2,
@@ -232,15 +232,21 @@ class TestOnly:
     def test_the_most_worrying_verdict_of_those_left_counts(self, tmp_path):
         told = {("a", 0): {"verdict": "collapsed"}, ("a", 1): {"verdict": "sparse"}}
         scan = made_scan(tmp_path, {"a": 3}, told=told)
-        assert scan.only(np.array([True, True, True])).models["verdict"].to_pylist() == [
+        assert scan.only(np.array([True, True, True])).model_table["verdict"].to_pylist() == [
             "collapsed"
         ]
-        assert scan.only(np.array([True, True, True])).models["n_degenerate"].to_pylist() == [1]
+        assert scan.only(np.array([True, True, True])).model_table["n_degenerate"].to_pylist() == [
+            1
+        ]
         part = scan.only(np.array([False, True, True]))
-        assert part.models["verdict"].to_pylist() == ["sparse"]
-        assert part.models["n_degenerate"].to_pylist() == [0]
+        assert part.model_table["verdict"].to_pylist() == ["sparse"]
+        assert part.model_table["n_degenerate"].to_pylist() == [0]
 
     def test_nothing_is_left(self, made):
         part = made.only(np.zeros(8, bool))
-        assert (part.layers.num_rows, part.models.num_rows, part.model_names) == (0, 0, [])
+        assert (part.layer_table.num_rows, part.model_table.num_rows, part.model_names) == (
+            0,
+            0,
+            [],
+        )
         assert part.histogram.shape == (0, 9, 70)

@@ -83,14 +83,14 @@ def test_a_run_settles_where_what_is_left_is_chance_and_one_that_stays_never_mov
 
 def test_the_quality_of_a_step_is_that_of_its_model(scan):
     point = trajectories(scan)[0].points[1]
-    row = next(row for row in scan.models.to_pylist() if row["model"] == point.model)
+    row = next(row for row in scan.model_table.to_pylist() if row["model"] == point.model)
     assert point.variance_entropy_ratio == row["variance_entropy_ratio"]
     assert point.orthogonality == row["orthogonality"]
     assert point.n_degenerate == row["n_degenerate"]
 
 
 def test_a_scan_without_runs_is_an_error_that_says_what_was_expected(scan):
-    names = np.array(scan.layers["model"].to_pylist())
+    names = np.array(scan.layer_table["model"].to_pylist())
     with pytest.raises(ValueError, match=r"holds no run: expected the steps"):
         trajectories(scan.only(names == "alone.safetensors"))
 

@@ -129,7 +129,7 @@ class TestCard:
     def test_metadata_and_some_layers_travel(self, here):
         run("card", "one", "-o", "one.card", "--meta", "meta.csv", "--where", "task == 'seg'")
         found = open_scan(here / "one.card")
-        assert found.layers["task"].to_pylist() == ["seg", "seg"]
+        assert found.layer_table["task"].to_pylist() == ["seg", "seg"]
 
 
 class TestMerge:
