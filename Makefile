@@ -7,18 +7,18 @@ BIN := $(VENV)/bin
 EXTRAS := dev,bench,torch,onnx,keras,plot,density,cloud,cluster
 INSTALL := $(BIN)/pip install --quiet --constraint constraints.txt --editable
 
-.PHONY: demo test lint bench clean
+.PHONY: demo test lint browser bench docs study clean
 .DELETE_ON_ERROR:
 
 # The scan exits with 1 where it refused checkpoints: it is done then, and the zoo holds some on purpose.
-demo: $(VENV)/core.stamp
+demo: $(VENV)/demo.stamp
 	$(BIN)/jfilters zoo fetch --to zoo
-	@echo '$(BIN)/jfilters scan --checkpoints zoo --meta zoo/metadata.csv --out results/zoo'
-	@$(BIN)/jfilters scan --checkpoints zoo --meta zoo/metadata.csv --out results/zoo; code=$$?; \
-	if [ $$code -ne 1 ]; then exit $$code; fi; \
-	echo 'demo: done; the checkpoints that were refused are named above, with the reasons'
+	@echo '$(BIN)/jfilters scan --checkpoints zoo --meta zoo/metadata.csv --out results/zoo --report'
+	@$(BIN)/jfilters scan --checkpoints zoo --meta zoo/metadata.csv --out results/zoo --report; code=$$?; \
+	if [ $$code -gt 1 ]; then exit $$code; fi; \
+	echo 'demo: done; checkpoints that were refused are named above; the page is results/zoo/report.html'
 
-test: lint
+test: lint browser
 	$(BIN)/python -m pytest -n auto --maxprocesses 4
 
 lint: $(VENV)/full.stamp
@@ -26,16 +26,29 @@ lint: $(VENV)/full.stamp
 	$(BIN)/ruff format --check .
 	$(BIN)/pyright
 
+# The tests of the page need a browser: CI installs Debian's, elsewhere they are skipped without one.
+browser:
+	@if [ -n "$$CI" ] && ! command -v chromium >/dev/null; then \
+	  apt-get update -qq && apt-get install -y -qq --no-install-recommends chromium fonts-dejavu-core; \
+	fi
+
+docs: $(VENV)/full.stamp
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
+
+# About an hour on two cores; interrupted, it goes on where it was.
+study: $(VENV)/full.stamp
+	$(BIN)/python -m study --config configs/study.toml --out study-population
+
 bench: $(VENV)/full.stamp
 	$(BIN)/python -m benchmarks
 
 clean:
-	rm -rf $(VENV) dist zoo results/zoo .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) dist site zoo results/zoo study-population .pytest_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
-$(VENV)/core.stamp: pyproject.toml constraints.txt | $(BIN)/pip
+$(VENV)/demo.stamp: pyproject.toml constraints.txt | $(BIN)/pip
 	@echo 'installing jfilters into $(VENV)'
-	@$(INSTALL) .
+	@$(INSTALL) '.[plot]'
 	@touch $@
 
 $(VENV)/full.stamp: pyproject.toml constraints.txt | $(BIN)/pip

@@ -11,7 +11,7 @@ import tempfile
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
-from . import _bandwidth, _command, _drift, _histograms, _quality, _rescan
+from . import _bandwidth, _command, _density, _drift, _histograms, _quality, _rescan, _watch
 from ._machine import machine
 from ._table import markdown, terminal
 from ._timing import Row
@@ -25,6 +25,8 @@ GROUPS: dict[str, Callable[..., list[Row]]] = {
     "bandwidth": _bandwidth.rows,
     "rescan": _rescan.rows,
     "command": _command.rows,
+    "watch": _watch.rows,
+    "density": _density.rows,
 }
 PACKAGES = ("jax", "numpy", "scipy", "scikit-learn", "torch", "torchconvquality", "weightwatcher")
 

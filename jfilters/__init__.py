@@ -2,8 +2,11 @@
 
 from . import analysis as analysis
 from . import converters as converters
+from . import density as density
 from . import shift as shift
 from . import statistics as statistics
+from . import training as training
+from .analysis import compare as compare
 from .analysis import open_scan as open_scan
 from .converters import Checkpoint as Checkpoint
 from .converters import from_module as from_module
@@ -29,3 +32,4 @@ from .statistics import randomness_threshold as randomness_threshold
 from .statistics import save_basis as save_basis
 from .statistics import sparsity as sparsity
 from .statistics import variance_entropy as variance_entropy
+from .training import watch as watch

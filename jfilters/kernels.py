@@ -15,6 +15,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from . import _html
+
 DepthSource = Literal["graph", "registration-order", "name-order"]
 
 
@@ -126,3 +128,12 @@ class Kernels(eqx.Module):
     def __repr__(self) -> str:
         sizes = sorted({"x".join(map(str, jax.numpy.shape(w)[2:])) for w in self.weights})
         return f"Kernels({len(self)} layers, spatial {', '.join(sizes) or 'none'})"
+
+    def _repr_html_(self) -> str:
+        rows = []
+        for layer, weight in self:
+            shape = jax.numpy.shape(weight)
+            size = "x".join(map(str, shape))
+            rows.append([layer.name, size, math.prod(shape[:2]), layer.depth, layer.groups])
+        head = ("layer", "out x in x spatial", "kernels", "depth", "groups")
+        return _html.table(head, rows, caption=repr(self))

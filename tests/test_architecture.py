@@ -19,12 +19,12 @@ FILES = sorted([*ROOT.glob("jfilters/**/*.py"), *ROOT.glob("cli/jfilters_cli/**/
 
 # From the bottom to the top; a layer sees those below it. Rooms on one line do not know each other.
 LAYERS = (
-    ("errors", "_configs", "_files", "_memory"),
+    ("errors", "_configs", "_files", "_html", "_memory"),
     ("kernels",),
     ("converters",),
     ("statistics",),
     ("shift", "density"),
-    ("engine",),
+    ("engine", "training"),
     ("analysis",),
     ("report",),
     ("zoo",),
@@ -36,11 +36,12 @@ RANK = {room: rank for rank, rooms in enumerate(LAYERS) for room in rooms}
 OPTIONAL = {
     *("torch", "onnx", "h5py", "orbax", "flax", "ray", "matplotlib", "ott"),
     *("tensorstore", "fsspec", "upath", "s3fs", "gcsfs", "huggingface_hub"),
+    *("flowjax", "pandas", "altair", "vl_convert"),
 }
 RUNS_CODE = {"torch.load", "pickle.load", "pickle.loads", "pickle.Unpickler", "joblib.load"}
 MAY_USE_OPTIONAL = (
     *("jfilters.converters", "jfilters.engine._cluster", "jfilters.report"),
-    "jfilters.shift._sinkhorn",
+    *("jfilters.shift._sinkhorn", "jfilters.density", "jfilters.analysis._frames"),
 )
 
 

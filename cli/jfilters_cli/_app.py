@@ -10,14 +10,17 @@ from ._check import check
 from ._compare import compare
 from ._console import out, report_errors
 from ._convert import convert
+from ._density import density
 from ._drift import drift
 from ._export import export
+from ._figures import figures
 from ._formats import formats
 from ._inspect import inspect
 from ._merge import merge
 from ._nearest import nearest
 from ._phenotypes import phenotypes
 from ._quality import quality
+from ._report import report
 from ._scan import scan
 from ._trajectory import trajectory
 from ._zoo import zoo
@@ -38,12 +41,15 @@ app.command()(compare)
 app.command()(nearest)
 app.command()(trajectory)
 app.command()(phenotypes)
+app.command()(figures)
 app.command()(check)
+app.command()(report)
 app.command()(card)
 app.command()(merge)
 app.command()(convert)
 app.command()(export)
 app.command()(formats)
+app.add_typer(density, name="density")
 app.add_typer(zoo, name="zoo")
 
 

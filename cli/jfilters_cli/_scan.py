@@ -132,6 +132,9 @@ def scan(
     strict: Annotated[
         bool, typer.Option("--strict", help="Stop at the first checkpoint that cannot be read.")
     ] = False,
+    report: Annotated[
+        bool, typer.Option("--report", help="Write a page to look at, report.html, as well.")
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print scan.json to stdout.")] = False,
 ) -> None:
     """Scan a folder of checkpoints: tables, drift between models, and a summary.
@@ -154,6 +157,10 @@ def scan(
     from jfilters.engine import Options, join, keep_compiled, read_metadata, scan_into
     from jfilters.statistics import load_basis
 
+    if report:
+        from jfilters.report import check_can_draw
+
+        check_can_draw()
     keep_compiled()
     processes = join(coordinator, num_processes, process_id)
     folder = out_folder or Path("results") / _name(checkpoints)
@@ -186,6 +193,8 @@ def scan(
         )
     if meta is not None and processes.index == 0:
         tell_unmatched(meta, found.unmatched.rows, found.unmatched.models)
+    if report and processes.index == 0:
+        _write_page(folder)
     _show(found, folder, as_json=as_json, quiet=processes.index > 0)
 
 
@@ -202,6 +211,18 @@ def _show(found: "Scan", folder: Path, *, as_json: bool, quiet: bool) -> None:
         talk(f"wrote {folder}")
     if record["totals"]["refused"] or record["totals"]["failed"]:
         raise typer.Exit(1)
+
+
+def _write_page(folder: Path) -> None:
+    from jfilters.analysis import open_scan
+    from jfilters.errors import CheckpointError
+    from jfilters.report import write_page
+
+    try:
+        write_page(open_scan(folder), folder / "report.html")
+        talk(f"wrote {folder / 'report.html'}")
+    except CheckpointError as error:
+        talk(f"no page: {error}", style="yellow")
 
 
 def _name(checkpoints: str) -> str:

@@ -93,7 +93,7 @@ def drift_between(
         sampling = comparison.sampling(rng, i, j, few) if few else None
         dealt = comparison.population(rng, i, j, permutations) if permutations else _NOT_DEALT
         pairs.append(_pair(groups, sizes, rows[i], (i, j), sampling, dealt))
-    return DriftTable(*asked, labels, sizes, matrix, _adjusted(pairs), groups.unknown)
+    return DriftTable(*asked, labels, sizes, matrix, adjusted(pairs), groups.unknown)
 
 
 def _check(metric: str, permutations: int, replicates: int) -> None:
@@ -153,7 +153,7 @@ def _compared(matrix: Float[np.ndarray, "m m"], groups: Groups) -> Float[np.ndar
     return np.where(within[:, None] == within[None], matrix, np.nan)
 
 
-def _adjusted(pairs: list[Pair]) -> tuple[Pair, ...]:
+def adjusted(pairs: list[Pair]) -> tuple[Pair, ...]:
     """With p corrected for the number of pairs that have one."""
     tested = [k for k, pair in enumerate(pairs) if pair.p is not None]
     adjusted = dict(zip(tested, holm([pairs[k].p or 0 for k in tested]).tolist(), strict=True))

@@ -2,16 +2,20 @@
 
 import csv
 import dataclasses
+from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
+import pyarrow as pa
 from jaxtyping import Float
 
+from .. import _html
 from .._files import written_whole
-from ..shift import SamplingNull
+from ..shift import METRICS, SamplingNull
 from ._evidence import Balance
+from ._frames import Frame, frame, matrix_frame
 
 Word = Literal["shifted", "within chance", "too few kernels"]
 
@@ -23,6 +27,10 @@ ENOUGH = 10_000
 
 ALPHA = 0.05
 """The chance of one false "shifted" among all pairs of a question."""
+
+
+MOST_SHOWN = 20
+"""Groups whose matrix a notebook shows; of more it shows as many of the largest pairs."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -98,6 +106,67 @@ class DriftTable:
     pairs: tuple[Pair, ...] = dataclasses.field(repr=False)
     unknown: int
 
+    @property
+    def frame(self) -> Frame:
+        """The matrix with its labels, row against column; needs pandas."""
+        return matrix_frame(self.labels, self.matrix, self.by)
+
+    @property
+    def pairs_frame(self) -> Frame:
+        """One row a pair with everything that is known of it, under the columns of `save_pairs`."""
+        return frame(pairs_table(self))
+
+    def __repr__(self) -> str:
+        within = "" if self.within is None else f" within {self.within}"
+        words = Counter(pair.word or "untold" for pair in self.pairs)
+        told = ", ".join(f"{count:,} {word}" for word, count in words.most_common())
+        pairs = f"{len(self.pairs):,} pair{'' if len(self.pairs) == 1 else 's'}"
+        sizes = f"{len(self.labels):,} groups, {pairs}"
+        return f"DriftTable({self.metric} by {self.by}{within}: {sizes}; {told})"
+
+    def _repr_html_(self) -> str:
+        return drift_html(self)
+
+
+def marks(table: DriftTable) -> dict[tuple[int, int], Word | None]:
+    """The word of every pair that is compared, by its places in the matrix, in both orders."""
+    place = {label: i for i, label in enumerate(table.labels)}
+    found = {}
+    for pair in table.pairs:
+        before = "" if pair.within is None else f"{pair.within}: "
+        i, j = place[before + pair.first], place[before + pair.second]
+        found[i, j] = found[j, i] = pair.word
+    return found
+
+
+def drift_html(table: DriftTable) -> str:
+    """The matrix with a mark for what is no more than chance; of many groups the largest pairs."""
+    line = _html.paragraph(repr(table))
+    if len(table.labels) > MOST_SHOWN:
+        largest = sorted(table.pairs, key=lambda pair: -(pair.value or 0))[:MOST_SHOWN]
+        rows = [[pair.within, pair.first, pair.second, pair.value, pair.word] for pair in largest]
+        head = ["within", "from", "to", table.metric, ""]
+        return line + _html.table(
+            head, rows, caption=f"the {MOST_SHOWN} largest; .pairs_frame has all"
+        )
+    words = marks(table)
+    rows = [
+        [label, *(_cell(value, words.get((i, j), "")) for j, value in enumerate(row))]
+        for i, (label, row) in enumerate(zip(table.labels, table.matrix.tolist(), strict=True))
+    ]
+    caption = f"{table.metric} in {METRICS[table.metric].unit}; {_MARKS}"
+    return line + _html.table([table.by, *table.labels], rows, caption=caption)
+
+
+_MARKS = "in parentheses: within chance; with ?: too few kernels to tell"
+
+
+def _cell(value: float, word: str | None) -> str:
+    if np.isnan(value):
+        return ""
+    shown = f"{value:.3g}"
+    return {"within chance": f"({shown})", "too few kernels": f"{shown} ?"}.get(word or "", shown)
+
 
 def drift_record(table: DriftTable) -> dict[str, Any]:
     """The table as JSON holds it: null for what is not known."""
@@ -128,12 +197,35 @@ def save_matrix(table: DriftTable, path: Path) -> None:
 
 def save_pairs(table: DriftTable, path: Path) -> None:
     """Write one row a pair as CSV, with everything that is known of it; empty for what is not."""
+    found = pairs_table(table)
+    columns = (found[name].to_pylist() for name in found.column_names)
+    _write_csv(path, [found.column_names, *zip(*columns, strict=True)])
+
+
+def pairs_table(table: DriftTable) -> pa.Table:
+    """One row a pair: labels, value, nulls, p, word, sizes, and the share of every component."""
     d = max((len(pair.shares) for pair in table.pairs if pair.shares), default=0)
-    head = ["within", "first", "second", table.metric, "null_mean", "null_95", "p", "p_adjusted"]
-    sizes = [f"{side}_{of.name}" for side in ("first", "second") for of in dataclasses.fields(Size)]
-    shares = [f"component_{i + 1}" for i in range(d)]
-    rows = (_pair_row(pair, d) for pair in table.pairs)
-    _write_csv(path, [[*head, "smallest_p", "word", "reason", *sizes, *shares], *rows])
+    schema = _schema(table.metric, d)
+    columns = zip(*(_pair_row(pair, d) for pair in table.pairs), strict=True)
+    return pa.table(
+        [pa.array(column, field.type) for column, field in zip(columns, schema, strict=True)],
+        schema,
+    )
+
+
+def _schema(metric: str, d: int) -> pa.Schema:
+    numbers = [metric, "null_mean", "null_95", "p", "p_adjusted", "smallest_p"]
+    return pa.schema(
+        [(name, pa.string()) for name in ("within", "first", "second")]
+        + [(name, pa.float64()) for name in numbers]
+        + [(name, pa.string()) for name in ("word", "reason")]
+        + [
+            (f"{side}_{of.name}", pa.int64() if of.type is int else pa.float64())
+            for side in ("first", "second")
+            for of in dataclasses.fields(Size)
+        ]
+        + [(f"component_{i + 1}", pa.float64()) for i in range(d)]
+    )
 
 
 def _pair_row(pair: Pair, d: int) -> list[object]:

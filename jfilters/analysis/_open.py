@@ -12,17 +12,19 @@ from safetensors import SafetensorError, safe_open
 from ..errors import CheckpointError, UnreadableError
 from ..statistics import load_basis
 from ._card import is_card, open_card
+from ._open_scan import OpenScan
 from ._parts import ARRAYS, check_record, damaged
 from ._saved import SavedScan, assembled
 
 
-def open_scan(path: Path) -> SavedScan:
+def open_scan(path: Path | str) -> OpenScan:
     """What `jfilters scan` wrote into a folder, or `jfilters card` into a file.
 
     Raises CheckpointError, with the remedy, if it is neither, or not finished, holds no kernels, or has
     parts that do not belong together.
     """
-    return open_card(path) if path.is_file() else _open_folder(path)
+    path = Path(path)
+    return OpenScan.of(open_card(path) if path.is_file() else _open_folder(path))
 
 
 def is_written(path: Path) -> bool:

@@ -48,14 +48,19 @@ def phenotypes(scan: SavedScan, by: str = "model") -> Phenotypes:
     The sample holds as many kernels of every model, however large it is. Raises ValueError for a scan
     without a sample, and for an axis that is not there.
     """
-    points, layer_of = _plane(scan)
+    points, layer_of = coefficient_plane(scan)
     groups, unknown = _groups(scan, by)
     rows = [_row(label, layers, points, layer_of) for label, layers in groups]
     return Phenotypes(by, tuple(rows), unknown)
 
 
-def _plane(scan: SavedScan) -> tuple[Float[np.ndarray, "m 2"], Int64[np.ndarray, " m"]]:
-    """The first two coefficients of the sampled kernels that are finite, and the layer of each."""
+def coefficient_plane(
+    scan: SavedScan,
+) -> tuple[Float[np.ndarray, "m 2"], Int64[np.ndarray, " m"]]:
+    """The first two coefficients of the sampled kernels that are finite, and the row of each one's layer.
+
+    Raises ValueError for a scan without a sample, and for kernels of one tap.
+    """
     if scan.sample is None or scan.sample_layer is None or not len(scan.sample):
         raise ValueError(
             f"{scan.folder}: expected a sample of kernels, found none; "

@@ -17,8 +17,10 @@ from jaxtyping import Bool, Float, Float32, Int64
 
 from ..engine import Options, component_weights
 from ..statistics import Basis, Moments
+from ._frames import Frame, frame
 from ._parts import MOMENTS, check_parts
 from ._pooling import pooled_again
+from ._summary import summary, summary_html
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -45,6 +47,12 @@ class SavedScan:
     sample: Float32[np.ndarray, "m d"] | None
     sample_layer: Int64[np.ndarray, " m"] | None
 
+    def __repr__(self) -> str:
+        return summary(type(self).__name__, self.folder, self.layer_table)
+
+    def _repr_html_(self) -> str:
+        return summary_html(self.folder, self.layer_table, self.model_table)
+
     @property
     def spatial(self) -> tuple[int, ...]:
         """The shape of the kernels."""
@@ -66,6 +74,16 @@ class SavedScan:
         return np.array(
             [self._places[name] for name in self.layer_table["model"].to_pylist()], np.int64
         )
+
+    @functools.cached_property
+    def layers(self) -> Frame:
+        """The table of layers under (model, layer), for notebooks; needs pandas."""
+        return frame(self.layer_table, ("model", "layer"))
+
+    @functools.cached_property
+    def models(self) -> Frame:
+        """The table of models under their name, for notebooks; needs pandas."""
+        return frame(self.model_table, ("model",))
 
     @property
     def component_weights(self) -> Float[np.ndarray, " d"]:

@@ -13,7 +13,9 @@ import jax
 import numpy as np
 from jaxtyping import Float
 
+from .. import _html
 from ..converters import Location, location
+from ..errors import printable, redacted
 from ..statistics import Basis, fit_basis
 from ._cache import Cache
 from ._card import Cards, pooled_moments
@@ -47,6 +49,31 @@ class Scan:
     basis: Basis | None
     edges: Float[np.ndarray, " edges"] | None
     unmatched: Unmatched = dataclasses.field(default_factory=Unmatched)
+
+    def __repr__(self) -> str:
+        kernels = int(self.cards.n_kernels.sum())
+        counts = (
+            f"{len(self.entries):,} checkpoints, {len(self.cards):,} layers, {kernels:,} kernels"
+        )
+        return f"Scan({printable(redacted(str(self.root)))}: {counts})"
+
+    def _repr_html_(self) -> str:
+        rows = [
+            [
+                entry.model,
+                entry.format,
+                len(entry.layers),
+                sum(layer.n_kernels for layer in entry.layers),
+                entry.status,
+                entry.reason,
+            ]
+            for entry in self.entries
+        ]
+        head = ("checkpoint", "format", "layers", "kernels", "status", "reason")
+        caption = (
+            "write_scan writes it into a folder, which open_scan reads with every layer's quality"
+        )
+        return _html.paragraph(repr(self)) + _html.table(head, rows, caption=caption)
 
 
 def scan(

@@ -21,7 +21,7 @@ def probability(
     """Probabilities, all positive, of histograms over bins between the `bins` + 1 `edges`.
 
     The density of every bin, with float32 eps in place of 0, divided by its sum. No counts at all
-    give equal probabilities.
+    give equal probabilities. Raises ValueError for another number of edges.
 
     Source: Gavrikov & Keuper, CVPR 2022, arXiv:2203.15331.
     """

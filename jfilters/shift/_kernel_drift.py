@@ -36,6 +36,8 @@ def kernel_drift(
 
     Raises ValueError for a set that is empty or not finite, for sets that do not vary, and for sets
     or a basis of different numbers of taps d.
+
+    Source: Gavrikov & Keuper, CVPR 2022, arXiv:2203.15331.
     """
     first, second = _checked(a, "first"), _checked(b, "second")
     _check_taps(first.shape[1], second.shape[1], basis)

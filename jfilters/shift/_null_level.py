@@ -16,6 +16,7 @@ def null_level(
 
     K (1/n + 1/m) with K = sum_i a_i (occupied_i - 1), `occupied` the number of bins of each
     component that hold any of the kernels. For large n and m; a drift of this size says nothing.
+    Raises ValueError for sizes that are not positive.
 
     Source: derived for this project.
     """

@@ -44,6 +44,7 @@ from ._sparsity import counts_below as counts_below
 from ._sparsity import relative_peaks as relative_peaks
 from ._sparsity import sparse_mask as sparse_mask
 from ._sparsity import sparsity as sparsity
+from ._verdict import HIGH_SPARSITY as HIGH_SPARSITY
 from ._verdict import VERDICTS as VERDICTS
 from ._verdict import Verdict as Verdict
 from ._verdict import judge as judge

@@ -30,6 +30,8 @@ def fit_basis(moments: Moments) -> Basis:
 
     Raises ValueError for fewer than two kernels, and for kernels that do not vary or are not
     finite.
+
+    Source: Gavrikov & Keuper, CVPR 2022, arXiv:2203.15331.
     """
     moments = host_moments(moments)
     spread = covariance(moments)

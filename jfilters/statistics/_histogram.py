@@ -33,7 +33,9 @@ def fixed_edges(d: int, bins: int = 70) -> Float[np.ndarray, " edges"]:
     """The data-free range of METHOD, +-1.1 sqrt(d), as `bins` + 1 equally spaced edges.
 
     A normalized kernel is no longer than sqrt(d), so neither is a coefficient, unless the mean is
-    extreme.
+    extreme. In units of a coefficient. Raises ValueError for `d` or `bins` below 1.
+
+    Source: derived for this project.
     """
     if d < 1 or bins < 1:
         raise ValueError(f"expected d and bins of at least 1, got d = {d} and bins = {bins}")
@@ -49,7 +51,8 @@ def histogram(
     """Counts per component and bin of the valid rows; the end bins catch what falls outside.
 
     Inside the range the bins are those of `numpy.histogram`. `edges` must be equally spaced. A NaN
-    is put in no bin that means anything: mask its row.
+    is put in no bin that means anything: mask its row. Raises ValueError for edges that do not rise
+    or are not equally spaced.
     """
     widths = np.diff(edges)
     if len(edges) < 2 or not np.allclose(widths, widths[0], rtol=1e-6) or not widths[0] > 0:

@@ -32,7 +32,10 @@ def orthogonality(
 
 
 def random_orthogonality(row_length: int) -> float:
-    """Orthogonality of random rows of D = `row_length` weights: 1 - sqrt(2 / (pi D))."""
+    """Orthogonality of random rows of D = `row_length` weights: 1 - sqrt(2 / (pi D)).
+
+    Source: derived for this project.
+    """
     return 1 - float(np.sqrt(2 / (np.pi * row_length)))
 
 

@@ -27,6 +27,8 @@ def sparse_mask(
 
     `strict` compares with <, else with <= as arXiv:2204.02481 does. In an all-zero layer every
     kernel is sparse.
+
+    Source: Gavrikov & Keuper, CVPR 2022, arXiv:2203.15331.
     """
     relative = relative_peaks(kernels, layer_max)
     below = relative < eps if strict else relative <= eps
@@ -41,7 +43,10 @@ def relative_peaks(kernels: Float[Array, "n d"], layer_max: Float[Array, ""]) ->
 def counts_below(
     values: Float[Array, "n"], valid: Bool[Array, "n"], limits: Sequence[float]
 ) -> Int32[Array, " limits"]:
-    """How many of the valid values are less than each of at most eight `limits`."""
+    """How many of the valid values are less than each of at most eight `limits`.
+
+    Raises ValueError for more.
+    """
     if len(limits) > _FIELDS:
         raise ValueError(f"expected at most {_FIELDS} limits, got {len(limits)}")
     # Comparisons go into 4-bit fields of one integer, added up for eight values at a time: XLA on CPU

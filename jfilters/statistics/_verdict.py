@@ -34,6 +34,8 @@ VERDICTS: tuple[Word, ...] = (
 RANDOM_MARGIN = 0.02
 LOW_ENTROPY = 0.5
 HIGH_SPARSITY = 0.14
+"""Share of sparse kernels from which a layer is called sparse."""
+
 _LOW_ENTROPY_TAPS = 9
 
 

@@ -1,0 +1,153 @@
+"""`jfilters density`: learned densities of kernels, from the sample that a scan keeps."""
+
+import json
+import os
+import re
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from ._console import out, talk
+from ._questions import JsonOption, MetaOption, ScanArgument, WhereOption, asked
+
+density = typer.Typer(
+    help="Learned densities: the joint shape of kernels, beyond histograms.", no_args_is_help=True
+)
+
+ByOption = Annotated[
+    str | None, typer.Option("--by", metavar="AXIS", help="A density for each label; else one.")
+]
+KernelsOption = Annotated[
+    int | None,
+    typer.Option(min=100, help="Kernels of each group; groups with fewer are left out."),
+]
+SeedOption = Annotated[int, typer.Option(min=0, help="Of everything that is drawn.")]
+UnderOption = Annotated[
+    Path, typer.Option("--under", metavar="FILE", help="A file that `density fit` wrote.")
+]
+LabelOption = Annotated[
+    str | None, typer.Option(help="Which density of the file, if it has several.")
+]
+
+
+@density.command()
+def fit(
+    scan: ScanArgument,
+    by: ByOption = None,
+    output: Annotated[
+        Path | None,
+        typer.Option("-o", "--out", metavar="FILE", help="Write the densities.", dir_okay=False),
+    ] = None,
+    kernels: KernelsOption = None,
+    seed: SeedOption = 0,
+    meta: MetaOption = None,
+    where: WhereOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Fit a density to the sampled kernels of each group, and judge it on held-out ones.
+
+    Example: jfilters density fit results/zoo --by task -o task.density
+    """
+    from jfilters.analysis import fit_densities, likelihood_record, save_fitted
+    from jfilters.engine import keep_compiled
+    from jfilters.report import densities_text
+
+    keep_compiled()
+    fitted = fit_densities(asked(scan, meta, where), by, kernels=kernels, seed=seed)
+    if output is not None:
+        save_fitted(fitted, output)
+        talk(f"wrote {output}: {len(fitted.likelihoods)} densities")
+    if as_json:
+        records = [likelihood_record(likelihood) for likelihood in fitted.likelihoods]
+        typer.echo(json.dumps(records, indent=1))
+    else:
+        out.print(densities_text(fitted), highlight=False)
+
+
+@density.command()
+def divergence(
+    scan: ScanArgument,
+    by: Annotated[str, typer.Option(metavar="AXIS", help="The axis whose labels make groups.")],
+    kernels: KernelsOption = None,
+    seed: SeedOption = 0,
+    meta: MetaOption = None,
+    where: WhereOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Show how far densities of groups are apart: KL both ways, with errors, and a second opinion.
+
+    Without --where it also writes density-AXIS.json into the scan, for its page.
+
+    Example: jfilters density divergence results/zoo --by model
+    """
+    from jfilters.analysis import density_divergence, density_record
+    from jfilters.engine import keep_compiled
+    from jfilters.report import divergence_text
+
+    keep_compiled()
+    found = density_divergence(asked(scan, meta, where), by, kernels=kernels, seed=seed)
+    text = json.dumps(density_record(found), indent=1)
+    if where is None and scan.is_dir() and os.access(scan, os.W_OK):
+        name = re.sub(r"[^\w.-]", "_", by)
+        path = scan / f"density-{name}.json"
+        path.write_text(text + "\n", encoding="utf-8")
+        talk(f"wrote {path}")
+    if as_json:
+        typer.echo(text)
+    else:
+        out.print(divergence_text(found), highlight=False)
+
+
+@density.command()
+def score(
+    file: Annotated[str, typer.Argument(metavar="FILE", help="A checkpoint, a path or a URL.")],
+    under: UnderOption,
+    label: LabelOption = None,
+    most: Annotated[int, typer.Option("--most", help="How many layers to show.", min=1)] = 20,
+    seed: SeedOption = 0,
+    as_json: JsonOption = False,
+) -> None:
+    """Show the layers of a checkpoint whose kernels are least likely under a density.
+
+    Example: jfilters density score mine.safetensors --under task.density --label detection
+    """
+    from jfilters.analysis import density_scores, score_record
+    from jfilters.density import load_densities
+    from jfilters.engine import keep_compiled
+    from jfilters.report import scores_text
+
+    keep_compiled()
+    saved = load_densities(under)
+    found = density_scores(saved.density(label), file, tuple(saved.header["spatial"]), seed=seed)
+    if as_json:
+        typer.echo(json.dumps([score_record(one) for one in found], indent=1))
+    else:
+        out.print(scores_text(found, most=most), highlight=False)
+
+
+@density.command()
+def sample(
+    under: UnderOption,
+    output: Annotated[
+        Path, typer.Option("-o", "--out", metavar="FILE", help="A .npy file.", dir_okay=False)
+    ],
+    label: LabelOption = None,
+    n: Annotated[int, typer.Option("-n", min=1, help="How many kernels.")] = 1000,
+    seed: SeedOption = 0,
+) -> None:
+    """Write kernels drawn from a density: normalized, in a .npy file of (n, *spatial).
+
+    Example: jfilters density sample --under task.density --label detection -o kernels.npy
+    """
+    import jax
+    import numpy as np
+
+    from jfilters.density import load_densities, samples
+    from jfilters.engine import keep_compiled
+
+    keep_compiled()
+    saved = load_densities(under)
+    drawn = samples(jax.random.key(seed), saved.density(label), n)
+    np.save(output, np.asarray(drawn).reshape(n, *saved.header["spatial"]))
+    talk(f"wrote {output}: {n:,} kernels")

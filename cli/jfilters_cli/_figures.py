@@ -1,0 +1,58 @@
+"""`jfilters figures SCAN --to DIR`: the figures of a scan for a paper."""
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from ._console import talk
+from ._questions import JsonOption, MetaOption, ScanArgument, WhereOption, asked
+
+OnlyOption = Annotated[
+    list[str] | None,
+    typer.Option(metavar="NAME", help="One figure of docs/figures.md; may be given several times."),
+]
+
+
+def figures(
+    scan: ScanArgument,
+    to: Annotated[Path, typer.Option(metavar="DIR", help="Where to.", file_okay=False)],
+    by: Annotated[
+        str | None,
+        typer.Option(
+            metavar="AXIS", help="The axis whose labels make groups; each model if not given."
+        ),
+    ] = None,
+    only: OnlyOption = None,
+    formats: Annotated[
+        str, typer.Option(metavar="LIST", help="Of pdf, svg and png, by commas.")
+    ] = "pdf,svg,png",
+    meta: MetaOption = None,
+    where: WhereOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Draw the figures of the papers for your own models, in the sizes of a two-column paper.
+
+    What this scan cannot make is told with the reason; the exit code is then 1 if it was asked for by name.
+
+    Example: jfilters figures results/zoo --to figures --by first_layer
+    """
+    from jfilters.report import save_figures
+
+    missing: list[str] = []
+    paths = save_figures(
+        asked(scan, meta, where),
+        to,
+        by=by,
+        only=only,
+        formats=[word.strip() for word in formats.split(",")],
+        tell=missing.append,
+    )
+    for reason in missing:
+        talk(f"not made: {reason}", style="yellow")
+    if as_json:
+        files = [str(path) for path in paths]
+        typer.echo(json.dumps({"files": files, "not_made": missing}, indent=1))
+    talk(f"wrote {len(paths)} files into {to}")
+    raise typer.Exit(1 if only and missing else 0)

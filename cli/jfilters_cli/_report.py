@@ -1,0 +1,56 @@
+"""`jfilters report SCAN`: one page to look at, with everything in it."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from ._console import talk
+from ._questions import MetaOption, ScanArgument, WhereOption, asked
+
+
+def report(
+    scan: ScanArgument,
+    out_file: Annotated[
+        Path | None,
+        typer.Option(
+            "--out",
+            "-o",
+            metavar="FILE",
+            help="The file to write.",
+            show_default="SCAN/report.html",
+        ),
+    ] = None,
+    by: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="AXIS",
+            help="Compare groups along this axis, tested more thoroughly; may be repeated.",
+            show_default="every axis",
+        ),
+    ] = None,
+    meta: MetaOption = None,
+    where: WhereOption = None,
+    show: Annotated[bool, typer.Option("--open", help="Open it in the browser.")] = False,
+) -> None:
+    """Write one self-contained HTML page: findings, models, drift, quality, layers, phenotypes.
+
+    It needs no network to be looked at, and holds no weights but a few sampled kernels.
+
+    Example: jfilters report results/zoo --open
+    """
+    from jfilters.report import check_can_draw, write_page
+
+    check_can_draw()
+    path = out_file or default_page(scan)
+    write_page(asked(scan, meta, where), path, by=by or ())
+    talk(f"wrote {path}")
+    if show:
+        import webbrowser
+
+        webbrowser.open(path.resolve().as_uri())
+
+
+def default_page(scan: Path) -> Path:
+    """Inside the folder of a scan, or beside a card file."""
+    return scan.with_suffix(".html") if scan.is_file() else scan / "report.html"

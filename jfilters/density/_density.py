@@ -1,0 +1,109 @@
+"""A density of normalized kernels: the probability of each face times a flow of the taps on it."""
+
+import functools
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float, Key
+
+from ..errors import MissingExtraError
+from ._chart import faces, from_chart, to_chart
+
+_SMALLEST_SCALE = 1e-3
+
+
+class KernelDensity(eqx.Module):
+    """A density on the surface of the cube [-1, 1]^d, with respect to its area.
+
+    log p(f') = log p(face) + log q(rest | face). The face's probability is a table, and q a coupling flow
+    in the space of atanh, conditioned on the face, so that p integrates to 1 over the surface whatever the
+    weights are. Stacked densities, with a further first axis on every array, go through vmap.
+    """
+
+    log_face: Float[Array, " faces"]
+    rest: Any  # a flowjax distribution of d - 1 taps, conditioned on the face
+    d: int = eqx.field(static=True)
+
+    def log_prob(self, kernel: Float[Array, " d"]) -> Float[Array, ""]:
+        """The log-density of one kernel, in nats; its scale does not count, a zero kernel gives NaN."""
+        face, rest = to_chart(kernel)
+        log_prob = self.log_face[face] + self.rest.log_prob(rest, self._condition(face))
+        return jnp.where(jnp.any(kernel != 0), log_prob, jnp.nan)
+
+    def sample(self, key: Key[Array, ""]) -> Float[Array, " d"]:
+        """One normalized kernel."""
+        of_face, of_rest = jax.random.split(key)
+        face = jax.random.categorical(of_face, self.log_face)
+        return from_chart(face, self.rest.sample(of_rest, condition=self._condition(face)))
+
+    def _condition(self, face: Array) -> Float[Array, " faces"]:
+        return jax.nn.one_hot(face, faces(self.d), dtype=self.log_face.dtype)
+
+
+def new_density(
+    key: Key[Array, ""],
+    log_face: Float[Array, " faces"],
+    loc: Float[Array, " rest"],
+    scale: Float[Array, " rest"],
+    *,
+    layers: int,
+    width: int,
+) -> KernelDensity:
+    """An unfitted density: near a Gaussian of this mean and deviation in the space of atanh.
+
+    **Arguments:**
+
+    - `log_face`: logarithms of the probabilities of the 2d faces.
+    - `loc`, `scale`: of atanh of the d - 1 other taps, over all faces.
+    - `layers`, `width`: coupling layers of the flow, and units of the network in each.
+    """
+    template = _template(loc.size + 1, layers, width)
+    flow = _flow(key, loc, jnp.maximum(scale, _SMALLEST_SCALE), layers, width)
+    new = KernelDensity(log_face, flow, loc.size + 1)
+    # Two flows made alike differ in closures that they hold, and jit would compile again for each.
+    return jax.tree.unflatten(jax.tree.structure(template), jax.tree.leaves(new))
+
+
+@functools.lru_cache(maxsize=32)
+def _template(d: int, layers: int, width: int) -> KernelDensity:
+    flow = _flow(jax.random.key(0), jnp.zeros(d - 1), jnp.ones(d - 1), layers, width)
+    return KernelDensity(jnp.zeros(faces(d)), flow, d)
+
+
+def like(d: int, layers: int, width: int) -> KernelDensity:
+    """A density of these sizes whose arrays are there to be replaced, as when one is read from a file."""
+    return _template(d, layers, width)
+
+
+def _flow(
+    key: Key[Array, ""],
+    loc: Float[Array, " rest"],
+    scale: Float[Array, " rest"],
+    layers: int,
+    width: int,
+) -> Any:
+    try:
+        from flowjax.bijections import Affine, Chain, Tanh
+        from flowjax.distributions import StandardNormal, Transformed
+        from flowjax.flows import coupling_flow
+    except ImportError as error:
+        raise MissingExtraError("flowjax", "density") from error
+    base = StandardNormal(loc.shape)
+    coupling = coupling_flow(
+        key, base_dist=base, cond_dim=faces(loc.size + 1), flow_layers=layers, nn_width=width
+    )
+    return Transformed(base, Chain([coupling.bijection, Affine(loc, scale), Tanh(loc.shape)]))
+
+
+def one_of(densities: KernelDensity, place: int) -> KernelDensity:
+    """One of several stacked densities."""
+    arrays, rest = eqx.partition(densities, eqx.is_array)
+    return eqx.combine(jax.tree.map(lambda leaf: leaf[place], arrays), rest)
+
+
+@eqx.filter_jit
+def samples(key: Key[Array, ""], density: KernelDensity, n: int) -> Float[Array, "n d"]:
+    """n normalized kernels drawn from a density."""
+    return jax.vmap(density.sample)(jax.random.split(key, n))

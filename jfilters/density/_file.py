@@ -1,0 +1,150 @@
+"""Fitted densities in one safetensors file, whose header says what they are of and how they were fitted.
+
+A file that is read gives the same log-densities, bit for bit.
+"""
+
+import json
+import os
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from safetensors import SafetensorError, safe_open
+from safetensors.numpy import save_file
+
+from .._files import written_whole
+from ..errors import CheckpointError, UnreadableError
+from ._density import KernelDensity, like, one_of
+
+KEY = "jfilters.density"
+"""Of the metadata in the file's header."""
+
+VERSION = 1
+
+_PACKAGES = ("jfilters", "jax", "equinox", "flowjax")
+_MOST = {"d": 1_000, "layers": 1_000, "width": 10_000}
+
+
+class SavedDensities(NamedTuple):
+    """Densities with a first axis of m on every array, a label for each, and the header of their file."""
+
+    densities: KernelDensity
+    labels: tuple[str, ...]
+    header: dict[str, Any]
+
+    def density(self, label: str | None = None) -> KernelDensity:
+        """The one with this label; the only one, if no label is given.
+
+        Raises ValueError, naming the labels, if there is none, or several to choose from.
+        """
+        if label is None and len(self.labels) == 1:
+            (label,) = self.labels
+        if label not in self.labels:
+            asked = "none given" if label is None else f"got {label!r}"
+            raise ValueError(f"expected one of the labels {', '.join(self.labels)}; {asked}")
+        return one_of(self.densities, self.labels.index(label))
+
+
+def save_densities(
+    path: str | os.PathLike[str],
+    densities: KernelDensity,
+    labels: tuple[str, ...],
+    *,
+    layers: int,
+    width: int,
+    told: dict[str, Any],
+) -> None:
+    """Write densities, with a first axis of m on every array, to `path`; it appears whole or not at all.
+
+    `told` goes into the header beside the sizes, the labels and the versions: what the kernels are from,
+    the seed, the likelihoods. It has to be fit for JSON.
+    """
+    header = {
+        "version": VERSION,
+        "versions": {name: version(name) for name in _PACKAGES},
+        "d": densities.d,
+        "layers": layers,
+        "width": width,
+        "labels": list(labels),
+        **told,
+    }
+    leaves = _named(eqx.filter(densities, eqx.is_array))
+    arrays = {name: np.ascontiguousarray(leaf) for name, leaf in leaves}
+    with written_whole(Path(path)) as partial:
+        save_file(arrays, partial, metadata={KEY: json.dumps(header)})
+
+
+def load_densities(path: str | os.PathLike[str]) -> SavedDensities:
+    """What `save_densities` wrote.
+
+    Raises CheckpointError, naming the file and what was expected.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise UnreadableError(
+            "expected a file of densities, found none",
+            path=path,
+            remedy="write one with `jfilters density fit`",
+        )
+    try:
+        with safe_open(path, framework="numpy") as file:
+            header = _header(path, (file.metadata() or {}).get(KEY))
+            arrays, rest = eqx.partition(like(*(header[name] for name in _MOST)), eqx.is_array)
+            leaves = [_leaf(path, file, name, leaf, header) for name, leaf in _named(arrays)]
+    except OSError as error:
+        raise UnreadableError(f"expected a readable file, got: {error}", path=path) from error
+    except SafetensorError as error:
+        raise CheckpointError(f"expected a safetensors file, got: {error}", path=path) from error
+    read = jax.tree.unflatten(jax.tree.structure(arrays), leaves)
+    return SavedDensities(eqx.combine(read, rest), tuple(header["labels"]), header)
+
+
+def _named(densities: KernelDensity) -> list[tuple[str, Any]]:
+    found, _ = jax.tree_util.tree_flatten_with_path(densities)
+    return [(jax.tree_util.keystr(where).lstrip("."), leaf) for where, leaf in found]
+
+
+def _header(path: Path, text: str | None) -> dict[str, Any]:
+    if text is None:
+        raise CheckpointError(
+            f"expected densities, found a safetensors file without {KEY} in its header",
+            path=path,
+            remedy="write one with `jfilters density fit`",
+        )
+    try:
+        header = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise CheckpointError(f"expected JSON in the header, got: {error}", path=path) from error
+    if not isinstance(header, dict) or header.get("version") != VERSION:
+        found = header.get("version") if isinstance(header, dict) else header
+        reason = f"expected densities of version {VERSION}, got {found!r}"
+        raise CheckpointError(reason, path=path, remedy="fit them again with this version")
+    for name, most in _MOST.items():
+        size = header.get(name)
+        if type(size) is not int or not 1 <= size <= most:
+            raise CheckpointError(f"expected {name} of 1 to {most}, got {size!r}", path=path)
+    labels = header.get("labels")
+    if not isinstance(labels, list) or not labels or not all(isinstance(x, str) for x in labels):
+        raise CheckpointError(f"expected labels, a list of texts, got {labels!r}", path=path)
+    if header["d"] < 2:
+        raise CheckpointError(f"expected kernels of 2 taps or more, got {header['d']}", path=path)
+    return header
+
+
+def _leaf(path: Path, file: Any, name: str, leaf: Any, header: dict[str, Any]) -> jax.Array:
+    expected = (len(header["labels"]), *leaf.shape)
+    if name not in file.keys():  # noqa: SIM118 (safe_open is no mapping)
+        raise CheckpointError("expected this array, found none", path=path, tensor=name)
+    found = file.get_slice(name)
+    if tuple(found.get_shape()) != expected:
+        reason = f"expected the shape {expected}, got {tuple(found.get_shape())}"
+        raise CheckpointError(reason, path=path, tensor=name)
+    array = file.get_tensor(name)
+    if array.dtype != leaf.dtype or not np.isfinite(array).all():
+        reason = f"expected finite numbers of {leaf.dtype}, got {array.dtype}"
+        raise CheckpointError(reason, path=path, tensor=name)
+    return jnp.asarray(array)

@@ -1,0 +1,196 @@
+"""Fitting densities by maximum likelihood: one program an epoch, many densities at once by vmap."""
+
+from typing import Any, NamedTuple
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Bool, Float, Int, Key
+
+from ._chart import faces, to_charts
+from ._density import KernelDensity, like, new_density, one_of
+from ._options import DEFAULTS, FitOptions
+from ._training import adam, stepped
+
+FEWEST = 100
+"""Kernels that a fit needs at least: with fewer nothing is left to train on and to judge by."""
+
+_AT_ONCE = 1024  # kernels of each density: what lies between its layers stays small
+
+
+class Fits(NamedTuple):
+    """Densities fitted side by side; every array has a first axis of m.
+
+    `held_out` marks the kernels that no density was trained on, the same places in every set. `log_prob` is
+    that of the held-out kernels, in nats. `epochs` were run until the best held-out likelihood of each.
+    """
+
+    densities: KernelDensity
+    held_out: Bool[np.ndarray, " n"]
+    log_prob: Float[Array, "m held"]
+    epochs: Int[Array, " m"]
+
+    def density(self, i: int) -> KernelDensity:
+        """One of them alone."""
+        return one_of(self.densities, i)
+
+
+def fit(
+    key: Key[Array, ""], kernels: Float[Array, "n d"], *, options: FitOptions = DEFAULTS
+) -> Fits:
+    """A density of kernels on the cube's surface, as `on_surface` gives them; see `fit_many`."""
+    return fit_many(key, kernels[None], options=options)
+
+
+def fit_many(
+    key: Key[Array, ""],
+    kernels: Float[Array, "m n d"],
+    *,
+    options: FitOptions = DEFAULTS,
+    held_out: Bool[np.ndarray, " n"] | None = None,
+) -> Fits:
+    """A density of each of m sets of kernels on the cube's surface, all at once.
+
+    Deterministic in `key`. What comes of a set does not depend on the others beside it.
+
+    **Arguments:**
+
+    - `kernels`: as `on_surface` gives them; as many in every set, drawn from it where it has more.
+    - `held_out`: the kernels not to train on; a random `options.held_out` of them if not given.
+
+    Raises ValueError for fewer than `FEWEST` kernels or 2 taps.
+    """
+    m, n, d = kernels.shape
+    if n < FEWEST or d < 2:
+        raise ValueError(f"expected {FEWEST} kernels or more of 2 taps or more, got {n} of {d}")
+    of_split, of_start, of_order = jax.random.split(key, 3)
+    like(d, options.layers, options.width)
+    if held_out is None:
+        held_out = _split(of_split, n, options.held_out)
+    trained, judged = kernels[:, ~held_out], kernels[:, held_out]
+    state = _started(jax.random.split(of_start, m), trained, options)
+    orders = jax.random.split(of_order, (options.epochs, m))
+    for epoch in range(options.epochs):
+        state = _epoch(orders[epoch], state, trained, judged, options)
+        if bool(jnp.all(state.fruitless >= options.patience)):
+            break
+    static = _static(d, options)
+    densities = eqx.filter_vmap(lambda params: eqx.combine(params, static))(state.best)
+    return Fits(densities, held_out, log_probs(densities, judged), state.best_epoch)
+
+
+@eqx.filter_jit
+def log_probs(densities: KernelDensity, kernels: Float[Array, "m n d"]) -> Float[Array, "m n"]:
+    """The log-density, in nats, of each set of kernels under the density beside it."""
+
+    def of_one(density: KernelDensity, rows: Float[Array, "n d"]) -> Float[Array, " n"]:
+        return jax.lax.map(density.log_prob, rows, batch_size=_AT_ONCE)
+
+    return eqx.filter_vmap(of_one)(densities, kernels)
+
+
+class _State(NamedTuple):
+    params: KernelDensity
+    optimizer: Any
+    best: KernelDensity
+    likelihood: Float[Array, " m"]
+    fruitless: Int[Array, " m"]
+    epoch: Int[Array, " m"]
+    best_epoch: Int[Array, " m"]
+
+
+def _split(key: Key[Array, ""], n: int, share: float) -> Bool[np.ndarray, " n"]:
+    order = np.asarray(jax.random.permutation(key, n))
+    return order < round(n * share)
+
+
+def _static(d: int, options: FitOptions) -> KernelDensity:
+    return eqx.partition(like(d, options.layers, options.width), eqx.is_inexact_array)[1]
+
+
+def _optimizer(n: int, options: FitOptions) -> Any:
+    steps = options.epochs * (n // min(options.batch, n))
+    return adam(options.learning_rate, steps)
+
+
+@eqx.filter_jit
+def _started(keys: Key[Array, " m"], trained: Float[Array, "m n d"], options: FitOptions) -> _State:
+    @eqx.filter_vmap
+    def start(key: Key[Array, ""], kernels: Float[Array, "n d"]) -> _State:
+        face, rest = to_charts(kernels)
+        n, d = kernels.shape
+        # Half a kernel more on every face, or one that training never saw would be impossible.
+        count = jnp.bincount(face, length=faces(d)).astype(rest.dtype) + 0.5
+        free = jnp.arctanh(rest)
+        density = new_density(
+            key,
+            jnp.log(count / count.sum()),
+            jnp.mean(free, axis=0),
+            jnp.std(free, axis=0),
+            layers=options.layers,
+            width=options.width,
+        )
+        params = eqx.filter(density, eqx.is_inexact_array)
+        none = jnp.array(0)
+        optimizer = _optimizer(n, options).init(params)
+        return _State(params, optimizer, params, jnp.array(-jnp.inf), none, none, none)
+
+    # Without weak types, or the first epoch would be a program of its own.
+    return jax.tree.map(lambda leaf: leaf.astype(leaf.dtype), start(keys, trained))
+
+
+@eqx.filter_jit
+def _epoch(
+    keys: Key[Array, " m"],
+    state: _State,
+    trained: Float[Array, "m n d"],
+    judged: Float[Array, "m held d"],
+    options: FitOptions,
+) -> _State:
+    """Every density after one more pass over its kernels, and whether that was its best."""
+    _, n, d = trained.shape
+    static = _static(d, options)
+    optimizer = _optimizer(n, options)
+    batch = min(options.batch, n)
+
+    def loss(params: KernelDensity, kernels: Float[Array, "b d"]) -> Float[Array, ""]:
+        density = eqx.combine(params, static)
+        # The table of faces has its likeliest values from the start.
+        density = eqx.tree_at(
+            lambda x: x.log_face, density, jax.lax.stop_gradient(density.log_face)
+        )
+        return -jnp.mean(jax.vmap(density.log_prob)(kernels))
+
+    def step(carry: tuple, kernels: Float[Array, "b d"]) -> tuple:
+        params, optimizing = carry
+        return stepped(optimizer, jax.grad(loss)(params, kernels), optimizing, params), None
+
+    def epoch(key: Key[Array, ""], state: _State, trained: Array, judged: Array) -> _State:
+        order = jax.random.permutation(key, n)[: n // batch * batch]
+        batches = trained[order].reshape(-1, batch, d)
+        (params, optimizing), _ = jax.lax.scan(step, (state.params, state.optimizer), batches)
+        return _judged(state, params, optimizing, -loss(params, judged), options.patience)
+
+    return jax.vmap(epoch)(keys, state, trained, judged)
+
+
+def _judged(
+    state: _State,
+    params: KernelDensity,
+    optimizing: Any,
+    likelihood: Float[Array, ""],
+    patience: int,
+) -> _State:
+    # One that ran out of patience stays as it is, however long others beside it go on.
+    better = (likelihood > state.likelihood) & (state.fruitless < patience)
+    epoch = state.epoch + 1
+    return _State(
+        params,
+        optimizing,
+        jax.tree.map(lambda new, old: jnp.where(better, new, old), params, state.best),
+        jnp.where(better, likelihood, state.likelihood),
+        jnp.where(better, 0, state.fruitless + 1),
+        epoch,
+        jnp.where(better, epoch, state.best_epoch),
+    )

@@ -1,0 +1,34 @@
+"""How a density is fitted."""
+
+import dataclasses
+
+
+@dataclasses.dataclass(frozen=True)
+class FitOptions:
+    """The sizes of the flow, and how it is trained.
+
+    `layers` coupling layers with a network of `width` units each; Adam in batches of `batch` kernels, its
+    rate falling from `learning_rate` to 0 by a cosine over `epochs`. `held_out` of the kernels are left
+    out of training: after every epoch they tell the likelihood, the best epoch is kept, and a fit ends
+    after `patience` epochs without a better one.
+    """
+
+    layers: int = 8
+    width: int = 64
+    batch: int = 256
+    epochs: int = 30
+    patience: int = 5
+    learning_rate: float = 3e-3
+    held_out: float = 0.2
+
+    def __post_init__(self):
+        for name in ("layers", "width", "batch", "epochs", "patience"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"expected {name} of 1 or more, got {getattr(self, name)}")
+        if not 0 < self.held_out < 1:
+            raise ValueError(f"expected held_out between 0 and 1, got {self.held_out}")
+        if not self.learning_rate > 0:
+            raise ValueError(f"expected a learning_rate above 0, got {self.learning_rate}")
+
+
+DEFAULTS = FitOptions()

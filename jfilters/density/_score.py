@@ -1,0 +1,51 @@
+"""The log-density of stored kernels, as many as there are, in blocks of one size."""
+
+import equinox as eqx
+import jax
+import numpy as np
+from jaxtyping import Array, Float, Key
+
+from ._density import KernelDensity
+from ._surface import on_surface
+
+BLOCK = 4096
+"""Kernels at a time, so that one program scores any number of them."""
+
+
+def scores(
+    key: Key[Array, ""], density: KernelDensity, kernels: Float[np.ndarray, "n d"]
+) -> Float[np.ndarray, " n"]:
+    """How likely each raw kernel is under a density, in nats; NaN for zero kernels.
+
+    Kernels go onto the cube's surface as `on_surface` says, with the noise of `key`.
+
+    Raises ValueError for weights that are NaN or infinite, and kernels of another size.
+    """
+    if kernels.shape[1] != density.d:
+        raise ValueError(
+            f"expected kernels of {density.d} taps, as the density's are, got {kernels.shape[1]}"
+        )
+    found = np.full(len(kernels), np.nan)
+    filled = np.abs(kernels).max(axis=1, initial=0) > 0
+    found[filled] = _scored(key, density, kernels[filled])
+    return found
+
+
+def _scored(
+    key: Key[Array, ""], density: KernelDensity, kernels: Float[np.ndarray, "n d"]
+) -> Float[np.ndarray, " n"]:
+    n = len(kernels)
+    # The last block is filled up with its own kind: any kernel but a zero one would do.
+    padded = np.resize(kernels, (-(-n // BLOCK) * BLOCK, density.d)) if n else kernels
+    blocks = padded.reshape(-1, BLOCK, density.d)
+    keys = jax.random.split(key, len(blocks))
+    parts = [
+        np.asarray(_log_probs(density, on_surface(of_block, block).kernels))
+        for of_block, block in zip(keys, blocks, strict=True)
+    ]
+    return np.concatenate([np.zeros(0), *parts])[:n]
+
+
+@eqx.filter_jit
+def _log_probs(density: KernelDensity, kernels: Float[Array, "n d"]) -> Float[Array, " n"]:
+    return jax.vmap(density.log_prob)(kernels)

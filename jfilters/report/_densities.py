@@ -1,0 +1,81 @@
+"""Learned densities for a terminal of 80 columns: likelihoods, divergences and the least likely layers."""
+
+from collections.abc import Sequence
+
+from rich.console import Group, RenderableType
+from rich.text import Text
+
+from ..analysis import DensityTable, FittedDensities, LayerScore, Sampled, density_record
+from ._cells import count, number, plain_table, quantity
+
+_LIKELIHOOD = (
+    "held-out log-density in nats per kernel, larger is better; gain: of the flow over "
+    "the best of uniform, Gaussian and histogram; below 0 do not use it"
+)
+_DIVERGENCE = (
+    "KL and their sum J in nats, +- one standard error; 0 is the same, larger is more "
+    "different; = not distinguishable (J within 2 errors of 0); accuracy: of a classifier "
+    "on held-out kernels, 0.5 by chance"
+)
+
+
+def densities_text(fitted: FittedDensities) -> RenderableType:
+    """How likely the flow of each group makes held-out kernels, beside simple densities."""
+    table = plain_table()
+    table.add_column("group", overflow="fold", ratio=1)
+    for heading in ("kernels", "zero", "uniform", "gauss", "hist", "flow", "+-", "gain"):
+        table.add_column(heading, justify="right", no_wrap=True)
+    for one in fitted.likelihoods:
+        simple = [number(value, 2) for value in one.baselines.values()]
+        numbers = [number(one.flow, 2), number(one.error, 2), f"{one.gain:+.2f}"]
+        group = one.group
+        table.add_row(Text(group.label), count(group.sampled), count(group.zero), *simple, *numbers)
+    used = fitted.surfaces.kernels.shape[1]
+    each = Text(f"{quantity(used, 'kernel')} of each group, a fifth of them held out")
+    return Group(table, each, *_left_out(fitted.surfaces.left_out), Text(_LIKELIHOOD, "dim"))
+
+
+def divergence_text(found: DensityTable) -> RenderableType:
+    """Every pair of groups, the most different first."""
+    table = plain_table()
+    for heading in ("from", "to"):
+        table.add_column(heading, overflow="fold", ratio=1)
+    for heading in ("KL", "KL back", "J", "", "accuracy"):
+        table.add_column(heading, justify="right", no_wrap=True)
+    for pair in sorted(density_record(found)["pairs"], key=lambda pair: -pair["jeffreys"]):
+        values = [
+            f"{pair[name]:.3f} +-{pair[f'{name}_error']:.3f}"
+            for name in ("forward", "backward", "jeffreys")
+        ]
+        verdict = "" if pair["distinguishable"] else "="
+        names = Text(pair["first"]), Text(pair["second"])
+        table.add_row(*names, *values, verdict, f"{pair['accuracy']:.2f}")
+    used = found.surfaces.kernels.shape[1]
+    each = Text(f"{quantity(used, 'kernel')} of each of {quantity(len(found.labels), 'group')}")
+    return Group(table, each, *_left_out(found.surfaces.left_out), Text(_DIVERGENCE, "dim"))
+
+
+def scores_text(scores: Sequence[LayerScore], *, most: int) -> RenderableType:
+    """The layers whose kernels are least likely, those first."""
+    table = plain_table()
+    table.add_column("least likely layers", overflow="fold", ratio=1)
+    for heading in ("kernels", "zero", "nats", "+-"):
+        table.add_column(heading, justify="right", no_wrap=True)
+    known = sorted((s for s in scores if s.nats is not None), key=lambda s: s.nats or 0)
+    for one in known[:most]:
+        numbers = count(one.kernels), count(one.zero), number(one.nats, 2), number(one.error, 2)
+        table.add_row(Text(one.layer), *numbers)
+    unknown = len(scores) - len(known)
+    rest = [Text(f"{quantity(unknown, 'layer')} with too few kernels to tell")] if unknown else []
+    more = len(known) - most
+    rest += [Text(f"{quantity(more, 'layer')} more: --most, or --json")] if more > 0 else []
+    return Group(
+        table, *rest, Text("mean log-density in nats per kernel: less is less usual", "dim")
+    )
+
+
+def _left_out(groups: Sequence[Sampled]) -> list[Text]:
+    if not groups:
+        return []
+    named = ", ".join(f"{group.label} ({count(group.sampled)})" for group in groups)
+    return [Text(f"left out, too few sampled kernels: {named}", "yellow")]

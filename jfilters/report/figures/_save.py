@@ -1,0 +1,134 @@
+"""All figures of a scan as files: the same scan gives the same bytes, whenever it is drawn."""
+
+import re
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ..._files import written_whole
+from ...analysis import SavedScan, group_layers
+from ._axis_boxes import axis_boxes
+from ._basis import basis
+from ._canvas import style
+from ._cumulative_variance import cumulative_variance
+from ._depth_deciles import depth_deciles
+from ._drift_map import drift_map
+from ._phenotype_planes import phenotype_planes
+from ._quality_boxes import quality_boxes
+from ._ridge import ridge
+from ._trajectories import trajectories
+
+if TYPE_CHECKING:
+    import matplotlib.figure
+
+FIGURES: dict[str, Callable[..., Any]] = {
+    "ridge": ridge,
+    "drift-map": drift_map,
+    "cumulative-variance": cumulative_variance,
+    "basis": basis,
+    "axis-boxes": axis_boxes,
+    "depth-deciles": depth_deciles,
+    "quality-boxes": quality_boxes,
+    "phenotype-planes": phenotype_planes,
+    "trajectories": trajectories,
+}
+"""Every figure by the name of its file."""
+
+FORMATS = ("pdf", "svg", "png")
+
+BY = ("ridge", "drift-map", "cumulative-variance", "quality-boxes", "phenotype-planes")
+"""The figures that are drawn along an axis."""
+
+DOTS = 300
+"""An inch of a picture."""
+
+# Text stays text: TrueType in PDF, characters in SVG, whose names of parts come from a fixed seed.
+_WRITTEN = {
+    "pdf.fonttype": 42,
+    "svg.fonttype": "none",
+    "svg.hashsalt": "jfilters",
+    "savefig.dpi": DOTS,
+}
+_NO_DATE = {"pdf": {"CreationDate": None}, "svg": {"Date": None}, "png": {}}
+
+
+def save_figures(
+    scan: SavedScan,
+    folder: Path | str,
+    *,
+    by: str | None = None,
+    only: Sequence[str] | None = None,
+    formats: Sequence[str] = FORMATS,
+    tell: Callable[[str], object] = lambda _: None,
+) -> tuple[Path, ...]:
+    """Write the figures of a scan into a folder, and return the paths of the files.
+
+    **Arguments:**
+
+    - `by`: the axis of the figures that have one, whose name is then in that of the file; their own
+      default if not given.
+    - `only`: names of `FIGURES`; all of them if not given.
+    - `formats`: of "pdf", "svg" and "png", which has 300 dots an inch.
+    - `tell`: is given one line for every figure that this scan cannot make, with the reason.
+
+    Raises ValueError for a name, a format or an axis that is not there, and if no figure could be made;
+    MissingExtraError without matplotlib.
+    """
+    names = _known(tuple(FIGURES) if only is None else only, FIGURES, "figure")
+    _known(formats, FORMATS, "format")
+    folder, paths, reasons = Path(folder), [], []
+    if by is not None:
+        group_layers(scan, by)
+    for name in names:
+        try:
+            drawn = _laid_out(_drawn(scan, name, by))
+        except ValueError as error:
+            reasons.append(f"{name}: {error}")
+            tell(reasons[-1])
+            continue
+        paths += [_saved(drawn, folder / f"{stem(name, by)}.{kind}", kind) for kind in formats]
+    if not paths:
+        raise ValueError(
+            f"expected a figure that this scan can make, found none: {'; '.join(reasons)}"
+        )
+    return tuple(paths)
+
+
+def stem(name: str, by: str | None) -> str:
+    """The name of a figure's files without the suffix."""
+    axis = "" if by is None or name not in BY else "-" + re.sub(r"[^\w.-]", "_", by)
+    return name + axis
+
+
+def _drawn(scan: SavedScan, name: str, by: str | None) -> "matplotlib.figure.Figure":
+    """The figure, whether its function draws on axes or on a figure."""
+    axis = {} if by is None or name not in BY else {"by": by}
+    drawn = FIGURES[name](scan, **axis)
+    return drawn if hasattr(drawn, "savefig") else drawn.get_figure(root=True)
+
+
+def _laid_out(figure: "matplotlib.figure.Figure") -> "matplotlib.figure.Figure":
+    """The figure with everything in its place, the same in every format and every time."""
+    with style(_WRITTEN):
+        figure.set_dpi(DOTS)
+        figure.draw_without_rendering()
+        figure.set_layout_engine("none")
+    for ax in figure.axes:
+        # The order in which places are solved for depends on addresses in memory: so does their last digit.
+        left, bottom, width, height = ax.get_position(original=True).bounds
+        ax.set_position((round(left, 6), round(bottom, 6), round(width, 6), round(height, 6)))
+    return figure
+
+
+def _saved(figure: "matplotlib.figure.Figure", path: Path, kind: str) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with style(_WRITTEN), written_whole(path) as partial:
+        figure.savefig(partial, format=kind, metadata=_NO_DATE[kind])
+    return path
+
+
+def _known(asked: Sequence[str], known: Iterable[str], what: str) -> list[str]:
+    for name in asked:
+        if name not in known:
+            raise ValueError(f"expected a {what}, one of {', '.join(known)}; got {name!r}")
+    return list(dict.fromkeys(asked))

@@ -1,0 +1,108 @@
+"""Every axis of the page: its groups, the drift between them with its null, and their densities."""
+
+from typing import Any
+
+import numpy as np
+
+from ...analysis import (
+    DriftTable,
+    Group,
+    SavedScan,
+    axes_record,
+    group_layers,
+    phenotypes,
+)
+from ._pack import packed, rounded
+from ._view import MOST_GROUPS, View
+
+MOST_COMPONENTS = 27
+"""Of a large kernel, of which densities are shown: those of the largest variance."""
+
+_FULL = 65_535  # of a density where it is highest along a component, and of the whole of a drift
+
+
+def axes_section(view: View) -> dict[str, Any] | None:
+    """What the page holds of every axis; None if nothing falls into two groups."""
+    tables = {axis: _axis(view, axis) for axis in view.compared}
+    if not tables:
+        return None
+    return {
+        "tables": tables,
+        "ranking": _ranking(view),
+        "same": view.same_groups,
+        "left_out": list(view.left_out),
+        "components": min(view.scan.d, MOST_COMPONENTS),
+        "edges": [rounded(float(edge)) for edge in view.scan.edges],
+    }
+
+
+def _axis(view: View, axis: str) -> dict[str, Any]:
+    scan, table = view.along(axis), view.drift(axis)
+    groups = group_layers(scan, axis).groups
+    every = len(group_layers(view.scan, axis).groups)
+    return {
+        "labels": list(table.labels),
+        "sizes": [[size.models, size.layers, size.kernels] for size in table.sizes],
+        "groups": every,
+        "unknown": table.unknown,
+        "pairs": _pairs(table),
+        **_densities(scan, groups),
+        "phenotypes": _phenotypes(scan, axis),
+        "of_layer": packed(_places(view.scan, axis, table.labels), "u1"),
+    }
+
+
+def _pairs(table: DriftTable) -> dict[str, Any]:
+    """Every pair once, in the order (0, 1), (0, 2), (1, 2), (0, 3), ..."""
+    shares = np.array([pair.shares for pair in table.pairs], float)
+    parts = shares / np.maximum(shares.sum(axis=1, keepdims=True), 1e-12)
+    parts = parts[:, :MOST_COMPONENTS]
+    return {
+        "value": [rounded(pair.value) for pair in table.pairs],
+        "chance": [rounded(pair.null and pair.null.quantile95) for pair in table.pairs],
+        "p": [rounded(pair.p_adjusted) for pair in table.pairs],
+        "smallest_p": [rounded(pair.smallest_p) for pair in table.pairs],
+        "word": [pair.word for pair in table.pairs],
+        "parts": packed(parts * _FULL, "u2"),
+    }
+
+
+def _densities(scan: SavedScan, groups: tuple[Group, ...]) -> dict[str, Any]:
+    """Share of kernels per unit of coefficient, and where each component is highest."""
+    shown = scan.histogram[:, :MOST_COMPONENTS]
+    counts = np.stack([shown[group.layers].sum(axis=0) for group in groups])
+    density = counts / np.maximum(counts.sum(axis=-1, keepdims=True), 1) / np.diff(scan.edges)
+    peaks = np.maximum(density.max(axis=(0, 2), keepdims=True), 1e-9)
+    return {
+        "peaks": [rounded(float(peak)) for peak in peaks.ravel()],
+        "density": packed(density / peaks * _FULL, "u2"),
+    }
+
+
+def _phenotypes(scan: SavedScan, axis: str) -> list[list] | None:
+    """Of every group the word, why, and how many kernels it was decided by; None without a sample."""
+    if scan.sample is None or not len(scan.sample) or scan.d < 2:
+        return None
+    return [
+        [row.found and row.found.word, row.found and row.found.because, row.kernels]
+        for row in phenotypes(scan, axis).rows
+    ]
+
+
+def _places(scan: SavedScan, axis: str, labels: tuple[str, ...]) -> np.ndarray:
+    """For every layer of the scan the place of its group, 255 if that is not shown."""
+    places = np.full(scan.layer_table.num_rows, 255)
+    of_label = {label: place for place, label in enumerate(labels)}
+    for group in group_layers(scan, axis).groups:
+        places[group.layers] = of_label.get(group.label, 255)
+    return places
+
+
+def _ranking(view: View) -> dict[str, Any]:
+    """The axes by the median drift between their groups, as `jfilters axes` has it."""
+    found = axes_record(view.ranking)
+    names = ("median", "mean", "maximum", "smallest_p")
+    rows = [row | {name: rounded(row[name]) for name in names} for row in found["rows"]]
+    told = {row["axis"] for row in rows} | found["left_out"].keys()
+    many = {axis: f"more than {MOST_GROUPS} groups" for axis in view.compared if axis not in told}
+    return {"rows": rows, "left_out": found["left_out"] | many}

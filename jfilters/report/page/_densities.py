@@ -1,0 +1,47 @@
+"""Divergences between learned densities, if `jfilters density divergence` wrote some beside the scan."""
+
+import json
+from typing import Any
+
+from ...errors import CheckpointError
+from ._pack import rounded
+from ._view import View
+
+_NUMBERS = ("forward", "forward_error", "backward", "backward_error", "jeffreys", "jeffreys_error")
+
+
+def densities_section(view: View) -> list[dict[str, Any]] | None:
+    """The records of every file density-AXIS.json in the scan's folder; None if there is none.
+
+    Raises CheckpointError for a file that holds something else.
+    """
+    if not view.scan.folder.is_dir():
+        return None
+    files = sorted(view.scan.folder.glob("density-*.json"))
+    return [_read(file) for file in files] or None
+
+
+def _read(file) -> dict[str, Any]:
+    try:
+        record = json.loads(file.read_text(encoding="utf-8"))
+        return {
+            "by": str(record["by"]),
+            "groups": [
+                [str(group["label"]), int(group["models"]), int(group["kernels"])]
+                for group in record["groups"]
+            ],
+            "pairs": [_pair(pair) for pair in record["pairs"]],
+        }
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
+        reason = f"expected divergences between densities, got {type(error).__name__}: {error}"
+        remedy = "write it again with `jfilters density divergence`, or remove it"
+        raise CheckpointError(reason, path=file, remedy=remedy) from error
+
+
+def _pair(pair: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "first": str(pair["first"]),
+        "second": str(pair["second"]),
+        "distinguishable": bool(pair["distinguishable"]),
+        **{name: rounded(None if pair[name] is None else float(pair[name])) for name in _NUMBERS},
+    }

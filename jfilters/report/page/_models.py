@@ -1,0 +1,68 @@
+"""The table of models: every number of theirs, and what the metadata says of them."""
+
+from typing import Any
+
+from ...analysis import SavedScan
+from ...engine import LAYERS
+from ._pack import rounded
+from ._view import View
+
+MOST_ROWS = 2_000
+"""Models in the table; of more, those with the most kernels."""
+
+_NUMBERS = {
+    "n_layers": "layers",
+    "n_kernels": "kernels",
+    "sparsity": "S",
+    "variance_entropy_ratio": "H/T",
+    "orthogonality": "O",
+    "n_degenerate": "degenerate",
+}
+
+
+def models_section(view: View) -> dict[str, Any]:
+    """Columns with their kind, and one row a model."""
+    scan = view.scan
+    told = _metadata(scan)
+    measured = _NUMBERS if view.has_quality else dict(list(_NUMBERS.items())[:2])
+    columns = [{"label": "model", "kind": "text"}]
+    columns += [{"label": "format", "kind": "text"}]
+    columns += [{"label": label, "kind": "number"} for label in measured.values()]
+    columns += [{"label": "verdict", "kind": "verdict"}] if view.has_quality else []
+    columns += [{"label": name, "kind": _kind(values)} for name, values in told.items()]
+    names = ["model", "format", *measured, *(["verdict"] if view.has_quality else [])]
+    rows = sorted(enumerate(scan.model_table.to_pylist()), key=lambda row: -row[1]["n_kernels"])
+    kept = sorted(rows[:MOST_ROWS], key=lambda row: row[0])
+    return {
+        "columns": columns,
+        "rows": [
+            [_cell(value) for value in (*(row[x] for x in names), *(told[x][i] for x in told))]
+            for i, row in kept
+        ],
+        "total": len(rows),
+    }
+
+
+def _metadata(scan: SavedScan) -> dict[str, list]:
+    """What is told of models beside what was measured, one value a model; of steps if there are some."""
+    layers, models = scan.layer_table, scan.model_table["model"].to_pylist()
+    found = {}
+    for name in ("step", *(name for name in layers.column_names if name not in LAYERS.names)):
+        told: dict[str, set] = {model: set() for model in models}
+        for model, value in zip(layers["model"].to_pylist(), layers[name].to_pylist(), strict=True):
+            told[model].add(value)
+        if all(len(values) == 1 for values in told.values()):
+            found[name] = [told[model].pop() for model in models]
+    return {name: values for name, values in found.items() if set(values) != {None}}
+
+
+def _kind(values: list) -> str:
+    known = [value for value in values if value is not None]
+    is_number = all(isinstance(x, int | float) and not isinstance(x, bool) for x in known)
+    return "number" if is_number else "text"
+
+
+def _cell(value: Any) -> Any:
+    if isinstance(value, float):
+        return rounded(value)
+    return value if value is None or isinstance(value, str | bool | int) else str(value)

@@ -1,0 +1,178 @@
+"""What the scan found, in sentences with their numbers, n and null; each leads to its section."""
+
+from collections import Counter
+from collections.abc import Iterator
+from typing import Any
+
+from ...analysis import ALPHA, AxisRow, Pair
+from ...engine import DEGENERATE
+from ...statistics import VERDICTS
+from .._cells import count, quantity
+from ._view import View
+
+WORST = 3
+"""Degenerate layers that are named."""
+
+Finding = dict[str, str]
+
+
+def findings(view: View) -> list[Finding]:
+    """The findings in the order in which a reader wants them."""
+    told = [
+        *_scanned(view),
+        *_degenerate(view),
+        *_models(view),
+        *_axes(view),
+        *_sparse(view),
+        *_basis(view),
+    ]
+    return [{"title": title, "text": text, "to": to} for title, text, to in told]
+
+
+Told = Iterator[tuple[str, str, str]]
+
+
+def _scanned(view: View) -> Told:
+    scan, totals = view.scan, view.scan.record["totals"]
+    size = "x".join(map(str, scan.spatial))
+    layers = scan.layer_table.num_rows
+    kernels = sum(scan.layer_table["n_kernels"].to_pylist())
+    text = (
+        f"{quantity(len(scan.model_names), 'model')} with {quantity(layers, 'layer')} and "
+        f"{quantity(kernels, f'{size} kernel')}"
+    )
+    if layers < totals["layers"]:
+        text += f", of the {quantity(totals['layers'], 'layer')} of the scan"
+    statuses = Counter(entry.get("status") for entry in scan.record["checkpoints"])
+    rest = [f"{statuses[word]} {told}" for word, told in _STATUSES.items() if statuses[word]]
+    read = f"{quantity(len(scan.record['checkpoints']), 'checkpoint')} looked at"
+    yield "Scanned", f"{text}. {read}{': ' if rest else ''}{', '.join(rest)}.", "refused"
+
+
+_STATUSES = {
+    "ok": "with such kernels",
+    "empty": "without",
+    "refused": "refused",
+    "failed": "failed to be read",
+}
+
+
+def _degenerate(view: View) -> Told:
+    if not view.has_quality:
+        yield (
+            "Health",
+            "The scan measured no quality, so that nothing is known of health.",
+            "layers",
+        )
+        return
+    rows = view.scan.layer_table.to_pylist()
+    words = Counter(row["verdict"] for row in rows)
+    worst = sorted((row for row in rows if row["verdict"] in DEGENERATE), key=_worst_first)
+    others = [f"{count(words[x])} {x}" for x in VERDICTS if words[x] and x not in DEGENERATE]
+    rest = f"The other layers: {', '.join(others)}." if others else ""
+    if not worst:
+        yield "Health", f"None of {quantity(len(rows), 'layer')} is degenerate. {rest}", "quality"
+        return
+    found = [f"{count(words[x])} {x}" for x in VERDICTS if words[x] and x in DEGENERATE]
+    verb = "is" if len(worst) == 1 else "are"
+    share = f"{count(len(worst))} of {quantity(len(rows), 'layer')} ({len(worst) / len(rows):.0%})"
+    named = "; ".join(f"{x['layer']} of {x['model']} ({x['because']})" for x in worst[:WORST])
+    text = f"{share} {verb} degenerate: {', '.join(found)}. Worst: {named}. {rest}"
+    yield "Health", text, "quality"
+
+
+def _worst_first(row: dict[str, Any]) -> tuple:
+    return VERDICTS.index(row["verdict"]), -(row["variance_entropy_ratio"] or 0), row["model"]
+
+
+def _models(view: View) -> Told:
+    if len(view.scan.model_names) < 2:
+        yield "Models", "There is one model, so that no two can be compared.", "models"
+        return
+    table = view.drift("model")
+    told = sorted((x for x in table.pairs if x.word not in (None, "too few kernels")), key=_value)
+    small = len(table.pairs) - len(told)
+    rest = f" {_large(small, 'pair')} too few kernels to tell." if small else ""
+    if not told:
+        yield "Models", f"No two models have kernels enough to tell their drift.{rest}", "drift"
+        return
+    yield "Closest models", _pair(told[0]) + (rest if len(told) == 1 else ""), "drift"
+    if len(told) > 1:
+        yield "Furthest models", f"{_pair(told[-1])}{rest}", "drift"
+
+
+def _large(number: int, noun: str) -> str:
+    return f"{quantity(number, noun)} {'has' if number == 1 else 'have'}"
+
+
+def _value(pair: Pair) -> float:
+    return pair.value or 0
+
+
+def _pair(pair: Pair) -> str:
+    sizes = f"{count(pair.first_size.kernels)} and {count(pair.second_size.kernels)} kernels"
+    chance = "unknown" if pair.null is None else f"{pair.null.quantile95:.2g}"
+    return (
+        f"{pair.first} and {pair.second}: D = {_value(pair):.3g} nats, where sampling alone stays "
+        f"below {chance} in 95 of 100 draws (n = {sizes}): {_WORDS.get(pair.word or '', 'not tested')}."
+    )
+
+
+_WORDS = {"shifted": "more than sampling makes", "within chance": "within chance"}
+
+
+def _axes(view: View) -> Told:
+    """The axis of the largest median among those that people chose; models and verdicts are measured."""
+    rows = [row for row in view.ranking.rows if row.axis not in ("model", "verdict")]
+    if not rows:
+        return
+    top = rows[0]
+    first, second = top.furthest
+    axes = "1 axis" if len(rows) == 1 else f"{len(rows)} axes"
+    text = (
+        f"{top.axis} shifts kernels most, of {axes}: median D = {top.median:.3g} nats between its "
+        f"{top.groups} groups, at most {top.maximum:.3g} ({first} against {second}). "
+        f"{_tested(top.smallest_p)} {_surest(rows)}"
+    )
+    yield "Axes", text.rstrip(), "drift"
+
+
+def _tested(p: float | None) -> str:
+    if p is None:
+        return "It has too many pairs for a quick test against chance."
+    word = "more than" if p <= ALPHA else "not more than"
+    return f"That is {word} chance makes of random splits of the models: smallest corrected p = {p:.2g}."
+
+
+def _surest(rows: list[AxisRow]) -> str:
+    """The axes below the first that shift beyond chance."""
+    sure = [x for x in rows[1:] if x.smallest_p is not None and x.smallest_p <= ALPHA]
+    told = [f"{x.axis} (median D = {x.median:.3g}, p = {x.smallest_p:.2g})" for x in sure]
+    return f"Others that shift more than chance makes: {', '.join(told)}." if told else ""
+
+
+def _sparse(view: View) -> Told:
+    if not view.has_quality:
+        return
+    rows = view.scan.model_table.to_pylist()
+    sparse, kernels = (sum(row[name] for row in rows) for name in ("n_sparse", "n_kernels"))
+    eps = view.scan.record["config"].get("sparse_eps", 0.01)
+    text = (
+        f"{count(sparse)} of {quantity(kernels, 'kernel')} ({sparse / max(kernels, 1):.1%}) are sparse: no "
+        f"weight of theirs reaches {eps:.0%} of the largest of their layer."
+    )
+    top = max(rows, key=lambda row: row["sparsity"] or 0)
+    if top["n_sparse"]:
+        share = f"{top['sparsity']:.1%} of n = {quantity(top['n_kernels'], 'kernel')}"
+        text += f" Most of them for its size has {top['model']}: {share}."
+    yield "Sparsity", text, "quality"
+
+
+def _basis(view: View) -> Told:
+    ratio, d = view.scan.basis.variance_ratio, view.scan.d
+    text = (
+        f"The first of {d} components carries {float(ratio[0]):.0%} of the variance of normalized kernels, "
+        f"the first three {float(sum(ratio[:3])):.0%}; of kernels without structure each would carry "
+        f"{1 / d:.0%}."
+    )
+    yield "Structure", text, "basis"

@@ -1,0 +1,117 @@
+"""One HTML file with everything in it: text, data, charts and the program that draws them.
+
+No network is touched when it is viewed, and a name that somebody gave a checkpoint is text everywhere: data
+lies in one inert JSON element, the page's program sets text alone, and the Content-Security-Policy lets no
+other program run.
+"""
+
+import base64
+import hashlib
+import html
+import string
+from collections.abc import Sequence
+from importlib import import_module, resources
+from pathlib import Path
+from typing import Any
+
+from ..._files import written_whole
+from ...analysis import SavedScan
+from ...errors import MissingExtraError, printable
+from ._axes import axes_section
+from ._basis import basis_section
+from ._charts import VERDICT_COLORS, charts
+from ._densities import densities_section
+from ._layers import layers_section, quality_section
+from ._models import models_section
+from ._overview import findings
+from ._pack import as_script_data
+from ._provenance import provenance_section, refused_section
+from ._sample import points_section, tiles_section
+from ._trajectories import trajectories_section
+from ._view import View
+
+_SCRIPTS = ("data.js", "chart.js", "table.js", "drift.js", "layers.js", "page.js")
+_LIBRARIES = "window.vegaEmbed = vegaEmbed; window.vega = vega;"
+
+
+def write_page(scan: SavedScan, path: Path, *, by: Sequence[str] = ()) -> None:
+    """Write `page_html` into a file; it appears whole or not at all. Raises what that does, and OSError."""
+    text = page_html(scan, by=by)
+    with written_whole(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+
+
+def page_html(scan: SavedScan, *, by: Sequence[str] = ()) -> str:
+    """The page of a scan, as self-contained HTML.
+
+    **Arguments:**
+
+    - `by`: the axes whose groups are compared, tested against chance more thoroughly; if there are none,
+      all along which the scan falls into groups.
+
+    Raises MissingExtraError without altair or vl-convert, ValueError for an axis that is not there or makes
+    fewer than two groups, CheckpointError for a file of density divergences that is none.
+    """
+    check_can_draw()
+    import vl_convert
+
+    data = page_data(scan, by=by)
+    libraries = vl_convert.javascript_bundle(_LIBRARIES)
+    program = "(() => {\n" + "\n".join(_asset(name) for name in _SCRIPTS) + "\n})();"
+    return string.Template(_asset("page.html")).substitute(
+        policy=_policy(libraries, program),
+        title=html.escape(printable(data["name"])),
+        style=_asset("page.css"),
+        data=as_script_data(data),
+        libraries=libraries,
+        program=program,
+    )
+
+
+def page_data(scan: SavedScan, *, by: Sequence[str] = ()) -> dict[str, Any]:
+    """Everything that the page shows, as JSON has it; sections that the scan cannot fill are None."""
+    view = View(scan, tuple(by))
+    return {
+        "name": scan.folder.resolve().stem if scan.folder.is_file() else scan.folder.resolve().name,
+        "findings": findings(view),
+        "models": models_section(view),
+        "axes": axes_section(view),
+        "basis": basis_section(view),
+        "quality": quality_section(view),
+        "layers": layers_section(view),
+        "tiles": tiles_section(view),
+        "points": points_section(view),
+        "trajectories": trajectories_section(view),
+        "densities": densities_section(view),
+        "refused": refused_section(view),
+        "provenance": provenance_section(view),
+        "colors": VERDICT_COLORS,
+        "charts": charts(),
+    }
+
+
+def check_can_draw() -> None:
+    """Raise MissingExtraError, with the remedy, unless the packages that make the charts are there."""
+    for package, module in (("altair", "altair"), ("vl-convert-python", "vl_convert")):
+        try:
+            import_module(module)
+        except ImportError as error:
+            raise MissingExtraError(package, "plot") from error
+
+
+def _policy(*scripts: str) -> str:
+    """No source of anything but this file, and no program in it but these."""
+    hashes = " ".join(f"'sha256-{_sha256(script)}'" for script in scripts)
+    # Charts carry their styles in attributes; images are drawn by the page itself.
+    return (
+        f"default-src 'none'; script-src {hashes}; style-src 'unsafe-inline'; img-src data:; "
+        "base-uri 'none'; form-action 'none'"
+    )
+
+
+def _sha256(text: str) -> str:
+    return base64.b64encode(hashlib.sha256(text.encode()).digest()).decode("ascii")
+
+
+def _asset(name: str) -> str:
+    return (resources.files(__name__.rpartition(".")[0]) / name).read_text(encoding="utf-8")

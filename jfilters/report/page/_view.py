@@ -1,0 +1,138 @@
+"""What of a scan the page shows: which models one by one, which axes, and the drift along them."""
+
+import dataclasses
+import functools
+from collections.abc import Sequence
+
+import numpy as np
+
+from ...analysis import (
+    ALPHA,
+    AxisTable,
+    DriftTable,
+    SavedScan,
+    axes_of,
+    axes_table,
+    axis_values,
+    drift_between,
+    group_layers,
+)
+
+MOST_GROUPS = 60
+"""Groups of an axis, and models, that are shown one by one: those with the most kernels."""
+
+MOST_AXES = 16
+"""Axes that are compared, unless they are asked for by name."""
+
+PERMUTATIONS = 400
+"""Of models or layers, for axes of few pairs."""
+
+PERMUTATIONS_IF_NAMED = 2_000
+"""The same for axes that were asked for by name."""
+
+REPLICATES = 50
+"""Of the bootstrap of a pair."""
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class View:
+    """A scan and what the page shows of it.
+
+    `by` are the axes that were asked for by name; all useful ones if there are none.
+    """
+
+    scan: SavedScan
+    by: tuple[str, ...] = ()
+
+    @property
+    def has_quality(self) -> bool:
+        """Whether the scan measured more than histograms."""
+        return self.scan.record["config"].get("quality", True)
+
+    @functools.cached_property
+    def shown(self) -> SavedScan:
+        """The scan with the models alone that are shown one by one."""
+        return self.along("model")
+
+    @functools.cached_property
+    def axes(self) -> tuple[str, ...]:
+        """The axes along which there are groups to compare, those named first."""
+        if self.by:
+            return tuple(dict.fromkeys(self.by))
+        return tuple(name for name in self._candidates if name not in self.same_groups)[:MOST_AXES]
+
+    @functools.cached_property
+    def same_groups(self) -> dict[str, str]:
+        """Axes whose groups are those of an earlier one, with that one; empty if axes were named."""
+        found: dict[tuple, str] = {}
+        same = {}
+        for name in self._candidates:
+            first = found.setdefault(_partition(self.scan, name), name)
+            if first != name:
+                same[name] = first
+        return {} if self.by else same
+
+    @property
+    def left_out(self) -> tuple[str, ...]:
+        """Axes beyond `MOST_AXES`."""
+        if self.by:
+            return ()
+        return tuple(x for x in self._candidates if x not in self.same_groups)[MOST_AXES:]
+
+    @functools.cached_property
+    def _candidates(self) -> Sequence[str]:
+        return axes_of(self.scan)
+
+    @property
+    def permutations(self) -> int:
+        """Of models or layers, for axes of so few pairs that they can tell anything."""
+        return PERMUTATIONS_IF_NAMED if self.by else PERMUTATIONS
+
+    def drift(self, axis: str) -> DriftTable:
+        """The drift between the shown groups of an axis; raises ValueError for fewer than two."""
+        if axis not in self._drifts:
+            scan = self.along(axis)
+            pairs = len(list(group_layers(scan, axis).pairs))
+            can_tell = pairs <= ALPHA * (1 + self.permutations)
+            permutations = self.permutations if can_tell else 0
+            self._drifts[axis] = drift_between(
+                scan, axis, permutations=permutations, replicates=REPLICATES
+            )
+        return self._drifts[axis]
+
+    @functools.cached_property
+    def compared(self) -> tuple[str, ...]:
+        """The axes with two groups or more; those that were asked for by name in any case."""
+        enough = (self.by or len(group_layers(self.scan, axis).groups) > 1 for axis in self.axes)
+        return tuple(axis for axis, kept in zip(self.axes, enough, strict=True) if kept)
+
+    @functools.cached_property
+    def ranking(self) -> AxisTable:
+        """The axes by how much they shift kernels, but those of more than `MOST_GROUPS` groups."""
+        few = [x for x in self.compared if len(group_layers(self.scan, x).groups) <= MOST_GROUPS]
+        return axes_table(self.scan, few, permutations=self.permutations)
+
+    @functools.cached_property
+    def _drifts(self) -> dict[str, DriftTable]:
+        return {}
+
+    def along(self, axis: str) -> SavedScan:
+        """The scan with the largest groups of an axis alone, `MOST_GROUPS` of them."""
+        groups = group_layers(self.scan, axis).groups
+        if len(groups) <= MOST_GROUPS:
+            return self.scan
+        counts = np.array(self.scan.layer_table["n_kernels"].to_pylist())
+        sizes = [-counts[group.layers].sum() for group in groups]
+        mask = np.zeros(self.scan.layer_table.num_rows, bool)
+        for place in np.argsort(sizes, kind="stable")[:MOST_GROUPS]:
+            mask[groups[place].layers] = True
+        return self.scan.only(mask)
+
+
+def _partition(scan: SavedScan, axis: str) -> tuple:
+    """The same for two axes that make the same groups, whatever they call them."""
+    places: dict[object, int] = {}
+    return tuple(
+        -1 if label is None else places.setdefault(label, len(places))
+        for label in axis_values(scan, axis).tolist()
+    )

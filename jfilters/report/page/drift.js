@@ -1,0 +1,249 @@
+// Drift: the matrix of an axis, the pair that is looked at, all pairs as a table, and the ridges of groups.
+let pair = [0, 1];
+let markChosen = () => {};
+const MARKS = { "within chance": "○", "too few kernels": "×" };
+
+function centers() {
+  return page.axes.edges.slice(1).map((edge, i) => (edge + page.axes.edges[i]) / 2);
+}
+
+// What is known of a pair of groups of the chosen axis.
+function pairOf(i, j) {
+  const place = pairPlace(i, j), { pairs, labels, sizes } = axis.table;
+  const told = Object.fromEntries(["value", "chance", "p", "smallest_p", "word"].map((x) => [x, pairs[x][place]]));
+  const d = page.axes.components;
+  const parts = Array.from(axis.table.parts.subarray(place * d, (place + 1) * d), (part) => part / 65535);
+  return { ...told, parts, names: [labels[i], labels[j]], sizes: [sizes[i], sizes[j]] };
+}
+
+// A word of the analysis, with what it rests on: without p it says that these models differ, not their kinds.
+function wordOf(told) {
+  if (told.word === "shifted" && told.p === null) return "more than sampling";
+  return told.word === "shifted" ? "more than chance" : told.word ?? "not known";
+}
+
+function matrixRows() {
+  const n = axis.table.labels.length, rows = [];
+  const top = largestTold();
+  for (let first = 0; first < n; first++) {
+    for (let second = 0; second < n; second++) {
+      if (first === second) continue;
+      const told = pairOf(first, second);
+      const mark = MARKS[told.word] ?? "";
+      rows.push({
+        first, second, value: told.value, from: told.names[0], to: told.names[1], D: `${number(told.value)} nats`,
+        chance: `below ${number(told.chance)}`, p: number(told.p), verdict: wordOf(told), light: told.value > 0.42 * top, tells: told.word !== "too few kernels",
+        mark: n <= 10 ? `${number(told.value, 2)} ${mark}`.trim() : mark,
+      });
+    }
+  }
+  return rows;
+}
+
+// The largest D of which the numbers of kernels tell something: the end of the color scale.
+function largestTold() {
+  const { value, word } = axis.table.pairs;
+  return Math.max(...value.map((x, k) => (word[k] === "too few kernels" ? 0 : x ?? 0)), NOTHING);
+}
+
+function drawMatrix() {
+  const { labels } = axis.table, n = labels.length;
+  draw(byId("matrix"), "matrix", {
+    rows: matrixRows(),
+    params: { names: labels.map((label, i) => `${i + 1}  ${label}`) },
+    label: `Drift D between ${n} groups by ${axis.name}; the pairs are in the table below.`,
+    fit: (spec, width) => fitMatrix(spec, width, n, largestTold()),
+    after: (view, box) => {
+      markChosen = makeReachable(view, box, {
+        label: (x) => `${x.from} and ${x.to}: D ${x.D}, ${x.verdict}`,
+        choose: (first, second, byKey) => choosePair(first, second, byKey),
+        chosen: () => [pair.join(" "), [...pair].reverse().join(" ")],
+      });
+    },
+  });
+}
+
+function choosePair(first, second, moveFocus = false) {
+  pair = [first, second];
+  showPair();
+  markChosen();
+  if (moveFocus) byId("pair").focus();
+}
+
+function pairSentences(told) {
+  const [a, b] = told.sizes;
+  const group = ([models, layers, kernels], name) =>
+    `${name}: ${quantity(models, "model")}, ${quantity(layers, "layer")}, ${quantity(kernels, "kernel")}.`;
+  const chance = told.chance === null ? "" : ` Sampling alone stays below ${number(told.chance)} in 95 of 100 draws.`;
+  const p = told.p === null ? " No p: see the note above the matrix."
+    : ` p = ${number(told.p, 2)}, corrected for the number of pairs; it could not be below ${number(told.smallest_p, 2)} for one.`;
+  const most = told.parts.indexOf(Math.max(...told.parts));
+  const part = told.value > 0 ? ` Component ${most + 1} makes ${percent(told.parts[most])} of it.` : "";
+  return `D = ${number(told.value)} nats: ${wordOf(told)}.${chance}${p}${part} ${group(a, told.names[0])} ${group(b, told.names[1])}`;
+}
+
+function showPair() {
+  const [i, j] = pair, told = pairOf(i, j);
+  byId("pair-first").value = i;
+  byId("pair-second").value = j;
+  byId("pair-title").textContent = `${told.names[0]} and ${told.names[1]}`;
+  byId("pair-text").textContent = pairSentences(told);
+  const rows = [], titles = [], d = told.parts.length, [from, to] = seenRange();
+  const word = byId("overlay").clientWidth > 600 ? "component " : "";
+  for (let component = 0; component < d; component++) {
+    titles.push(`${word}${component + 1} · ${percent(told.parts[component], 2)} of D`);
+    [["first", i], ["second", j]].forEach(([side, group]) => {
+      const density = axis.table.densities(group, component);
+      centers().forEach((coefficient, bin) => {
+        if (coefficient >= from && coefficient <= to) rows.push({ component, side, coefficient, density: density[bin] });
+      });
+    });
+  }
+  draw(byId("overlay"), "overlay", {
+    rows, params: { titles, pair: told.names },
+    label: `Densities of ${told.names.join(" and ")} along ${d} components.`,
+    fit: (spec, width) => {
+      spec.facet.header.labelLimit = fitPanels(spec, width, { most: 3, least: 105, height: 110, axis: 34 });
+    },
+  });
+}
+
+// The coefficients between which any group has kernels worth seeing.
+function seenRange() {
+  const table = axis.table;
+  table.range ??= (() => {
+    let [low, high] = [Infinity, -Infinity];
+    const middle = centers();
+    for (let component = 0; component < page.axes.components; component++) {
+      const least = table.peaks[component] / 200;
+      for (let group = 0; group < table.labels.length; group++) {
+        table.densities(group, component).forEach((density, bin) => {
+          if (density > least) [low, high] = [Math.min(low, middle[bin]), Math.max(high, middle[bin])];
+        });
+      }
+    }
+    return [low - 0.1, high + 0.1];
+  })();
+  return table.range;
+}
+
+function drawRidges() {
+  const { labels } = axis.table, n = labels.length, d = page.axes.components;
+  const box = byId("ridge-chart"), first = Number(byId("ridge-component").value || 0);
+  const wide = box.clientWidth > 720 ? 3 : 1;
+  const start = Math.min(first, Math.max(0, d - wide)), [from, to] = seenRange(), rows = [];
+  const middle = centers(), overlap = n > 25 ? 1.6 : 1.25;
+  for (let component = start; component < Math.min(start + wide, d); component++) {
+    for (let group = 0; group < n; group++) {
+      axis.table.densities(group, component).forEach((density, bin) => {
+        if (middle[bin] < from || middle[bin] > to) return;
+        const top = group - (overlap * density) / axis.table.peaks[component];
+        rows.push({ component: component + 1, group, name: labels[group], coefficient: middle[bin], base: group, top });
+      });
+    }
+  }
+  draw(box, "ridges", {
+    rows, params: { names: labels },
+    label: `Densities of the coefficients of ${n} groups by ${axis.name}.`,
+    fit: (spec, width) => {
+      const names = Math.max(70, Math.min(230, width * 0.3)), step = n > 25 ? 18 : 28;
+      spec.spec.width = (width - names - 20 - 14 * wide) / wide;
+      spec.spec.height = (n + overlap) * step;
+      Object.assign(spec.spec.encoding.y, { scale: { domain: [n - 0.5, -overlap], nice: false, zero: false } });
+      Object.assign(spec.spec.encoding.y.axis, { values: labels.map((_, i) => i), labelLimit: names });
+      spec.spacing = 14;
+    },
+  });
+}
+
+function axisNote() {
+  const { table } = axis, notes = [];
+  if (table.groups > table.labels.length) {
+    notes.push(`the ${table.labels.length} groups with the most kernels of ${whole(table.groups)}; narrow the report with --where for others`);
+  }
+  const d = page.basis.ratio.length;
+  if (page.axes.components < d) notes.push(`densities along the first ${page.axes.components} of ${d} components`);
+  if (table.unknown) notes.push(`${quantity(table.unknown, "layer")} without a label`);
+  if (table.pairs.p.every((p) => p === null)) {
+    notes.push("not tested against random deals of models: too many pairs, or no other deal; marks rest on sampling alone");
+  }
+  return notes.join("; ");
+}
+
+function showPairTable() {
+  const n = axis.table.labels.length, rows = [];
+  for (let j = 1; j < n; j++) {
+    for (let i = 0; i < j; i++) {
+      const told = pairOf(i, j);
+      rows.push([told.names[0], told.names[1], told.value, told.chance, told.p, wordOf(told), i, j]);
+    }
+  }
+  const look = (text, row) => linkButton(text, () => { choosePair(row[6], row[7], true); });
+  const { box } = makeTable({
+    caption: `All ${whole(rows.length)} pairs by ${axis.name}`, rows, limit: 20, sorted: { place: 2, up: false },
+    columns: [{ label: "first", kind: "text", head: true, show: look }, { label: "second", kind: "text" },
+      { label: "D", kind: "number" }, { label: "chance", kind: "number" }, { label: "p", kind: "number" },
+      { label: "verdict", kind: "text" }],
+  });
+  byId("pair-table").replaceChildren(box);
+}
+
+function showAxis() {
+  const { labels, pairs } = axis.table, options = labels.map((label, i) => [i, label]);
+  fillSelect(byId("pair-first"), options);
+  fillSelect(byId("pair-second"), options);
+  const largest = pairs.value.indexOf(Math.max(...pairs.value.map((value, k) => (pairs.word[k] === "too few kernels" ? -1 : value ?? -1))));
+  pair = placesOf(Math.max(largest, 0));
+  byId("axis-note").textContent = axisNote();
+  drawMatrix();
+  showPair();
+  showPairTable();
+  drawRidges();
+}
+
+function placesOf(place) {
+  let j = 1;
+  while ((j * (j + 1)) / 2 <= place) j++;
+  return [place - (j * (j - 1)) / 2, j];
+}
+
+function showRanking() {
+  const { rows, left_out: leftOut } = page.axes.ranking;
+  const { box } = makeTable({
+    caption: "Axes by the median of D", sorted: { place: 2, up: false },
+    rows: rows.map((x) => [x.axis, x.groups, x.median, x.mean, x.maximum, x.smallest_p, x.furthest.join(" | ")]),
+    columns: [
+      { label: "axis", kind: "text", head: true,
+        show: (name) => linkButton(name, () => { axis.choose(name); byId("drift").scrollIntoView(); byId("axis").focus(); }) },
+      ...["groups", "median", "mean", "max", "p"].map((label) => ({ label, kind: "number" })),
+      { label: "furthest apart", kind: "text" }],
+  });
+  byId("axes-table").replaceChildren(box);
+  const notes = [...Object.entries(leftOut).map(([name, why]) => `${name}: left out, ${why}`),
+    ...Object.entries(page.axes.same).map(([name, same]) => `${name} makes the same groups as ${same}`)];
+  if (page.axes.left_out.length) notes.push(`not compared: ${page.axes.left_out.join(", ")} (jfilters report --by compares them)`);
+  byId("axes-note").textContent = notes.length ? `${notes.join("; ")}.` : "";
+}
+
+function startDrift() {
+  const names = Object.keys(page.axes.tables);
+  for (const select of document.querySelectorAll("select.axis")) {
+    fillSelect(select, names.map((name) => [name, name]));
+    select.addEventListener("change", () => axis.choose(select.value));
+  }
+  fillSelect(byId("ridge-component"), page.basis.ratio.slice(0, page.axes.components).map((ratio, i) => [i, `${i + 1} (${percent(ratio)})`]));
+  byId("ridge-component").addEventListener("change", drawRidges);
+  for (const [id, other] of [["pair-first", "pair-second"], ["pair-second", "pair-first"]]) {
+    byId(id).addEventListener("change", () => {
+      let [first, second] = [byId("pair-first"), byId("pair-second")].map((select) => Number(select.value));
+      if (first === second) {
+        const free = first === 0 ? 1 : 0;
+        if (other === "pair-second") second = free; else first = free;
+      }
+      choosePair(first, second);
+    });
+  }
+  axis.listeners.push(showAxis);
+  showRanking();
+  return names[0];
+}

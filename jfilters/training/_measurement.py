@@ -1,0 +1,143 @@
+"""The quality of every convolution layer of a network in memory, as one program for the device.
+
+Kernels of all layers are measured together; only orthogonality takes a product for each distinct shape.
+"""
+
+import math
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float, Int32
+
+from ..kernels import Kernels
+from ..statistics import (
+    Basis,
+    coefficient_histograms,
+    entropy_from_moments,
+    fixed_edges,
+    max_abs,
+    moments,
+    orthogonality,
+    randomness_threshold,
+    sparse_mask,
+)
+from ._cosine_basis import cosine_basis
+from ._kernels_of import kernels_of
+from ._slots import Slots, in_slots, merged
+
+BINS = 70
+
+
+class Measurement(eqx.Module):
+    """The numbers of the layers of a network at one moment, in depth order; a pytree.
+
+    - `names`, `n_kernels`: of each layer, static.
+    - `variance_entropy` and its `variance_entropy_ratio` to the randomness threshold, `sparsity`,
+      `orthogonality`: one value a layer, of its finite kernels; NaN where a layer is too small for it.
+    - `n_nonfinite`: kernels with a NaN or infinite weight.
+    - `histogram`: counts of the coefficients of normalized kernels in a basis, over the fixed range.
+    """
+
+    variance_entropy: Float[Array, " layers"]
+    variance_entropy_ratio: Float[Array, " layers"]
+    sparsity: Float[Array, " layers"]
+    orthogonality: Float[Array, " layers"]
+    n_nonfinite: Int32[Array, " layers"]
+    histogram: Int32[Array, "layers d bins"]
+    names: tuple[str, ...] = eqx.field(static=True)
+    n_kernels: tuple[int, ...] = eqx.field(static=True)
+
+
+def measure_layers(
+    params: Any, *, spatial: tuple[int, ...] = (3, 3), basis: Basis | None = None
+) -> Measurement:
+    """Measure every convolution layer of one kernel size; pure, and at home inside jit and scan.
+
+    **Arguments:**
+
+    - `params`: what `from_params` takes, or `Kernels`.
+    - `spatial`: the kernel size.
+    - `basis`: what the histograms are in; that of `cosine_basis` unless given.
+
+    Raises ValueError if no layer has such kernels, and for a basis of another number of taps.
+    """
+    kernels = kernels_of(params, spatial)
+    return measurement(kernels, checked_basis(basis, spatial))
+
+
+def checked_basis(basis: Basis | None, spatial: tuple[int, ...]) -> Basis:
+    """The basis to count in, which has as many taps as the kernels."""
+    if basis is None:
+        return cosine_basis(spatial)
+    if len(basis.mean) != math.prod(spatial):
+        raise ValueError(
+            f"expected a basis of {math.prod(spatial)} taps, got a basis of {len(basis.mean)} taps"
+        )
+    return basis
+
+
+def measurement(kernels: Kernels, basis: Basis) -> Measurement:
+    """`measure_layers` of kernels of one size."""
+    n_kernels = tuple(math.prod(weight.shape[:2]) for weight in kernels.weights)
+    numbers = _numbers(kernels.weights, basis)
+    return Measurement(names=kernels.names, n_kernels=n_kernels, **numbers)
+
+
+# Of weights alone: networks that differ in names share the compiled program.
+@jax.jit
+def _numbers(weights: tuple[Float[Array, "..."], ...], basis: Basis) -> dict[str, Array]:
+    slots = in_slots(weights)
+    count = slots.total(jnp.sum(slots.valid, axis=1, dtype=jnp.int32))
+    peaks = slots.largest(jax.vmap(max_abs)(slots.kernels, slots.valid))
+    entropy = _entropy(slots, peaks)
+    n_kernels = jnp.asarray([math.prod(weight.shape[:2]) for weight in weights], jnp.int32)
+    return {
+        "variance_entropy": entropy,
+        "variance_entropy_ratio": entropy / randomness_threshold(count, len(basis.mean)),
+        "sparsity": _n_sparse(slots, peaks) / count.astype(jnp.float32),
+        "orthogonality": _orthogonality(weights),
+        "n_nonfinite": n_kernels - count,
+        "histogram": _histogram(slots, basis),
+    }
+
+
+def _entropy(slots: Slots, peaks: Float[Array, " layers"]) -> Float[Array, " layers"]:
+    # By the layer's largest weight, so that squares neither overflow nor vanish.
+    scales = slots.of_layer(jnp.where(peaks > 0, peaks, 1))
+    found = jax.vmap(moments)(slots.kernels / scales[:, None, None], slots.valid)
+    return jnp.asarray(entropy_from_moments(merged(found, slots)))
+
+
+def _n_sparse(slots: Slots, peaks: Float[Array, " layers"]) -> Float[Array, " layers"]:
+    sparse = jax.vmap(sparse_mask)(slots.kernels, slots.of_layer(peaks))
+    return slots.total(jnp.sum(sparse & slots.valid, axis=1, dtype=jnp.float32))
+
+
+def _histogram(slots: Slots, basis: Basis) -> Int32[Array, "layers d bins"]:
+    n, _, d = slots.kernels.shape
+    kernels, valid = slots.kernels.reshape(-1, d), slots.valid.reshape(-1)
+    edges = fixed_edges(d, BINS)
+    low, high = float(edges[0]), float(edges[-1])
+    counts, *_ = coefficient_histograms(
+        kernels, valid, basis, low=low, high=high, bins=BINS, parts=n
+    )
+    return slots.total(counts)
+
+
+def _orthogonality(weights: tuple[Float[Array, "..."], ...]) -> Float[Array, " layers"]:
+    """That of every layer; layers of one shape in one product."""
+    places: dict[tuple[int, ...], list[int]] = {}
+    for index, weight in enumerate(weights):
+        places.setdefault(weight.shape, []).append(index)
+    stacks = (jnp.stack([_finite(weights[i]) for i in group]) for group in places.values())
+    found = jnp.concatenate([jax.vmap(orthogonality)(stack) for stack in stacks])
+    return found[np.argsort(np.concatenate(list(places.values())))]
+
+
+def _finite(weight: Float[Array, "out in *spatial"]) -> Float[Array, "out in *spatial"]:
+    taps = tuple(range(2, weight.ndim))
+    finite = jnp.isfinite(weight).all(axis=taps, keepdims=True)
+    return jnp.where(finite, weight, 0).astype(jnp.float32)

@@ -1,0 +1,167 @@
+"""A look at the convolution layers every so many steps of a training loop.
+
+Everything is measured by one compiled program and fetched at once; between two measurements a call
+costs a remainder. What is kept of the start are histograms, no weights.
+"""
+
+import operator
+from collections import Counter
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import jax
+import numpy as np
+from jax.core import Tracer
+from jaxtyping import Float, Int
+
+from ..shift import drift, null_level, probability
+from ..statistics import Basis, fixed_edges
+from ._kernels_of import kernels_of
+from ._measurement import BINS, Measurement, checked_basis, measurement
+
+Log = Callable[[int, dict[str, float]], Any]
+Counts = Int[np.ndarray, "*layers d bins"]
+
+_OF_A_LAYER = ("variance_entropy", "variance_entropy_ratio", "sparsity", "orthogonality")
+
+
+def watch(
+    *,
+    every: int = 100,
+    log: Log | None = None,
+    start: Any = None,
+    spatial: tuple[int, ...] = (3, 3),
+    basis: Basis | None = None,
+    prefix: str = "jfilters",
+) -> "Watch":
+    """Measure the convolution layers of a network every so many steps: `watcher(step, params)`.
+
+    **Arguments:**
+
+    - `every`: steps between two measurements.
+    - `log`: called as `log(step, values)` after each measurement.
+    - `start`: parameters that drift is measured from; those of the first call unless given.
+    - `spatial`: the kernel size to look at.
+    - `basis`: what drift is measured in; that of `cosine_basis` unless given, which no data made, so
+      that numbers compare over steps and runs.
+    - `prefix`: what the names of the values begin with.
+
+    Raises ValueError for `every` below 1, and where `start` and `basis` do not fit.
+    """
+    watcher = Watch(every=every, log=log, spatial=spatial, basis=basis, prefix=prefix)
+    if start is not None:
+        watcher.begin(start)
+    return watcher
+
+
+class Watch:
+    """Called once a step, it measures where that is due; made by `watch`.
+
+    A measurement is a flat dict of numbers. For each layer: "jfilters/LAYER/variance_entropy", and so on
+    with `variance_entropy_ratio` (to random kernels), `sparsity`, `orthogonality`, and `drift` of its
+    normalized kernels from the start, in nats. For all layers together: "jfilters/drift",
+    "jfilters/drift_since_last" (from the measurement before), "jfilters/drift_by_chance" (what two samples
+    of this many kernels show) and "jfilters/n_nonfinite".
+    """
+
+    def __init__(
+        self,
+        *,
+        every: int,
+        log: Log | None,
+        spatial: tuple[int, ...],
+        basis: Basis | None,
+        prefix: str,
+    ):
+        if every < 1:
+            raise ValueError(f"expected every to be at least 1 step, got {every}")
+        self.every = every
+        self._log, self._spatial, self._prefix = log, spatial, prefix
+        self._basis = checked_basis(basis, spatial)
+        self._names: tuple[str, ...] | None = None
+        self._start = self._last = np.zeros((0, 0, 0), np.int64)
+
+    def __call__(self, step: int, params: Any) -> dict[str, float] | None:
+        """Measure at the first call and at every multiple of `every`; None at other steps.
+
+        `step` is counted on the host: one read from the device would wait for the device at every step.
+        """
+        if isinstance(step, jax.Array):
+            raise ValueError(
+                "expected step as a Python int, got a JAX array, which would be waited for at every "
+                "step; count steps in the loop"
+            )
+        is_due = self._names is None or operator.index(step) % self.every == 0
+        return self.measure(step, params) if is_due else None
+
+    def begin(self, params: Any) -> None:
+        """Take `params` as the start, and forget what was measured before."""
+        self._names = None
+        self._take(self._measured(params))
+
+    def measure(self, step: int, params: Any) -> dict[str, float]:
+        """Measure now, whether or not it is due, and log the values.
+
+        Raises ValueError inside jit (`measure_layers` is at home there), for parameters without such
+        layers, and where the layers are not those of the start.
+        """
+        found = self._measured(params)
+        if self._names is None:
+            self._take(found)
+        values = {f"{self._prefix}/{name}": x for name, x in self._values(found)}
+        self._last = _counts(found)
+        if self._log is not None:
+            self._log(step, values)
+        return values
+
+    def _take(self, start: Measurement) -> None:
+        self._names, self._start, self._last = start.names, _counts(start), _counts(start)
+
+    def _measured(self, params: Any) -> Measurement:
+        kernels = kernels_of(params, self._spatial)
+        _check_layers(kernels.names, self._names)
+        if any(isinstance(weight, Tracer) for weight in kernels.weights):
+            raise ValueError(
+                "expected arrays that are computed, got tracers; call watch outside of jit, or "
+                "measure_layers inside of it"
+            )
+        return jax.device_get(measurement(kernels, self._basis))
+
+    def _values(self, found: Measurement) -> Iterator[tuple[str, float]]:
+        now = _counts(found)
+        drifts = self._drift(self._start, now)
+        for index, name in enumerate(found.names):
+            for column in _OF_A_LAYER:
+                yield f"{name}/{column}", float(getattr(found, column)[index])
+            yield f"{name}/drift", float(drifts[index])
+        start, last, all_now = (counts.sum(axis=0) for counts in (self._start, self._last, now))
+        yield "drift", float(self._drift(start, all_now))
+        yield "drift_since_last", float(self._drift(last, all_now))
+        yield "drift_by_chance", self._by_chance(start, all_now)
+        yield "n_nonfinite", float(found.n_nonfinite.sum())
+
+    def _drift(self, a: Counts, b: Counts) -> Float[np.ndarray, "*layers"]:
+        edges = fixed_edges(a.shape[-2], BINS)
+        p, q = (probability(counts, edges) for counts in (a, b))
+        return np.asarray(drift(p, q, np.asarray(self._basis.variance_ratio, np.float64)))
+
+    def _by_chance(self, a: Counts, b: Counts) -> float:
+        n, m = (max(int(counts[0].sum()), 1) for counts in (a, b))
+        occupied = np.count_nonzero(a + b, axis=-1)
+        return null_level(n, m, occupied, self._basis.variance_ratio)
+
+
+def _counts(found: Measurement) -> Counts:
+    return np.asarray(found.histogram, np.int64)
+
+
+def _check_layers(found: tuple[str, ...], expected: tuple[str, ...] | None) -> None:
+    if expected is not None and found != expected:
+        other = sorted(set(found) ^ set(expected)) or "another order"
+        raise ValueError(
+            f"expected the layers of the start, which differ in {other}; make a new watch for another "
+            "network"
+        )
+    twice = [name for name, count in Counter(found).items() if count > 1]
+    if twice:
+        raise ValueError(f"expected layers of distinct names, got {twice} more than once")

@@ -1,0 +1,83 @@
+"""The tables of the study: the design, what every checkpoint is, and its hash.
+
+metadata.csv is what `jfilters scan --meta` reads; one row a checkpoint, so several a network.
+"""
+
+import csv
+import dataclasses
+import json
+import platform
+from collections.abc import Iterable
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from ._design import Run
+from ._one import floor_of, record_file
+from ._settings import Settings
+
+TOLD = (
+    *("series", "visual_category", "task", "architecture", "seed", "framework", "width"),
+    *("train_size", "parameters", "metric", "trivial", "floor", "tries"),
+)
+"""Columns that are the same for all checkpoints of a network."""
+
+
+PACKAGES = (
+    *("jfilters", "jax", "jaxlib", "flax", "equinox", "optax", "orbax-checkpoint", "torch", "onnx"),
+    *("safetensors", "numpy", "scipy", "scikit-learn", "scikit-image", "matplotlib", "pillow"),
+)
+"""What the networks, and the images they see, depend on."""
+
+
+def write_design(runs: Iterable[Run], settings: Settings, out: Path):
+    """Write design.csv, one row a network that is to be trained, and study.json: settings and versions."""
+    out.mkdir(parents=True, exist_ok=True)
+    rows = [
+        {"run": run.name, **dataclasses.asdict(run), "floor": floor_of(run, settings)}
+        for run in runs
+    ]
+    _write(out / "design.csv", rows)
+    told = {
+        "settings": dataclasses.asdict(settings),
+        "python": platform.python_version(),
+        "machine": platform.machine(),
+        "versions": {name: version(name) for name in PACKAGES},
+    }
+    (out / "study.json").write_text(json.dumps(told, indent=1) + "\n")
+
+
+def records(runs: Iterable[Run], out: Path) -> list[dict[str, Any]]:
+    """The records of those runs that are finished."""
+    files = (record_file(out, run) for run in runs)
+    return [json.loads(file.read_text()) for file in files if file.is_file()]
+
+
+def write_tables(found: Iterable[dict[str, Any]], out: Path):
+    """Write metadata.csv and hashes.csv of finished networks."""
+    pairs = [(record, kept) for record in found for kept in record["kept"]]
+    _write(out / "metadata.csv", [_metadata(record, kept) for record, kept in pairs])
+    hashes = [{"model": kept["model"], "kernels_sha256": kept["kernels"]} for _, kept in pairs]
+    _write(out / "hashes.csv", hashes)
+
+
+def _metadata(record: dict[str, Any], kept: dict[str, Any]) -> dict[str, Any]:
+    """`step` is a column of every scan, hence `trained_steps`; `stage` is for grouping."""
+    step, last = kept["step"], record["steps"]
+    stage = "initial" if step == 0 else "trained" if step == last else "between"
+    told = {name: record[name] for name in TOLD}
+    reached = {"score": f"{kept['score']:.4f}", "final_score": f"{record['score']:.4f}"}
+    when = {"stage": stage, "trained_steps": step, "progress": step / last}
+    told["trivial"] = f"{record['trivial']:.4f}"
+    return {"model": kept["model"], **told, **reached, **when}
+
+
+def _write(file: Path, rows: list[dict[str, Any]]):
+    if not rows:
+        return
+    temporary = file.with_suffix(".tmp")
+    with temporary.open("w", newline="", encoding="utf-8") as opened:
+        writer = csv.DictWriter(opened, list(rows[0]), lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(rows)
+    temporary.replace(file)

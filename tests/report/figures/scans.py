@@ -1,0 +1,42 @@
+"""A scan for figures: two kinds of models with known shifts, and enough sampled kernels for a phenotype."""
+
+import dataclasses
+
+import numpy as np
+
+from tests.analysis.populations import labeled, population
+from tests.analysis.scans import D
+
+KINDS = ("near", "near", "far", "far")
+
+
+def drawable(folder, *, layers=4, kinds=KINDS):
+    """Models of `kinds`, those that are "far" shifted by 1, with 300 sampled kernels a layer."""
+    shifts = [1.0 if kind == "far" else 0.0 for kind in kinds]
+    scan = labeled(population(folder, shifts, layers=layers), kind=list(kinds))
+    rng = np.random.default_rng(0)
+    n = 300 * len(scan.histogram)
+    return dataclasses.replace(
+        scan,
+        sample=rng.standard_normal((n, D)).astype(np.float32),
+        sample_layer=np.repeat(np.arange(len(scan.histogram)), 300),
+    )
+
+
+def renamed(scan, names):
+    """The same scan with other names of its models, everywhere."""
+    new = dict(zip(scan.model_names, names, strict=True))
+    layers, models = (
+        table.set_column(
+            table.column_names.index("model"),
+            "model",
+            [[new[name] for name in table["model"].to_pylist()]],
+        )
+        for table in (scan.layer_table, scan.model_table)
+    )
+    return dataclasses.replace(scan, layer_table=layers, model_table=models)
+
+
+def run_of(scan, steps):
+    """The models as the steps of one run."""
+    return renamed(scan, [f"run/step_{step}.pt" for step in steps])

@@ -1,0 +1,111 @@
+"""The findings in words, against the analysis that they tell of."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+
+from jfilters.analysis import axes_table, drift_between
+from jfilters.report.page._overview import findings
+from jfilters.report.page._view import View
+from tests.analysis.scans import made_scan
+
+from .pages import HOSTILE, lively_scan, with_column
+
+
+@pytest.fixture
+def scan(tmp_path):
+    return lively_scan(tmp_path / "scan")
+
+
+def told(scan, by=()):
+    return {found["title"]: found["text"] for found in findings(View(scan, by))}
+
+
+def test_what_was_scanned(scan):
+    text = told(scan)["Scanned"]
+    assert text.startswith("5 models with 15 layers and 300,000 3x3 kernels.")
+    assert text.endswith("6 checkpoints looked at: 5 with such kernels, 1 refused.")
+
+
+def test_a_part_of_the_scan_says_so(scan):
+    mask = np.arange(15) < 7
+    assert (
+        "7 layers and 140,000 3x3 kernels, of the 15 layers of the scan"
+        in told(scan.only(mask))["Scanned"]
+    )
+
+
+def test_degenerate_layers_worst_first_with_their_reasons(scan):
+    text = told(scan)["Health"]
+    assert text.startswith("2 of 15 layers (13%) are degenerate: 1 collapsed, 1 random-like.")
+    assert text.index("conv2.weight of plain.pt") < text.index(f"conv0.weight of {HOSTILE}")
+    assert "variance entropy 0.960 reaches 0.954" in text
+    assert text.endswith("The other layers: 13 healthy.")
+
+
+def test_no_degenerate_layer(tmp_path):
+    text = told(made_scan(tmp_path, {"a.pt": 2, "b.pt": 1}))["Health"]
+    assert text.startswith("None of 3 layers is degenerate.")
+
+
+def test_closest_and_furthest_models_with_n_and_chance(scan):
+    found = told(scan)
+    pairs = sorted(drift_between(scan, "model", replicates=50).pairs, key=lambda pair: pair.value)
+    for title, pair in (("Closest models", pairs[0]), ("Furthest models", pairs[-1])):
+        text = found[title]
+        assert text.startswith(f"{pair.first} and {pair.second}: D = {pair.value:.3g} nats")
+        assert f"below {pair.null.quantile95:.2g} in 95 of 100 draws" in text
+        assert f"n = {pair.first_size.kernels:,} and {pair.second_size.kernels:,} kernels" in text
+    assert "plain.pt and twin.pt" in found["Closest models"]
+    assert found["Closest models"].endswith("within chance.")
+    assert found["Furthest models"].endswith("more than sampling makes.")
+
+
+def test_pairs_of_too_few_kernels_are_counted_and_not_named(tmp_path):
+    found = told(made_scan(tmp_path, {"a.pt": 1, "b.pt": 1, "c.pt": 1}))
+    assert found["Models"].endswith("3 pairs have too few kernels to tell.")
+    assert "Closest models" not in found
+
+
+def test_the_axis_that_shifts_most_and_whether_it_is_more_than_chance(scan):
+    rows = [row for row in axes_table(scan).rows if row.axis not in ("model", "verdict")]
+    text = told(scan)["Axes"]
+    assert text.startswith(f"{rows[0].axis} shifts kernels most, of {len(rows)} axes")
+    assert f"median D = {rows[0].median:.3g} nats between its {rows[0].groups} groups" in text
+    word = "more than" if rows[0].smallest_p <= 0.05 else "not more than"
+    assert f"That is {word} chance makes" in text
+    assert f"p = {rows[0].smallest_p:.2g}" in text
+
+
+def test_an_axis_of_too_many_pairs_is_not_called_chance(tmp_path):
+    scan = made_scan(tmp_path, {f"m{i}.pt": 2 for i in range(14)})
+    scan = with_column(scan, "kind", lambda model: f"kind {int(model[1:-3]) % 7}")
+    text = told(scan, ("kind", "first_layer"))["Axes"]
+    assert text.startswith("kind shifts")
+    assert "chance makes" in text
+    assert "too many pairs for a quick test" in told(scan)["Axes"]
+
+
+def test_one_model(tmp_path):
+    found = told(made_scan(tmp_path, {"a.pt": 1}))
+    assert "one model" in found["Models"]
+    assert "Axes" not in found
+
+
+def test_a_scan_without_quality_claims_no_health(scan):
+    config = scan.record["config"] | {"quality": False}
+    found = told(dataclasses.replace(scan, record=scan.record | {"config": config}))
+    assert "measured no quality" in found["Health"]
+    assert "Sparsity" not in found
+
+
+def test_sparse_kernels_and_structure_have_their_null(scan):
+    found = told(scan)
+    assert "of 300,000 kernels" in found["Sparsity"]
+    assert "of kernels without structure each would carry 11%" in found["Structure"]
+
+
+def test_every_finding_leads_to_a_section(scan):
+    sections = {"refused", "quality", "drift", "basis", "models", "layers"}
+    assert {found["to"] for found in findings(View(scan))} <= sections
