@@ -29,7 +29,6 @@ app = typer.Typer(
     help="Functional analysis of trained convolution kernels.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
-    add_completion=False,
     rich_markup_mode=None,
 )
 app.command()(scan)

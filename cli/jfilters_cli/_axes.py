@@ -1,13 +1,22 @@
 """`jfilters axes SCAN`: which axis shifts kernels most."""
 
-import json
 from typing import Annotated
 
 import typer
 
-from ._console import out
-from ._drift import Balance, BalanceOption, CleanOption, MetricOption, SeedOption
-from ._questions import JsonOption, MetaOption, ScanArgument, WhereOption, asked
+from ._answers import Form, answer, form_option
+from ._questions import (
+    Balance,
+    BalanceOption,
+    CleanOption,
+    MetaOption,
+    MetricOption,
+    PermutationsOption,
+    ScanArgument,
+    SeedOption,
+    WhereOption,
+    asked,
+)
 
 
 def axes(
@@ -19,13 +28,11 @@ def axes(
     metric: MetricOption = "drift",
     clean: CleanOption = False,
     balance: BalanceOption = Balance.kernels,
-    permutations: Annotated[
-        int, typer.Option(min=0, help="Random splits of models a pair; 0: no p-values.")
-    ] = 400,
+    permutations: PermutationsOption = 400,
     seed: SeedOption = 0,
     meta: MetaOption = None,
     where: WhereOption = None,
-    as_json: JsonOption = False,
+    form: Annotated[Form, form_option("axis")] = Form.table,
 ) -> None:
     """Compare all axes of a scan: median, mean and maximum drift between the groups of each.
 
@@ -43,7 +50,9 @@ def axes(
         permutations=permutations,
         seed=seed,
     )
-    if as_json:
-        typer.echo(json.dumps(axes_record(table), indent=1))
-    else:
-        out.print(axes_text(table), highlight=False)
+    answer(
+        form,
+        text=lambda: axes_text(table),
+        record=lambda: axes_record(table),
+        rows=lambda record: record["rows"],
+    )

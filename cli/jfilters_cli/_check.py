@@ -1,13 +1,14 @@
 """`jfilters check SCAN --rules FILE`: a gate for CI and model registries."""
 
-import json
+from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from ._console import out, talk
-from ._questions import JsonOption, MetaOption, ScanArgument, WhereOption, asked
+from ._answers import Form, answer, form_option
+from ._console import talk
+from ._questions import MetaOption, ScanArgument, WhereOption, asked
 
 if TYPE_CHECKING:
     from jfilters.analysis import Outcome
@@ -24,7 +25,7 @@ def check(
         Path | None,
         typer.Option(metavar="FILE", help="Write JUnit XML too, a test case a rule and model."),
     ] = None,
-    as_json: JsonOption = False,
+    form: Annotated[Form, form_option("rule that holds, or what broke it")] = Form.table,
 ) -> None:
     """Check a scan against rules: thresholds on any column, or drift to a reference scan or card.
 
@@ -39,11 +40,12 @@ def check(
     if junit is not None:
         junit.write_bytes(junit_xml(outcomes, str(rules)))
         talk(f"wrote {junit}")
-    if as_json:
-        record = {"holds": not _broken(outcomes), "rules": [_record(o) for o in outcomes]}
-        typer.echo(json.dumps(record, indent=1))
-    else:
-        out.print(check_text(outcomes), highlight=False)
+    answer(
+        form,
+        text=lambda: check_text(outcomes),
+        record=lambda: {"holds": not _broken(outcomes), "rules": [_record(o) for o in outcomes]},
+        rows=_rows,
+    )
     if _broken(outcomes):
         raise typer.Exit(1)
 
@@ -59,3 +61,9 @@ def _record(outcome: "Outcome") -> dict:
         "checked": outcome.checked,
         "broken": [vars(found) for found in outcome.broken],
     }
+
+
+def _rows(record: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    for rule in record["rules"]:
+        told = {"rule": rule["name"], "holds": rule["holds"], "checked": rule["checked"]}
+        yield from ({**told, **found} for found in rule["broken"] or ({},))

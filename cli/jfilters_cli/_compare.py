@@ -1,11 +1,12 @@
 """`jfilters compare A B [C ...]`: what checkpoints are to each other, and the evidence."""
 
-import json
-from typing import Annotated
+from collections.abc import Iterator
+from typing import Annotated, Any
 
 import typer
 
-from ._console import out
+from ._answers import Form, answer, form_option
+from ._questions import AxesOption
 
 
 def compare(
@@ -16,23 +17,34 @@ def compare(
     layers: Annotated[
         bool, typer.Option("--layers", help="A table of the matched layers.")
     ] = False,
-    axes: Annotated[
-        str | None, typer.Option(help="Axis order of weights that do not tell, such as HWIO.")
-    ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    axes: AxesOption = None,
+    form: Annotated[Form, form_option("pair, or a matched layer with --layers")] = Form.table,
 ) -> None:
     """Say of checkpoints whether they are the same, re-saved, quantized, pruned, fine-tuned or strangers.
 
     Layers are matched by name, by content and by shape in order; formats may differ. Convolution
     kernels of all sizes but 1x1 are compared, no other weights.
 
-    Example: jfilters compare zoo/chesscv_arrows.safetensors zoo/chesscv_snap.safetensors --layers
+    Example: jfilters compare pretrained.pth finetuned.safetensors --layers
     """
     from jfilters.analysis import compare
     from jfilters.report import comparison_text
 
-    found = compare(files, axes=axes, detailed=layers or as_json)
-    if as_json:
-        typer.echo(json.dumps([pair.record() for pair in found], indent=1))
-    else:
-        out.print(comparison_text(found, layers=layers), highlight=False)
+    found = compare(files, axes=axes, detailed=layers or form is Form.json)
+    answer(
+        form,
+        text=lambda: comparison_text(found, layers=layers),
+        record=lambda: [pair.record() for pair in found],
+        rows=_layers if layers else _pairs,
+    )
+
+
+def _pairs(record: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
+    for pair in record:
+        yield {name: pair[name] for name in ("first", "second", "verdict", "source", "because")}
+
+
+def _layers(record: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
+    for pair in record:
+        told = {name: pair[name] for name in ("first", "second", "verdict")}
+        yield from ({"pair": told, **layer} for layer in pair["layers"])

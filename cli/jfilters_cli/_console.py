@@ -16,8 +16,10 @@ from rich.console import Console
 if TYPE_CHECKING:
     from jfilters.engine import Processes
 
-out = Console()
-err = Console(stderr=True)
+# NO_COLOR alone would leave bold and dim, and what asks for no color is often no terminal at all.
+_colors = None if os.environ.get("NO_COLOR") else "auto"
+out = Console(color_system=_colors)
+err = Console(color_system=_colors, stderr=True)
 
 _INTERRUPTED = 130  # 128 + SIGINT; typer turns Ctrl-C into this code without a word
 

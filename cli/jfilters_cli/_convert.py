@@ -6,27 +6,24 @@ from typing import Annotated
 import typer
 
 from ._console import talk
+from ._questions import AxesOption, CheckpointArgument
 
 
 def convert(
-    file: Annotated[
-        str, typer.Argument(help="A checkpoint: a file or a folder, by its path or URL.")
-    ],
+    file: CheckpointArgument,
     output: Annotated[
         Path,
         typer.Option(
             "--output", "-o", help="The file to write: .safetensors or .npz.", dir_okay=False
         ),
     ],
-    axes: Annotated[
-        str | None, typer.Option(help="Axis order of weights that do not tell, such as HWIO.")
-    ] = None,
+    axes: AxesOption = None,
 ) -> None:
     """Write the convolution layers of a checkpoint as float32 (out, in, height, width).
 
     Every command reads the file again, with the names, depths and groups of the original.
 
-    Example: jfilters convert zoo/mobilenet_v2_imagenet.pth -o kernels.safetensors
+    Example: jfilters convert zoo/mobilenet_v2_imagenet.pth -o kernels.npz
     """
     from jfilters.converters import open_checkpoint, save_kernels
 

@@ -8,8 +8,9 @@ from typing import Annotated
 
 import typer
 
-from ._console import out, talk
-from ._questions import JsonOption, MetaOption, ScanArgument, WhereOption, asked
+from ._answers import Form, answer, form_option
+from ._console import talk
+from ._questions import MetaOption, ScanArgument, SeedOption, WhereOption, asked
 
 density = typer.Typer(
     help="Learned densities: the joint shape of kernels, beyond histograms.", no_args_is_help=True
@@ -22,7 +23,6 @@ KernelsOption = Annotated[
     int | None,
     typer.Option(min=100, help="Kernels of each group; groups with fewer are left out."),
 ]
-SeedOption = Annotated[int, typer.Option(min=0, help="Of everything that is drawn.")]
 UnderOption = Annotated[
     Path, typer.Option("--under", metavar="FILE", help="A file that `density fit` wrote.")
 ]
@@ -43,7 +43,7 @@ def fit(
     seed: SeedOption = 0,
     meta: MetaOption = None,
     where: WhereOption = None,
-    as_json: JsonOption = False,
+    form: Annotated[Form, form_option("group")] = Form.table,
 ) -> None:
     """Fit a density to the sampled kernels of each group, and judge it on held-out ones.
 
@@ -58,11 +58,11 @@ def fit(
     if output is not None:
         save_fitted(fitted, output)
         talk(f"wrote {output}: {len(fitted.likelihoods)} densities")
-    if as_json:
-        records = [likelihood_record(likelihood) for likelihood in fitted.likelihoods]
-        typer.echo(json.dumps(records, indent=1))
-    else:
-        out.print(densities_text(fitted), highlight=False)
+    answer(
+        form,
+        text=lambda: densities_text(fitted),
+        record=lambda: [likelihood_record(likelihood) for likelihood in fitted.likelihoods],
+    )
 
 
 @density.command()
@@ -73,7 +73,7 @@ def divergence(
     seed: SeedOption = 0,
     meta: MetaOption = None,
     where: WhereOption = None,
-    as_json: JsonOption = False,
+    form: Annotated[Form, form_option("pair")] = Form.table,
 ) -> None:
     """Show how far densities of groups are apart: KL both ways, with errors, and a second opinion.
 
@@ -87,16 +87,18 @@ def divergence(
 
     keep_compiled()
     found = density_divergence(asked(scan, meta, where), by, kernels=kernels, seed=seed)
-    text = json.dumps(density_record(found), indent=1)
+    record = density_record(found)
     if where is None and scan.is_dir() and os.access(scan, os.W_OK):
         name = re.sub(r"[^\w.-]", "_", by)
         path = scan / f"density-{name}.json"
-        path.write_text(text + "\n", encoding="utf-8")
+        path.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
         talk(f"wrote {path}")
-    if as_json:
-        typer.echo(text)
-    else:
-        out.print(divergence_text(found), highlight=False)
+    answer(
+        form,
+        text=lambda: divergence_text(found),
+        record=lambda: record,
+        rows=lambda record: record["pairs"],
+    )
 
 
 @density.command()
@@ -106,11 +108,11 @@ def score(
     label: LabelOption = None,
     most: Annotated[int, typer.Option("--most", help="How many layers to show.", min=1)] = 20,
     seed: SeedOption = 0,
-    as_json: JsonOption = False,
+    form: Annotated[Form, form_option("layer")] = Form.table,
 ) -> None:
     """Show the layers of a checkpoint whose kernels are least likely under a density.
 
-    Example: jfilters density score mine.safetensors --under task.density --label detection
+    Example: jfilters density score net.pt --under task.density --label detection
     """
     from jfilters.analysis import density_scores, score_record
     from jfilters.density import load_densities
@@ -120,10 +122,11 @@ def score(
     keep_compiled()
     saved = load_densities(under)
     found = density_scores(saved.density(label), file, tuple(saved.header["spatial"]), seed=seed)
-    if as_json:
-        typer.echo(json.dumps([score_record(one) for one in found], indent=1))
-    else:
-        out.print(scores_text(found, most=most), highlight=False)
+    answer(
+        form,
+        text=lambda: scores_text(found, most=most),
+        record=lambda: [score_record(one) for one in found],
+    )
 
 
 @density.command()
@@ -138,7 +141,7 @@ def sample(
 ) -> None:
     """Write kernels drawn from a density: normalized, in a .npy file of (n, *spatial).
 
-    Example: jfilters density sample --under task.density --label detection -o kernels.npy
+    Example: jfilters density sample --under all.density -o kernels.npy
     """
     import jax
     import numpy as np

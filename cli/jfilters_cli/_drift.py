@@ -1,7 +1,5 @@
 """`jfilters drift SCAN --by AXIS`: what shifted along an axis, and whether it is more than chance."""
 
-import enum
-import json
 import os
 import re
 from pathlib import Path
@@ -9,29 +7,23 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ._console import out, talk
-from ._questions import JsonOption, MetaOption, ScanArgument, WhereOption, asked
+from ._answers import Form, answer, form_option
+from ._console import talk
+from ._questions import (
+    Balance,
+    BalanceOption,
+    CleanOption,
+    MetaOption,
+    MetricOption,
+    PermutationsOption,
+    ScanArgument,
+    SeedOption,
+    WhereOption,
+    asked,
+)
 
 if TYPE_CHECKING:
     from jfilters.analysis import DriftTable
-
-
-class Balance(enum.StrEnum):
-    """What counts the same in a group."""
-
-    models = "models"
-    layers = "layers"
-    kernels = "kernels"
-
-
-MetricOption = Annotated[
-    str, typer.Option(metavar="NAME", help="drift, or any other comparison of docs/drift.md.")
-]
-CleanOption = Annotated[bool, typer.Option("--clean", help="Leave sparse kernels out.")]
-BalanceOption = Annotated[
-    Balance, typer.Option(help="What counts the same in a group: each model, layer or kernel.")
-]
-SeedOption = Annotated[int, typer.Option(min=0, help="Of everything that is drawn.")]
 
 
 def drift(
@@ -43,9 +35,7 @@ def drift(
     metric: MetricOption = "drift",
     clean: CleanOption = False,
     balance: BalanceOption = Balance.kernels,
-    permutations: Annotated[
-        int, typer.Option(min=0, help="Random splits of models a pair; 0: no p-values.")
-    ] = 1000,
+    permutations: PermutationsOption = 1000,
     seed: SeedOption = 0,
     meta: MetaOption = None,
     where: WhereOption = None,
@@ -53,7 +43,7 @@ def drift(
         Path | None,
         typer.Option("--out", metavar="FILE", help="Write one row a pair as CSV.", dir_okay=False),
     ] = None,
-    as_json: JsonOption = False,
+    form: Annotated[Form, form_option("pair")] = Form.table,
 ) -> None:
     """Show how groups of layers differ along an axis, and whether chance makes as much.
 
@@ -79,10 +69,12 @@ def drift(
         talk(f"wrote {output}: {len(table.pairs):,} pairs")
     if where is None:
         _keep_matrix(table, scan)
-    if as_json:
-        typer.echo(json.dumps(drift_record(table), indent=1))
-    else:
-        out.print(drift_text(table), highlight=False)
+    answer(
+        form,
+        text=lambda: drift_text(table),
+        record=lambda: drift_record(table),
+        rows=lambda record: record["pairs"],
+    )
 
 
 def _keep_matrix(table: "DriftTable", scan: Path) -> None:

@@ -1,13 +1,12 @@
 """`jfilters figures SCAN --to DIR`: the figures of a scan for a paper."""
 
-import json
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from ._console import talk
-from ._questions import JsonOption, MetaOption, ScanArgument, WhereOption, asked
+from ._console import out, talk
+from ._questions import MetaOption, ScanArgument, WhereOption, asked
 
 OnlyOption = Annotated[
     list[str] | None,
@@ -30,7 +29,6 @@ def figures(
     ] = "pdf,svg,png",
     meta: MetaOption = None,
     where: WhereOption = None,
-    as_json: JsonOption = False,
 ) -> None:
     """Draw the figures of the papers for your own models, in the sizes of a two-column paper.
 
@@ -51,8 +49,7 @@ def figures(
     )
     for reason in missing:
         talk(f"not made: {reason}", style="yellow")
-    if as_json:
-        files = [str(path) for path in paths]
-        typer.echo(json.dumps({"files": files, "not_made": missing}, indent=1))
+    for path in paths:
+        out.print(str(path), markup=False, highlight=False, soft_wrap=True)
     talk(f"wrote {len(paths)} files into {to}")
     raise typer.Exit(1 if only and missing else 0)

@@ -1,22 +1,19 @@
 """`jfilters inspect FILE`: the layers of one checkpoint, and every skipped array."""
 
 import dataclasses
-import json
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
-import typer
+from ._answers import Form, answer, form_option
+from ._questions import AxesOption, CheckpointArgument
 
-from ._console import out
+if TYPE_CHECKING:
+    from jfilters.engine import Inspection
 
 
 def inspect(
-    file: Annotated[
-        str, typer.Argument(help="A checkpoint: a file or a folder, by its path or URL.")
-    ],
-    axes: Annotated[
-        str | None, typer.Option(help="Axis order of weights that do not tell, such as HWIO.")
-    ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    file: CheckpointArgument,
+    axes: AxesOption = None,
+    form: Annotated[Form, form_option("layer")] = Form.table,
 ) -> None:
     """Show the layers of one checkpoint with axes, depth and quality, and what was skipped and why.
 
@@ -27,9 +24,17 @@ def inspect(
 
     keep_compiled()
     inspection = inspect(file, axes=axes)
-    if as_json:
-        skipped = [dataclasses.asdict(array) for array in inspection.checkpoint.skipped]
-        record = {"layers": inspection.layers.to_pylist(), "skipped": skipped}
-        typer.echo(json.dumps({"format": inspection.checkpoint.format, **record}, indent=1))
-    else:
-        out.print(inspection_text(inspection))
+    answer(
+        form,
+        text=lambda: inspection_text(inspection),
+        record=lambda: _record(inspection),
+        rows=lambda record: record["layers"],
+    )
+
+
+def _record(inspection: "Inspection") -> dict:
+    return {
+        "format": inspection.checkpoint.format,
+        "layers": inspection.layers.to_pylist(),
+        "skipped": [dataclasses.asdict(array) for array in inspection.checkpoint.skipped],
+    }

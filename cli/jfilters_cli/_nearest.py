@@ -1,12 +1,12 @@
 """`jfilters nearest SCAN FILE`: the models of a scan that are closest to a checkpoint."""
 
-import json
-from typing import Annotated
+from collections.abc import Iterator
+from typing import Annotated, Any
 
 import typer
 
-from ._console import out
-from ._questions import JsonOption, ScanArgument, WhereOption, asked
+from ._answers import Form, answer, form_option
+from ._questions import ScanArgument, WhereOption, asked
 
 
 def nearest(
@@ -23,7 +23,7 @@ def nearest(
         bool, typer.Option("--map", help="Draw a map of all models, from their drifts.")
     ] = False,
     where: WhereOption = None,
-    as_json: JsonOption = False,
+    form: Annotated[Form, form_option("model of the scan")] = Form.table,
 ) -> None:
     """Show the models of a scan that a checkpoint drifts least from.
 
@@ -37,7 +37,14 @@ def nearest(
 
     keep_compiled()
     found = analysis.nearest(asked(scan, None, where), file)
-    if as_json:
-        typer.echo(json.dumps(analysis.neighborhood_record(found), indent=1))
-    else:
-        out.print(nearest_text(found, most=most, map=show_map), highlight=False)
+    answer(
+        form,
+        text=lambda: nearest_text(found, most=most, map=show_map),
+        record=lambda: analysis.neighborhood_record(found),
+        rows=_rows,
+    )
+
+
+def _rows(record: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    for asked_about, near in record["nearest"].items():
+        yield from ({"asked": asked_about, **one} for one in near)

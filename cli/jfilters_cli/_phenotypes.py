@@ -1,12 +1,11 @@
 """`jfilters phenotypes SCAN`: what picture the kernels of each group make."""
 
-import json
 from typing import Annotated
 
 import typer
 
-from ._console import out
-from ._questions import JsonOption, MetaOption, ScanArgument, WhereOption, asked
+from ._answers import Form, answer, form_option
+from ._questions import MetaOption, ScanArgument, WhereOption, asked
 
 
 def phenotypes(
@@ -16,7 +15,7 @@ def phenotypes(
     ] = "model",
     meta: MetaOption = None,
     where: WhereOption = None,
-    as_json: JsonOption = False,
+    form: Annotated[Form, form_option("group")] = Form.table,
 ) -> None:
     """Classify the plane of the first two coefficients of each group: sun, spikes, symbols or point.
 
@@ -28,7 +27,9 @@ def phenotypes(
     from jfilters.report import phenotypes_text
 
     found = analysis.phenotypes(asked(scan, meta, where), by)
-    if as_json:
-        typer.echo(json.dumps(found.record(), indent=1))
-    else:
-        out.print(phenotypes_text(found), highlight=False)
+    answer(
+        form,
+        text=lambda: phenotypes_text(found),
+        record=found.record,
+        rows=lambda record: record["groups"],
+    )

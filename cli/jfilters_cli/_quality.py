@@ -1,12 +1,12 @@
 """`jfilters quality SCAN`: which layers are degenerate, where, and what could be pruned."""
 
-import json
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
+from rich.console import Group, RenderableType
 
-from ._console import out
-from ._questions import JsonOption, MetaOption, ScanArgument, WhereOption, asked
+from ._answers import Form, answer, form_option
+from ._questions import MetaOption, ScanArgument, WhereOption, asked
 
 
 def quality(
@@ -27,26 +27,29 @@ def quality(
     ] = False,
     meta: MetaOption = None,
     where: WhereOption = None,
-    as_json: JsonOption = False,
+    form: Annotated[Form, form_option("layer")] = Form.table,
 ) -> None:
     """Show which layers are degenerate, along an axis, and what could be pruned.
 
     Verdicts are those of the scan, with its epsilon; the strip shows those of others.
 
-    Example: jfilters quality results/zoo --layers --where "verdict == 'random-like'"
+    Example: jfilters quality results/zoo --layers --where "verdict == 'sparse'"
     """
     import jfilters.analysis as analysis
     from jfilters.report import folded_text, quality_text
 
     chosen = asked(scan, meta, where)
     found = analysis.quality(chosen, by=by)
-    record = analysis.quality_record(found)
     folded = analysis.folded_scan(chosen) if fold_batchnorm else None
-    if folded:
-        record["folded"] = vars(folded)
-    if as_json:
-        typer.echo(json.dumps(record, indent=1))
-        return
-    out.print(quality_text(found, layers=layers), highlight=False)
-    if folded:
-        out.print(folded_text(folded), highlight=False)
+
+    def text() -> RenderableType:
+        return Group(quality_text(found, layers=layers), *([folded_text(folded)] if folded else []))
+
+    def record() -> dict[str, Any]:
+        return analysis.quality_record(found) | ({"folded": vars(folded)} if folded else {})
+
+    answer(form, text=text, record=record, rows=_layers)
+
+
+def _layers(record: dict[str, Any]) -> list[dict[str, Any]]:
+    return record["folded"]["rows"] if "folded" in record else record["layers"]

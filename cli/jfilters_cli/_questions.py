@@ -1,5 +1,6 @@
-"""What every question to a written scan shares: the scan, its metadata, and which layers count."""
+"""Options that several commands share, and how a question finds its scan and its layers."""
 
+import enum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -31,7 +32,33 @@ WhereOption = Annotated[
         help="Only the layers for which this holds: \"task == 'detection' and not depthwise\".",
     ),
 ]
-JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+MetricOption = Annotated[
+    str, typer.Option(metavar="NAME", help="drift, or any other comparison of docs/drift.md.")
+]
+CleanOption = Annotated[bool, typer.Option("--clean", help="Leave sparse kernels out.")]
+
+
+class Balance(enum.StrEnum):
+    """What counts the same in a group."""
+
+    models = "models"
+    layers = "layers"
+    kernels = "kernels"
+
+
+BalanceOption = Annotated[
+    Balance, typer.Option(help="What counts the same in a group: each model, layer or kernel.")
+]
+PermutationsOption = Annotated[
+    int, typer.Option(min=0, help="Random splits of models a pair; 0: no p-values.")
+]
+SeedOption = Annotated[int, typer.Option(min=0, help="Of everything that is drawn.")]
+CheckpointArgument = Annotated[
+    str, typer.Argument(help="A checkpoint: a file or a folder, by its path or URL.")
+]
+AxesOption = Annotated[
+    str | None, typer.Option(help="Axis order of weights that do not tell, such as HWIO.")
+]
 
 
 def asked(scan_folder: Path, meta: Path | None = None, where: str | None = None) -> "SavedScan":

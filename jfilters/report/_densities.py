@@ -14,7 +14,7 @@ _LIKELIHOOD = (
 )
 _DIVERGENCE = (
     "KL and their sum J in nats, +- one standard error; 0 is the same, larger is more "
-    "different; = not distinguishable (J within 2 errors of 0); accuracy: of a classifier "
+    "different; = not distinguishable (J within 2 errors of 0); acc.: accuracy of a classifier "
     "on held-out kernels, 0.5 by chance"
 )
 
@@ -39,12 +39,12 @@ def divergence_text(found: DensityTable) -> RenderableType:
     """Every pair of groups, the most different first."""
     table = plain_table()
     for heading in ("from", "to"):
-        table.add_column(heading, overflow="fold", ratio=1)
-    for heading in ("KL", "KL back", "J", "", "accuracy"):
+        table.add_column(heading, overflow="fold", ratio=1, min_width=12)
+    for heading in ("KL", "KL back", "J", "", "acc."):
         table.add_column(heading, justify="right", no_wrap=True)
     for pair in sorted(density_record(found)["pairs"], key=lambda pair: -pair["jeffreys"]):
         values = [
-            f"{pair[name]:.3f} +-{pair[f'{name}_error']:.3f}"
+            f"{pair[name]:.2f} +-{pair[f'{name}_error']:.2f}"
             for name in ("forward", "backward", "jeffreys")
         ]
         verdict = "" if pair["distinguishable"] else "="
@@ -68,7 +68,7 @@ def scores_text(scores: Sequence[LayerScore], *, most: int) -> RenderableType:
     unknown = len(scores) - len(known)
     rest = [Text(f"{quantity(unknown, 'layer')} with too few kernels to tell")] if unknown else []
     more = len(known) - most
-    rest += [Text(f"{quantity(more, 'layer')} more: --most, or --json")] if more > 0 else []
+    rest += [Text(f"{quantity(more, 'layer')} more: --most, or --format json")] if more > 0 else []
     return Group(
         table, *rest, Text("mean log-density in nats per kernel: less is less usual", "dim")
     )

@@ -30,7 +30,7 @@ def nearest_text(found: Neighborhood, *, most: int, map: bool) -> RenderableType
 
 def _map(found: Neighborhood) -> list[RenderableType]:
     if len(found.names) > MOST_ON_MAP:
-        return [Text(f"a map of {len(found.names)} models has no room here: --json has the places")]
+        return [Text(f"a map of {len(found.names)} models has no room here; --format json has it")]
     canvas = np.full((HEIGHT, WIDTH), " ", dtype="<U1")
     low, high = found.map.places.min(axis=0), found.map.places.max(axis=0)
     spans = np.where(high > low, high - low, 1)

@@ -80,7 +80,7 @@ def _prunable(models: list[Prunable]) -> RenderableType:
     for model in models[:MOST_MODELS]:
         table.add_row(Text(model.model), *_numbers(model.sparse, model.kernels, model.bytes))
     if (more := len(models) - MOST_MODELS) > 0:
-        table.add_row(f"and {quantity(more, 'more model')}: --json has all")
+        table.add_row(f"and {quantity(more, 'more model')}: --format json has all")
     sparse, kernels, size = (
         sum(getattr(model, name) for model in models) for name in ("sparse", "kernels", "bytes")
     )

@@ -94,10 +94,7 @@ class TestCommand:
         assert "4 groups by layer: 1 sun, 1 spikes, 0 symbols, 0 point, 2 of too few" in done.stdout
 
     def test_json_of_some_layers(self, scan):
-        done = self.run(scan, "--json", "--where", "model == 'b.pt'")
+        done = self.run(scan, "--format", "json", "--where", "model == 'b.pt'")
         found = json.loads(done.stdout)
         assert [(x["label"], x["phenotype"]) for x in found["groups"]] == [("b.pt", "spikes")]
         assert found["groups"][0]["in_spots"] > 0.9
-
-    def test_help_has_an_example(self, scan):
-        assert "Example: jfilters phenotypes" in self.run(scan, "--help").stdout

@@ -3,32 +3,15 @@
 import json
 import re
 import shutil
-import sys
 import xml.etree.ElementTree as ET
 from pathlib import Path
 
 import pytest
-from jfilters_cli._app import app, main
-from typer.testing import CliRunner
 
 from jfilters.analysis import open_scan
 
 from ..analysis.scans import made_scan, same, save_folder
-
-
-def run(*arguments: object, columns: int = 80):
-    runner = CliRunner(env={"COLUMNS": str(columns)})
-    return runner.invoke(app, [str(argument) for argument in arguments])
-
-
-def fail(monkeypatch, capsys, *arguments: object) -> str:
-    """What a command that cannot be done says, in one line on stderr."""
-    monkeypatch.setattr(sys, "argv", ["jfilters", *map(str, arguments)])
-    with pytest.raises(SystemExit) as leaving:
-        main()
-    printed = capsys.readouterr()
-    assert (leaving.value.code, printed.out, printed.err.count("\n")) == (2, "", 1)
-    return printed.err
+from .commands import fail, run
 
 
 @pytest.fixture
@@ -44,13 +27,6 @@ def here(tmp_path, monkeypatch):
     return tmp_path
 
 
-@pytest.mark.parametrize("command", ["check", "card", "merge"])
-def test_help_has_an_example(command):
-    done = run(command, "--help")
-    assert done.exit_code == 0
-    assert f"Example: jfilters {command}" in done.stdout
-
-
 class TestCheck:
     def test_all_rules_hold(self, here):
         done = run("check", "one", "--rules", "good.toml")
@@ -64,7 +40,7 @@ class TestCheck:
         assert "  a conv1.weight: does not hold: verdict = collapsed\n" in done.stdout
 
     def test_json(self, here):
-        done = run("check", "one", "--rules", "bad.toml", "--json")
+        done = run("check", "one", "--rules", "bad.toml", "--format", "json")
         assert done.exit_code == 1
         record = json.loads(done.stdout)
         assert record["holds"] is False

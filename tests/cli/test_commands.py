@@ -2,32 +2,15 @@
 
 import importlib.metadata
 import json
-import sys
 
 import numpy as np
 import pytest
-from jfilters_cli._app import app, main
 from safetensors.numpy import save_file
-from typer.testing import CliRunner
 
 from jfilters import CheckpointError, load
 from jfilters.converters import FORMATS, open_checkpoint
 
-
-def run(*arguments: object, columns: int = 80):
-    runner = CliRunner(env={"COLUMNS": str(columns)})
-    return runner.invoke(app, [str(argument) for argument in arguments])
-
-
-def fail(monkeypatch, capsys, *arguments: object) -> str:
-    """What a command that cannot be done says, in one line on stderr."""
-    monkeypatch.setattr(sys, "argv", ["jfilters", *map(str, arguments)])
-    with pytest.raises(SystemExit) as leaving:
-        main()
-    printed = capsys.readouterr()
-    assert leaving.value.code == 2
-    assert printed.out == ""
-    return printed.err
+from .commands import fail, run
 
 
 @pytest.fixture
@@ -44,13 +27,6 @@ def network(tmp_path, monkeypatch):
     return path
 
 
-@pytest.mark.parametrize("command", ["formats", "convert", "export"])
-def test_help_has_an_example(command):
-    done = run(command, "--help")
-    assert done.exit_code == 0
-    assert f"Example: jfilters {command}" in done.stdout
-
-
 class TestFormats:
     def test_every_format_is_listed_within_80_columns(self):
         done = run("formats")
@@ -62,7 +38,7 @@ class TestFormats:
             assert all(suffix in done.stdout for suffix in known.suffixes)
 
     def test_json_says_the_same(self):
-        found = json.loads(run("formats", "--json").stdout)
+        found = json.loads(run("formats", "--format", "json").stdout)
         assert [record["name"] for record in found] == list(FORMATS)
         by_name = {record["name"]: record for record in found}
         assert by_name["keras"] == {
@@ -84,7 +60,7 @@ class TestFormats:
             return version(package)
 
         monkeypatch.setattr("jfilters.report._formats.version", without_h5py)
-        by_name = {r["name"]: r for r in json.loads(run("formats", "--json").stdout)}
+        by_name = {r["name"]: r for r in json.loads(run("formats", "--format", "json").stdout)}
         assert not by_name["keras"]["installed"]
         assert by_name["torch"]["installed"]
         assert "pip install 'jfilters[keras]'" in run("formats", columns=200).stdout

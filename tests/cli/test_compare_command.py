@@ -1,18 +1,12 @@
 """`jfilters compare`: verdicts on the terminal, as JSON, and what is refused."""
 
 import json
-import sys
 
 import numpy as np
 import pytest
-from jfilters_cli._app import app, main
 from safetensors.numpy import save_file
-from typer.testing import CliRunner
 
-
-def run(*arguments: object):
-    runner = CliRunner(env={"COLUMNS": "80"})
-    return runner.invoke(app, [str(argument) for argument in arguments])
+from .commands import fail, run
 
 
 @pytest.fixture
@@ -61,7 +55,7 @@ def test_the_direction_does_not_depend_on_the_order(files):
 
 
 def test_json(files):
-    done = run("compare", *files[:3], "--json")
+    done = run("compare", *files[:3], "--format", "json")
     found = json.loads(done.stdout)
     assert [pair["verdict"] for pair in found] == ["re-saved", "pruned", "pruned"]
     assert [pair["source"] for pair in found] == [None, 0, 0]
@@ -76,7 +70,9 @@ def test_json(files):
 def test_axes_are_passed_on(tmp_path):
     for name in "ab":
         np.savez(tmp_path / f"{name}.npz", x=np.ones((3, 3, 3, 3), np.float32))
-    done = run("compare", tmp_path / "a.npz", tmp_path / "b.npz", "--axes", "HWIO", "--json")
+    done = run(
+        "compare", tmp_path / "a.npz", tmp_path / "b.npz", "--axes", "HWIO", "--format", "json"
+    )
     assert json.loads(done.stdout)[0]["verdict"] == "identical"
 
 
@@ -88,13 +84,4 @@ def test_axes_are_passed_on(tmp_path):
     ],
 )
 def test_what_cannot_be_done_is_one_line(files, monkeypatch, capsys, arguments, reason):
-    monkeypatch.setattr(sys, "argv", ["jfilters", "compare", *arguments])
-    with pytest.raises(SystemExit) as leaving:
-        main()
-    printed = capsys.readouterr()
-    assert (leaving.value.code, printed.out) == (2, "")
-    assert reason in printed.err
-
-
-def test_help_has_an_example():
-    assert "Example: jfilters compare" in run("compare", "--help").stdout
+    assert reason in fail(monkeypatch, capsys, "compare", *arguments)

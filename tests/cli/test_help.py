@@ -3,15 +3,20 @@
 import dataclasses
 import json
 import os
+import shlex
 import subprocess
 import sys
 from importlib.metadata import version
 
 import jfilters_cli
 import pytest
+import typer.main
+from jfilters_cli._app import app
 
 from jfilters import zoo
 from jfilters.errors import CheckpointError
+
+from .commands import run
 
 LOADED = """
 import json, sys
@@ -54,6 +59,39 @@ def test_help_loads_neither_the_library_nor_what_it_computes_with():
     assert "jfilters_cli" in loaded
     assert not loaded & {"jfilters", "jax", "jaxlib", "numpy", "pyarrow", "equinox", "torch", "ray"}
     assert "zoo" in done.stdout
+
+
+def leaves(command, *names: str):
+    """Every command without commands below it, by its words."""
+    if not hasattr(command, "commands"):
+        return {names: command}
+    below = [leaves(inner, *names, name) for name, inner in command.commands.items()]
+    return {words: leaf for part in below for words, leaf in part.items()}
+
+
+COMMANDS = leaves(typer.main.get_command(app))
+
+
+def test_there_are_commands_below_commands():
+    assert {("scan",), ("density", "fit"), ("zoo", "list")} <= COMMANDS.keys()
+
+
+@pytest.mark.parametrize("words", COMMANDS, ids=" ".join)
+def test_help_fits_80_columns_and_ends_with_an_example_that_parses(words):
+    done = run(*words, "--help")
+    assert max(map(len, done.stdout.splitlines())) <= 80
+    *_, last = COMMANDS[words].help.splitlines()
+    assert f"\n  {last}\n\n" in done.stdout, "the example is broken into lines"
+    program, *arguments = shlex.split(last.removeprefix("Example: "))
+    assert (program, *arguments[: len(words)]) == ("jfilters", *words)
+    COMMANDS[words].make_context(program, arguments[len(words) :])
+
+
+@pytest.mark.parametrize("words", [(), ("density",), ("zoo",)], ids=" ".join)
+def test_the_help_above_commands_fits_80_columns(words):
+    done = run(*words, "--help")
+    assert done.exit_code == 0
+    assert max(map(len, done.stdout.splitlines())) <= 80
 
 
 def test_version_is_that_of_the_installed_package(monkeypatch, capsys):
@@ -103,7 +141,9 @@ def test_ctrl_c_says_so_and_exits_with_130(monkeypatch, capsys):
     assert capsys.readouterr() == ("", "interrupted\n")
 
 
-@pytest.mark.parametrize("arguments", [["--help"], ["--version"], ["zoo", "list", "--json"]])
+@pytest.mark.parametrize(
+    "arguments", [["--help"], ["--version"], ["zoo", "list", "--format", "json"]]
+)
 def test_closed_stdout_is_quiet(arguments):
     reading, writing = os.pipe()
     os.close(reading)

