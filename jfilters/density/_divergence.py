@@ -99,5 +99,5 @@ def _summed(under: Float[np.ndarray, "folds m m held"]) -> Divergences:
 
 def _error(values: Float[np.ndarray, "folds ..."], drawn: Float[np.ndarray, "folds ..."]):
     """The standard error of a mean over folds, given the variance that drawing makes in each."""
-    folds = len(values)
-    return np.sqrt(drawn.sum(axis=0) / folds**2 + values.var(axis=0, ddof=1) / folds)
+    # Folds share most of their kernels, so that their fits err together: the spread is not divided.
+    return np.sqrt(drawn.sum(axis=0) / len(values) ** 2 + values.var(axis=0, ddof=1))

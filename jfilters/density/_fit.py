@@ -6,7 +6,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Bool, Float, Int, Key
+from jaxtyping import Array, Bool, Float, Int, Key, PyTree
 
 from ._chart import faces, to_charts
 from ._density import KernelDensity, like, new_density, one_of
@@ -91,9 +91,9 @@ def log_probs(densities: KernelDensity, kernels: Float[Array, "m n d"]) -> Float
 
 
 class _State(NamedTuple):
-    params: KernelDensity
+    params: PyTree  # the trained arrays of densities
     optimizer: Any
-    best: KernelDensity
+    best: PyTree
     likelihood: Float[Array, " m"]
     fruitless: Int[Array, " m"]
     epoch: Int[Array, " m"]
@@ -177,7 +177,7 @@ def _epoch(
 
 def _judged(
     state: _State,
-    params: KernelDensity,
+    params: PyTree,
     optimizing: Any,
     likelihood: Float[Array, ""],
     patience: int,

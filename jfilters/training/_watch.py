@@ -7,7 +7,7 @@ costs a remainder. What is kept of the start are histograms, no weights.
 import operator
 from collections import Counter
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, SupportsIndex
 
 import jax
 import numpy as np
@@ -81,7 +81,7 @@ class Watch:
         self._names: tuple[str, ...] | None = None
         self._start = self._last = np.zeros((0, 0, 0), np.int64)
 
-    def __call__(self, step: int, params: Any) -> dict[str, float] | None:
+    def __call__(self, step: SupportsIndex, params: Any) -> dict[str, float] | None:
         """Measure at the first call and at every multiple of `every`; None at other steps.
 
         `step` is counted on the host: one read from the device would wait for the device at every step.

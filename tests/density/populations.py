@@ -22,7 +22,13 @@ def placed(face, rest):
     return np.array(kernels, np.float32)
 
 
-def gaussian_kl(first, second):
-    """KL in nats between two Gaussians given as (mean, deviation)."""
-    (a, s), (b, t) = first, second
-    return np.log(t / s) + (s**2 + (a - b) ** 2) / (2 * t**2) - 0.5
+def logistic(rng, n, *, loc, scale, face, d=3):
+    """The same with tanh of a logistic variable."""
+    drawn = rng.choice(2 * d, size=n, p=face)
+    return placed(drawn, np.tanh(rng.logistic(loc, scale, (n, d - 1))))
+
+
+def logistic_kl(shift, scale):
+    """KL in nats between two logistic variables of one scale, so far apart; the same both ways."""
+    away = shift / scale
+    return away / np.tanh(away / 2) - 2
