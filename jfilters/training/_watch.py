@@ -92,7 +92,7 @@ class Watch:
                 "step; count steps in the loop"
             )
         is_due = self._names is None or operator.index(step) % self.every == 0
-        return self.measure(step, params) if is_due else None
+        return self.measure(operator.index(step), params) if is_due else None
 
     def begin(self, params: Any) -> None:
         """Take `params` as the start, and forget what was measured before."""
