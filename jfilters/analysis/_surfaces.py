@@ -49,7 +49,8 @@ def surfaces(
     is left.
     """
     groups = _everything(scan) if by is None else group_layers(scan, by).groups
-    found = [_of_group(k, scan, group) for k, group in zip(_keys(key, groups), groups, strict=True)]
+    keys = jax.random.split(key, len(groups))
+    found = [_of_group(k, scan, group) for k, group in zip(keys, groups, strict=True)]
     fewest = ENOUGH_KERNELS if kernels is None else kernels
     kept = [(group, rows) for group, rows in found if len(rows) >= fewest]
     if not kept:
@@ -69,10 +70,6 @@ def surfaces(
 
 def _everything(scan: SavedScan) -> tuple[Group, ...]:
     return (Group(ALL, None, np.arange(scan.layer_table.num_rows, dtype=np.int64)),)
-
-
-def _keys(key: Key[Array, ""], groups: tuple[Group, ...]) -> list[Key[Array, ""]]:
-    return list(jax.random.split(key, len(groups)))
 
 
 def _of_group(

@@ -65,7 +65,8 @@ def fit_many(
     if n < FEWEST or d < 2:
         raise ValueError(f"expected {FEWEST} kernels or more of 2 taps or more, got {n} of {d}")
     of_split, of_start, of_order = jax.random.split(key, 3)
-    like(d, options.layers, options.width)
+    # Here and not in a program: flowjax keeps arrays in closures, which would leak from the trace.
+    static = _static(d, options)
     if held_out is None:
         held_out = _split(of_split, n, options.held_out)
     trained, judged = kernels[:, ~held_out], kernels[:, held_out]
@@ -75,7 +76,6 @@ def fit_many(
         state = _epoch(orders[epoch], state, trained, judged, options)
         if bool(jnp.all(state.fruitless >= options.patience)):
             break
-    static = _static(d, options)
     densities = eqx.filter_vmap(lambda params: eqx.combine(params, static))(state.best)
     return Fits(densities, held_out, log_probs(densities, judged), state.best_epoch)
 
