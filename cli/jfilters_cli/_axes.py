@@ -9,6 +9,7 @@ from ._questions import (
     Balance,
     BalanceOption,
     CleanOption,
+    MatchedOption,
     MetaOption,
     MetricOption,
     PermutationsOption,
@@ -28,6 +29,7 @@ def axes(
     metric: MetricOption = "drift",
     clean: CleanOption = False,
     balance: BalanceOption = Balance.kernels,
+    matched: MatchedOption = None,
     permutations: PermutationsOption = 400,
     seed: SeedOption = 0,
     meta: MetaOption = None,
@@ -47,6 +49,7 @@ def axes(
         metric=metric,
         clean=clean,
         balance=balance.value,
+        matched=matched or (),
         permutations=permutations,
         seed=seed,
     )

@@ -13,6 +13,7 @@ from ._questions import (
     Balance,
     BalanceOption,
     CleanOption,
+    MatchedOption,
     MetaOption,
     MetricOption,
     PermutationsOption,
@@ -35,6 +36,7 @@ def drift(
     metric: MetricOption = "drift",
     clean: CleanOption = False,
     balance: BalanceOption = Balance.kernels,
+    matched: MatchedOption = None,
     permutations: PermutationsOption = 1000,
     seed: SeedOption = 0,
     meta: MetaOption = None,
@@ -61,6 +63,7 @@ def drift(
         metric=metric,
         clean=clean,
         balance=balance.value,
+        matched=matched or (),
         permutations=permutations,
         seed=seed,
     )

@@ -49,6 +49,13 @@ class Balance(enum.StrEnum):
 BalanceOption = Annotated[
     Balance, typer.Option(help="What counts the same in a group: each model, layer or kernel.")
 ]
+MatchedOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="AXIS",
+        help="Exchange only models that agree on it, for p; may be given several times.",
+    ),
+]
 PermutationsOption = Annotated[
     int, typer.Option(min=0, help="Random splits of models a pair; 0: no p-values.")
 ]

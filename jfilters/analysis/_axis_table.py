@@ -6,11 +6,13 @@ from typing import Any
 
 import numpy as np
 
+from ..shift import RelabeledNull
 from ._axes import axes_of
+from ._axis_null import axis_null
 from ._drift import drift_between
-from ._drift_table import ALPHA, FEWEST, DriftTable, Pair
+from ._drift_table import FEWEST, DriftTable, Pair
 from ._evidence import Balance
-from ._groups import group_layers
+from ._groups import Group, group_layers
 from ._saved import SavedScan
 
 
@@ -19,8 +21,9 @@ class AxisRow:
     """How an axis shifts kernels: median, mean and maximum of the metric over pairs of its groups.
 
     Groups of fewer than `FEWEST` kernels are counted in `small` and not among the pairs.
-    `furthest` is the pair of the maximum; `smallest_p` the least adjusted p of all pairs, None where
-    no pair has one, or there are so many pairs that none could be small.
+    `furthest` is the pair of the maximum. `chance` is the mean of the median when labels are dealt anew
+    to whole models, or to layers inside each model where labels differ there, and `p` the share of
+    relabelings with as large a median; None, with the `reason`, where there is no other way to deal.
     """
 
     axis: str
@@ -30,7 +33,9 @@ class AxisRow:
     mean: float
     maximum: float
     furthest: tuple[str, str]
-    smallest_p: float | None
+    chance: float | None
+    p: float | None
+    reason: str | None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -40,6 +45,7 @@ class AxisTable:
     metric: str
     clean: bool
     balance: Balance
+    matched: tuple[str, ...]
     permutations: int
     seed: int
     rows: tuple[AxisRow, ...]
@@ -53,6 +59,7 @@ def axes_table(
     metric: str = "drift",
     clean: bool = False,
     balance: Balance = "kernels",
+    matched: Sequence[str] = (),
     permutations: int = 400,
     seed: int = 0,
 ) -> AxisTable:
@@ -60,9 +67,10 @@ def axes_table(
 
     **Arguments:**
 
-    - `permutations`: of models, for axes of at most a twentieth as many pairs: of more pairs none
-      could have a small p once it is corrected for their number.
     - `axes`: the axes; all of `axes_of` if not given, of which some may be left out.
+    - `matched`: axes of models; labels are dealt only among models that agree on these, but for the
+      one that is tested.
+    - `permutations`: relabelings of an axis. 0: no p.
 
     Raises what `drift_between` does, for axes that were asked for by name.
     """
@@ -74,17 +82,26 @@ def axes_table(
             metric=metric,
             clean=clean,
             balance=balance,
-            permutations=permutations if _can_tell(scan, axis, permutations) else 0,
+            permutations=0,
             replicates=0,
             seed=seed,
         )
         pairs = [pair for pair in table.pairs if _is_large(pair)]
         if pairs:
-            rows.append(_row(table, pairs))
+            asked = {"metric": metric, "clean": clean, "balance": balance, "seed": seed}
+            null = axis_null(
+                scan,
+                _large_groups(scan, table),
+                **asked,
+                matched=[name for name in matched if name != axis],
+                permutations=permutations,
+            )
+            rows.append(_row(table, pairs, null))
         else:
             left_out[axis] = f"no two of its {len(table.labels)} groups have {FEWEST} kernels"
     rows.sort(key=lambda row: -row.median)
-    return AxisTable(metric, clean, balance, permutations, seed, tuple(rows), left_out)
+    asked = (metric, clean, balance, tuple(matched), permutations, seed)
+    return AxisTable(*asked, tuple(rows), left_out)
 
 
 def axes_record(table: AxisTable) -> dict[str, Any]:
@@ -92,10 +109,11 @@ def axes_record(table: AxisTable) -> dict[str, Any]:
     return dataclasses.asdict(table)
 
 
-def _can_tell(scan: SavedScan, axis: str, permutations: int) -> bool:
-    """Whether any p of so many pairs can be small once it is corrected for their number."""
-    pairs = len(list(group_layers(scan, axis).pairs))
-    return pairs <= ALPHA * (1 + permutations)
+def _large_groups(scan: SavedScan, table: DriftTable) -> list[Group]:
+    groups = group_layers(scan, table.by).groups
+    return [
+        group for group, size in zip(groups, table.sizes, strict=True) if size.effective >= FEWEST
+    ]
 
 
 def _is_large(pair: Pair) -> bool:
@@ -103,10 +121,9 @@ def _is_large(pair: Pair) -> bool:
     return pair.value is not None and min(sizes) >= FEWEST
 
 
-def _row(table: DriftTable, pairs: list[Pair]) -> AxisRow:
+def _row(table: DriftTable, pairs: list[Pair], null: RelabeledNull) -> AxisRow:
     values = np.array([pair.value for pair in pairs])
     furthest = pairs[int(np.argmax(values))]
-    p = [pair.p_adjusted for pair in pairs if pair.p_adjusted is not None]
     return AxisRow(
         table.by,
         len(table.labels),
@@ -115,5 +132,7 @@ def _row(table: DriftTable, pairs: list[Pair]) -> AxisRow:
         float(np.mean(values)),
         float(np.max(values)),
         (furthest.first, furthest.second),
-        min(p, default=None),
+        null.mean,
+        null.p,
+        null.reason,
     )

@@ -16,6 +16,7 @@ from ..shift import (
     frechet_null,
     histogram_statistic,
     large_sample_null,
+    metric_matrix,
     probability,
     sampling_null,
 )
@@ -47,11 +48,24 @@ class CardComparison:
             self._statistic = histogram_statistic(metric, self._ratio, self._edges)
         self._sums = np.stack([self._weighted(side).sum(axis=0) for side in sides])
 
+    @property
+    def rows(self) -> Float[np.ndarray, "layers features"]:
+        """What adds up, of the layers of all sides, side after side."""
+        return np.concatenate([self._weighted(side) for side in self._sides])
+
     def row(self, i: int) -> tuple[Float[np.ndarray, " m"], Float[np.ndarray, "m d"]]:
         """The value from side `i` to every side, and what each component adds to it."""
         shares = self._shares(self._sums[i : i + 1], self._sums)
         shares[i] = 0
         return shares.sum(axis=1), shares
+
+    def matrix(self, sums: Float[np.ndarray, "m features"]) -> Float[np.ndarray, "m m"]:
+        """The metric between all pairs of sums of `rows`, whatever they are sums of."""
+        if METRICS[self._metric].reads == "moments":
+            every = [self._frechet_shares(one[None], sums).sum(axis=-1) for one in sums]
+            return np.stack(every)
+        p = probability(sums.reshape(len(sums), self._d, -1), self._edges)
+        return metric_matrix(self._metric, p, self._ratio, self._edges)
 
     def sampling(
         self, rng: np.random.Generator, i: int, j: int, replicates: int

@@ -2,6 +2,7 @@
 
 import dataclasses
 import difflib
+from collections.abc import Sequence
 from typing import Protocol
 
 import numpy as np
@@ -11,7 +12,7 @@ from ..shift import METRICS, PopulationNull, SamplingNull, holm
 from ._cards import CardComparison
 from ._drift_table import DriftTable, Pair, Size
 from ._evidence import Balance
-from ._groups import Groups, group_layers
+from ._groups import Groups, group_layers, matched_layers
 from ._samples import SampleComparison
 from ._saved import SavedScan
 from ._sides import sides_of
@@ -50,6 +51,7 @@ def drift_between(
     metric: str = "drift",
     clean: bool = False,
     balance: Balance = "kernels",
+    matched: Sequence[str] = (),
     permutations: int = 1000,
     replicates: int = 200,
     seed: int = 0,
@@ -63,6 +65,9 @@ def drift_between(
     - `metric`: a name of `METRICS`.
     - `clean`: without sparse kernels.
     - `balance`: what counts the same in a group: every kernel, every layer or every model.
+    - `matched`: axes of models; the permutations exchange only models with the same labels on all of
+      them. In a crossed design, where each kind of model is in every group, this takes what
+      these axes do out of the null.
     - `permutations`: random splits a pair; all distinct ones where there are no more. 0: no p.
     - `replicates`: of the bootstrap behind the sampling null, fewer for many pairs. 0: no sampling
       null.
@@ -74,7 +79,7 @@ def drift_between(
     _check(metric, permutations, replicates)
     groups = group_layers(scan, by, within)
     _check_groups(groups)
-    sides = sides_of(scan, groups.groups, clean, balance)
+    sides = sides_of(scan, groups.groups, clean, balance, matched_layers(scan, matched))
     comparison: _Comparison = (
         SampleComparison(scan, sides, metric, clean, balance, seed)
         if METRICS[metric].reads == "sample"
@@ -82,7 +87,7 @@ def drift_between(
     )
     sizes = tuple(Size(s.models, len(s.group.layers), s.kernels, s.size) for s in sides)
     rows = [comparison.row(i) for i in range(len(sides))]
-    asked = (by, within, metric, clean, balance, permutations, seed)
+    asked = (by, within, metric, clean, balance, tuple(matched), permutations, seed)
     labels = tuple(group.name for group in groups.groups)
     matrix = _compared(np.stack([values for values, _ in rows]), groups)
     pairs, places = [], list(groups.pairs)

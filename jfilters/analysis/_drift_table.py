@@ -98,6 +98,7 @@ class DriftTable:
     metric: str
     clean: bool
     balance: Balance
+    matched: tuple[str, ...]
     permutations: int
     seed: int
     labels: tuple[str, ...]
@@ -170,7 +171,7 @@ def _cell(value: float, word: str | None) -> str:
 
 def drift_record(table: DriftTable) -> dict[str, Any]:
     """The table as JSON holds it: null for what is not known."""
-    asked = ("by", "within", "metric", "clean", "balance", "permutations", "seed", "unknown")
+    asked = ("by", "within", "metric", "clean", "balance", "matched", "permutations", "seed")
     matrix = [
         [None if np.isnan(value) else value for value in row] for row in table.matrix.tolist()
     ]
@@ -180,6 +181,7 @@ def drift_record(table: DriftTable) -> dict[str, Any]:
     ]
     return {
         **{name: getattr(table, name) for name in asked},
+        "unknown": table.unknown,
         "groups": groups,
         "matrix": matrix,
         "pairs": [dataclasses.asdict(pair) | {"word": pair.word} for pair in table.pairs],

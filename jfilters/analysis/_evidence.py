@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
-from jaxtyping import Bool, Float, Int64
+from jaxtyping import Float, Int64
 
 from ._models import layer_counts
 from ._saved import SavedScan
@@ -19,15 +19,14 @@ Balance = Literal["kernels", "layers", "models"]
 
 @dataclass(frozen=True, eq=False)
 class Units:
-    """Rows that are dealt to two groups whole: models, or layers or parts within their model.
+    """Rows that are dealt to groups whole: models, or layers or parts within their model.
 
-    `strata` is None where any unit may change sides with any other, else units change sides within
-    their stratum alone.
+    `side` is the place of the group that each is in. Units change sides within their stratum alone.
     """
 
     rows: Float[np.ndarray, "units features"]
-    in_first: Bool[np.ndarray, " units"]
-    strata: Int64[np.ndarray, " units"] | None
+    side: Int64[np.ndarray, " units"]
+    strata: Int64[np.ndarray, " units"]
 
 
 def kernel_counts(scan: SavedScan, clean: bool) -> Float[np.ndarray, " layers"]:
@@ -72,31 +71,33 @@ def effective_size(
 def dealt_units(
     rows: Float[np.ndarray, "layers features"],
     model: Int64[np.ndarray, " layers"],
-    in_first: Bool[np.ndarray, " layers"],
+    side: Int64[np.ndarray, " layers"],
+    matched: Int64[np.ndarray, " layers"],
     balance: Balance,
 ) -> Units:
-    """What the layers of two groups are permuted as.
+    """What the layers of some groups are permuted as.
 
-    Models, where every model lies in one of both groups: kernels of one model are no independent draws.
-    Where models have layers in both, their labels are permuted within each model: layers one by one;
-    or, as models that count the same have to stay so, the parts of a model on either side.
+    Models of the same `matched` number, where every model lies in one group: kernels of one model are no
+    independent draws. Where models have layers in several, their labels are permuted within each model:
+    layers one by one; or, as models that count the same have to stay so, the parts of a model on a side.
     """
-    if not np.intersect1d(model[in_first], model[~in_first]).size:
-        return _summed(rows, model, in_first, stratified=False)
+    parts = np.unique(np.stack([model, side]), axis=1).shape[1]
+    if parts == len(np.unique(model)):
+        return _summed(rows, model, side, matched)
     if balance == "models":
-        return _summed(rows, model, in_first, stratified=True)
-    return Units(rows, in_first, model)
+        return _summed(rows, model, side, model)
+    return Units(rows, side, model)
 
 
 def _summed(
     rows: Float[np.ndarray, "layers features"],
     model: Int64[np.ndarray, " layers"],
-    in_first: Bool[np.ndarray, " layers"],
-    *,
-    stratified: bool,
+    side: Int64[np.ndarray, " layers"],
+    strata: Int64[np.ndarray, " layers"],
 ) -> Units:
     """The layers of a model on one side as one unit."""
-    keys, unit = np.unique(2 * model + in_first, return_inverse=True)
-    sums = np.zeros((len(keys), rows.shape[1]))
+    keys = model * (1 + side.max()) + side
+    _, place, unit = np.unique(keys, return_index=True, return_inverse=True)
+    sums = np.zeros((len(place), rows.shape[1]))
     np.add.at(sums, unit, rows)
-    return Units(sums, keys % 2 == 1, keys // 2 if stratified else None)
+    return Units(sums, side[place], strata[place])

@@ -1,6 +1,6 @@
 """Groups of layers along an axis, whole or inside each value of another one."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -63,6 +63,32 @@ def group_layers(scan: SavedScan, by: str, within: str | None = None) -> Groups:
         for (value, label), layers in sorted(members.items(), key=lambda item: _order(item[0]))
     )
     return Groups(by, within, groups, len(labels) - sum(len(group.layers) for group in groups))
+
+
+def matched_layers(scan: SavedScan, axes: Sequence[str]) -> Int64[np.ndarray, " layers"]:
+    """A number for every layer, the same where all these axes have the same labels.
+
+    Raises ValueError for an axis that is not there, or whose labels differ inside a model.
+    """
+    numbers = np.zeros(len(scan.model_of_layer), np.int64)
+    for axis in axes:
+        labels = axis_values(scan, axis)
+        places = {label: i for i, label in enumerate(dict.fromkeys(labels.tolist()))}
+        own = np.array([places[label] for label in labels.tolist()], np.int64)
+        _check_whole_models(scan, axis, own)
+        _, numbers = np.unique(numbers * len(places) + own, return_inverse=True)
+    return numbers
+
+
+def _check_whole_models(scan: SavedScan, axis: str, own: Int64[np.ndarray, " layers"]) -> None:
+    first = np.zeros(len(scan.model_names), np.int64)
+    first[scan.model_of_layer] = own
+    differs = np.flatnonzero(first[scan.model_of_layer] != own)
+    if differs.size:
+        model = scan.model_names[scan.model_of_layer[differs[0]]]
+        raise ValueError(
+            f"expected axes of whole models to match models by; {axis} differs inside {model}"
+        )
 
 
 def _order(key: tuple) -> list[tuple]:

@@ -1,24 +1,29 @@
 """The sides of a comparison: groups with what their kernels count, and what of them is dealt anew."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Bool, Float, Int64
+from jaxtyping import Float, Int64
 
 from ..shift import PopulationNull, Statistic, population_null
-from ._evidence import Balance, dealt_units, effective_size, kernel_counts, layer_weights
+from ._evidence import Balance, Units, dealt_units, effective_size, kernel_counts, layer_weights
 from ._groups import Group
 from ._saved import SavedScan
 
 
 @dataclass(frozen=True, eq=False)
 class Side:
-    """A group under a balance: its kernels, and for each of its layers what a kernel counts."""
+    """A group under a balance: its kernels, and for each of its layers what a kernel counts.
+
+    Models are dealt anew only among those of the same `matched` number.
+    """
 
     group: Group
     model: Int64[np.ndarray, " layers"]
     counts: Float[np.ndarray, " layers"]
     weights: Float[np.ndarray, " layers"]
+    matched: Int64[np.ndarray, " layers"]
 
     @property
     def kernels(self) -> int:
@@ -37,16 +42,21 @@ class Side:
 
 
 def sides_of(
-    scan: SavedScan, groups: tuple[Group, ...], clean: bool, balance: Balance
+    scan: SavedScan,
+    groups: Sequence[Group],
+    clean: bool,
+    balance: Balance,
+    matched: Int64[np.ndarray, " layers"],
 ) -> list[Side]:
-    """The groups with what the kernels of their layers count."""
+    """The groups with what the kernels of their layers count; `matched` has a number for each layer."""
     counts, model = kernel_counts(scan, clean), scan.model_of_layer
     # One scale for all: some kernels a layer, as in an unweighted sum.
     scale = 1.0 if balance == "kernels" else counts.sum() / max(np.count_nonzero(counts), 1)
     sides = []
     for group in groups:
         part, owner = counts[group.layers], model[group.layers]
-        sides.append(Side(group, owner, part, scale * layer_weights(part, owner, balance)))
+        weights = scale * layer_weights(part, owner, balance)
+        sides.append(Side(group, owner, part, weights, matched[group.layers]))
     return sides
 
 
@@ -60,9 +70,18 @@ def dealt_again(
     permutations: int,
 ) -> PopulationNull:
     """The population null of two sides, from the weighted rows of their layers, the first side's first."""
-    model = np.concatenate([first.model, second.model])
-    in_first: Bool[np.ndarray, " layers"] = np.arange(len(model)) < len(first.model)
-    units = dealt_units(rows, model, in_first, balance)
+    units = units_of(rows, [first, second], balance)
+    in_first = units.side == 0
     return population_null(
-        rng, units.rows, units.in_first, statistic, strata=units.strata, permutations=permutations
+        rng, units.rows, in_first, statistic, strata=units.strata, permutations=permutations
     )
+
+
+def units_of(
+    rows: Float[np.ndarray, "layers features"], sides: Sequence[Side], balance: Balance
+) -> Units:
+    """What is dealt anew to some sides, from the weighted rows of their layers, side after side."""
+    model = np.concatenate([side.model for side in sides])
+    matched = np.concatenate([side.matched for side in sides])
+    place = np.repeat(np.arange(len(sides)), [len(side.model) for side in sides])
+    return dealt_units(rows, model, place, matched, balance)

@@ -13,7 +13,7 @@ def axes_text(table: AxisTable) -> RenderableType:
     metric = METRICS[table.metric]
     rows = plain_table()
     rows.add_column("axis", overflow="fold")
-    for heading in ("groups", "small", "median", "mean", "max", "p"):
+    for heading in ("groups", "small", "median", "chance", "mean", "max", "p"):
         rows.add_column(heading, justify="right", overflow="fold")
     rows.add_column("furthest apart", overflow="fold", ratio=1)
     for row in table.rows:
@@ -21,14 +21,20 @@ def axes_text(table: AxisTable) -> RenderableType:
             Text(row.axis),
             str(row.groups),
             str(row.small),
-            *(number(value, 3) for value in (row.median, row.mean, row.maximum, row.smallest_p)),
+            *(number(value, 3) for value in (row.median, row.chance, row.mean, row.maximum, row.p)),
             Text(" | ".join(row.furthest)),
         )
     note = Text(
         f"{table.metric} ({metric.unit}) over all pairs of groups; small: groups of fewer than "
-        f"{FEWEST} kernels, which are left out; p: the smallest of all pairs, from random splits of "
-        "whole models or inside each model, corrected for the number of pairs, where they are few "
-        "enough for it to tell"
+        f"{FEWEST} kernels, which are left out; chance and p: the median, and how often it is as "
+        "large, with the labels dealt anew to whole models, or to layers inside each model; "
+        f"{_matched(table)}p is not corrected for the number of axes"
     )
     left_out = [Text(f"{axis}: left out, {why}", "dim") for axis, why in table.left_out.items()]
     return Group(rows, "", note, *left_out)
+
+
+def _matched(table: AxisTable) -> str:
+    if not table.matched:
+        return ""
+    return f"only among those that agree on {', '.join(table.matched)}; "

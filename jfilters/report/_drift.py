@@ -106,6 +106,8 @@ def _notes(table: DriftTable) -> list[str]:
     ]
     single = sum(pair.p is None for pair in table.pairs)
     unable = sum(pair.p is not None and pair.smallest_p > ALPHA for pair in table.pairs)
+    if table.matched:
+        notes.append(f"only models that agree on {', '.join(table.matched)} change sides, for p")
     if table.unknown:
         notes.append(f"{quantity(table.unknown, 'layer')} without a label: in no group")
     if unable:

@@ -17,15 +17,17 @@ from ._divergence import EMPTY_DENSITY, probability
 from ._metrics import components_of
 from ._null_level import null_level
 
+AS_LARGE = 1 - 1e-9
+"""Of a value: what gives the same groups gives the same value but rounding."""
 Statistic = Callable[[np.ndarray, np.ndarray], np.ndarray]
 """From the summed rows (r, features) of two groups, r values."""
 
 ONE_SPLIT = "one model against one: there is no other way to split them"
+NO_SPLIT = "nothing may change sides: no two that match lie in different groups"
 _NORMAL95 = 1.6448536269514722  # 95 % quantile of the standard normal
 _MANY = 1000  # kernels, of which the number may vary by its root: Poisson draws are far quicker
 _BATCH = 256  # relabellings at once: both groups' histograms stay in the cache
 _ROUNDING = 1e-13  # of a sum; fewer than one kernel of all there are
-_TIES = 1e-9  # relative; a relabelling that gives the same groups gives the same value but rounding
 
 
 @dataclass(frozen=True)
@@ -124,7 +126,7 @@ def population_null(
     sizes = _stratum_sizes(in_first, strata)
     splits = math.prod(math.comb(a + b, a) for a, b in sizes)
     if splits < 2 or sizes == [(1, 1)]:
-        return PopulationNull(None, 1.0, True, ONE_SPLIT)
+        return PopulationNull(None, 1.0, True, NO_SPLIT if len(sizes) > 1 else ONE_SPLIT)
     exact = splits <= permutations
     labels = _all_labels(sizes, strata) if exact else _labels(rng, sizes, strata, permutations)
     observed = _values(rows, in_first[None], statistic)[0]
@@ -204,7 +206,7 @@ def _drawn(
 
 
 def _as_large(values: Float[np.ndarray, " count"], bound: float) -> int:
-    return int(np.sum(values >= bound * (1 - _TIES)))
+    return int(np.sum(values >= bound * AS_LARGE))
 
 
 def _stratum_sizes(

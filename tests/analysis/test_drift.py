@@ -17,7 +17,7 @@ from jfilters.analysis import (
     save_matrix,
     save_pairs,
 )
-from jfilters.shift import METRICS, SamplingNull, drift, frechet, probability
+from jfilters.shift import METRICS, NO_SPLIT, SamplingNull, drift, frechet, probability
 from jfilters.statistics import Moments, merge_moments
 
 from .populations import labeled, population
@@ -362,15 +362,39 @@ class TestAxes:
         row = table.rows[0]
         full = drift_between(two_kinds, "kind", replicates=0)
         assert row.median == row.mean == row.maximum == full.pairs[0].value
-        assert (row.groups, row.furthest, row.smallest_p) == (2, ("far", "near"), 2 / 70)
+        assert (row.groups, row.furthest) == (2, ("far", "near"))
+        assert row.chance < row.median
+        assert row.p == pytest.approx(2 / 70, abs=0.03)
+        assert table.rows[1].p > 0.05
         assert {row.axis for row in axes_table(two_kinds).rows} >= {"kind", "odd", "model"}
 
-    def test_many_pairs_have_no_p(self, two_kinds):
+    def test_models_cannot_change_their_labels(self, two_kinds):
         (row,) = axes_table(two_kinds, ["model"]).rows
-        assert (row.groups, row.smallest_p) == (8, None)
+        assert (row.groups, row.chance, row.p) == (8, None, None)
+        assert "no other way" in row.reason
         values = [pair.value for pair in drift_between(two_kinds, "model", permutations=0).pairs]
         assert row.median == np.median(values)
         assert row.mean == pytest.approx(np.mean(values))
+
+    def test_of_many_pairs_fewer_relabelings_are_made(self, two_kinds, monkeypatch):
+        monkeypatch.setattr("jfilters.analysis._axis_null.MOST_COMPARED", 150)
+        (row,) = axes_table(two_kinds, ["kind"], permutations=1000).rows
+        assert row.p * 151 == pytest.approx(round(row.p * 151))
+        monkeypatch.setattr("jfilters.analysis._axis_null.MOST_COMPARED", 90)
+        (row,) = axes_table(two_kinds, ["kind"], permutations=1000).rows
+        assert (row.p, row.reason) == (None, "2 groups have too many pairs")
+
+    def test_metrics_of_samples_and_no_permutations_have_no_p(self, two_kinds):
+        (row,) = axes_table(two_kinds, ["kind"], permutations=0).rows
+        assert (row.chance, row.p, row.reason) == (None, None, "not asked for")
+
+    def test_labels_of_layers_are_dealt_inside_each_model(self, tmp_path):
+        scan = population(tmp_path, np.linspace(-1, 1, 8), layers=2)
+        shifted = scan.histogram.copy()
+        shifted[::2] = np.roll(shifted[::2], 6, axis=-1)
+        scan = dataclasses.replace(scan, histogram=shifted)
+        (row,) = axes_table(scan, ["first_layer"], permutations=400).rows
+        assert row.p == pytest.approx(2 / 2**8, abs=0.008)
 
     def test_small_groups_are_left_out(self, two_kinds):
         counts = two_kinds.histogram.copy()
@@ -382,6 +406,43 @@ class TestAxes:
         table = axes_table(few, ["kind"], permutations=0)
         assert table.rows == ()
         assert table.left_out == {"kind": "no two of its 2 groups have 100 kernels"}
+
+
+@pytest.fixture(scope="module")
+def crossed(tmp_path_factory):
+    """Tasks far apart, and inside each of them kinds a little apart."""
+    shifts = [-1.1, -0.9, -1.1, -0.9, 0.9, 1.1, 0.9, 1.1] * 2
+    scan = population(tmp_path_factory.mktemp("crossed"), shifts)
+    return labeled(scan, task=[*"aaaabbbb"] * 2, kind=[*"xy"] * 8)
+
+
+class TestMatched:
+    def test_what_is_matched_leaves_the_null(self, crossed):
+        free = drift_between(crossed, "kind").pairs[0]
+        matched = drift_between(crossed, "kind", matched=["task"]).pairs[0]
+        assert (free.value, free.word) == (matched.value, "within chance")
+        assert (matched.word, matched.p) == ("shifted", pytest.approx(0, abs=0.02))
+
+    def test_axes_are_matched_by_all_but_themselves(self, crossed):
+        free = {row.axis: row for row in axes_table(crossed, ["kind", "task"]).rows}
+        asked = axes_table(crossed, ["kind", "task"], matched=["kind", "task"])
+        matched = {row.axis: row for row in asked.rows}
+        assert asked.matched == ("kind", "task")
+        assert matched["kind"].p < 0.02 < 0.05 < free["kind"].p
+        assert matched["kind"].chance < free["kind"].chance
+        assert matched["task"].p < 0.01
+
+    def test_nothing_matches_across_an_axis_itself(self, crossed):
+        pair = drift_between(crossed, "kind", matched=["kind"]).pairs[0]
+        assert (pair.p, pair.reason) == (None, NO_SPLIT)
+
+    def test_axes_that_differ_inside_a_model(self, crossed):
+        with pytest.raises(ValueError, match=r"first_layer differs inside 00\.pt"):
+            drift_between(crossed, "kind", matched=["task", "first_layer"])
+
+    def test_layers_inside_models_match_anyway(self, crossed):
+        free = drift_between(crossed, "first_layer", seed=1).pairs[0]
+        assert drift_between(crossed, "first_layer", seed=1, matched=["task"]).pairs[0] == free
 
 
 def test_histograms_of_tests_have_the_bins_of_scans(two_kinds):

@@ -86,4 +86,4 @@ class TestAxes:
         done = run("axes", scan, "--meta", meta, *asked)
         rows = json.loads(done.stdout)["rows"]
         assert [row["axis"] for row in rows] == ["kind", "odd"]
-        assert rows[0]["smallest_p"] < 0.05 < rows[1]["smallest_p"]
+        assert rows[0]["p"] < 0.05 < rows[1]["p"]

@@ -101,7 +101,7 @@ def _places(scan: SavedScan, axis: str, labels: tuple[str, ...]) -> np.ndarray:
 def _ranking(view: View) -> dict[str, Any]:
     """The axes by the median drift between their groups, as `jfilters axes` has it."""
     found = axes_record(view.ranking)
-    names = ("median", "mean", "maximum", "smallest_p")
+    names = ("median", "mean", "maximum", "chance", "p")
     rows = [row | {name: rounded(row[name]) for name in names} for row in found["rows"]]
     told = {row["axis"] for row in rows} | found["left_out"].keys()
     many = {axis: f"more than {MOST_GROUPS} groups" for axis in view.compared if axis not in told}

@@ -132,22 +132,22 @@ def _axes(view: View) -> Told:
     text = (
         f"{top.axis} shifts kernels most, of {axes}: median D = {top.median:.3g} nats between its "
         f"{top.groups} groups, at most {top.maximum:.3g} ({first} against {second}). "
-        f"{_tested(top.smallest_p)} {_surest(rows)}"
+        f"{_tested(top.p)} {_surest(rows)}"
     )
     yield "Axes", text.rstrip(), "drift"
 
 
 def _tested(p: float | None) -> str:
     if p is None:
-        return "It has too many pairs for a quick test against chance."
+        return "It cannot be tested against chance: its labels cannot be dealt anew."
     word = "more than" if p <= ALPHA else "not more than"
-    return f"That is {word} chance makes of random splits of the models: smallest corrected p = {p:.2g}."
+    return f"That is {word} chance makes of labels that are dealt anew: p = {p:.2g}."
 
 
 def _surest(rows: list[AxisRow]) -> str:
     """The axes below the first that shift beyond chance."""
-    sure = [x for x in rows[1:] if x.smallest_p is not None and x.smallest_p <= ALPHA]
-    told = [f"{x.axis} (median D = {x.median:.3g}, p = {x.smallest_p:.2g})" for x in sure]
+    sure = [x for x in rows[1:] if x.p is not None and x.p <= ALPHA]
+    told = [f"{x.axis} (median D = {x.median:.3g}, p = {x.p:.2g})" for x in sure]
     return f"Others that shift more than chance makes: {', '.join(told)}." if told else ""
 
 

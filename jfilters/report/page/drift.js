@@ -211,11 +211,11 @@ function showRanking() {
   const { rows, left_out: leftOut } = page.axes.ranking;
   const { box } = makeTable({
     caption: "Axes by the median of D", sorted: { place: 2, up: false },
-    rows: rows.map((x) => [x.axis, x.groups, x.median, x.mean, x.maximum, x.smallest_p, x.furthest.join(" | ")]),
+    rows: rows.map((x) => [x.axis, x.groups, x.median, x.chance, x.mean, x.maximum, x.p, x.furthest.join(" | ")]),
     columns: [
       { label: "axis", kind: "text", head: true,
         show: (name) => linkButton(name, () => { axis.choose(name); byId("drift").scrollIntoView(); byId("axis").focus(); }) },
-      ...["groups", "median", "mean", "max", "p"].map((label) => ({ label, kind: "number" })),
+      ...["groups", "median", "chance", "mean", "max", "p"].map((label) => ({ label, kind: "number" })),
       { label: "furthest apart", kind: "text" }],
   });
   byId("axes-table").replaceChildren(box);
