@@ -35,9 +35,24 @@ browser:
 docs: $(VENV)/full.stamp
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
-# About an hour on two cores; interrupted, it goes on where it was.
+# About an hour and a half on two cores; interrupted, it goes on where it was. The scan exits with 1 where it
+# refused checkpoints, and the zoo holds some on purpose.
+POPULATION := study-population
+TRAINED := series == 'design' and stage == 'trained'
+DRAW = $(BIN)/jfilters figures $(POPULATION)/scan --to results/study/figures --formats png --where
 study: $(VENV)/full.stamp
-	$(BIN)/python -m study --config configs/study.toml --out study-population
+	$(BIN)/jfilters zoo fetch --to $(POPULATION)/checkpoints/zoo
+	$(BIN)/python -m study --config configs/study.toml --out $(POPULATION)
+	$(BIN)/jfilters scan --checkpoints $(POPULATION)/checkpoints --meta $(POPULATION)/metadata.csv \
+	  --out $(POPULATION)/scan >/dev/null || [ $$? -eq 1 ]
+	$(BIN)/python -m study.findings $(POPULATION)/scan --population $(POPULATION) --out results/study
+	$(DRAW) "$(TRAINED)" --only axis-boxes $(foreach x,task architecture visual_category framework seed,--axis $(x))
+	$(DRAW) "$(TRAINED)" --only depth-deciles --only basis
+	$(DRAW) "$(TRAINED)" --only ridge --only phenotype-planes --by task
+	$(DRAW) "series == 'design'" --only quality-boxes --by progress
+	$(DRAW) "series == 'design' and architecture == 'plain' and seed == 0" --only trajectories
+	$(BIN)/jfilters report $(POPULATION)/scan --out results/study/report.html --where "$(TRAINED)" \
+	  $(foreach x,task architecture visual_category depth_decile first_layer,--by $(x))
 
 bench: $(VENV)/full.stamp
 	$(BIN)/python -m benchmarks

@@ -6,6 +6,7 @@ one that is left out going round. Frameworks go round as well, so that no axis s
 
 import dataclasses
 import itertools
+import zlib
 from collections.abc import Iterator
 
 from ._settings import Settings
@@ -38,6 +39,16 @@ class Run:
         parts = [self.visual_category, self.task, self.architecture, f"s{self.seed}"]
         parts += [f"w{self.width}", f"n{self.train_size}", self.framework]
         return "-".join(parts)
+
+    @property
+    def entropy(self) -> int:
+        """What its first weights and the order of its images are drawn from: no two networks share them.
+
+        Networks that did would be akin before they are trained, and no test that deals labels anew
+        to networks would hold. Frameworks and formats have no part in it.
+        """
+        own = dataclasses.replace(self, series="", framework="", format="")
+        return zlib.crc32(own.name.encode())
 
 
 def design(settings: Settings) -> tuple[Run, ...]:

@@ -100,7 +100,7 @@ def _trained(run: Run, settings: Settings, attempt: int):
     )
     stock = _first(run.train_size, examples(run.task, run.visual_category, "train", settings.data))
     drawn = batches(
-        run.task, stock, settings.data, seed=run.seed, batch=training.batch, steps=plan.steps
+        run.task, stock, settings.data, seed=run.entropy, batch=training.batch, steps=plan.steps
     )
     return untrained(run).train(drawn, plan)
 
@@ -108,7 +108,7 @@ def _trained(run: Run, settings: Settings, attempt: int):
 def untrained(run: Run) -> Model:
     """The network of a run as it is before training."""
     made = steps(run.architecture, run.task, run.width)
-    return model_of(run.framework).build(made, initial_weights(made, run.seed))
+    return model_of(run.framework).build(made, initial_weights(made, run.entropy))
 
 
 def parameters(run: Run) -> int:

@@ -105,7 +105,7 @@ def walk(steps: Sequence[Step], value: Any, operations: Operations) -> Any:
 def initial_weights(steps: Sequence[Step], seed: int) -> dict[str, tuple[np.ndarray, np.ndarray]]:
     """Weight (out, in, height, width) and bias (out) of each layer: He normal, and zero.
 
-    The same in every framework, so that networks of one seed start from the same weights.
+    The same in every framework.
 
     Source: He et al., ICCV 2015, arXiv:1502.01852.
     """

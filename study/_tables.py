@@ -1,9 +1,9 @@
 """The tables of the study: the design, what every checkpoint is, and its hash.
 
-metadata.csv is what `jfilters scan --meta` reads; one row a checkpoint, so several a network.
+metadata.csv is what `jfilters scan --meta` reads; one row a checkpoint, so several a network. Real networks
+that were fetched into checkpoints/zoo are in it too.
 """
 
-import csv
 import dataclasses
 import json
 import platform
@@ -12,8 +12,9 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from ._csv import read_csv, write_csv
 from ._design import Run
-from ._one import floor_of, record_file
+from ._one import CHECKPOINTS, floor_of, record_file
 from ._settings import Settings
 
 TOLD = (
@@ -22,6 +23,9 @@ TOLD = (
 )
 """Columns that are the same for all checkpoints of a network."""
 
+
+ZOO = "zoo"
+"""The folder of real networks below the checkpoints, and what stands for their series."""
 
 PACKAGES = (
     *("jfilters", "jax", "jaxlib", "flax", "equinox", "optax", "orbax-checkpoint", "torch", "onnx"),
@@ -37,7 +41,7 @@ def write_design(runs: Iterable[Run], settings: Settings, out: Path):
         {"run": run.name, **dataclasses.asdict(run), "floor": floor_of(run, settings)}
         for run in runs
     ]
-    _write(out / "design.csv", rows)
+    write_csv(out / "design.csv", rows)
     told = {
         "settings": dataclasses.asdict(settings),
         "python": platform.python_version(),
@@ -56,28 +60,31 @@ def records(runs: Iterable[Run], out: Path) -> list[dict[str, Any]]:
 def write_tables(found: Iterable[dict[str, Any]], out: Path):
     """Write metadata.csv and hashes.csv of finished networks."""
     pairs = [(record, kept) for record in found for kept in record["kept"]]
-    _write(out / "metadata.csv", [_metadata(record, kept) for record, kept in pairs])
+    own = [_metadata(record, kept) for record, kept in pairs]
+    write_csv(out / "metadata.csv", own + _of_zoo(out, own))
     hashes = [{"model": kept["model"], "kernels_sha256": kept["kernels"]} for _, kept in pairs]
-    _write(out / "hashes.csv", hashes)
+    write_csv(out / "hashes.csv", hashes)
 
 
 def _metadata(record: dict[str, Any], kept: dict[str, Any]) -> dict[str, Any]:
     """`step` is a column of every scan, hence `trained_steps`; `stage` is for grouping."""
     step, last = kept["step"], record["steps"]
     stage = "initial" if step == 0 else "trained" if step == last else "between"
-    told = {name: record[name] for name in TOLD}
+    told = {"network": kept["model"].partition("/")[0]} | {name: record[name] for name in TOLD}
     reached = {"score": f"{kept['score']:.4f}", "final_score": f"{record['score']:.4f}"}
     when = {"stage": stage, "trained_steps": step, "progress": step / last}
     told["trivial"] = f"{record['trivial']:.4f}"
     return {"model": kept["model"], **told, **reached, **when}
 
 
-def _write(file: Path, rows: list[dict[str, Any]]):
-    if not rows:
-        return
-    temporary = file.with_suffix(".tmp")
-    with temporary.open("w", newline="", encoding="utf-8") as opened:
-        writer = csv.DictWriter(opened, list(rows[0]), lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(rows)
-    temporary.replace(file)
+def _of_zoo(out: Path, own: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """What the zoo's own table tells of its networks, under the same columns."""
+    table = out / CHECKPOINTS / ZOO / "metadata.csv"
+    if not own or not table.is_file():
+        return []
+    rows = []
+    for told in read_csv(table):
+        known = {name: value for name, value in told.items() if name in own[0]}
+        name = f"{ZOO}/{told['model']}"
+        rows.append(known | {"model": name, "network": name, "series": ZOO, "stage": "trained"})
+    return [dict.fromkeys(own[0], "") | row for row in rows]

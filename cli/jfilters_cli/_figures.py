@@ -24,6 +24,10 @@ def figures(
         ),
     ] = None,
     only: OnlyOption = None,
+    axis: Annotated[
+        list[str] | None,
+        typer.Option(metavar="AXIS", help="One axis of axis-boxes; may be given several times."),
+    ] = None,
     formats: Annotated[
         str, typer.Option(metavar="LIST", help="Of pdf, svg and png, by commas.")
     ] = "pdf,svg,png",
@@ -44,6 +48,7 @@ def figures(
         to,
         by=by,
         only=only,
+        axes=axis or None,
         formats=[word.strip() for word in formats.split(",")],
         tell=missing.append,
     )

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def depth_deciles(
-    scan: SavedScan, figure: GivenCanvas = None, *, clean: bool = False, permutations: int = 400
+    scan: SavedScan, figure: GivenCanvas = None, *, clean: bool = False, permutations: int = 1000
 ) -> Canvas:
     """Left the drift between all deciles of depth, right that of each from all other layers, in nats.
 

@@ -35,7 +35,7 @@ def drift_map(
     by: str = "model",
     metric: str = "drift",
     clean: bool = False,
-    permutations: int = 400,
+    permutations: int = 1000,
 ) -> "matplotlib.axes.Axes":
     """The matrix of drift between the groups of the axis `by`, row against column, in nats.
 

@@ -58,6 +58,7 @@ def save_figures(
     *,
     by: str | None = None,
     only: Sequence[str] | None = None,
+    axes: Sequence[str] | None = None,
     formats: Sequence[str] = FORMATS,
     tell: Callable[[str], object] = lambda _: None,
 ) -> tuple[Path, ...]:
@@ -68,6 +69,7 @@ def save_figures(
     - `by`: the axis of the figures that have one, whose name is then in that of the file; their own
       default if not given.
     - `only`: names of `FIGURES`; all of them if not given.
+    - `axes`: the axes of axis-boxes; all that do not divide models if not given.
     - `formats`: of "pdf", "svg" and "png", which has 300 dots an inch.
     - `tell`: is given one line for every figure that this scan cannot make, with the reason.
 
@@ -81,7 +83,7 @@ def save_figures(
         group_layers(scan, by)
     for name in names:
         try:
-            drawn = _laid_out(_drawn(scan, name, by))
+            drawn = _laid_out(_drawn(scan, name, by, axes))
         except ValueError as error:
             reasons.append(f"{name}: {error}")
             tell(reasons[-1])
@@ -100,10 +102,12 @@ def stem(name: str, by: str | None) -> str:
     return name + axis
 
 
-def _drawn(scan: SavedScan, name: str, by: str | None) -> "matplotlib.figure.Figure":
+def _drawn(
+    scan: SavedScan, name: str, by: str | None, axes: Sequence[str] | None
+) -> "matplotlib.figure.Figure":
     """The figure, whether its function draws on axes or on a figure."""
-    axis = {} if by is None or name not in BY else {"by": by}
-    drawn = FIGURES[name](scan, **axis)
+    asked = {} if by is None or name not in BY else {"by": by}
+    drawn = FIGURES[name](scan, **asked, **({"axes": axes} if name == "axis-boxes" else {}))
     return drawn if hasattr(drawn, "savefig") else drawn.get_figure(root=True)
 
 

@@ -12,6 +12,7 @@ from jfilters.errors import MissingExtraError
 from jfilters.report import save_figures
 from jfilters.report.figures import FIGURES, ridge
 
+from ...analysis.populations import labeled
 from .scans import drawable, renamed, run_of
 
 QUICK = ("basis", "cumulative-variance")
@@ -63,6 +64,20 @@ def test_text_is_text(scan, tmp_path):
 def test_the_axis_is_in_the_name_of_what_has_one(scan, tmp_path):
     paths = save_figures(scan, tmp_path, by="kind", only=["ridge", "basis"], formats=["svg"])
     assert [path.name for path in paths] == ["ridge-kind.svg", "basis.svg"]
+
+
+def test_the_axes_that_are_boxed_can_be_chosen(scan, tmp_path):
+    asked = {"only": ["axis-boxes"], "formats": ["svg"]}
+    scan = labeled(scan, odd=["a", "b"] * (len(scan.model_names) // 2))
+    (path,) = save_figures(scan, tmp_path / "one", axes=["kind"], **asked)
+    (every,) = save_figures(scan, tmp_path / "all", **asked)
+    named = [
+        [f">{axis}</text>" in file.read_text("utf-8") for axis in ("kind", "odd")]
+        for file in (path, every)
+    ]
+    assert named == [[True, False], [True, True]]
+    with pytest.raises(ValueError, match="did you mean kind"):
+        save_figures(scan, tmp_path, axes=["knid"], **asked)
 
 
 def test_what_cannot_be_made_is_told(scan, tmp_path):

@@ -1,0 +1,54 @@
+"""Learned densities beside drift: the same groups, by their joint shape."""
+
+import numpy as np
+import scipy.stats
+
+from jfilters.analysis import OpenScan, density_divergence, density_record, drift_between
+from jfilters.density import FitOptions
+
+from ._axes import SEED, Rows, with_holm
+from ._parts import DESIGN, Parts
+
+KERNELS = 8_000
+"""Of each group: four densities are learned of three quarters of them."""
+
+
+def divergences(parts: Parts, kernels: int = KERNELS, options: FitOptions | None = None) -> Rows:
+    """Jeffreys divergence and drift of every pair of groups, and what a classifier says of them.
+
+    Errors and p are those of single kernels, of which networks have many that are akin: seeds, along
+    which nothing is to be found, show what groups of other networks make of that.
+    """
+    asked = [*((axis, parts.trained) for axis in (*DESIGN, "seed")), ("stage", parts.ends)]
+    asked.append(("series", parts.beside_zoo))
+    rows = [row for axis, scan in asked for row in _rows(axis, scan, kernels, options)]
+    return with_holm(rows, "classifier_p")
+
+
+def agreement(rows: Rows) -> Rows:
+    """Spearman's rank correlation of both over all pairs, which share groups: no p is given."""
+    jeffreys, drift = ([row[name] for row in rows] for name in ("jeffreys", "drift"))
+    correlation = np.asarray(scipy.stats.spearmanr(jeffreys, drift))[0]
+    return [{"pairs": len(rows), "spearman": float(correlation)}]
+
+
+def _rows(axis: str, scan: OpenScan, kernels: int, options: FitOptions | None) -> Rows:
+    drifts = drift_between(scan, axis, balance="models", permutations=0, replicates=0)
+    drift = {(pair.first, pair.second): pair.value for pair in drifts.pairs}
+    found = density_divergence(scan, axis, kernels=kernels, seed=SEED, options=options)
+    record = density_record(found)
+    return [
+        {
+            "axis": axis,
+            "first": pair["first"],
+            "second": pair["second"],
+            "kernels": record["kernels"],
+            "drift": drift[pair["first"], pair["second"]],
+            "jeffreys": pair["jeffreys"],
+            "jeffreys_error": pair["jeffreys_error"],
+            "distinguishable": pair["distinguishable"],
+            "classifier_accuracy": pair["accuracy"],
+            "classifier_p": pair["accuracy_p"],
+        }
+        for pair in record["pairs"]
+    ]

@@ -1,0 +1,61 @@
+"""The parts of the scan that questions are asked of."""
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+from jfilters.analysis import OpenScan, SavedScan
+
+DESIGN = ("visual_category", "task", "architecture")
+"""The axes that are crossed: two networks, with two of three seeds, for every combination."""
+
+
+@dataclass(frozen=True)
+class Parts:
+    """A scan of the whole population, every step of every network, and of the zoo."""
+
+    scan: OpenScan
+
+    @cached_property
+    def design(self) -> OpenScan:
+        """All steps of the networks of the crossed design."""
+        return self.scan.where("series == 'design'")
+
+    @cached_property
+    def trained(self) -> OpenScan:
+        """Their last steps."""
+        return self.design.where("stage == 'trained'")
+
+    @cached_property
+    def initial(self) -> OpenScan:
+        """Their first steps: what they were before training."""
+        return self.design.where("stage == 'initial'")
+
+    @cached_property
+    def ends(self) -> OpenScan:
+        """First and last steps."""
+        return self.design.where("stage != 'between'")
+
+    @cached_property
+    def zoo(self) -> OpenScan:
+        """Real networks of others."""
+        return self.scan.where("series == 'zoo'")
+
+    @cached_property
+    def beside_zoo(self) -> OpenScan:
+        """The trained networks of the design and those of the zoo."""
+        return self.scan.where("stage == 'trained' and (series == 'design' or series == 'zoo')")
+
+    def series(self, axis: str) -> OpenScan:
+        """The trained networks of the series along `width` or `train_size`: all else is the same."""
+        same = (
+            "stage == 'trained' and visual_category == 'digits' and task == 'classification' "
+            "and architecture == 'plain' and framework == 'torch'"
+        )
+        held = {"width": "train_size == 1280", "train_size": "width == 16"}
+        return self.scan.where(f"{same} and {held[axis]}")
+
+
+def about_models(scan: SavedScan) -> dict[str, dict[str, Any]]:
+    """What is told of every model, whatever its layers: the row of one of them."""
+    return {row["model"]: row for row in scan.layer_table.to_pylist()}

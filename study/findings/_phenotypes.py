@@ -1,0 +1,38 @@
+"""The phenotypes of the papers: what shape the first two coefficients of each network have."""
+
+from collections import Counter
+
+from jfilters.analysis import OpenScan, phenotypes
+
+from ._axes import Rows
+from ._parts import Parts
+
+
+def shapes(parts: Parts) -> Rows:
+    """How many networks of each phenotype, before and after training and in the zoo."""
+    scans = {"initial": parts.initial, "trained": parts.trained, "zoo": parts.zoo}
+    rows = []
+    for name, scan in scans.items():
+        rows += _counted(name, "all", scan)
+    for architecture in sorted(
+        {row["architecture"] for row in parts.trained.layer_table.to_pylist()}
+    ):
+        rows += _counted(
+            "trained", architecture, parts.trained.where(f"architecture == '{architecture}'")
+        )
+    return rows
+
+
+def _counted(population: str, architecture: str, scan: OpenScan) -> Rows:
+    found = phenotypes(scan).rows
+    words = Counter("too few kernels" if row.found is None else row.found.word for row in found)
+    return [
+        {
+            "population": population,
+            "architecture": architecture,
+            "phenotype": word,
+            "networks": count,
+            "of": len(found),
+        }
+        for word, count in sorted(words.items())
+    ]

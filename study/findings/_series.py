@@ -1,0 +1,49 @@
+"""Degenerate layers by width and by the number of images: networks that differ in nothing else."""
+
+import numpy as np
+import scipy.stats
+
+from ._axes import SEED, Rows, with_holm
+from ._parts import Parts
+from ._training import NUMBERS, layer_numbers
+
+PERMUTATIONS = 9_999
+AXES = ("width", "train_size")
+
+
+def series(parts: Parts) -> Rows:
+    """One row a network of the two series: the means of its layers."""
+    rows = []
+    for axis in AXES:
+        layers = layer_numbers(parts.series(axis))
+        for network in sorted({row["network"] for row in layers}):
+            own = [row for row in layers if row["network"] == network]
+            means = {name: float(np.mean([x[name] for x in own])) for name in NUMBERS}
+            about = {"axis": axis, "value": own[0][axis], "network": network}
+            about |= {"layers": len(own), "kernels": sum(row["n_kernels"] for row in own)}
+            rows.append(about | means | {"score": own[0]["score"]})
+    return sorted(rows, key=lambda row: (row["axis"], row["value"], row["network"]))
+
+
+def trends(rows: Rows) -> Rows:
+    """Spearman's rank correlation of every number with width and with data size, over networks."""
+    found = []
+    for axis in AXES:
+        own = [row for row in rows if row["axis"] == axis]
+        for name in NUMBERS:
+            x, y = (np.array([row[key] for row in own], float) for key in ("value", name))
+            found.append({"axis": axis, "number": name, "networks": len(own), **_trend(x, y)})
+    return with_holm(found, "p")
+
+
+def _trend(x: np.ndarray, y: np.ndarray) -> dict[str, float | str | None]:
+    if len(np.unique(y)) < 2:
+        return {"spearman": None, "test": "permutation", "p": None}
+    result = scipy.stats.permutation_test(
+        (x,),
+        lambda a: scipy.stats.spearmanr(a, y)[0],
+        permutation_type="pairings",
+        n_resamples=PERMUTATIONS,
+        rng=np.random.default_rng(SEED),
+    )
+    return {"spearman": float(result.statistic), "test": "permutation", "p": float(result.pvalue)}

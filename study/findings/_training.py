@@ -1,0 +1,102 @@
+"""What training does to kernels: quality before and after, and where kernels settle."""
+
+from typing import Any
+
+import numpy as np
+import scipy.stats
+
+from jfilters.analysis import SavedScan, trajectories
+from jfilters.engine import DEGENERATE
+
+from ._axes import Rows, with_holm
+from ._parts import DESIGN, Parts, about_models
+
+NUMBERS = ("variance_entropy_ratio", "sparsity", "orthogonality", "degenerate")
+
+
+def stages(parts: Parts) -> Rows:
+    """Quality of the same networks before and after training; a paired test over networks."""
+    before, after = (_by_network(scan) for scan in (parts.initial, parts.trained))
+    rows = []
+    for name in NUMBERS:
+        pairs = np.array([[before[n][name], after[n][name]] for n in sorted(before)])
+        moved = np.any(pairs[:, 0] != pairs[:, 1])
+        tested = np.asarray(scipy.stats.wilcoxon(*pairs.T)) if moved else None
+        rows.append(
+            {
+                "number": name,
+                "networks": len(pairs),
+                "initial_mean": float(pairs[:, 0].mean()),
+                "trained_mean": float(pairs[:, 1].mean()),
+                "networks_higher_after": int(np.sum(pairs[:, 1] > pairs[:, 0])),
+                "test": "Wilcoxon, paired",
+                "p": None if tested is None else float(tested[1]),
+            }
+        )
+    return with_holm(rows, "p")
+
+
+def steps(parts: Parts) -> Rows:
+    """Every step of every network of the design: its drift from the first and to the last."""
+    told = about_models(parts.design)
+    rows = []
+    for run in trajectories(parts.design):
+        last = run.points[-1].step
+        whole = run.points[-1].first
+        for point in run.points:
+            row = told[point.model]
+            rows.append(
+                {
+                    "network": row["network"],
+                    **{name: row[name] for name in DESIGN},
+                    "step": point.step,
+                    "progress": point.step / last,
+                    "drift_from_first": point.first,
+                    "drift_to_last": point.last,
+                    "chance_95": point.chance,
+                    "share_left": point.last / whole if whole else None,
+                    "settled": None if run.settled is None else run.settled <= point.step,
+                    "score": row["score"],
+                }
+            )
+    return rows
+
+
+def settling(rows: Rows) -> Rows:
+    """By progress: how many networks are settled, and what is left of the way of their kernels."""
+    found = []
+    for progress in sorted({row["progress"] for row in rows}):
+        at = [row for row in rows if row["progress"] == progress]
+        left = [row["share_left"] for row in at if row["share_left"] is not None]
+        moved = [row["settled"] for row in at if row["settled"] is not None]
+        found.append(
+            {
+                "progress": progress,
+                "networks": len(at),
+                "moved_beyond_chance": len(moved),
+                "settled": sum(moved),
+                "median_share_left": float(np.median(left)),
+                "upper_quartile_share_left": float(np.quantile(left, 0.75)),
+            }
+        )
+    return found
+
+
+def layer_numbers(scan: SavedScan) -> list[dict[str, Any]]:
+    """The layers of a scan, each with whether it is degenerate."""
+    rows = scan.layer_table.to_pylist()
+    return [row | {"degenerate": float(row["verdict"] in DEGENERATE)} for row in rows]
+
+
+def _by_network(scan: SavedScan) -> dict[str, dict[str, float]]:
+    """For every network the mean over its layers of each number."""
+    layers: dict[str, list[dict]] = {}
+    for row in layer_numbers(scan):
+        layers.setdefault(row["network"], []).append(row)
+    return {
+        network: {name: _mean(rows, name) for name in NUMBERS} for network, rows in layers.items()
+    }
+
+
+def _mean(rows: list[dict], name: str) -> float:
+    return float(np.mean([row[name] for row in rows if row[name] is not None]))
