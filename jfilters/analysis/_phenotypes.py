@@ -6,7 +6,6 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float, Int64
 
-from ..shift import host_normalize
 from ..statistics import Phenotype, phenotype
 from ._groups import group_layers
 from ._saved import SavedScan
@@ -67,13 +66,9 @@ def coefficient_plane(
             "run `jfilters scan` again without `--sample 0`"
         )
     finite = np.isfinite(scan.sample).all(axis=1)
-    components, mean = (np.asarray(x) for x in (scan.basis.components, scan.basis.mean))
-    if len(components) < 2:
-        raise ValueError(
-            f"{scan.folder}: expected kernels of 2 taps or more, found {len(components)}"
-        )
-    points = (host_normalize(scan.sample[finite]) - mean[None]) @ components[:2].T
-    return points.astype(np.float64), scan.sample_layer[finite]
+    if scan.d < 2:
+        raise ValueError(f"{scan.folder}: expected kernels of 2 taps or more, found {scan.d}")
+    return scan.coefficients(scan.sample[finite])[:, :2], scan.sample_layer[finite]
 
 
 def _groups(scan: SavedScan, by: str) -> tuple[list[tuple[str, np.ndarray]], int]:

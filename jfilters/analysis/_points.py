@@ -52,7 +52,7 @@ def sampled_points(
         at = np.flatnonzero(kept & (place[layers] >= 0))
         at = np.sort(rng.choice(at, most, replace=False)) if len(at) > most else at
         weights = stands_for[layers[at]] * side.weights[place[layers[at]]]
-        found.append(Points(_coefficients(scan, kernels[at]), weights, place[layers[at]]))
+        found.append(Points(scan.coefficients(kernels[at]), weights, place[layers[at]]))
     return found
 
 
@@ -79,9 +79,3 @@ def _is_sparse(
     peaks = np.abs(kernels).max(axis=1)
     bound = config["sparse_eps"] * np.array(scan.layer_table["max_abs"].to_pylist())[sample_layer]
     return peaks < bound if config.get("sparse_strict", True) else peaks <= bound
-
-
-def _coefficients(scan: SavedScan, kernels: Float[np.ndarray, "n d"]) -> Float[np.ndarray, "n d"]:
-    peaks = np.abs(kernels).max(axis=1, keepdims=True).astype(np.float64)
-    normalized = kernels / np.where(peaks > 0, peaks, 1)
-    return (normalized - np.asarray(scan.basis.mean)) @ np.asarray(scan.basis.components).T

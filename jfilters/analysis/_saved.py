@@ -16,6 +16,7 @@ import pyarrow as pa
 from jaxtyping import Bool, Float, Float32, Int64
 
 from ..engine import Options, component_weights
+from ..shift import host_normalize
 from ..statistics import Basis, Moments
 from ._frames import Frame, frame
 from ._parts import MOMENTS, check_parts
@@ -89,6 +90,13 @@ class SavedScan:
     def component_weights(self) -> Float[np.ndarray, " d"]:
         """What each component counts in a drift."""
         return component_weights(self.basis, Options.of_record(self.record["config"]).weights)
+
+    def coefficients(self, kernels: Float[np.ndarray, "n d"]) -> Float[np.ndarray, "n d"]:
+        """Raw kernels, finite ones, normalized and in the basis of the scan, in float64."""
+        normalized = host_normalize(kernels.astype(np.float64))
+        return (normalized - np.asarray(self.basis.mean)[None]) @ np.asarray(
+            self.basis.components
+        ).T
 
     def only(self, mask: Bool[np.ndarray, " layers"]) -> "SavedScan":
         """The same scan as if it had the layers in `mask` alone; basis and record stay.

@@ -1,19 +1,15 @@
 """Networks in Flax linen, written by an Orbax checkpoint manager."""
 
-import dataclasses
-from collections.abc import Iterator, Sequence
-from pathlib import Path
+from collections.abc import Sequence
 from typing import Any
 
 import flax.linen as nn
 import jax
-import numpy as np
 
 from .._steps import Layer, Step, walk
-from .._tasks import Examples
-from ._flax import as_flax, write_step
-from ._jax import ChannelsLast, Trainable, convolve
-from ._model import Plan, Weights
+from ._flax import FlaxModel, as_flax
+from ._jax import ChannelsLast, convolve
+from ._model import Weights
 
 
 class Network(nn.Module):
@@ -41,37 +37,19 @@ class _Operations(ChannelsLast):
         )(value)
 
 
-@dataclasses.dataclass(frozen=True)
-class FrameworkModel:
+class FrameworkModel(FlaxModel):
     """A linen network with its parameters."""
-
-    network: Network
-    params: Any
 
     @classmethod
     def build(cls, steps: Sequence[Step], weights: Weights) -> "FrameworkModel":
         """The network with these weights."""
         return cls(Network(tuple(steps)), as_flax(weights))
 
-    def train(
-        self, batches: Iterator[Examples], plan: Plan
-    ) -> Iterator[tuple[int, "FrameworkModel"]]:
-        """The model at every step that is kept."""
-        for step, params in self._trainable.train(batches, plan):
-            yield step, dataclasses.replace(self, params=params)
-
-    def outputs(self, images: np.ndarray) -> np.ndarray:
+    @staticmethod
+    def apply(network: Network, params: Any, images: jax.Array) -> Any:
         """Numbers or images for images."""
-        return self._trainable.outputs(images)
+        return network.apply({"params": params}, images)
 
-    def write(self, folder: Path, step: int, format: str) -> Path:
-        """Add the step to the Orbax manager of the folder."""
-        return write_step(folder, step, {"params": self.params})
-
-    @property
-    def _trainable(self) -> Trainable:
-        return Trainable(self.network, self.params, _apply)
-
-
-def _apply(network: Network, params: Any, images: jax.Array) -> Any:
-    return network.apply({"params": params}, images)
+    def tree(self) -> dict[str, Any]:
+        """The parameters as linen nests them."""
+        return {"params": self.params}

@@ -1,19 +1,15 @@
 """Networks in Flax NNX, written by an Orbax checkpoint manager."""
 
-import dataclasses
-from collections.abc import Iterator, Sequence
-from pathlib import Path
+from collections.abc import Sequence
 from typing import Any
 
 import jax
-import numpy as np
 from flax import nnx
 
 from .._steps import Layer, Step, layers, walk
-from .._tasks import Examples
-from ._flax import as_flax, write_step
-from ._jax import ChannelsLast, Trainable, convolve
-from ._model import Plan, Weights
+from ._flax import FlaxModel, as_flax
+from ._jax import ChannelsLast, convolve
+from ._model import Weights
 
 
 class Network(nnx.Module):
@@ -54,12 +50,8 @@ class _Operations(ChannelsLast):
         return getattr(self.network, layer.name)(value)
 
 
-@dataclasses.dataclass(frozen=True)
-class FrameworkModel:
+class FrameworkModel(FlaxModel):
     """An NNX network as its graph and its parameters."""
-
-    graph: nnx.GraphDef
-    params: nnx.State
 
     @classmethod
     def build(cls, steps: Sequence[Step], weights: Weights) -> "FrameworkModel":
@@ -67,25 +59,11 @@ class FrameworkModel:
         graph, params = nnx.split(Network(steps, weights), nnx.Param)
         return cls(graph, params)
 
-    def train(
-        self, batches: Iterator[Examples], plan: Plan
-    ) -> Iterator[tuple[int, "FrameworkModel"]]:
-        """The model at every step that is kept."""
-        for step, params in self._trainable.train(batches, plan):
-            yield step, dataclasses.replace(self, params=params)
-
-    def outputs(self, images: np.ndarray) -> np.ndarray:
+    @staticmethod
+    def apply(network: nnx.GraphDef, params: nnx.State, images: jax.Array) -> jax.Array:
         """Numbers or images for images."""
-        return self._trainable.outputs(images)
+        return nnx.merge(network, params)(images)
 
-    def write(self, folder: Path, step: int, format: str) -> Path:
-        """Add the step to the Orbax manager of the folder."""
-        return write_step(folder, step, nnx.to_pure_dict(self.params))
-
-    @property
-    def _trainable(self) -> Trainable:
-        return Trainable(self.graph, self.params, _apply)
-
-
-def _apply(graph: nnx.GraphDef, params: nnx.State, images: jax.Array) -> jax.Array:
-    return nnx.merge(graph, params)(images)
+    def tree(self) -> Any:
+        """The parameters as a plain dict."""
+        return nnx.to_pure_dict(self.params)

@@ -56,8 +56,7 @@ def points_section(view: View) -> dict[str, Any] | None:
     kernels, layer = _finite(scan.sample, scan.sample_layer)
     step = -(-len(kernels) // MOST_POINTS)
     kernels, layer = kernels[::step], layer[::step]
-    mean, components = np.asarray(scan.basis.mean), np.asarray(scan.basis.components)
-    points = (host_normalize(kernels) - mean[None]) @ components[:2].T
+    points = scan.coefficients(kernels)[:, :2]
     return {
         "counts": np.bincount(layer, minlength=scan.layer_table.num_rows).tolist(),
         "points": packed(points * POINT_STEPS, "i2"),

@@ -11,8 +11,8 @@ from matplotlib.image import imread
 from jfilters.errors import MissingExtraError
 from jfilters.report import save_figures
 from jfilters.report.figures import FIGURES, ridge
+from tests.analysis.populations import labeled
 
-from ...analysis.populations import labeled
 from .scans import drawable, renamed, run_of
 
 QUICK = ("basis", "cumulative-variance")
