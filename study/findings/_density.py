@@ -9,7 +9,7 @@ from jfilters.density import FitOptions
 from ._axes import SEED, Rows, with_holm
 from ._parts import DESIGN, Parts
 
-KERNELS = 8_000
+KERNELS = 4_000
 """Of each group: four densities are learned of three quarters of them."""
 
 
