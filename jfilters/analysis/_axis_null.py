@@ -14,6 +14,9 @@ from ._sides import sides_of, units_of
 MOST_COMPARED = 200_000
 """Pairs of groups that are compared in all relabelings of an axis: some seconds."""
 
+MOST_ADDED = 40_000_000_000
+"""Numbers that are added up in all relabelings of an axis: some seconds."""
+
 FEWEST_RELABELED = 99
 """Relabelings of an axis, for a p of 0.01; an axis with more pairs than allow them has none."""
 
@@ -31,7 +34,8 @@ def axis_null(
 ) -> RelabeledNull:
     """The null of the median over all pairs of these groups, for metrics that cards answer.
 
-    Fewer relabelings than `permutations` where there are many pairs. Arguments as of `drift_between`.
+    Fewer relabelings than `permutations` where there are many pairs or layers. Arguments as of
+    `drift_between`.
     """
     count = min(permutations, MOST_COMPARED * 2 // (len(groups) * (len(groups) - 1)))
     if METRICS[metric].reads == "sample":
@@ -43,13 +47,14 @@ def axis_null(
     sides = sides_of(scan, groups, clean, balance, matched_layers(scan, matched))
     comparison = CardComparison(scan, sides, metric, clean, balance)
     units = units_of(comparison.rows, sides, balance)
+    affordable = max(MOST_ADDED // (units.rows.size * len(groups)), FEWEST_RELABELED)
     return relabeled_null(
         np.random.default_rng(seed),
         units.rows,
         units.side,
         comparison.matrix,
         strata=units.strata,
-        permutations=count,
+        permutations=min(count, affordable),
     )
 
 

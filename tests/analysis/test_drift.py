@@ -384,6 +384,14 @@ class TestAxes:
         (row,) = axes_table(two_kinds, ["kind"], permutations=1000).rows
         assert (row.p, row.reason) == (None, "2 groups have too many pairs")
 
+    def test_of_many_layers_fewer_relabelings_are_made(self, two_kinds, monkeypatch):
+        monkeypatch.setattr("jfilters.analysis._axis_null.MOST_ADDED", 8 * D * BINS * 2 * 150)
+        (row,) = axes_table(two_kinds, ["kind"], permutations=1000).rows
+        assert row.p * 151 == pytest.approx(round(row.p * 151))
+        monkeypatch.setattr("jfilters.analysis._axis_null.MOST_ADDED", 0)
+        (row,) = axes_table(two_kinds, ["kind"], permutations=1000).rows
+        assert row.p * 100 == pytest.approx(round(row.p * 100))
+
     def test_metrics_of_samples_and_no_permutations_have_no_p(self, two_kinds):
         (row,) = axes_table(two_kinds, ["kind"], permutations=0).rows
         assert (row.chance, row.p, row.reason) == (None, None, "not asked for")

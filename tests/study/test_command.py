@@ -191,6 +191,20 @@ def test_workers_are_processes(tmp_path, monkeypatch):
     assert outcome["kept"][-1]["step"] == 3
 
 
+def test_networks_of_the_zoo_stand_beside_those_of_the_study(little):
+    command, out, _ = little
+    zoo = out / "checkpoints" / "zoo"
+    zoo.mkdir(parents=True)
+    (zoo / "metadata.csv").write_text("model,task,license\nnet.onnx,detection,MIT\n")
+    command("--only", "*-torch")
+    *own, last = read_csv(out / "metadata.csv")
+    assert {row["network"] for row in own} == {row["model"].split("/")[0] for row in own}
+    told = {name: value for name, value in last.items() if value}
+    assert told.pop("model") == told.pop("network") == "zoo/net.onnx"
+    assert told == {"series": "zoo", "task": "detection", "stage": "trained"}
+    assert "zoo/net.onnx" not in (out / "hashes.csv").read_text()
+
+
 def test_no_table_of_nothing(tmp_path):
     write_tables(_tables.records([tiny.run()], tmp_path), tmp_path)
     assert not list(tmp_path.iterdir())

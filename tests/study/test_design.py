@@ -1,3 +1,4 @@
+import dataclasses
 import itertools
 from collections import Counter
 
@@ -68,3 +69,12 @@ def test_series_differ_in_what_they_are_of_alone():
     assert sizes == set(told.series.train_sizes)
     assert {run.width for run in series if run.series == "train-size"} == {told.networks.width}
     assert len({(run.visual_category, run.task, run.framework) for run in series}) == 1
+
+
+def test_no_two_networks_begin_alike(runs):
+    assert len({run.entropy for run in runs}) == len(runs)
+
+
+def test_frameworks_have_no_part_in_where_a_network_begins(runs):
+    other = dataclasses.replace(runs[0], framework="linen", format="orbax", series="width")
+    assert other.entropy == runs[0].entropy
