@@ -64,7 +64,7 @@ class CardComparison:
         if METRICS[self._metric].reads == "moments":
             every = [self._frechet_shares(one[None], sums).sum(axis=-1) for one in sums]
             return np.stack(every)
-        p = probability(sums.reshape(len(sums), self._d, -1), self._edges)
+        p = np.asarray(probability(sums.reshape(len(sums), self._d, -1), self._edges))
         return metric_matrix(self._metric, p, self._ratio, self._edges)
 
     def sampling(

@@ -14,7 +14,7 @@ from jaxtyping import Bool, Int64
 from ..statistics import Moments
 from ._blocks import Block
 from ._card import Cards, pool_moments, scaled_moments
-from ._passes import KINDS, SlotCounts, SlotSums
+from ._passes import SlotCounts, SlotSums, kinds_of
 
 
 @dataclasses.dataclass
@@ -132,10 +132,10 @@ class Ledger:
         for account, rows, runs in self._by_account(owners):
             cards, found = account.cards, merged.take(runs)
             scale = cards.max_abs[rows]
-            for i in range(found.moments.count.shape[1]):
+            for i, name in enumerate(kinds_of(found.moments.count.shape[1])):
                 kind = _kind(found.moments, i)
-                of_card = kind if i == 0 else scaled_moments(kind, scale)
-                _put(getattr(cards, KINDS[i]), rows, of_card)
+                of_card = kind if name == "normalized" else scaled_moments(kind, scale)
+                _put(getattr(cards, name), rows, of_card)
             for name, values in found.counts.items():
                 getattr(cards, name)[rows] = values
             if found.sum_abs is not None:

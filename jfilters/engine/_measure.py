@@ -31,8 +31,8 @@ def measure(
 
     Raises ValueError where no basis is given and the kernels are too few or too alike to fit one.
     """
-    cards = measure_quality(kernels, options)
     chosen = kernels.select(spatial=options.spatial)
+    cards = _first(chosen, options, shapes=True)
 
     def opened() -> list[Opened]:
         return _opened(chosen, cards)
@@ -46,10 +46,18 @@ def measure(
 
 
 def measure_quality(kernels: Kernels, options: Options = DEFAULTS) -> Cards:
-    """The cards of `measure` without histograms: what needs no basis, in one pass."""
-    chosen = kernels.select(spatial=options.spatial)
+    """The cards of `measure` with what the quality metrics need alone, in one pass.
+
+    Without histograms and moments of normalized kernels. Raises ValueError for options without quality.
+    """
+    if not options.quality:
+        raise ValueError("expected options with quality, got Options(quality=False)")
+    return _first(kernels.select(spatial=options.spatial), options, shapes=False)
+
+
+def _first(chosen: Kernels, options: Options, *, shapes: bool) -> Cards:
     cards = Cards.empty(len(chosen), options.d, options.bins)
-    _drain(_opened(chosen, cards), Work(options, first=True))
+    _drain(_opened(chosen, cards), Work(options, first=True, shapes=shapes))
     return cards
 
 

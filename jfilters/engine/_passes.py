@@ -42,8 +42,8 @@ class QualitySums(NamedTuple):
 class SlotSums(NamedTuple):
     """What the first pass finds in each slot: moments of normalized kernels, and for quality.
 
-    The moments are those of `KINDS`, along their second axis; of normalized kernels alone without quality.
-    Raw and clean ones are in units of the layer's largest absolute weight.
+    The moments are those of `kinds_of` their number, along their second axis. Raw and clean ones are in
+    units of the layer's largest absolute weight.
     """
 
     moments: Moments
@@ -52,6 +52,11 @@ class SlotSums(NamedTuple):
 
 KINDS = ("normalized", "raw", "clean")
 """The moments of a card."""
+
+
+def kinds_of(count: int) -> tuple[str, ...]:
+    """So many of `KINDS`: normalized ones alone without quality, the others where only quality is asked."""
+    return {1: KINDS[:1], 2: KINDS[1:], 3: KINDS}[count]
 
 
 class SlotCounts(NamedTuple):
@@ -71,15 +76,20 @@ def moments_pass(
     scales: Float[Array, " slots"],
     *,
     options: Options,
+    shapes: bool,
 ) -> SlotSums:
     """Moments, and with quality zero and sparse kernels and norms, of every slot.
 
-    `scales` holds the largest absolute weight of each slot's layer, 1 where that is zero.
+    `scales` holds the largest absolute weight of each slot's layer, 1 where that is zero. Without
+    `shapes` no moments of normalized kernels are taken.
     """
     sparse = _sparse(kernels, valid, scales, options)
-    normalized = jax.vmap(normalized_moments)(*_population(kernels, valid, sparse, options))
+    normalized = []
+    if shapes:
+        chosen = _population(kernels, valid, sparse, options)
+        normalized.append(jax.vmap(normalized_moments)(*chosen))
     if not options.quality:
-        return SlotSums(_stacked(normalized), None)
+        return SlotSums(_stacked(*normalized), None)
     center, columns = jax.vmap(centered_columns)(kernels, valid, scales)
     raw = jax.vmap(column_moments)(center, columns)
     quality = _quality_sums(kernels, valid, scales, options)
@@ -89,7 +99,7 @@ def moments_pass(
         lambda: jax.vmap(column_moments)(center, columns, ~sparse),
         lambda: raw,
     )
-    return SlotSums(_stacked(normalized, raw, clean), quality)
+    return SlotSums(_stacked(*normalized, raw, clean), quality)
 
 
 def histogram_pass(

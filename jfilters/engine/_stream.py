@@ -62,11 +62,13 @@ def data_free_edges(options: Options) -> Float[np.ndarray, " edges"] | None:
 class Work:
     """What one reading of the weights is for.
 
-    `first`: everything that needs no basis; `bins`: histograms in them.
+    `first`: everything that needs no basis, without `shapes` only what quality needs; `bins`:
+    histograms in them.
     """
 
     options: Options
     first: bool = False
+    shapes: bool = True
     bins: Bins | None = None
 
     @property
@@ -148,13 +150,13 @@ def _piece(cards: Cards, row: int, weight: np.ndarray, work: Work, *, first: int
 
 
 def _programs(blocks: list[Block], work: Work) -> tuple[SlotSums | None, SlotCounts | None]:
-    sums = _sums(blocks, work.options) if work.moments else None
+    sums = _sums(blocks, work) if work.moments else None
     return sums, _counts(blocks, work.options, work.bins) if work.bins else None
 
 
-def _sums(blocks: list[Block], options: Options) -> SlotSums:
+def _sums(blocks: list[Block], work: Work) -> SlotSums:
     shorter = [block.split(MOMENTS_ROWS) for block in blocks]
-    return run(moments_pass, shorter, options=options.of_passes)
+    return run(moments_pass, shorter, options=work.options.of_passes, shapes=work.shapes)
 
 
 def _counts(blocks: list[Block], options: Options, bins: Bins) -> SlotCounts:

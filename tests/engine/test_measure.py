@@ -1,0 +1,36 @@
+"""Cards of kernels in memory: quality alone is what the whole measurement says of it."""
+
+import jax
+import numpy as np
+import pytest
+
+from jfilters import Kernels, Layer, measure
+from jfilters.engine import Options, measure_quality
+
+OF_QUALITY = ("n_finite", "n_zero", "n_sparse", "n_below", "max_abs", "sum_abs", "orthogonality")
+
+
+@pytest.fixture(scope="module")
+def kernels():
+    rng = np.random.default_rng(0)
+    weights = [rng.standard_normal((16, c, 3, 3)).astype(np.float32) for c in (3, 16, 40)]
+    weights[1][:3] *= 1e-4
+    weights[2][0] = 0
+    return Kernels(
+        tuple(map(jax.numpy.asarray, weights)), tuple(Layer(f"conv{i}") for i in range(3))
+    )
+
+
+def test_quality_alone_is_that_of_the_whole(kernels):
+    alone, whole = measure_quality(kernels), measure(kernels).cards
+    for name in OF_QUALITY:
+        np.testing.assert_array_equal(getattr(alone, name), getattr(whole, name), name)
+    for name in ("raw", "clean"):
+        jax.tree.map(np.testing.assert_array_equal, getattr(alone, name), getattr(whole, name))
+    assert whole.normalized.count.all()
+    assert not alone.normalized.count.any()
+
+
+def test_nothing_is_left_without_quality(kernels):
+    with pytest.raises(ValueError, match=r"expected options with quality"):
+        measure_quality(kernels, Options(quality=False))
