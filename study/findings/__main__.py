@@ -17,7 +17,7 @@ from ._papers import papers, shares_of_variance
 from ._parts import Parts
 from ._phenotypes import shapes
 from ._provenance import comparisons, networks, write_provenance
-from ._series import series, trends
+from ._series import means, series, trends
 from ._text import write_text
 from ._training import settling, stages, steps
 
@@ -49,6 +49,7 @@ def _write_tables(scan: Path, population: Path, out: Path):
     of_steps = table("steps", lambda: steps(parts))
     table("settling", lambda: settling(of_steps))
     of_series = table("series", lambda: series(parts))
+    table("series_means", lambda: means(of_series))
     of_trends = table("trends", lambda: trends(of_series))
     shares = table("shares_of_variance", lambda: shares_of_variance(parts))
     table("phenotypes", lambda: shapes(parts))

@@ -25,6 +25,18 @@ def series(parts: Parts) -> Rows:
     return sorted(rows, key=lambda row: (row["axis"], row["value"], row["network"]))
 
 
+def means(rows: Rows) -> Rows:
+    """The same over the networks of each width and of each number of images."""
+    found = []
+    for axis, value in dict.fromkeys((row["axis"], row["value"]) for row in rows):
+        own = [row for row in rows if (row["axis"], row["value"]) == (axis, value)]
+        about = {"axis": axis, "value": value, "networks": len(own)}
+        found.append(
+            about | {x: float(np.mean([row[x] for row in own])) for x in (*NUMBERS, "score")}
+        )
+    return found
+
+
 def trends(rows: Rows) -> Rows:
     """Spearman's rank correlation of every number with width and with data size, over networks."""
     found = []

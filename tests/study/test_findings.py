@@ -158,6 +158,10 @@ def test_the_series_hold_all_else(written):
     widths = {row["value"] for row in rows if row["axis"] == "width"}
     sizes = {row["value"] for row in rows if row["axis"] == "train_size"}
     assert (widths, sizes) == ({"4", "8", "16", "32"}, {"40", "160", "1280"})
+    means = {(row["axis"], row["value"]): row for row in read(written / "series_means.csv")}
+    own = [float(r["orthogonality"]) for r in rows if (r["axis"], r["value"]) == ("width", "16")]
+    assert means["width", "16"]["networks"] == str(len(own))
+    assert float(means["width", "16"]["orthogonality"]) == pytest.approx(np.mean(own))
 
 
 def test_densities_stand_beside_drift(written):
