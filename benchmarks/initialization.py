@@ -7,10 +7,10 @@ results/init/, whatever they show.
 """
 
 import argparse
-import functools
 import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import equinox as eqx
 import jax
@@ -95,37 +95,42 @@ def starts(density: KernelDensity) -> dict[str, Callable[..., Array]]:
 def learning(data: Data, init: Callable[..., Array], steps: int) -> Float[np.ndarray, "seeds t"]:
     """The test accuracy of every seed, before the first step and after every `EVERY` ones."""
     keys = jax.random.split(jax.random.key(0), SEEDS)
-    # One after another: by vmap every network's kernels make a grouped convolution, slow on a CPU.
-    found = jax.lax.map(functools.partial(_learned, data, init, steps), keys)
-    return np.asarray(found, np.float64)
+    return np.array([_learned(data, init, steps, key) for key in keys])
 
 
-def _learned(data: Data, init: Callable[..., Array], steps: int, key: Key[Array, ""]) -> Array:
+def _learned(
+    data: Data, init: Callable[..., Array], steps: int, key: Key[Array, ""]
+) -> list[float]:
+    # A step at a time: inside a loop XLA computes convolutions on one thread of a CPU.
     of_start, of_batches = jax.random.split(key)
     images, labels, judged, truth = map(jnp.asarray, data)
     network = Network(of_start, init, int(data[1].max()) + 1)
-    params, static = eqx.partition(network, eqx.is_inexact_array)
-    optimizer = optax.adam(RATE)
+    state = _optimizer().init(eqx.filter(network, eqx.is_inexact_array))
+    found = [float(_accuracy(network, judged, truth))]
+    for t, rows in enumerate(jax.random.randint(of_batches, (steps, BATCH), 0, len(images)), 1):
+        network, state = _stepped(network, state, images[rows], labels[rows])
+        if t % EVERY == 0:
+            found.append(float(_accuracy(network, judged, truth)))
+    return found
 
-    def loss(params: Network, rows: Array) -> Array:
-        logits = jax.vmap(eqx.combine(params, static))(images[rows])
-        return optax.softmax_cross_entropy_with_integer_labels(logits, labels[rows]).mean()
 
-    def step(carry: tuple, rows: Array) -> tuple:
-        params, state = carry
-        updates, state = optimizer.update(jax.grad(loss)(params, rows), state)
-        return (optax.apply_updates(params, updates), state), None
+def _optimizer() -> optax.GradientTransformation:
+    return optax.adam(RATE)
 
-    def stage(carry: tuple, rows: Array) -> tuple:
-        carry, _ = jax.lax.scan(step, carry, rows)
-        return carry, accuracy(carry[0])
 
-    def accuracy(params: Network) -> Array:
-        return jnp.mean(jax.vmap(eqx.combine(params, static))(judged).argmax(axis=1) == truth)
+@eqx.filter_jit
+def _stepped(network: Network, state: Any, images: Array, labels: Array) -> tuple[Network, Any]:
+    def loss(network: Network) -> Array:
+        logits = jax.vmap(network)(images)
+        return optax.softmax_cross_entropy_with_integer_labels(logits, labels).mean()
 
-    rows = jax.random.randint(of_batches, (steps // EVERY, EVERY, BATCH), 0, len(images))
-    _, found = jax.lax.scan(stage, (params, optimizer.init(params)), rows)
-    return jnp.concatenate([accuracy(params)[None], found])
+    updates, state = _optimizer().update(eqx.filter_grad(loss)(network), state)
+    return eqx.apply_updates(network, updates), state
+
+
+@eqx.filter_jit
+def _accuracy(network: Network, judged: Array, truth: Array) -> Array:
+    return jnp.mean(jax.vmap(network)(judged).argmax(axis=1) == truth)
 
 
 def _convolution(

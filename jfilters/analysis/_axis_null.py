@@ -1,10 +1,10 @@
-"""Whether an axis shifts kernels at all, by dealing its labels anew to whole models."""
+"""Whether an axis shifts kernels at all: by dealing its labels anew, and by drawing its kernels anew."""
 
 from collections.abc import Sequence
 
 import numpy as np
 
-from ..shift import METRICS, RelabeledNull, relabeled_null
+from ..shift import METRICS, AxisNull, redrawn_null, relabeled_null
 from ._cards import CardComparison
 from ._evidence import Balance
 from ._groups import Group, matched_layers
@@ -31,8 +31,10 @@ def axis_null(
     matched: Sequence[str],
     permutations: int,
     seed: int,
-) -> RelabeledNull:
+) -> AxisNull:
     """The null of the median over all pairs of these groups, for metrics that cards answer.
+
+    Both nulls have to be passed: that of the larger p is the one of the axis.
 
     Fewer relabelings than `permutations` where there are many pairs or layers. Arguments as of
     `drift_between`.
@@ -48,15 +50,18 @@ def axis_null(
     comparison = CardComparison(scan, sides, metric, clean, balance)
     units = units_of(comparison.rows, sides, balance)
     affordable = max(MOST_ADDED // (units.rows.size * len(groups)), FEWEST_RELABELED)
-    return relabeled_null(
-        np.random.default_rng(seed),
-        units.rows,
-        units.side,
-        comparison.matrix,
-        strata=units.strata,
-        permutations=min(count, affordable),
+    count, rng = min(count, affordable), np.random.default_rng(seed)
+    dealt = relabeled_null(
+        rng, units.rows, units.side, comparison.matrix, strata=units.strata, permutations=count
     )
+    if dealt.p is None or METRICS[metric].reads != "histogram":
+        return dealt
+    sums = comparison.sums.reshape(len(sides), scan.d, -1)
+    sizes = np.array([side.size for side in sides])
+    weights, edges = scan.component_weights, scan.edges
+    redrawn = redrawn_null(rng, metric, sums, sizes, weights, edges, replicates=count)
+    return max(dealt, redrawn, key=lambda null: (null.p, null.mean))
 
 
-def _none(reason: str) -> RelabeledNull:
-    return RelabeledNull(None, None, None, reason)
+def _none(reason: str) -> AxisNull:
+    return AxisNull(None, None, None, reason)

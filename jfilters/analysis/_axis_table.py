@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from ..shift import RelabeledNull
+from ..shift import AxisNull
 from ._axes import axes_of
 from ._axis_null import axis_null
 from ._drift import drift_between
@@ -21,9 +21,10 @@ class AxisRow:
     """How an axis shifts kernels: median, mean and maximum of the metric over pairs of its groups.
 
     Groups of fewer than `FEWEST` kernels are counted in `small` and not among the pairs.
-    `furthest` is the pair of the maximum. `chance` is the mean of the median when labels are dealt anew
-    to whole models, or to layers inside each model where labels differ there, and `p` the share of
-    relabelings with as large a median; None, with the `reason`, where there is no other way to deal.
+    `furthest` is the pair of the maximum. `chance` is the mean of the median by chance, and `p` how often
+    it is as large then, by the larger of two nulls: labels dealt anew to whole models, or to layers inside
+    each model where labels differ there; and all groups drawn from one distribution, for metrics of
+    histograms. None, with the `reason`, where there is no other way to deal.
     """
 
     axis: str
@@ -121,7 +122,7 @@ def _is_large(pair: Pair) -> bool:
     return pair.value is not None and min(sizes) >= FEWEST
 
 
-def _row(table: DriftTable, pairs: list[Pair], null: RelabeledNull) -> AxisRow:
+def _row(table: DriftTable, pairs: list[Pair], null: AxisNull) -> AxisRow:
     values = np.array([pair.value for pair in pairs])
     furthest = pairs[int(np.argmax(values))]
     return AxisRow(

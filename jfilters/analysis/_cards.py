@@ -46,7 +46,7 @@ class CardComparison:
         else:
             self._rows, self._shares = layer_histograms(scan, clean), self._histogram_shares
             self._statistic = histogram_statistic(metric, self._ratio, self._edges)
-        self._sums = np.stack([self._weighted(side).sum(axis=0) for side in sides])
+        self.sums = np.stack([self._weighted(side).sum(axis=0) for side in sides])
 
     @property
     def rows(self) -> Float[np.ndarray, "layers features"]:
@@ -55,7 +55,7 @@ class CardComparison:
 
     def row(self, i: int) -> tuple[Float[np.ndarray, " m"], Float[np.ndarray, "m d"]]:
         """The value from side `i` to every side, and what each component adds to it."""
-        shares = self._shares(self._sums[i : i + 1], self._sums)
+        shares = self._shares(self.sums[i : i + 1], self.sums)
         shares[i] = 0
         return shares.sum(axis=1), shares
 
@@ -72,7 +72,7 @@ class CardComparison:
     ) -> SamplingNull | None:
         """By a parametric bootstrap from both sides together; its large-sample form for many pairs."""
         sizes = self._sides[i].size, self._sides[j].size
-        pooled = self._sums[i] + self._sums[j]
+        pooled = self.sums[i] + self.sums[j]
         if min(sizes) < 1:
             return None
         if METRICS[self._metric].reads == "moments":

@@ -69,9 +69,9 @@ class Pair:
         """What to make of the value; None where no null is known.
 
         Too few kernels: fewer than `FEWEST` in a group, or fewer than `ENOUGH` while sampling alone
-        makes half of the value. Shifted: the adjusted p is at most `ALPHA`; where models cannot be
-        split in another way, the value lies above the sampling null's 95 %, which says that these
-        models differ, not that their kinds do.
+        makes half of the value. Shifted: the value lies above the sampling null's 95 %, and the
+        adjusted p is at most `ALPHA`; where models cannot be split in another way the former is all,
+        which says that these models differ, not that their kinds do.
         """
         kernels = min(self.first_size.effective, self.second_size.effective)
         if self.value is None or kernels < FEWEST:
@@ -79,10 +79,14 @@ class Pair:
         if self.null and kernels < ENOUGH and self.value <= 2 * self.null.quantile95:
             return "too few kernels"
         if self.p_adjusted is not None:
-            return "shifted" if self.p_adjusted <= ALPHA else "within chance"
+            return "shifted" if self.p_adjusted <= ALPHA and self._above_chance else "within chance"
         if self.null is None:
             return None
-        return "shifted" if self.value > self.null.quantile95 else "within chance"
+        return "shifted" if self._above_chance else "within chance"
+
+    @property
+    def _above_chance(self) -> bool:
+        return self.null is None or (self.value or 0) > self.null.quantile95
 
 
 @dataclasses.dataclass(frozen=True, eq=False)

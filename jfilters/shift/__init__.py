@@ -35,7 +35,8 @@ from ._metrics import components_of as components_of
 from ._metrics import metric_components as metric_components
 from ._metrics import metric_matrix as metric_matrix
 from ._null_level import null_level as null_level
-from ._relabeling import RelabeledNull as RelabeledNull
+from ._relabeling import AxisNull as AxisNull
+from ._relabeling import redrawn_null as redrawn_null
 from ._relabeling import relabeled_null as relabeled_null
 from ._significance import NO_SPLIT as NO_SPLIT
 from ._significance import PopulationNull as PopulationNull

@@ -71,7 +71,7 @@ def sampling_null(
     """
     compare = components_of(name)
     shares = pooled / np.maximum(np.sum(pooled, axis=-1, keepdims=True), 1e-300)
-    first, second = (_drawn(rng, shares, size, replicates) for size in sizes)
+    first, second = (drawn(rng, shares, size, replicates) for size in sizes)
     by_component = compare(probability(first, edges), probability(second, edges), edges)
     values = by_component @ variance_ratio
     return SamplingNull(float(np.mean(values)), float(np.quantile(values, 0.95)))
@@ -196,9 +196,10 @@ def _drift_statistic(
     return statistic
 
 
-def _drawn(
+def drawn(
     rng: np.random.Generator, shares: Float[np.ndarray, "d bins"], size: float, replicates: int
 ) -> Integer[np.ndarray, "replicates d bins"]:
+    """Histograms of `size` kernels, component by component."""
     if size >= _MANY:
         return rng.poisson(size * shares, size=(replicates, *shares.shape))
     count = max(round(size), 1)

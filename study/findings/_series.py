@@ -5,7 +5,7 @@ import scipy.stats
 
 from ._axes import SEED, Rows, with_holm
 from ._parts import Parts
-from ._training import NUMBERS, layer_numbers
+from ._training import NUMBERS, layer_numbers, mean_of
 
 PERMUTATIONS = 9_999
 AXES = ("width", "train_size")
@@ -18,7 +18,7 @@ def series(parts: Parts) -> Rows:
         layers = layer_numbers(parts.series(axis))
         for network in sorted({row["network"] for row in layers}):
             own = [row for row in layers if row["network"] == network]
-            means = {name: float(np.mean([x[name] for x in own])) for name in NUMBERS}
+            means = {name: mean_of(own, name) for name in NUMBERS}
             about = {"axis": axis, "value": own[0][axis], "network": network}
             about |= {"layers": len(own), "kernels": sum(row["n_kernels"] for row in own)}
             rows.append(about | means | {"score": own[0]["score"]})

@@ -94,9 +94,10 @@ def _by_network(scan: SavedScan) -> dict[str, dict[str, float]]:
     for row in layer_numbers(scan):
         layers.setdefault(row["network"], []).append(row)
     return {
-        network: {name: _mean(rows, name) for name in NUMBERS} for network, rows in layers.items()
+        network: {name: mean_of(rows, name) for name in NUMBERS} for network, rows in layers.items()
     }
 
 
-def _mean(rows: list[dict], name: str) -> float:
+def mean_of(rows: list[dict], name: str) -> float:
+    """Over the layers that have this number: of fewer kernels than taps there is no ratio."""
     return float(np.mean([row[name] for row in rows if row[name] is not None]))

@@ -404,6 +404,19 @@ class TestAxes:
         (row,) = axes_table(scan, ["first_layer"], permutations=400).rows
         assert row.p == pytest.approx(2 / 2**8, abs=0.008)
 
+    def test_what_few_kernels_make_is_no_shift(self, tmp_path):
+        # First layers have a hundredth of the kernels of the others, from the same distribution.
+        scan = population(tmp_path, [0] * 12, layers=3, kernels=40_000)
+        rng, histogram = np.random.default_rng(0), scan.histogram.copy()
+        pooled = scan.histogram.sum(axis=0)
+        for layer in range(len(histogram)):
+            n = 40_000 if layer % 3 else 400
+            histogram[layer] = [rng.multinomial(n, row / row.sum()) for row in pooled]
+        scan = dataclasses.replace(scan, histogram=histogram)
+        for balance in ("kernels", "models"):
+            (row,) = axes_table(scan, ["first_layer"], balance=balance).rows
+            assert row.p > 0.05
+
     def test_small_groups_are_left_out(self, two_kinds):
         counts = two_kinds.histogram.copy()
         counts[3:6] //= 200

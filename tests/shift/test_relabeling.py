@@ -5,7 +5,7 @@ import itertools
 import numpy as np
 import pytest
 
-from jfilters.shift import metric_matrix, probability, relabeled_null
+from jfilters.shift import metric_matrix, null_level, probability, redrawn_null, relabeled_null
 
 from .test_significance import BINS, EDGES, RATIO, D, models, value
 
@@ -69,3 +69,37 @@ def test_labels_that_cannot_be_dealt_otherwise(side, strata):
 def test_same_seed_same_null():
     rows, side = models(8, 0), [0, 1, 2, 3] * 2
     assert null(rows, side, seed=1) == null(rows, side, seed=1) != null(rows, side, seed=2)
+
+
+class TestRedrawn:
+    SIZES = np.array([300.0, 2000.0, 50_000.0])
+    SHARES = models(30, 0).sum(axis=0).reshape(D, BINS)
+
+    def drawn(self, seed, shares=None):
+        rng = np.random.default_rng(seed)
+        shares = [self.SHARES] * 3 if shares is None else shares
+        return np.array(
+            [
+                [rng.multinomial(int(n), row / row.sum()) for row in own]
+                for n, own in zip(self.SIZES, shares, strict=True)
+            ],
+            float,
+        )
+
+    def null(self, sums, replicates=200):
+        rng = np.random.default_rng(0)
+        return redrawn_null(rng, "drift", sums, self.SIZES, RATIO, EDGES, replicates=replicates)
+
+    def test_p_is_uniform_whatever_the_sizes(self):
+        p = [self.null(self.drawn(seed), 99).p for seed in range(80)]
+        assert np.mean(p) == pytest.approx(0.5, abs=0.11)
+        assert np.mean(np.array(p) <= 0.2) == pytest.approx(0.2, abs=0.13)
+
+    def test_its_mean_is_the_null_level(self):
+        pairs = itertools.combinations(self.SIZES.tolist(), 2)
+        levels = [null_level(a, b, np.full(D, BINS), RATIO) for a, b in pairs]
+        assert self.null(self.drawn(0)).mean == pytest.approx(np.median(levels), rel=0.15)
+
+    def test_a_shift_has_the_smallest_p(self):
+        shares = [models(30, 0, shift=x).sum(axis=0).reshape(D, BINS) for x in (0, 0.5, 1)]
+        assert self.null(self.drawn(0, shares)).p == 1 / 201
