@@ -143,7 +143,7 @@ def _trend(row: dict[str, Any]) -> dict[str, Any]:
     return {
         "finding": f"{more} more degenerate layers",
         "paper": "in words only",
-        "ours": "no layer, or every one" if rho is None else f"rank correlation {rho:+.2f}",
+        "ours": "the same share in all" if rho is None else f"rank correlation {rho:+.2f}",
         "chance": "0",
         "n": f"{row['networks']} networks",
         "p_holm": p,
