@@ -4,6 +4,9 @@ import csv
 import functools
 import itertools
 import json
+import re
+import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -208,6 +211,17 @@ def test_parts_are_disjoint(population):
     names = [set(x.model_names) for x in (parts.trained, parts.initial, parts.zoo)]
     assert [len(x) for x in names] == [16, 16, 4]
     assert not names[0] & names[1] | names[1] & names[2] | names[0] & names[2]
+
+
+def test_the_text_in_the_repository_is_that_of_its_tables(tmp_path):
+    results = Path(__file__).parents[2] / "results" / "study"
+    for table in results.glob("*.csv"):
+        shutil.copy(table, tmp_path)
+    write_text(tmp_path)
+    text = (tmp_path / "README.md").read_text(encoding="utf-8")
+    assert text == (results / "README.md").read_text(encoding="utf-8")
+    for figure in re.findall(r"\((figures/.+?|report\.html)\)", text):
+        assert (results / figure).is_file()
 
 
 class TestText:
