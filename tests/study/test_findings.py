@@ -88,7 +88,10 @@ def written(population):
         quick = functools.partial(findings.divergences, kernels=500, options=SMALL)
         patched.setattr(findings, "divergences", quick)
         patched.setattr(findings, "write_text", lambda out: None)
-        patched.setattr("study.findings._axes.PERMUTATIONS", 1_999)
+        patched.setattr("study.findings._axes.PERMUTATIONS", 400)
+        patched.setattr("study.findings._series.PERMUTATIONS", 200)
+        # Sixteen networks have 1,296 ways to deal the labels of a task: no p is small after correction.
+        patched.setattr("study.findings._papers.ALPHA", 0.5)
         arguments = [str(population / "scan"), "--population", str(population), "--out", str(out)]
         assert findings.main(arguments) == 0
     return out
@@ -102,9 +105,9 @@ class TestAxes:
         return row
 
     def test_the_axis_that_shifts_is_found_and_no_other(self, written):
-        assert float(self.axis(written, "task")["p_holm"]) <= 0.05
+        assert float(self.axis(written, "task")["p"]) <= 0.01
         for axis in ("visual_category", "architecture", "framework", "seed", "first_layer"):
-            assert float(self.axis(written, axis)["p"]) > 0.05 / 5
+            assert float(self.axis(written, axis)["p"]) > 0.01
 
     def test_before_training_no_axis_shifts(self, written):
         for row in read(written / "axes.csv"):
