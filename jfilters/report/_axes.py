@@ -27,8 +27,9 @@ def axes_text(table: AxisTable) -> RenderableType:
     note = Text(
         f"{table.metric} ({metric.unit}) over all pairs of groups; small: groups of fewer than "
         f"{FEWEST} kernels, which are left out; chance and p: the median, and how often it is as "
-        "large, with the labels dealt anew to whole models, or to layers inside each model; "
-        f"{_matched(table)}p is not corrected for the number of axes"
+        "large, with the labels dealt anew to whole models, or to layers inside each model, "
+        f"{_matched(table)}or with all groups drawn from one distribution, by the null of the larger "
+        "p; p is not corrected for the number of axes"
     )
     left_out = [Text(f"{axis}: left out, {why}", "dim") for axis, why in table.left_out.items()]
     return Group(rows, "", note, *left_out)
@@ -37,4 +38,4 @@ def axes_text(table: AxisTable) -> RenderableType:
 def _matched(table: AxisTable) -> str:
     if not table.matched:
         return ""
-    return f"only among those that agree on {', '.join(table.matched)}; "
+    return f"only among those that agree on {', '.join(table.matched)}, "
