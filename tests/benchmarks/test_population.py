@@ -101,6 +101,7 @@ def test_a_scan_of_a_population_is_measured_and_drawn(tmp_path):
     assert (tmp_path / "results" / "population.png").stat().st_size > 10_000
 
 
-def test_a_program_that_fails_ends_the_measurement(tmp_path):
+def test_a_program_that_fails_ends_the_measurement(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)  # a scan makes its folder where it runs
     with pytest.raises(SystemExit, match="jfilters_cli"):
         scaling.run("jfilters_cli", "scan", "--checkpoints", str(tmp_path / "nothing"))
