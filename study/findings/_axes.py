@@ -12,7 +12,7 @@ from ._parts import DESIGN, Parts, about_models
 
 LAYERS = ("depth_decile", "first_layer")
 AXES = (*DESIGN, "framework", "seed", *LAYERS)
-ZOO_AXES = ("visual_category", "task", "architecture", *LAYERS)
+ZOO_AXES = (*DESIGN, *LAYERS)
 BALANCES: tuple[Balance, ...] = ("models", "kernels")
 PERMUTATIONS = 4_999
 SEED = 0

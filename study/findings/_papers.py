@@ -86,7 +86,7 @@ def _finding(
 ) -> dict[str, Any]:
     n = f"{row['models']} networks, {row['kernels']} kernels"
     told = {"finding": what, "paper": paper, "ours": ours, "chance": chance, "n": n}
-    return told | {"p_holm": row["p_holm"], "file": file, "appears": "yes" if appears else "no"}
+    return told | {"p_holm": row["p_holm"], "file": file, "appears": _yes(appears)}
 
 
 def _first_and_last(pairs: Rows, row: dict[str, Any]) -> dict[str, Any]:

@@ -5,7 +5,7 @@ import scipy.stats
 
 from ._axes import SEED, Rows, with_holm
 from ._parts import Parts
-from ._training import NUMBERS, layer_numbers, mean_of
+from ._training import NUMBERS, layers_by_network, means_of
 
 PERMUTATIONS = 9_999
 AXES = ("width", "train_size")
@@ -15,13 +15,10 @@ def series(parts: Parts) -> Rows:
     """One row a network of the two series: the means of its layers."""
     rows = []
     for axis in AXES:
-        layers = layer_numbers(parts.series(axis))
-        for network in sorted({row["network"] for row in layers}):
-            own = [row for row in layers if row["network"] == network]
-            means = {name: mean_of(own, name) for name in NUMBERS}
+        for network, own in layers_by_network(parts.series(axis)).items():
             about = {"axis": axis, "value": own[0][axis], "network": network}
             about |= {"layers": len(own), "kernels": sum(row["n_kernels"] for row in own)}
-            rows.append(about | means | {"score": own[0]["score"]})
+            rows.append(about | means_of(own) | {"score": own[0]["score"]})
     return sorted(rows, key=lambda row: (row["axis"], row["value"], row["network"]))
 
 

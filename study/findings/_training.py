@@ -1,7 +1,5 @@
 """What training does to kernels: quality before and after, and where kernels settle."""
 
-from typing import Any
-
 import numpy as np
 import scipy.stats
 
@@ -16,7 +14,10 @@ NUMBERS = ("variance_entropy_ratio", "sparsity", "orthogonality", "degenerate")
 
 def stages(parts: Parts) -> Rows:
     """Quality of the same networks before and after training; a paired test over networks."""
-    before, after = (_by_network(scan) for scan in (parts.initial, parts.trained))
+    before, after = (
+        {network: means_of(layers) for network, layers in layers_by_network(scan).items()}
+        for scan in (parts.initial, parts.trained)
+    )
     rows = []
     for name in NUMBERS:
         pairs = np.array([[before[n][name], after[n][name]] for n in sorted(before)])
@@ -82,22 +83,18 @@ def settling(rows: Rows) -> Rows:
     return found
 
 
-def layer_numbers(scan: SavedScan) -> list[dict[str, Any]]:
-    """The layers of a scan, each with whether it is degenerate."""
-    rows = scan.layer_table.to_pylist()
-    return [row | {"degenerate": float(row["verdict"] in DEGENERATE)} for row in rows]
+def layers_by_network(scan: SavedScan) -> dict[str, Rows]:
+    """The layers of every network of a scan, each with whether it is degenerate."""
+    layers: dict[str, Rows] = {}
+    for row in scan.layer_table.to_pylist():
+        told = row | {"degenerate": float(row["verdict"] in DEGENERATE)}
+        layers.setdefault(row["network"], []).append(told)
+    return layers
 
 
-def _by_network(scan: SavedScan) -> dict[str, dict[str, float]]:
-    """For every network the mean over its layers of each number."""
-    layers: dict[str, list[dict]] = {}
-    for row in layer_numbers(scan):
-        layers.setdefault(row["network"], []).append(row)
+def means_of(layers: Rows) -> dict[str, float]:
+    """Each of `NUMBERS` over the layers that have it: of fewer kernels than taps there is no ratio."""
     return {
-        network: {name: mean_of(rows, name) for name in NUMBERS} for network, rows in layers.items()
+        name: float(np.mean([row[name] for row in layers if row[name] is not None]))
+        for name in NUMBERS
     }
-
-
-def mean_of(rows: list[dict], name: str) -> float:
-    """Over the layers that have this number: of fewer kernels than taps there is no ratio."""
-    return float(np.mean([row[name] for row in rows if row[name] is not None]))

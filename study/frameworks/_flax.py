@@ -1,5 +1,6 @@
 """What linen and NNX share: kernels as (height, width, in, out), and a folder of steps that Orbax keeps."""
 
+import abc
 import dataclasses
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,20 +16,20 @@ from ._model import Plan, Weights
 
 
 @dataclasses.dataclass(frozen=True)
-class FlaxModel:
+class FlaxModel(abc.ABC):
     """What does not change in training, and the parameters; a Flax adds how to build and to apply them."""
 
     network: Any
     params: Any
 
     @staticmethod
+    @abc.abstractmethod
     def apply(network: Any, params: Any, images: jax.Array) -> jax.Array:
         """Numbers or images for images (n, height, width, 1)."""
-        raise NotImplementedError
 
+    @abc.abstractmethod
     def tree(self) -> Any:
         """The parameters as they are written."""
-        raise NotImplementedError
 
     def train(self, batches: Iterator[Examples], plan: Plan) -> Iterator[tuple[int, Self]]:
         """The model at every step that is kept."""

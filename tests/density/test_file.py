@@ -48,6 +48,11 @@ def path(tmp_path, fits):
     return path
 
 
+def header_of(path):
+    with safe_open(path, framework="numpy") as file:
+        return json.loads(file.metadata()["jfilters.density"])
+
+
 class TestRoundTrip:
     def test_a_fresh_process_gives_the_same_bits(self, path, fits, tmp_path):
         rng = np.random.default_rng(1)
@@ -59,8 +64,7 @@ class TestRoundTrip:
         np.testing.assert_array_equal(np.load(tmp_path / "x.npy"), expected)
 
     def test_the_header_can_be_read(self, path):
-        with safe_open(path, framework="numpy") as file:
-            header = json.loads(file.metadata()["jfilters.density"])
+        header = header_of(path)
         assert (header["labels"], header["seed"], header["d"]) == (["a", "b"], 7, 4)
         assert set(header["versions"]) == {"jfilters", "jax", "equinox", "flowjax"}
 
@@ -98,8 +102,7 @@ class TestDamage:
         ],
     )
     def test_a_header_of_something_else(self, path, change, said):
-        with safe_open(path, framework="numpy") as file:
-            header = json.loads(file.metadata()["jfilters.density"])
+        header = header_of(path)
         self.rewrite(path, header | change, load_file(path))
         with pytest.raises(CheckpointError, match=said):
             load_densities(path)
@@ -110,8 +113,7 @@ class TestDamage:
             load_densities(path)
 
     def test_an_array_that_is_gone(self, path):
-        with safe_open(path, framework="numpy") as file:
-            header = json.loads(file.metadata()["jfilters.density"])
+        header = header_of(path)
         arrays = load_file(path)
         del arrays["log_face"]
         self.rewrite(path, header, arrays)
@@ -119,8 +121,7 @@ class TestDamage:
             load_densities(path)
 
     def test_numbers_that_are_none(self, path):
-        with safe_open(path, framework="numpy") as file:
-            header = json.loads(file.metadata()["jfilters.density"])
+        header = header_of(path)
         arrays = load_file(path)
         arrays["log_face"][0] = np.nan
         self.rewrite(path, header, arrays)
