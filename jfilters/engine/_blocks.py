@@ -1,14 +1,15 @@
 """Layers of any size become blocks of two fixed shapes, so that XLA compiles two programs a pass.
 
 A block is a (slots, rows, d) stack of kernels: each slot holds kernels of one layer. A large block is
-one full slot and lies where the weights were read to; small layers, and what is left of large ones,
-are copied into the padded slots of a small block.
+one full slot and lies where the weights were read to; small layers, and what little is left of large
+ones, are copied into the padded slots of a small block.
 """
 
 import dataclasses
 import functools
 import math
 from collections.abc import Iterable, Iterator
+from typing import Any, NamedTuple
 
 import numpy as np
 from jaxtyping import Bool, Float, Int64
@@ -17,47 +18,59 @@ from .._memory import aligned_empty
 
 BLOCK_KERNELS = 131_072  # a block of 3x3 kernels is 4.7 MB: larger ones leave the cache
 SMALL_ROWS = 1_024  # kernels a slot of a small block
+OVERLAP_FROM = BLOCK_KERNELS // 2
+"""What is left of a large layer is cheaper in place, in a block that counts nothing else, than copied."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Piece:
-    """Kernels on their way into blocks: `rows` of layer `owner`, to be divided by `scale`."""
+    """Kernels on their way into blocks: `rows` of layer `owner`, to be divided by `scale`.
+
+    `centers` are points near the kernels, about which their moments are taken: near the normalized ones,
+    and near those divided by `scale`.
+    """
 
     owner: int
     rows: Float[np.ndarray, "n d"]
     scale: float
+    centers: Float[np.ndarray, "2 d"]
+
+
+class Slots(NamedTuple):
+    """What the programs take: a stack of kernels, a layer a slot, and which of them count.
+
+    NumPy arrays on the host, JAX's in a program: `kernels` (slots, rows, d) and `valid` (slots, rows);
+    `scales` (slots) and `centers` (slots, 2, d) are those of each slot's `Piece`.
+    """
+
+    kernels: Any
+    valid: Any
+    scales: Any
+    centers: Any
+
+    def split(self, rows: int) -> "Slots":
+        """The same kernels in shorter slots, of at most `rows`; a divisor of what they have."""
+        times = max(self.kernels.shape[1] // rows, 1)
+        return Slots(
+            self.kernels.reshape(-1, self.kernels.shape[1] // times, self.kernels.shape[2]),
+            self.valid.reshape(-1, self.valid.shape[1] // times),
+            self.scales.repeat(times),
+            self.centers.repeat(times, axis=0),
+        )
 
 
 @dataclasses.dataclass(frozen=True)
 class Block:
-    """A stack of kernels: slot i holds `counts[i]` kernels of layer `owners[i]`, and zeros after them.
+    """Slots on the host, and whose they are: slot i holds `counts[i]` valid kernels of layer `owners[i]`.
 
-    `valid` marks the same kernels. `starts` counts the kernels of the layer that lie in earlier slots.
-
-    Slots that stay empty belong to the last layer, so that the slots of a layer are one run.
+    `starts` counts the valid kernels of the layer that lie in earlier slots. Slots that stay empty belong
+    to the last layer, so that the slots of a layer are one run.
     """
 
-    kernels: Float[np.ndarray, "slots rows d"]
-    valid: Bool[np.ndarray, "slots rows"]
+    slots: Slots
     counts: Int64[np.ndarray, " slots"]
     owners: Int64[np.ndarray, " slots"]
     starts: Int64[np.ndarray, " slots"]
-    scales: Float[np.ndarray, " slots"]
-
-    def split(self, rows: int) -> "Block":
-        """The same block with shorter slots, of at most `rows` kernels; a divisor of what they have."""
-        times = max(self.kernels.shape[1] // rows, 1)
-        if times == 1:
-            return self
-        places = rows * np.arange(times)
-        return Block(
-            self.kernels.reshape(-1, rows, self.kernels.shape[2]),
-            self.valid.reshape(-1, rows),
-            np.clip(self.counts[:, None] - places, 0, rows).ravel(),
-            np.repeat(self.owners, times),
-            (self.starts[:, None] + places).ravel(),
-            np.repeat(self.scales, times),
-        )
 
 
 def pack(pieces: Iterable[Piece]) -> Iterator[Block]:
@@ -68,11 +81,14 @@ def pack(pieces: Iterable[Piece]) -> Iterator[Block]:
     """
     small = None
     for piece in pieces:
-        start = 0
-        while len(piece.rows) - start >= BLOCK_KERNELS:
-            yield _large(piece, start)
+        start, n = 0, len(piece.rows)
+        while n - start >= BLOCK_KERNELS:
+            yield _large(piece, start, BLOCK_KERNELS)
             start += BLOCK_KERNELS
-        while start < len(piece.rows):
+        if start and n - start >= OVERLAP_FROM:
+            yield _large(piece, start, n - start)
+            continue
+        while start < n:
             small = small or _Filling(piece.rows.shape[1])
             start += small.put(piece, start)
             if small.is_full:
@@ -82,16 +98,21 @@ def pack(pieces: Iterable[Piece]) -> Iterator[Block]:
         yield small.block()
 
 
-def _large(piece: Piece, start: int) -> Block:
-    rows = np.asarray(piece.rows[start : start + BLOCK_KERNELS], np.float32)
-    count, owner = np.array([BLOCK_KERNELS]), np.array([piece.owner])
-    scale = np.array([piece.scale], np.float32)
-    return Block(rows[None], _all_valid(), count, owner, np.array([start]), scale)
+def _large(piece: Piece, start: int, count: int) -> Block:
+    """A block in place that ends `count` kernels after `start`; those before `start` do not count in it."""
+    first = start + count - BLOCK_KERNELS
+    rows = np.asarray(piece.rows[first : first + BLOCK_KERNELS], np.float32)
+    slots = Slots(rows[None], _valid_last(count), _of_one(piece.scale), piece.centers[None])
+    return Block(slots, np.array([count]), np.array([piece.owner]), np.array([start]))
 
 
-@functools.cache
-def _all_valid() -> Bool[np.ndarray, "1 rows"]:
-    return np.ones((1, BLOCK_KERNELS), bool)
+@functools.lru_cache(maxsize=8)
+def _valid_last(count: int) -> Bool[np.ndarray, "1 rows"]:
+    return (np.arange(BLOCK_KERNELS) >= BLOCK_KERNELS - count)[None]
+
+
+def _of_one(scale: float) -> Float[np.ndarray, "1"]:
+    return np.array([scale], np.float32)
 
 
 class _Filling:
@@ -104,6 +125,7 @@ class _Filling:
         self._owners = np.zeros(self._slots, np.int64)
         self._starts = np.zeros(self._slots, np.int64)
         self._scales = np.ones(self._slots, np.float32)
+        self._centers = np.zeros((self._slots, 2, d), np.float32)
 
     @property
     def is_full(self) -> bool:
@@ -119,6 +141,7 @@ class _Filling:
         flat[first * SMALL_ROWS + n : self._used * SMALL_ROWS] = 0
         taken = slice(first, self._used)
         self._scales[taken] = piece.scale
+        self._centers[taken] = piece.centers
         self._owners[first:] = piece.owner
         places = SMALL_ROWS * np.arange(self._used - first)
         self._starts[taken] = start + places
@@ -129,4 +152,5 @@ class _Filling:
         """The block, with zeros in the slots that stayed empty."""
         self._kernels[self._used :] = 0
         valid = np.arange(SMALL_ROWS) < self._counts[:, None]
-        return Block(self._kernels, valid, self._counts, self._owners, self._starts, self._scales)
+        slots = Slots(self._kernels, valid, self._scales, self._centers)
+        return Block(slots, self._counts, self._owners, self._starts)

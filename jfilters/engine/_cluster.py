@@ -17,6 +17,7 @@ from typing import Any
 
 from ..errors import CheckpointError, MissingExtraError, UnreadableError
 from ..statistics import Basis
+from ._devices import cores_here
 from ._engine import Numbered, Progress
 from ._options import Options
 from ._plan import Entry
@@ -237,14 +238,8 @@ def _environment() -> dict[str, str]:
     XLA divides sums among threads, so that the last bits of a result depend on how many there are. A
     worker with as many as the scan finds what the scan itself would find.
     """
-    threads = os.environ.get("PJRT_NPROC") or os.environ.get("NPROC") or _cpus_here()
+    threads = os.environ.get("PJRT_NPROC") or os.environ.get("NPROC") or cores_here()
     return {"JAX_PLATFORMS": "cpu", "PJRT_NPROC": str(threads)}
-
-
-def _cpus_here() -> int:
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 def _in_one_line(error: Exception) -> str:

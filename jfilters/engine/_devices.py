@@ -2,70 +2,93 @@
 
 import collections
 import functools
-from collections.abc import Callable, Iterable, Iterator
+import os
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
 import jax
 import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
-from ._blocks import Block
+from ._blocks import Block, Slots
 
-IN_FLIGHT = 2  # rounds that the devices work on while the host packs the next
+MOST_AT_ONCE = 8
+"""Blocks that one CPU works on; each holds some 25 MB while it does."""
 
 Program = Callable[..., Any]
 
 
 def over_blocks(
-    blocks: Iterable[Block], work: Callable[[list[Block]], Any]
+    blocks: Iterable[Block], work: Callable[[list[Slots]], Any]
 ) -> Iterator[tuple[Block, Any]]:
-    """What `work` finds in each block; it gets rounds of one shape, as many as there are devices.
+    """What `work` finds in each block, on the host; it gets rounds of one shape, a block for each device.
 
     The devices work while the host packs the next blocks.
     """
-    waiting: collections.deque[tuple[list[Block], Any]] = collections.deque()
-    for round_ in _rounds(blocks, len(_devices())):
-        waiting.append((round_, work(round_)))
-        if len(waiting) > IN_FLIGHT:
-            yield from _apart(*waiting.popleft())
-    for round_, found in waiting:
-        yield from _apart(round_, found)
+    waiting: collections.deque[tuple[list[Block], Future[Any]]] = collections.deque()
+    at_once = _at_once()
+    with ThreadPoolExecutor(at_once) as threads:
+        for round_ in _rounds(blocks, len(_devices())):
+            waiting.append((round_, threads.submit(_found, work, round_)))
+            if len(waiting) > at_once + 1:
+                yield from _apart(*waiting.popleft())
+        for round_, found in waiting:
+            yield from _apart(round_, found)
 
 
-def run(program: Program, blocks: list[Block], *same: Any, **static: Any) -> Any:
-    """One program over a round of blocks; arrays of the result lead with the slots of all of them.
+def run(program: Program, slots: list[Slots], *same: Any, **static: Any) -> Any:
+    """One program over a round of slots; arrays of the result lead with the slots of all of them.
 
     `same` goes to every device as it is; `static` is compiled in.
     """
     devices = _devices()
     if len(devices) == 1:
-        (block,) = blocks
-        compiled = _on_one(program, tuple(sorted(static.items())))
-        return compiled(block.kernels, block.valid, block.scales, *same)
+        return _on_one(program, tuple(sorted(static.items())))(*slots, *same)
     mesh = Mesh(np.array(devices), ("blocks",))
-    missing = [_nothing_like(blocks[0])] * (len(devices) - len(blocks))
-    arrays = [
-        _sharded([getattr(block, name) for block in (*blocks, *missing)], mesh)
-        for name in ("kernels", "valid", "scales")
-    ]
+    # Nobody looks at what the devices do for which a last round has no block.
+    missing = [slots[0]] * (len(devices) - len(slots))
+    whole = jax.tree.map(lambda *parts: _sharded(parts, mesh), *slots, *missing)
     compiled = _on_all(program, mesh, len(same), tuple(sorted(static.items())))
-    return compiled(*arrays, *same)
+    return compiled(whole, *same)
+
+
+def cores_here() -> int:
+    """The cores that this process may use."""
+    if hasattr(os, "sched_getaffinity"):  # not on macOS
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def _at_once() -> int:
+    """The rounds under way at a time: on CPU one more than cores, which no program keeps busy all along."""
+    devices = _devices()
+    alone = len(devices) == 1 and devices[0].platform == "cpu"
+    return min(cores_here() + 1, MOST_AT_ONCE) if alone else 1
+
+
+def _found(work: Callable[[list[Slots]], Any], round_: list[Block]) -> Any:
+    return jax.tree.map(np.asarray, work([block.slots for block in round_]))
 
 
 def _rounds(blocks: Iterable[Block], size: int) -> Iterator[list[Block]]:
     waiting: dict[tuple[int, ...], list[Block]] = {}
     for block in blocks:
-        round_ = waiting.setdefault(block.kernels.shape, [])
+        shape = block.slots.kernels.shape
+        round_ = waiting.setdefault(shape, [])
         round_.append(block)
         if len(round_) == size:
-            yield waiting.pop(block.kernels.shape)
+            yield waiting.pop(shape)
     yield from waiting.values()
 
 
-def _apart(blocks: list[Block], found: Any) -> Iterator[tuple[Block, Any]]:
+def _apart(blocks: list[Block], found: Future[Any]) -> Iterator[tuple[Block, Any]]:
     """The results of a round, which lead with the slots of all devices, block by block."""
-    n = len(_devices())
-    each = jax.tree.map(lambda leaf: np.asarray(leaf).reshape(n, -1, *leaf.shape[1:]), found)
+    n, result = len(_devices()), found.result()
+    if n == 1:
+        yield blocks[0], result
+        return
+    each = jax.tree.map(lambda leaf: leaf.reshape(n, -1, *leaf.shape[1:]), result)
     for i, block in enumerate(blocks):
         yield block, jax.tree.map(lambda leaf, i=i: leaf[i], each)
 
@@ -85,25 +108,13 @@ def _on_all(
     program: Program, mesh: Mesh, n_same: int, static: tuple[tuple[str, Any], ...]
 ) -> Program:
     blocks, same = PartitionSpec("blocks"), PartitionSpec()
-    specs = (blocks,) * 3 + (same,) * n_same
+    specs = (blocks, *(same,) * n_same)
     body = functools.partial(program, **dict(static))
     return jax.jit(jax.shard_map(body, mesh=mesh, in_specs=specs, out_specs=blocks))
 
 
-def _sharded(arrays: list[np.ndarray], mesh: Mesh) -> jax.Array:
+def _sharded(arrays: Sequence[np.ndarray], mesh: Mesh) -> jax.Array:
     shape = (len(arrays) * len(arrays[0]), *arrays[0].shape[1:])
     parts = [jax.device_put(x, device) for x, device in zip(arrays, mesh.devices.flat, strict=True)]
     sharding = NamedSharding(mesh, PartitionSpec("blocks"))
     return jax.make_array_from_single_device_arrays(shape, sharding, parts)
-
-
-def _nothing_like(block: Block) -> Block:
-    """Work for a device that a last round leaves without any; nobody looks at what comes of it."""
-    return Block(
-        np.zeros_like(block.kernels),
-        np.zeros_like(block.valid),
-        np.zeros_like(block.counts),
-        block.owners,
-        block.starts,
-        np.ones_like(block.scales),
-    )

@@ -5,21 +5,27 @@ does not depend on which layers shared its blocks, nor on what was read before.
 """
 
 import dataclasses
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
-from jaxtyping import Bool, Int64
+from jaxtyping import Bool, Float, Int64
 
-from ..statistics import Moments
+from ..statistics import Moments, moments_from_gram
 from ._blocks import Block
-from ._card import Cards, pool_moments, scaled_moments
+from ._card import Cards, scaled_moments
 from ._passes import SlotCounts, SlotSums, kinds_of
+
+Sums = dict[str, np.ndarray]
+"""Slot sums in float64 and int64: each array leads with the slots, or once they are merged with layers."""
 
 
 @dataclasses.dataclass
 class Account:
-    """The cards of one checkpoint, and how many of its layers are not complete yet."""
+    """The cards of one checkpoint, and how many of its layers are not complete yet.
+
+    `sums` holds what the slots of each complete layer came to; the cards get it when all are there.
+    """
 
     index: int
     cards: Cards
@@ -27,6 +33,20 @@ class Account:
     left: int
     is_read: bool = False
     is_lost: bool = False
+    sums: Sums = dataclasses.field(default_factory=dict)
+
+    def put(self, rows: Int64[np.ndarray, " layers"], sums: Sums) -> None:
+        """Note the sums of layers that are complete."""
+        for name, values in sums.items():
+            if name not in self.sums:
+                self.sums[name] = np.zeros((len(self.cards), *values.shape[1:]), values.dtype)
+            self.sums[name][rows] = values
+
+    def settle(self) -> None:
+        """Make the cards of the sums."""
+        if self.sums:
+            _fill(self.cards, self.sums)
+            self.sums = {}
 
 
 class Ledger:
@@ -36,7 +56,7 @@ class Ledger:
         self._next = 0
         self._of: dict[int, Account] = {}
         self._expected: dict[int, int] = {}
-        self._parts: dict[int, list[tuple[int, Parts]]] = {}
+        self._parts: dict[int, list[tuple[int, Sums]]] = {}
         self._done: list[Account] = []
 
     def open(self, index: int, cards: Cards) -> Account:
@@ -106,40 +126,38 @@ class Ledger:
         complete: Bool[np.ndarray, " runs"],
     ) -> None:
         """Merge the layers that lie in this block as a whole at once, and put the parts of others by."""
-        parts = Parts.of(sums)
-        times = len(parts.moments.count) // len(block.counts)
+        parts = _on_host(sums)
+        times = len(parts["grams"]) // len(block.counts)
         # The order in which slots are added up must not depend on how many stayed empty after them.
         used = times * np.count_nonzero(block.counts)
+        centers = block.slots.centers[runs]
         owners, starts = block.owners[runs].tolist(), times * runs
         stops = np.append(starts[1:], used)
-        here = np.array([owner not in self._parts for owner in owners])
-        if (whole := complete & here).any():
-            merged = parts.take(slice(used)).merged(starts).take(whole)
-            self._write(block.owners[runs][whole], merged)
+        whole = complete & np.array([owner not in self._parts for owner in owners])
+        if whole.any():
+            merged = _take(_merged(_take(parts, slice(used)), starts), whole)
+            self._put(block.owners[runs][whole], centers[whole], merged)
         for i in np.flatnonzero(~whole):
             if (owner := owners[i]) in self._of:
-                part = parts.take(slice(starts[i], stops[i]))
+                part = _take(parts, slice(starts[i], stops[i]))
                 self._parts.setdefault(owner, []).append((int(block.starts[runs[i]]), part))
                 if complete[i]:
-                    self._merge(owner)
+                    self._put(np.array([owner]), centers[[i]], self._merged_parts(owner))
 
-    def _merge(self, owner: int) -> None:
-        in_order = sorted(self._parts.pop(owner), key=lambda item: item[0])
-        together = Parts.concatenate([part for _, part in in_order])
-        self._write(np.array([owner]), together.merged(np.zeros(1, np.int64)))
+    def _merged_parts(self, owner: int) -> Sums:
+        in_order = [part for _, part in sorted(self._parts.pop(owner), key=lambda item: item[0])]
+        together = {name: np.concatenate([part[name] for part in in_order]) for name in in_order[0]}
+        return _merged(together, np.zeros(1, np.int64))
 
-    def _write(self, owners: Int64[np.ndarray, " runs"], merged: "Parts") -> None:
-        for account, rows, runs in self._by_account(owners):
-            cards, found = account.cards, merged.take(runs)
-            scale = cards.max_abs[rows]
-            for i, name in enumerate(kinds_of(found.moments.count.shape[1])):
-                kind = _kind(found.moments, i)
-                of_card = kind if name == "normalized" else scaled_moments(kind, scale)
-                _put(getattr(cards, name), rows, of_card)
-            for name, values in found.counts.items():
-                getattr(cards, name)[rows] = values
-            if found.sum_abs is not None:
-                cards.sum_abs[rows] = found.sum_abs * scale
+    def _put(
+        self,
+        owners: Int64[np.ndarray, " layers"],
+        centers: Float[np.ndarray, "layers 2 d"],
+        sums: Sums,
+    ) -> None:
+        whole = sums | {"centers": centers}
+        for account, rows, chosen in self._by_account(owners):
+            account.put(rows, _take(whole, chosen))
 
     def _by_account(
         self, owners: Int64[np.ndarray, " runs"]
@@ -162,74 +180,51 @@ class Ledger:
         for owner in range(account.first, account.first + len(account.cards)):
             for kept in (self._of, self._expected, self._parts):
                 kept.pop(owner, None)
+        if not account.is_lost:
+            account.settle()
         self._done.append(account)
 
 
-@dataclasses.dataclass(frozen=True)
-class Parts:
-    """Slot sums on the host: each array leads with the slots, or after `merged` with the layers."""
-
-    moments: Moments
-    counts: dict[str, np.ndarray]
-    sum_abs: np.ndarray | None
-
-    @classmethod
-    def of(cls, sums: SlotSums) -> "Parts":
-        """The sums of a block's slots."""
-        quality = sums.quality
-        if quality is None:
-            return cls(sums.moments, {}, None)
-        counts = {name: np.asarray(getattr(quality, name)) for name in _QUALITY_COUNTS}
-        return cls(sums.moments, counts, np.asarray(quality.sum_abs))
-
-    @classmethod
-    def concatenate(cls, parts: Sequence["Parts"]) -> "Parts":
-        """The slots of several blocks."""
-        return _each(lambda *leaves: np.concatenate(leaves), *parts)
-
-    def take(self, which: Any) -> "Parts":
-        """Some slots or layers."""
-        return _each(lambda leaf: leaf[which], self)
-
-    def merged(self, runs: Int64[np.ndarray, " runs"]) -> "Parts":
-        """The sums of each run of slots, in float64 and int64."""
-        return Parts(
-            pool_moments(self.moments, runs),
-            {name: _by_run(values, runs) for name, values in self.counts.items()},
-            None
-            if self.sum_abs is None
-            else np.add.reduceat(self.sum_abs.astype(np.float64), runs),
-        )
+def _on_host(sums: SlotSums) -> Sums:
+    found: dict[str, Any] = {"grams": sums.grams}
+    if sums.quality is not None:
+        found |= sums.quality._asdict()
+    return {name: values.astype(_WIDE[values.dtype.kind]) for name, values in found.items()}
 
 
-def _each(change: Callable[..., np.ndarray], *parts: Parts) -> Parts:
-    # By hand: a tree map over records this small costs more than the arithmetic.
-    first = parts[0]
-    moments = [
-        change(*(getattr(part.moments, name) for part in parts))
-        for name in ("count", "mean", "scatter")
-    ]
-    counts = {name: change(*(part.counts[name] for part in parts)) for name in first.counts}
-    has_sums = first.sum_abs is not None
-    return Parts(
-        Moments(*moments), counts, change(*(part.sum_abs for part in parts)) if has_sums else None
-    )
+_WIDE = {"f": np.float64, "i": np.int64}
 
 
-_QUALITY_COUNTS = ("n_zero", "n_sparse", "n_below")
+def _take(sums: Sums, which: Any) -> Sums:
+    return {name: values[which] for name, values in sums.items()}
+
+
+def _merged(sums: Sums, runs: Int64[np.ndarray, " runs"]) -> Sums:
+    """The sums of each run of slots."""
+    return {name: np.add.reduceat(values, runs) for name, values in sums.items()}
+
+
+def _fill(cards: Cards, sums: Sums) -> None:
+    """Write sums into the cards of the same layers; raw and clean ones in units of the weights again."""
+    grams = sums.pop("grams")
+    near_normalized, near_raw = np.moveaxis(sums.pop("centers").astype(np.float64), 1, 0)
+    for i, kind in enumerate(kinds_of(grams.shape[1])):
+        if kind == "normalized":
+            _set(cards.normalized, moments_from_gram(near_normalized, grams[:, i]))
+        else:
+            found = moments_from_gram(near_raw, grams[:, i])
+            _set(getattr(cards, kind), scaled_moments(found, cards.max_abs))
+    for name, values in sums.items():
+        getattr(cards, name)[...] = values * cards.max_abs if name == "sum_abs" else values
+
+
+def _set(total: Moments, found: Moments) -> None:
+    for name in ("count", "mean", "scatter"):
+        getattr(total, name)[...] = getattr(found, name)
 
 
 def _by_run(counts: Any, runs: Int64[np.ndarray, " runs"]) -> np.ndarray:
     return np.add.reduceat(np.asarray(counts), runs, dtype=np.int64)
-
-
-def _kind(moments: Moments, i: int) -> Moments:
-    return Moments(moments.count[:, i], moments.mean[:, i], moments.scatter[:, i])
-
-
-def _put(total: Moments, rows: np.ndarray, part: Moments) -> None:
-    for name in ("count", "mean", "scatter"):
-        np.asarray(getattr(total, name))[rows] = getattr(part, name)
 
 
 def _runs(owners: Int64[np.ndarray, " parts"]) -> Int64[np.ndarray, " runs"]:

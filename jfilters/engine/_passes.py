@@ -1,6 +1,6 @@
 """The programs that XLA runs over blocks: statistics of one slot, for all slots at once.
 
-Each takes the arrays of a block first, so that `_devices` can run it on several of them.
+Each takes the slots of a block first, so that `_devices` can run it on several of them.
 """
 
 from typing import NamedTuple
@@ -13,17 +13,17 @@ from jaxtyping import Array, Bool, Float, Int
 from ..statistics import (
     EPSILONS,
     Basis,
-    Moments,
     by_tap,
     centered_columns,
     coefficient_histograms,
     coefficient_range,
-    column_moments,
     counts_below,
-    normalized_moments,
+    gram,
+    normalized_columns,
     relative_peaks,
     sparse_mask,
 )
+from ._blocks import Slots
 from ._options import Options
 
 
@@ -40,13 +40,13 @@ class QualitySums(NamedTuple):
 
 
 class SlotSums(NamedTuple):
-    """What the first pass finds in each slot: moments of normalized kernels, and for quality.
+    """What the first pass finds in each slot: the squares behind moments, and for quality.
 
-    The moments are those of `kinds_of` their number, along their second axis. Raw and clean ones are in
-    units of the layer's largest absolute weight.
+    `grams` are those of `centered_columns` about the slot's centers, of `kinds_of` their number. Raw and
+    clean ones are of kernels in units of the layer's largest absolute weight.
     """
 
-    moments: Moments
+    grams: Float[Array, "slots kinds d+1 d+1"]
     quality: QualitySums | None
 
 
@@ -70,78 +70,57 @@ class SlotCounts(NamedTuple):
     sparse_histogram: Int[Array, "slots d bins"] | None
 
 
-def moments_pass(
-    kernels: Float[Array, "slots rows d"],
-    valid: Bool[Array, "slots rows"],
-    scales: Float[Array, " slots"],
-    *,
-    options: Options,
-    shapes: bool,
-) -> SlotSums:
-    """Moments, and with quality zero and sparse kernels and norms, of every slot.
+def moments_pass(slots: Slots, *, options: Options, shapes: bool) -> SlotSums:
+    """Squares of kernels, and with quality zero and sparse kernels and norms, of every slot.
 
     `scales` holds the largest absolute weight of each slot's layer, 1 where that is zero. Without
-    `shapes` no moments of normalized kernels are taken.
+    `shapes` the normalized kernels are left out.
     """
-    sparse = _sparse(kernels, valid, scales, options)
-    normalized = []
+    grams = []
     if shapes:
-        chosen = _population(kernels, valid, sparse, options)
-        normalized.append(jax.vmap(normalized_moments)(*chosen))
+        kernels, chosen = _population(slots, options)
+        columns = jax.vmap(normalized_columns)(kernels, chosen, slots.centers[:, 0])
+        grams.append(jax.vmap(gram)(columns, columns))
     if not options.quality:
-        return SlotSums(_stacked(*normalized), None)
-    center, columns = jax.vmap(centered_columns)(kernels, valid, scales)
-    raw = jax.vmap(column_moments)(center, columns)
-    quality = _quality_sums(kernels, valid, scales, options)
+        return SlotSums(jnp.stack(grams, axis=1), None)
+    kernels = slots.kernels * (1 / slots.scales)[:, None, None]
+    columns = jax.vmap(centered_columns)(kernels, slots.valid, slots.centers[:, 1])
+    raw = jax.vmap(gram)(columns, columns)
+    quality = _quality_sums(slots, options)
     # Most blocks of most networks hold no sparse kernel at all, and a product is dear.
     clean = jax.lax.cond(
         jnp.any(quality.n_sparse),
-        lambda: jax.vmap(column_moments)(center, columns, ~sparse),
+        lambda: jax.vmap(gram)(columns, jnp.where(_sparse(slots, options)[..., None], 0, columns)),
         lambda: raw,
     )
-    return SlotSums(_stacked(*normalized, raw, clean), quality)
+    return SlotSums(jnp.stack([*grams, raw, clean], axis=1), quality)
 
 
 def histogram_pass(
-    kernels: Float[Array, "slots rows d"],
-    valid: Bool[Array, "slots rows"],
-    scales: Float[Array, " slots"],
-    basis: Basis,
-    low: Float[Array, ""],
-    high: Float[Array, ""],
-    *,
-    options: Options,
+    slots: Slots, basis: Basis, low: Float[Array, ""], high: Float[Array, ""], *, options: Options
 ) -> SlotCounts:
     """Histograms of every slot's coefficients, and how many of them lay outside low..high."""
-    slots, rows, d = kernels.shape
-    sparse = _sparse(kernels, valid, scales, options)
-    chosen, counted = _population(kernels, valid, sparse, options)
+    n_slots, rows, d = slots.kernels.shape
+    kernels, counted = _population(slots, options)
     found = coefficient_histograms(
-        chosen.reshape(slots * rows, d),
-        counted.reshape(slots * rows),
+        kernels.reshape(n_slots * rows, d),
+        counted.reshape(n_slots * rows),
         basis,
         low=low,
         high=high,
         bins=options.bins,
-        parts=slots,
-        subset=sparse.reshape(slots * rows) if options.quality else None,
+        parts=n_slots,
+        subset=_sparse(slots, options).reshape(n_slots * rows) if options.quality else None,
     )
     return SlotCounts(*found)
 
 
 def extremes_pass(
-    kernels: Float[Array, "slots rows d"],
-    valid: Bool[Array, "slots rows"],
-    scales: Float[Array, " slots"],
-    basis: Basis,
-    *,
-    options: Options,
+    slots: Slots, basis: Basis, *, options: Options
 ) -> tuple[Float[Array, " slots"], Float[Array, " slots"]]:
     """Smallest and largest coefficient of every slot."""
-    sparse = _sparse(kernels, valid, scales, options)
-    return jax.vmap(lambda kernels, valid: coefficient_range(kernels, valid, basis))(
-        *_population(kernels, valid, sparse, options)
-    )
+    chosen = _population(slots, options)
+    return jax.vmap(lambda kernels, valid: coefficient_range(kernels, valid, basis))(*chosen)
 
 
 @jax.jit
@@ -152,49 +131,40 @@ def gram_pass(
     return gram + jnp.matmul(a, b.T, precision=jax.lax.Precision.HIGHEST)
 
 
-def _sparse(
-    kernels: Float[Array, "slots rows d"],
-    valid: Bool[Array, "slots rows"],
-    scales: Float[Array, " slots"],
-    options: Options,
-) -> Bool[Array, "slots rows"]:
+def _sparse(slots: Slots, options: Options) -> Bool[Array, "slots rows"]:
     def one(kernels, scale):
         return sparse_mask(kernels, scale, eps=options.sparse_eps, strict=options.sparse_strict)
 
-    return valid & jax.vmap(one)(kernels, scales)
+    return slots.valid & jax.vmap(one)(slots.kernels, slots.scales)
 
 
 def _population(
-    kernels: Float[Array, "slots rows d"],
-    valid: Bool[Array, "slots rows"],
-    sparse: Bool[Array, "slots rows"],
-    options: Options,
+    slots: Slots, options: Options
 ) -> tuple[Float[Array, "slots rows d"], Bool[Array, "slots rows"]]:
     """The kernels whose shapes are looked at, in the precision that they are looked at in."""
+    kernels, valid = slots.kernels, slots.valid
     if options.dtype == "float16":
         largest = jnp.finfo(jnp.float16).max.astype(kernels.dtype)
         kernels = jnp.clip(kernels, -largest, largest).astype(jnp.float16).astype(kernels.dtype)
-    return kernels, valid & ~sparse if options.population == "clean" else valid
+    if options.population == "clean":
+        valid = valid & ~_sparse(slots, options)
+    return kernels, valid
 
 
-def _quality_sums(
-    kernels: Float[Array, "slots rows d"],
-    valid: Bool[Array, "slots rows"],
-    scales: Float[Array, " slots"],
-    options: Options,
-) -> QualitySums:
+def _quality_sums(slots: Slots, options: Options) -> QualitySums:
     limits = sorted({_POSITIVE, *EPSILONS, _limit(options)})
-    peaks = jax.vmap(relative_peaks)(kernels, scales)
-    below = jax.vmap(lambda values, valid: counts_below(values, valid, limits))(peaks, valid)
+    peaks = jax.vmap(relative_peaks)(slots.kernels, slots.scales)
+    below = jax.vmap(lambda values, valid: counts_below(values, valid, limits))(peaks, slots.valid)
     n_below = dict(zip(limits, below.T, strict=True))
+    absolute = jax.vmap(lambda rows: by_tap(jnp.add, jnp.abs(rows)))(slots.kernels)
+    counted = jnp.where(slots.valid, absolute / slots.scales[:, None], 0)
     # A product with a vector is a faster sum on CPU.
-    absolute = jax.vmap(lambda rows: by_tap(jnp.add, jnp.abs(rows)))(kernels) / scales[:, None]
-    ones = jnp.ones_like(absolute[0])
+    ones = jnp.ones_like(counted[0])
     return QualitySums(
         n_zero=n_below[_POSITIVE],
         n_sparse=n_below[_limit(options)],
         n_below=jnp.stack([n_below[eps] for eps in EPSILONS], axis=1),
-        sum_abs=jnp.matmul(absolute, ones, precision=jax.lax.Precision.HIGHEST),
+        sum_abs=jnp.matmul(counted, ones, precision=jax.lax.Precision.HIGHEST),
     )
 
 
@@ -205,7 +175,3 @@ def _limit(options: Options) -> float:
     """What the largest weight of a sparse kernel is less than, as a share of its layer's."""
     eps = options.sparse_eps
     return eps if options.sparse_strict else float(np.nextafter(np.float32(eps), np.float32(1)))
-
-
-def _stacked(*kinds: Moments) -> Moments:
-    return jax.tree.map(lambda *leaves: jnp.stack(leaves, axis=1), *kinds)

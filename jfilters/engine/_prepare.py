@@ -9,6 +9,9 @@ from jaxtyping import Float
 # Outside this range float32 arithmetic on the device overflows or flushes to zero.
 SMALLEST_SCALE, LARGEST_SCALE = 1e-30, 1e30
 
+A_FEW = 64
+"""Kernels of a layer, evenly spaced, whose mean is near enough to that of all."""
+
 
 @dataclasses.dataclass(frozen=True)
 class Prepared:
@@ -23,6 +26,12 @@ class Prepared:
     def scale(self) -> float:
         """What the device divides `rows` by: the largest absolute value in them, 1 where that is zero."""
         return math.ldexp(self.max_abs, self.exponent) or 1.0
+
+    def centers(self) -> Float[np.ndarray, "2 d"]:
+        """Points near the normalized kernels and near those divided by `scale`: the means of a few."""
+        few = self.rows[:: -(-len(self.rows) // A_FEW) or 1]
+        peaks = np.abs(few).max(axis=1, initial=SMALLEST_SCALE, keepdims=True)
+        return np.stack([few / peaks, few / np.float32(self.scale)]).sum(axis=1) / max(len(few), 1)
 
 
 def prepare(

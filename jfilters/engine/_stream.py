@@ -12,7 +12,7 @@ from jaxtyping import Float
 
 from ..errors import CheckpointError
 from ..statistics import Basis, fixed_edges
-from ._blocks import Block, Piece, pack
+from ._blocks import Piece, Slots, pack
 from ._card import Cards
 from ._devices import over_blocks, run
 from ._ledger import Ledger
@@ -101,7 +101,7 @@ def collect(checkpoints: Iterable[Opened], work: Work, lost: Lost) -> Iterator[i
                 ledger.close(account, lost=True)
                 lost(index, error)
 
-    for block, (sums, counts) in over_blocks(pack(pieces()), lambda b: _programs(b, work)):
+    for block, (sums, counts) in over_blocks(pack(pieces()), lambda slots: _programs(slots, work)):
         ledger.add(block, sums, counts)
         yield from _kept(ledger)
     yield from _kept(ledger)
@@ -127,7 +127,7 @@ def extremes(
                 lost(index, error)
 
     for _, (least, most) in over_blocks(
-        pack(pieces()), lambda blocks: run(extremes_pass, blocks, device, options=options.of_passes)
+        pack(pieces()), lambda slots: run(extremes_pass, slots, device, options=options.of_passes)
     ):
         low, high = min(low, float(least.min())), max(high, float(most.max()))
     return low, high
@@ -146,21 +146,24 @@ def _piece(cards: Cards, row: int, weight: np.ndarray, work: Work, *, first: int
         cards.max_abs[row] = prepared.max_abs
         if work.options.quality and work.options.orthogonality and prepared.n_nonfinite == 0:
             cards.orthogonality[row] = tiled_orthogonality(weight)
-    return Piece(first + row, prepared.rows, prepared.scale)
+    centers = (
+        prepared.centers() if work.moments else np.zeros((2, prepared.rows.shape[1]), np.float32)
+    )
+    return Piece(first + row, prepared.rows, prepared.scale, centers)
 
 
-def _programs(blocks: list[Block], work: Work) -> tuple[SlotSums | None, SlotCounts | None]:
-    sums = _sums(blocks, work) if work.moments else None
-    return sums, _counts(blocks, work.options, work.bins) if work.bins else None
+def _programs(slots: list[Slots], work: Work) -> tuple[SlotSums | None, SlotCounts | None]:
+    sums = _sums(slots, work) if work.moments else None
+    return sums, _counts(slots, work.options, work.bins) if work.bins else None
 
 
-def _sums(blocks: list[Block], work: Work) -> SlotSums:
-    shorter = [block.split(MOMENTS_ROWS) for block in blocks]
+def _sums(slots: list[Slots], work: Work) -> SlotSums:
+    shorter = [part.split(MOMENTS_ROWS) for part in slots]
     return run(moments_pass, shorter, options=work.options.of_passes, shapes=work.shapes)
 
 
-def _counts(blocks: list[Block], options: Options, bins: Bins) -> SlotCounts:
-    return run(histogram_pass, blocks, *bins.on_device, options=options.of_passes)
+def _counts(slots: list[Slots], options: Options, bins: Bins) -> SlotCounts:
+    return run(histogram_pass, slots, *bins.on_device, options=options.of_passes)
 
 
 def _on_device(basis: Basis) -> Basis:

@@ -20,12 +20,13 @@ from ._histogram import fixed_edges as fixed_edges
 from ._histogram import histogram as histogram
 from ._moments import Moments as Moments
 from ._moments import centered_columns as centered_columns
-from ._moments import column_moments as column_moments
 from ._moments import covariance as covariance
+from ._moments import gram as gram
 from ._moments import host_moments as host_moments
 from ._moments import merge_moments as merge_moments
 from ._moments import moments as moments
-from ._moments import normalized_moments as normalized_moments
+from ._moments import moments_from_gram as moments_from_gram
+from ._moments import normalized_columns as normalized_columns
 from ._normalize import by_tap as by_tap
 from ._normalize import max_abs as max_abs
 from ._normalize import normalize as normalize

@@ -138,23 +138,31 @@ def _histograms(
     Int32[Array, "parts d bins"], Int32[Array, " parts"], Int32[Array, "parts d bins"] | None
 ]:
     d, n = coefficients.shape
-    buckets = _buckets(coefficients, valid, low, high, bins)
-    size = classes = bins + _EXTRA
-    if subset is not None:
-        # The subset has buckets of its own, behind the others: one scatter still counts all.
-        classes = 2 * size
-        buckets = buckets + size * subset.astype(jnp.int32)[None]
-    # Else XLA fuses the arithmetic above into the scatter, which then runs it one element at a
-    # time.
-    buckets = jax.lax.optimization_barrier(buckets).reshape(d, parts, n // parts)
-    counts = jax.lax.platform_dependent(
-        buckets, cpu=_by_scatter(classes), default=_by_comparison(classes)
-    )
-    found, outside = _in_bins(counts[..., -size:], bins)
+    # Else XLA fuses the arithmetic into the scatter, which then runs it one element at a time.
+    buckets = jax.lax.optimization_barrier(_buckets(coefficients, valid, low, high, bins))
+    buckets = buckets.reshape(d, parts, n // parts)
+    size = bins + _EXTRA
     if subset is None:
-        return found, outside, None
-    rest, outside_rest = _in_bins(counts[..., :size], bins)
-    return found + rest, outside + outside_rest, found
+        return *_in_bins(_bucket_counts(buckets, size), bins), None
+    chosen = subset.reshape(parts, n // parts)
+
+    def apart() -> tuple[Int32[Array, "parts d size"], Int32[Array, "parts d size"]]:
+        # The subset has buckets of its own, behind the others: one scatter still counts all.
+        both = jax.lax.optimization_barrier(buckets + size * chosen.astype(jnp.int32)[None])
+        counts = _bucket_counts(both, 2 * size)
+        return counts[..., :size], counts[..., size:]
+
+    def together() -> tuple[Int32[Array, "parts d size"], Int32[Array, "parts d size"]]:
+        counts = _bucket_counts(buckets, size)
+        return counts, jnp.zeros_like(counts)
+
+    # Twice as many buckets are dear, and few blocks hold anything of a subset of sparse kernels.
+    rest, found = jax.lax.cond(jnp.any(chosen), apart, together)
+    return *_in_bins(rest + found, bins), _in_bins(found, bins)[0]
+
+
+def _bucket_counts(buckets: Buckets, size: int) -> Int32[Array, "parts d size"]:
+    return jax.lax.platform_dependent(buckets, cpu=_by_scatter(size), default=_by_comparison(size))
 
 
 def _in_bins(

@@ -33,71 +33,50 @@ def moments(kernels: Float[Array, "n d"], valid: Bool[Array, " n"]) -> Moments:
     """
     finite = keep(kernels, valid)
     center = jnp.sum(finite, axis=0) / jnp.maximum(jnp.sum(valid, dtype=kernels.dtype), 1)
-    return _moments_about(center, finite, valid)
+    columns = centered_columns(finite, valid, center)
+    return moments_from_gram(center, gram(columns, columns))
 
 
-def normalized_moments(kernels: Float[Array, "n d"], valid: Bool[Array, " n"]) -> Moments:
-    """`moments` of normalized kernels, from raw ones that are finite, valid or not."""
+def normalized_columns(
+    kernels: Float[Array, "n d"], valid: Bool[Array, " n"], center: Float[Array, " d"]
+) -> Float[Array, "n d+1"]:
+    """`centered_columns` of normalized kernels, from raw ones that are finite, valid or not."""
     # A reciprocal is one rounding off `normalize`, which moments do not see, and twice as fast.
-    inverse = inverse_peaks(kernels)
-    # No normalized kernel is far from another: centering about one of them is as good as about
-    # their mean, and saves a pass.
-    one = jnp.argmax(valid)
-    center = kernels[one] * inverse[one]
-    return _moments_about(center, kernels * inverse[:, None], valid)
+    return centered_columns(kernels * inverse_peaks(kernels)[:, None], valid, center)
 
 
 def centered_columns(
-    kernels: Float[Array, "n d"], valid: Bool[Array, " n"], unit: Float[Array, ""]
-) -> tuple[Float[Array, " d"], Float[Array, "n d+1"]]:
-    """The mean of the valid kernels in units of `unit`, and what `column_moments` takes.
-
-    For a block, where the kernels that do not count are known to be finite.
-    """
-    weight = valid.astype(kernels.dtype)
-    # A product with a vector is a faster sum on CPU, and exact enough over the length of a block.
-    total = jnp.matmul(weight, kernels, precision=jax.lax.Precision.HIGHEST)
-    center = total / jnp.maximum(jnp.sum(weight), 1) / unit
-    return center, _augmented(center, kernels * (1 / unit), valid)
-
-
-def column_moments(
-    center: Float[Array, " d"],
-    columns: Float[Array, "n d+1"],
-    subset: Bool[Array, " n"] | None = None,
-) -> Moments:
-    """`moments` of the kernels behind `centered_columns`, or of those of them that are in `subset`."""
-    part = columns if subset is None else columns * subset.astype(columns.dtype)[:, None]
-    return _from_gram(center, _product(columns, part))
-
-
-def _moments_about(
-    center: Float[Array, " d"], kernels: Float[Array, "n d"], valid: Bool[Array, " n"]
-) -> Moments:
-    whole = _augmented(center, kernels, valid)
-    return _from_gram(center, _product(whole, whole))
-
-
-def _augmented(
-    center: Float[Array, " d"], kernels: Float[Array, "n d"], valid: Bool[Array, " n"]
+    kernels: Float[Array, "n d"], valid: Bool[Array, " n"], center: Float[Array, " d"]
 ) -> Float[Array, "n d+1"]:
-    # With a column of ones, one dot over the native layout gives squares and what a long float32
-    # sum left of the mean.
+    """The finite kernels less a center, and a column of ones; zeros where they are not valid."""
     weight = valid.astype(kernels.dtype)[:, None]
     columns = jnp.concatenate([(kernels - center[None]) * weight, weight], axis=1)
+    # Else XLA on CPU computes the columns anew for each product that takes them.
     return jax.lax.optimization_barrier(columns)
 
 
-def _product(a: Float[Array, "n m"], b: Float[Array, "n m"]) -> Float[Array, "m m"]:
+def gram(a: Float[Array, "n m"], b: Float[Array, "n m"]) -> Float[Array, "m m"]:
+    """The inner products of all columns of `a` with those of `b`.
+
+    Of `centered_columns` with themselves one dot over the native layout gives squares, sums and the
+    count. Those about one center add up, part by part, and `moments_from_gram` takes their sum.
+    """
     return jnp.matmul(a.T, b, precision=jax.lax.Precision.HIGHEST)
 
 
-def _from_gram(center: Float[Array, " d"], gram: Float[Array, "d+1 d+1"]) -> Moments:
-    count = gram[-1, -1]
-    rest = gram[-1, :-1] / jnp.maximum(count, 1)
-    scatter = gram[:-1, :-1] - count * jnp.outer(rest, rest)
-    mean = jnp.where(count > 0, center + rest, 0)
-    return Moments(count=count, mean=mean, scatter=scatter)
+def moments_from_gram(
+    center: Float[RealArray, "*sets d"], gram: Float[RealArray, "*sets d+1 d+1"]
+) -> Moments:
+    """The moments behind the `gram` of columns about `center`; both NumPy or both JAX.
+
+    The center may be any point that is not far from the kernels beside their spread.
+    """
+    xp = namespace(gram)
+    count = gram[..., -1, -1]
+    rest = gram[..., -1, :-1] / xp.maximum(count, 1)[..., None]
+    between = count[..., None, None] * rest[..., :, None] * rest[..., None, :]
+    mean = xp.where((count > 0)[..., None], center + rest, xp.zeros_like(rest))
+    return Moments(count=count, mean=mean, scatter=gram[..., :-1, :-1] - between)
 
 
 def merge_moments(a: Moments, b: Moments) -> Moments:

@@ -45,7 +45,8 @@ def sparse(kernels, eps=0.01):
 
 def orthogonality(weight):
     rows = weight.reshape(len(weight), -1)
-    unit = rows / np.linalg.norm(rows, axis=1, keepdims=True)
+    lengths = np.linalg.norm(rows, axis=1, keepdims=True)
+    unit = rows / np.where(lengths > 0, lengths, 1)
     cosine = np.abs(unit @ unit.T)
     n = len(rows)
     return 1 - (cosine.sum() - np.trace(cosine)) / (n * (n - 1))

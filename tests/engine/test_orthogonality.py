@@ -1,0 +1,36 @@
+"""Orthogonality by bands: the same number by BLAS and in a device's tiles, of layers of any shape."""
+
+import jax
+import numpy as np
+import pytest
+
+from jfilters.engine._orthogonality import SMALL, tiled_orthogonality
+
+from . import reference
+
+SHAPES = [
+    (65, 60, 3, 3),
+    (256, 256, 3, 3),
+    (257, 40, 3, 3),  # a second band of one row
+    (300, 600, 3, 3),  # two bands of two tiles
+    (600, 513, 3, 3),
+    (130, 700, 1, 1),
+]
+
+
+@pytest.fixture(params=["host", "device"])
+def where(request, monkeypatch):
+    if request.param == "device":
+        monkeypatch.setattr(jax, "default_backend", lambda: "gpu")
+    return request.param
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+@pytest.mark.parametrize("scale", [1, 1e-20, 1e25])
+def test_against_float64(where, shape, scale):
+    weight = np.random.default_rng(0).standard_normal(shape, np.float32)
+    weight[1] = 0
+    weight *= np.float32(scale)
+    assert weight.size * len(weight) > SMALL
+    expected = reference.orthogonality(weight.astype(np.float64))
+    assert tiled_orthogonality(weight) == pytest.approx(expected, abs=1e-6)
