@@ -5,6 +5,7 @@ import re
 from collections.abc import Sequence
 
 from ..kernels import DepthSource
+from ._names import parts
 from ._stored import StoredArray
 
 # Names sort alphabetically, which puts a stem after its blocks and a decoder before its encoder.
@@ -42,7 +43,7 @@ def relative_depth(depth: int, deepest: int) -> float:
 
 def natural_key(name: str) -> tuple:
     """A sort key: Conv_2 before Conv_10, stems first and heads last among their siblings."""
-    return tuple((_place(part), _tokens(part)) for part in re.split(r"[./]", name.lower()))
+    return tuple((_place(part), _tokens(part)) for part in parts(name.lower()))
 
 
 def _ranks(keys: list) -> list[int]:

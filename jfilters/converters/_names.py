@@ -1,6 +1,7 @@
 """What the name of a stored array says: its bias, its wrapper, and whether it can be a weight."""
 
 import dataclasses
+import functools
 import os
 import re
 from collections.abc import Iterable, Sequence
@@ -53,7 +54,7 @@ class Distinct:
 
 def parts(name: str) -> list[str]:
     """The dotted or slashed components of a name."""
-    return re.split(r"[./]", name)
+    return name.replace("/", ".").split(".")
 
 
 def bias_name(name: str) -> str | None:
@@ -78,6 +79,11 @@ def no_weight(array: StoredArray) -> str | None:
         return "locally connected: no kernel is shared"
     if "parametrizations" in outer and own == "original0":
         return "bias or scale"
+    return _no_weight_called(own)
+
+
+@functools.lru_cache(maxsize=1024)
+def _no_weight_called(own: str) -> str | None:
     return next((reason for pattern, reason in _NO_WEIGHTS if re.search(pattern, own)), None)
 
 
@@ -90,6 +96,8 @@ def is_optimizer_state(array: StoredArray) -> bool:
 
 def moving_averages(arrays: Sequence[StoredArray]) -> dict[int, str]:
     """The arrays that are moving-average copies of others, by index, with the names of those."""
+    if not any(_EMA.search(qualified(array)) for array in arrays):
+        return {}
     plain = [(_unwrapped(array), array.shape) for array in arrays]
     copies = [_EMA.search(_wrapper(array)) is not None for array in arrays]
     originals = {

@@ -22,7 +22,7 @@ from ._options import Options
 from ._plan import Companion, Entry, within
 from ._reading import Reading, dump, load
 
-VERSION = 3
+VERSION = 4
 """Of the method: raise it with every change to what a reading holds or how its numbers come about."""
 
 _RELEVANT = (
@@ -109,7 +109,9 @@ class Cache:
         """Write down which content a checkpoint has while its files are as they are."""
         if entry.version is not None:
             companions = map(dataclasses.astuple, entry.companions)
-            _write(self._name(entry), json.dumps([content, *companions]).encode())
+            name, noted = self._name(entry), json.dumps([content, *companions]).encode()
+            if _read(name) != noted:
+                _write(name, noted)
 
     def _place(self, content: str) -> Path:
         return self._readings / content[-2:] / f"{content}-{self._settings}"

@@ -103,13 +103,13 @@ def pool_moments(parts: Moments, starts: Int[np.ndarray, " runs"]) -> Moments:
     return Moments(count=total, mean=center, scatter=np.add.reduceat(scatter + between, starts))
 
 
-def scaled_moments(parts: Moments, scale: Float[np.ndarray, " n"]) -> Moments:
+def scaled_moments(parts: Moments, scale: Float[np.ndarray, "*sets"]) -> Moments:
     """Stacked moments of kernels times `scale`, in float64."""
     mean, scatter = np.asarray(parts.mean, np.float64), np.asarray(parts.scatter, np.float64)
     return Moments(
         count=np.asarray(parts.count),
-        mean=mean * scale[:, None],
-        scatter=scatter * scale[:, None, None] ** 2,
+        mean=mean * scale[..., None],
+        scatter=scatter * scale[..., None, None] ** 2,
     )
 
 

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Bool, Float, Int64
 
-from ..statistics import Moments, moments_from_gram
+from ..statistics import moments_from_gram
 from ._blocks import Block
 from ._card import Cards, scaled_moments
 from ._passes import SlotCounts, SlotSums, kinds_of
@@ -206,21 +206,18 @@ def _merged(sums: Sums, runs: Int64[np.ndarray, " runs"]) -> Sums:
 
 def _fill(cards: Cards, sums: Sums) -> None:
     """Write sums into the cards of the same layers; raw and clean ones in units of the weights again."""
-    grams = sums.pop("grams")
-    near_normalized, near_raw = np.moveaxis(sums.pop("centers").astype(np.float64), 1, 0)
-    for i, kind in enumerate(kinds_of(grams.shape[1])):
-        if kind == "normalized":
-            _set(cards.normalized, moments_from_gram(near_normalized, grams[:, i]))
-        else:
-            found = moments_from_gram(near_raw, grams[:, i])
-            _set(getattr(cards, kind), scaled_moments(found, cards.max_abs))
+    grams, near = sums.pop("grams"), sums.pop("centers").astype(np.float64)
+    kinds = kinds_of(grams.shape[1])
+    is_normalized = np.array([kind == "normalized" for kind in kinds])
+    centers = near[:, np.where(is_normalized, 0, 1)]
+    units = np.where(is_normalized, 1.0, cards.max_abs[:, None])
+    found = scaled_moments(moments_from_gram(centers, grams), units)
+    for i, kind in enumerate(kinds):
+        total = getattr(cards, kind)
+        for part in ("count", "mean", "scatter"):
+            getattr(total, part)[...] = getattr(found, part)[:, i]
     for name, values in sums.items():
         getattr(cards, name)[...] = values * cards.max_abs if name == "sum_abs" else values
-
-
-def _set(total: Moments, found: Moments) -> None:
-    for name in ("count", "mean", "scatter"):
-        getattr(total, name)[...] = getattr(found, name)
 
 
 def _by_run(counts: Any, runs: Int64[np.ndarray, " runs"]) -> np.ndarray:

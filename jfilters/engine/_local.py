@@ -18,7 +18,7 @@ from ._options import Options
 from ._plan import Companion, Entry, opened
 from ._reading import Reading
 from ._sample import Sample, Sampler
-from ._spool import Spool
+from ._spool import HELD_BYTES, Held, Spool
 from ._stream import Bins, Opened, Work, collect, extremes
 
 OPEN_CHECKPOINTS, OPEN_LAYERS = 64, 20_000
@@ -30,8 +30,14 @@ _CHANGED = "the checkpoint changed while it was scanned"
 class Local:
     """Reads checkpoints on this machine. A context manager: it hashes in a thread of its own."""
 
-    def __init__(self, options: Options, spool: Spool, progress: Progress | None = None):
-        self._options, self._spool = options, spool
+    def __init__(
+        self,
+        options: Options,
+        spool: Spool,
+        progress: Progress | None = None,
+        held_bytes: int = HELD_BYTES,
+    ):
+        self._options, self._spool, self._held = options, spool, Held(held_bytes)
         self._progress = progress or (lambda stage, done, total: None)
         self._hasher = ThreadPoolExecutor(1)
         self._hashes: dict[int, Future[str | None]] = {}
@@ -69,7 +75,7 @@ class Local:
                 sampler = samplers[index] = Sampler(entry.layers, options.d, options.sample)
                 nothing = Sample.of_nothing(options.d)
                 found.readings[index] = Reading(entry, cards, nothing, bins and bins.key)
-                weights = self._weights(index, entry, stored)
+                weights = self._weights(index, entry, stored, keep=bins is None)
                 yield index, cards, advance(sampler.watch(weights))
 
         work = Work(self._options, first=True, bins=bins)
@@ -117,26 +123,32 @@ class Local:
     def _again(self, stage: str, readings: Sequence[Numbered]) -> Iterator[Opened]:
         sizes = [reading.entry.bytes for _, reading in readings]
         for (index, reading), advance in zip(readings, self._stage(stage, sizes), strict=True):
-            weights = self._weights(index, reading.entry, None)
+            weights = self._weights(index, reading.entry)
             yield index, reading.cards, advance(weights)
 
     def _weights(
-        self, index: int, entry: Entry, stored: list[StoredLayer] | None
+        self,
+        index: int,
+        entry: Entry,
+        stored: list[StoredLayer] | None = None,
+        *,
+        keep: bool = True,
     ) -> Iterator[np.ndarray]:
-        """The weights of a checkpoint; it is opened for those that are not in the spool."""
-        spool = self._spool if is_remote(entry.path) else None
+        """The weights of a checkpoint; it is opened again for those that were not kept."""
+        kept = self._spool if is_remote(entry.path) else self._held
+        if stored is None and kept is self._held:
+            _check_unchanged(entry)
         for row in range(len(entry.layers)):
-            weight = spool.get((index, row)) if spool else None
+            weight = kept.get((index, row))
             if weight is None:
                 stored = stored or self._opened_again(index, entry)
                 weight = stored[row].read()
-                if spool:
-                    spool.put((index, row), weight)
+                if keep:
+                    kept.put((index, row), weight)
             yield weight
 
     def _opened_again(self, index: int, entry: Entry) -> list[StoredLayer]:
-        if entry.identity is not None and identity(entry.path) != entry.identity:
-            raise UnreadableError(_CHANGED, path=entry.path)
+        _check_unchanged(entry)
         if index in self._open:
             return self._open.pop(index)
         now, stored = opened(entry, self._options)
@@ -195,6 +207,11 @@ class _Found:
         """Those that were lost since the last call."""
         lost, self._lost = self._lost, []
         yield from lost
+
+
+def _check_unchanged(entry: Entry) -> None:
+    if entry.identity is not None and identity(entry.path) != entry.identity:
+        raise UnreadableError(_CHANGED, path=entry.path)
 
 
 def _digest_or_none(path: Path, companions: Sequence[Companion]) -> str | None:

@@ -47,13 +47,14 @@ def tiled_orthogonality(weight: Float[np.ndarray, "out in *spatial"]) -> float:
 def _sum_of_cosines(rows: Rows) -> float:
     """The sum of |cos| over ordered pairs of rows; NaN where a row is too short or long for it."""
     tile = next((tile for tile in TILES if len(rows) <= tile[0]), TILES[-1])
-    product, n = _products(rows, tile), math.ceil(len(rows) / tile[0])
+    product, bands = _products(rows, tile), _bands(rows, tile[0])
+    n = len(bands)
     with np.errstate(over="ignore", invalid="ignore"):  # what has no length is not fit
         diagonal = [product(i, i) for i in range(n)]
-    lengths = [np.sqrt(np.diagonal(gram)) for gram in diagonal]
-    if not all(map(_are_fit, lengths, np.array_split(rows, np.arange(1, n) * tile[0]))):
+    lengths = [np.sqrt(gram.diagonal()) for gram in diagonal]
+    if not all(map(_are_fit, lengths, bands)):
         return math.nan
-    inverses = [np.divide(1, x, out=np.zeros_like(x), where=x >= SHORTEST) for x in lengths]
+    inverses = [(x >= SHORTEST) / np.maximum(x, SHORTEST) for x in lengths]
     total = sum(_absolute(diagonal[i], inverses[i], inverses[i], own=True) for i in range(n))
     # The matrix is symmetric: tiles below the diagonal stand for those above it too.
     for i in range(n):
@@ -72,13 +73,17 @@ def _products(rows: Rows, tile: tuple[int, int]) -> Product:
 
 def _on_host(rows: Rows, height: int) -> Product:
     # BLAS takes half the time for a matrix by itself, and needs neither padding nor a program.
-    bands = [rows[start : start + height] for start in range(0, len(rows), height)]
+    bands = _bands(rows, height)
     return lambda i, j: bands[i] @ bands[j].T
+
+
+def _bands(rows: Rows, height: int) -> list[np.ndarray]:
+    return [rows[start : start + height] for start in range(0, len(rows), height)]
 
 
 def _on_device(rows: Rows, tile: tuple[int, int]) -> Product:
     bands = _tiles(rows, tile)
-    sizes = [min(len(rows) - start, tile[0]) for start in range(0, len(rows), tile[0])]
+    sizes = list(map(len, _bands(rows, tile[0])))
 
     def product(i: int, j: int) -> np.ndarray:
         gram = np.zeros((tile[0], tile[0]), np.float32)

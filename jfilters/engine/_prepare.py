@@ -30,8 +30,10 @@ class Prepared:
     def centers(self) -> Float[np.ndarray, "2 d"]:
         """Points near the normalized kernels and near those divided by `scale`: the means of a few."""
         few = self.rows[:: -(-len(self.rows) // A_FEW) or 1]
-        peaks = np.abs(few).max(axis=1, initial=SMALLEST_SCALE, keepdims=True)
-        return np.stack([few / peaks, few / np.float32(self.scale)]).sum(axis=1) / max(len(few), 1)
+        units = np.empty((2, len(few)), np.float32)
+        units[0] = np.abs(few).max(axis=1, initial=SMALLEST_SCALE)
+        units[1] = self.scale
+        return (1 / units) @ few / np.float32(max(len(few), 1))
 
 
 def prepare(

@@ -32,6 +32,9 @@ from ._spool import SPOOL_BYTES, Spool
 from ._stream import Bins, data_free_edges
 from ._told import Unmatched, told
 
+WORTH_KEEPING = 1 << 20
+"""Bytes of a checkpoint that are read faster than what is known of them before its histograms is kept."""
+
 
 @dataclasses.dataclass(frozen=True)
 class Scan:
@@ -214,7 +217,8 @@ class Run:
 
     def _kept(self, index: int, reading: Reading) -> Reading:
         self._readings[index] = reading
-        if (cache := self._cache) is not None:
+        is_half = reading.bins_key is None and reading.entry.total_bytes < WORTH_KEEPING
+        if (cache := self._cache) is not None and not is_half:
             self._engine.after_hash(lambda: cache.keep(self._hashed(index)))
         return reading
 

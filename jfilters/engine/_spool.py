@@ -1,4 +1,7 @@
-"""Weights of remote checkpoints, kept on disk between the passes so that they travel once."""
+"""Weights kept between the passes: those of remote checkpoints on disk, so that they travel once.
+
+Of those on this machine a few stay in memory, which spares small files the second opening.
+"""
 
 import os
 import tempfile
@@ -9,6 +12,28 @@ import numpy as np
 
 SPOOL_BYTES = 8 << 30
 """Bytes that a scan keeps on disk at most, unless told otherwise; what does not fit is read again."""
+
+
+HELD_BYTES = 128 << 20
+"""Bytes of weights that a scan holds in memory at most."""
+
+
+class Held:
+    """Arrays by key in memory, which takes `limit` bytes at most."""
+
+    def __init__(self, limit: int = HELD_BYTES):
+        self._left = limit
+        self._arrays: dict[Hashable, np.ndarray] = {}
+
+    def put(self, key: Hashable, weight: np.ndarray) -> None:
+        """Hold an array, if there is room for it."""
+        if weight.nbytes <= self._left:
+            self._left -= weight.nbytes
+            self._arrays[key] = weight
+
+    def get(self, key: Hashable) -> np.ndarray | None:
+        """The array of a key, None if it is not held."""
+        return self._arrays.get(key)
 
 
 class Spool:

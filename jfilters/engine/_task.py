@@ -52,7 +52,7 @@ def answer(
     with contextlib.suppress(OSError):  # absolute paths and URLs need no such folder here
         os.chdir(job.folder)
     try:
-        with Spool(0) as spool, Local(job.options, spool) as engine:
+        with Spool(0) as spool, Local(job.options, spool, held_bytes=0) as engine:
             return ask(engine, entry, cards, shared)
     except CheckpointError as error:
         return error

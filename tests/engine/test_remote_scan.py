@@ -10,6 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 from safetensors.numpy import save, save_file
 
+from jfilters.converters import StoredLayer
 from jfilters.converters._bytes import _remote as _remote
 from jfilters.engine import Options, scan, write_scan
 from jfilters.engine._spool import Spool
@@ -143,6 +144,18 @@ def test_nothing_is_left_behind(remote, tmp_path, monkeypatch, error):
 def test_local_checkpoints_are_not_spooled(local, monkeypatch):
     monkeypatch.setattr(Spool, "put", lambda *_: pytest.fail("spooled"))
     assert len(scan(local).cards) == 12
+
+
+def test_what_little_is_held_in_memory_is_not_read_again(local, monkeypatch):
+    reads = []
+    read = StoredLayer.read
+    monkeypatch.setattr(StoredLayer, "read", lambda self: reads.append(self) or read(self))
+    held = scan(local)
+    assert len(reads) == 12
+    monkeypatch.setattr("jfilters.engine._spool.Held.put", lambda *_: None)
+    again = scan(local)
+    assert len(reads) == 12 + 24
+    np.testing.assert_array_equal(again.cards.histogram, held.cards.histogram)
 
 
 @pytest.fixture

@@ -64,8 +64,12 @@ class LocalSource:
         stop = min(stop, self.size)
         if start >= stop:
             return memoryview(b"")
-        buffer = aligned_empty((stop - start,), np.uint8).data
         try:
+            if stop - start <= LOCAL_WINDOW:
+                data = os.pread(self._descriptor, stop - start, start)
+                if len(data) == stop - start:
+                    return memoryview(data)
+            buffer = aligned_empty((stop - start,), np.uint8).data
             filled = 0
             while filled < len(buffer):
                 # One call moves at most 2 GiB.
