@@ -19,7 +19,7 @@ from .._memory import aligned_empty
 BLOCK_KERNELS = 131_072  # a block of 3x3 kernels is 4.7 MB: larger ones leave the cache
 SMALL_ROWS = 1_024  # kernels a slot of a small block
 OVERLAP_FROM = BLOCK_KERNELS // 2
-"""What is left of a large layer is cheaper in place, in a block that counts nothing else, than copied."""
+"""So much left of a large layer is cheaper in place, beside kernels that do not count, than copied."""
 
 
 @dataclasses.dataclass(frozen=True)

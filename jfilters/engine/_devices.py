@@ -61,10 +61,14 @@ def cores_here() -> int:
 
 
 def _at_once() -> int:
-    """The rounds under way at a time: on CPU one more than cores, which no program keeps busy all along."""
+    """The rounds under way at a time.
+
+    One CPU takes one more than it has cores, since no program keeps a core busy all along; elsewhere one
+    round travels while the other is worked on.
+    """
     devices = _devices()
     alone = len(devices) == 1 and devices[0].platform == "cpu"
-    return min(cores_here() + 1, MOST_AT_ONCE) if alone else 1
+    return min(cores_here() + 1, MOST_AT_ONCE) if alone else 2
 
 
 def _found(work: Callable[[list[Slots]], Any], round_: list[Block]) -> Any:

@@ -34,3 +34,29 @@ def test_quality_alone_is_that_of_the_whole(kernels):
 def test_nothing_is_left_without_quality(kernels):
     with pytest.raises(ValueError, match=r"expected options with quality"):
         measure_quality(kernels, Options(quality=False))
+
+
+def offset(rng):
+    return 1 + 1e-3 * rng.standard_normal((64, 32, 3, 3))
+
+
+def of_two_kinds(rng):
+    weight = 5 + rng.standard_normal((96, 40, 3, 3))
+    weight[::2] = 0
+    return weight
+
+
+def alike(rng):
+    return np.full((16, 80, 3, 3), 0.3)
+
+
+@pytest.mark.parametrize("weight", [offset, of_two_kinds, alike])
+def test_moments_about_a_center_of_a_few_kernels_are_those_of_all(weight):
+    weight = weight(np.random.default_rng(0)).astype(np.float32)
+    cards = measure_quality(Kernels((jax.numpy.asarray(weight),), (Layer("conv"),)))
+    rows = weight.reshape(-1, 9).astype(np.float64)
+    mean = rows.mean(axis=0)
+    scatter = (rows - mean).T @ (rows - mean)
+    np.testing.assert_allclose(cards.raw.mean[0], mean, rtol=1e-6)
+    tolerance = 1e-5 * scatter.trace() + 1e-10 * len(rows)
+    np.testing.assert_allclose(cards.raw.scatter[0], scatter, rtol=0, atol=tolerance)
