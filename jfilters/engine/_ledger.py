@@ -16,6 +16,9 @@ from ._blocks import Block
 from ._card import Cards, scaled_moments
 from ._passes import SlotCounts, SlotSums, kinds_of
 
+LAYERS_AT_ONCE = 4_096
+"""Layers whose cards are made of their sums together, so that a hundred thousand need no copies of all."""
+
 Sums = dict[str, np.ndarray]
 """Slot sums in float64 and int64: each array leads with the slots, or once they are merged with layers."""
 
@@ -45,7 +48,8 @@ class Account:
     def settle(self) -> None:
         """Make the cards of the sums."""
         if self.sums:
-            _fill(self.cards, self.sums)
+            for start in range(0, len(self.cards), LAYERS_AT_ONCE):
+                _fill(self.cards, self.sums, slice(start, start + LAYERS_AT_ONCE))
             self.sums = {}
 
 
@@ -204,20 +208,21 @@ def _merged(sums: Sums, runs: Int64[np.ndarray, " runs"]) -> Sums:
     return {name: np.add.reduceat(values, runs) for name, values in sums.items()}
 
 
-def _fill(cards: Cards, sums: Sums) -> None:
-    """Write sums into the cards of the same layers; raw and clean ones in units of the weights again."""
-    grams, near = sums.pop("grams"), sums.pop("centers").astype(np.float64)
+def _fill(cards: Cards, sums: Sums, rows: slice) -> None:
+    """Write the sums of some layers into their cards; raw and clean ones in units of the weights again."""
+    part = _take(sums, rows)
+    grams, near, largest = part.pop("grams"), part.pop("centers"), cards.max_abs[rows]
     kinds = kinds_of(grams.shape[1])
     is_normalized = np.array([kind == "normalized" for kind in kinds])
-    centers = near[:, np.where(is_normalized, 0, 1)]
-    units = np.where(is_normalized, 1.0, cards.max_abs[:, None])
+    centers = near[:, np.where(is_normalized, 0, 1)].astype(np.float64)
+    units = np.where(is_normalized, 1.0, largest[:, None])
     found = scaled_moments(moments_from_gram(centers, grams), units)
     for i, kind in enumerate(kinds):
         total = getattr(cards, kind)
-        for part in ("count", "mean", "scatter"):
-            getattr(total, part)[...] = getattr(found, part)[:, i]
-    for name, values in sums.items():
-        getattr(cards, name)[...] = values * cards.max_abs if name == "sum_abs" else values
+        for name in ("count", "mean", "scatter"):
+            getattr(total, name)[rows] = getattr(found, name)[:, i]
+    for name, values in part.items():
+        getattr(cards, name)[rows] = values * largest if name == "sum_abs" else values
 
 
 def _by_run(counts: Any, runs: Int64[np.ndarray, " runs"]) -> np.ndarray:

@@ -33,7 +33,7 @@ from ._stream import Bins, data_free_edges
 from ._told import Unmatched, told
 
 WORTH_KEEPING = 1 << 20
-"""Bytes of a checkpoint that are read faster than what is known of them before its histograms is kept."""
+"""A checkpoint of fewer bytes is kept only with its histograms: it is read again as fast as it is kept."""
 
 
 @dataclasses.dataclass(frozen=True)

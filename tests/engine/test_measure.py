@@ -31,6 +31,12 @@ def test_quality_alone_is_that_of_the_whole(kernels):
     assert not alone.normalized.count.any()
 
 
+def test_cards_that_are_made_a_few_at_a_time_are_the_same(kernels, monkeypatch):
+    expected = measure(kernels).cards
+    monkeypatch.setattr("jfilters.engine._ledger.LAYERS_AT_ONCE", 2)
+    jax.tree.map(np.testing.assert_array_equal, measure(kernels).cards, expected)
+
+
 def test_nothing_is_left_without_quality(kernels):
     with pytest.raises(ValueError, match=r"expected options with quality"):
         measure_quality(kernels, Options(quality=False))
