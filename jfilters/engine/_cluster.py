@@ -233,13 +233,21 @@ def _knock(address: str) -> None:
 
 
 def _environment() -> dict[str, str]:
-    """The variables of every worker: one CPU device, and the number of threads that this process has.
+    """The variables of every worker: one CPU device, and the numbers of threads that this process has.
 
-    XLA divides sums among threads, so that the last bits of a result depend on how many there are. A
-    worker with as many as the scan finds what the scan itself would find.
+    XLA and BLAS divide sums among threads, so that the last bits of a result depend on how many there
+    are. A worker with as many as the scan finds what the scan itself would find.
     """
-    threads = os.environ.get("PJRT_NPROC") or os.environ.get("NPROC") or cores_here()
-    return {"JAX_PLATFORMS": "cpu", "PJRT_NPROC": str(threads)}
+    return {"JAX_PLATFORMS": "cpu"} | {
+        names[0]: next(
+            (os.environ[name] for name in names if name in os.environ), str(cores_here())
+        )
+        for names in (_XLA_THREADS, _BLAS_THREADS)
+    }
+
+
+_XLA_THREADS = ("PJRT_NPROC", "NPROC")
+_BLAS_THREADS = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS")  # Ray sets the second, to 1
 
 
 def _in_one_line(error: Exception) -> str:
