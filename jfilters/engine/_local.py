@@ -148,7 +148,8 @@ class Local:
             yield weight
 
     def _opened_again(self, index: int, entry: Entry) -> list[StoredLayer]:
-        _check_unchanged(entry)
+        if is_remote(entry.path):  # one that is here was looked at before its first weight
+            _check_unchanged(entry)
         if index in self._open:
             return self._open.pop(index)
         now, stored = opened(entry, self._options)
