@@ -3,7 +3,7 @@
 import collections
 import functools
 import os
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
@@ -37,19 +37,27 @@ def over_blocks(
             yield from _apart(round_, found)
 
 
-def run(program: Program, slots: list[Slots], *same: Any, **static: Any) -> Any:
+def run(
+    program: Program,
+    slots: list[Slots],
+    *same: Any,
+    on_cpu: Mapping[str, bool | int],
+    **static: Any,
+) -> Any:
     """One program over a round of slots; arrays of the result lead with the slots of all of them.
 
-    `same` goes to every device as it is; `static` is compiled in.
+    `same` goes to every device as it is; `static` is compiled in. `on_cpu` are options of XLA's compiler
+    there.
     """
     devices = _devices()
+    options = tuple(on_cpu.items()) if devices[0].platform == "cpu" else ()
     if len(devices) == 1:
-        return _on_one(program, tuple(sorted(static.items())))(*slots, *same)
+        return _on_one(program, tuple(sorted(static.items())), options)(*slots, *same)
     mesh = Mesh(np.array(devices), ("blocks",))
     # Nobody looks at what the devices do for which a last round has no block.
     missing = [slots[0]] * (len(devices) - len(slots))
     whole = jax.tree.map(lambda *parts: _sharded(parts, mesh), *slots, *missing)
-    compiled = _on_all(program, mesh, len(same), tuple(sorted(static.items())))
+    compiled = _on_all(program, mesh, len(same), tuple(sorted(static.items())), options)
     return compiled(whole, *same)
 
 
@@ -102,19 +110,22 @@ def _devices() -> list[Any]:
     return jax.local_devices()
 
 
-@functools.cache
-def _on_one(program: Program, static: tuple[tuple[str, Any], ...]) -> Program:
-    return jax.jit(functools.partial(program, **dict(static)))
+Static = tuple[tuple[str, Any], ...]
 
 
 @functools.cache
-def _on_all(
-    program: Program, mesh: Mesh, n_same: int, static: tuple[tuple[str, Any], ...]
-) -> Program:
+def _on_one(program: Program, static: Static, options: Static) -> Program:
+    body = functools.partial(program, **dict(static))
+    return jax.jit(body, compiler_options=dict(options))
+
+
+@functools.cache
+def _on_all(program: Program, mesh: Mesh, n_same: int, static: Static, options: Static) -> Program:
     blocks, same = PartitionSpec("blocks"), PartitionSpec()
     specs = (blocks, *(same,) * n_same)
     body = functools.partial(program, **dict(static))
-    return jax.jit(jax.shard_map(body, mesh=mesh, in_specs=specs, out_specs=blocks))
+    whole = jax.shard_map(body, mesh=mesh, in_specs=specs, out_specs=blocks)
+    return jax.jit(whole, compiler_options=dict(options))
 
 
 def _sharded(arrays: Sequence[np.ndarray], mesh: Mesh) -> jax.Array:

@@ -6,12 +6,12 @@ does not depend on which layers shared its blocks, nor on what was read before.
 
 import dataclasses
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from jaxtyping import Bool, Float, Int64
 
-from ..statistics import moments_from_gram
+from ..statistics import moments_from_gram, symmetric
 from ._blocks import Block
 from ._card import Cards, scaled_moments
 from ._passes import SlotCounts, SlotSums, kinds_of
@@ -19,8 +19,22 @@ from ._passes import SlotCounts, SlotSums, kinds_of
 LAYERS_AT_ONCE = 4_096
 """Layers whose cards are made of their sums together, so that a hundred thousand need no copies of all."""
 
-Sums = dict[str, np.ndarray]
-"""Slot sums in float64 and int64: each array leads with the slots, or once they are merged with layers."""
+
+class Sums(NamedTuple):
+    """`SlotSums` in float64, and the centers that they are about: of slots, or of layers once merged."""
+
+    squares: Float[np.ndarray, "n kinds triangle"]
+    quality: Float[np.ndarray, "n columns"]
+    centers: Float[np.ndarray, "n 2 d"]
+
+    def take(self, which: Any) -> "Sums":
+        """Those of some slots or layers."""
+        return Sums(*(values[which] for values in self))
+
+    def merged(self, runs: Int64[np.ndarray, " runs"]) -> "Sums":
+        """The sums of each run of slots, which have one center."""
+        squares, quality = (np.add.reduceat(values, runs) for values in self[:2])
+        return Sums(squares, quality, self.centers[runs])
 
 
 @dataclasses.dataclass
@@ -36,21 +50,21 @@ class Account:
     left: int
     is_read: bool = False
     is_lost: bool = False
-    sums: Sums = dataclasses.field(default_factory=dict)
+    sums: Sums | None = None
 
     def put(self, rows: Int64[np.ndarray, " layers"], sums: Sums) -> None:
         """Note the sums of layers that are complete."""
-        for name, values in sums.items():
-            if name not in self.sums:
-                self.sums[name] = np.zeros((len(self.cards), *values.shape[1:]), values.dtype)
-            self.sums[name][rows] = values
+        if self.sums is None:
+            self.sums = Sums(*(np.zeros((len(self.cards), *x.shape[1:]), x.dtype) for x in sums))
+        for kept, values in zip(self.sums, sums, strict=True):
+            kept[rows] = values
 
     def settle(self) -> None:
         """Make the cards of the sums."""
-        if self.sums:
+        if self.sums is not None:
             for start in range(0, len(self.cards), LAYERS_AT_ONCE):
                 _fill(self.cards, self.sums, slice(start, start + LAYERS_AT_ONCE))
-            self.sums = {}
+            self.sums = None
 
 
 class Ledger:
@@ -116,8 +130,9 @@ class Ledger:
         runs: Int64[np.ndarray, " runs"],
         counts: SlotCounts,
     ) -> None:
-        told = counts._asdict()
-        found = {name: _by_run(told[name], runs) for name in told if told[name] is not None}
+        # Most slots hold no sparse kernel, and small layers have one slot each.
+        told = {name: x for name, x in counts._asdict().items() if x is not None and x.any()}
+        found = {name: _by_run(x, runs) for name, x in told.items()}
         for account, rows, chosen in self._by_account(owners):
             for name, values in found.items():
                 getattr(account.cards, name)[rows] += values[chosen]
@@ -130,38 +145,31 @@ class Ledger:
         complete: Bool[np.ndarray, " runs"],
     ) -> None:
         """Merge the layers that lie in this block as a whole at once, and put the parts of others by."""
-        parts = _on_host(sums)
-        times = len(parts["grams"]) // len(block.counts)
+        times = len(sums.squares) // len(block.counts)
         # The order in which slots are added up must not depend on how many stayed empty after them.
         used = times * np.count_nonzero(block.counts)
-        centers = block.slots.centers[runs]
-        owners, starts = block.owners[runs].tolist(), times * runs
-        stops = np.append(starts[1:], used)
-        whole = complete & np.array([owner not in self._parts for owner in owners])
+        squares, quality = (np.asarray(x[:used], np.float64) for x in sums)
+        parts = Sums(squares, quality, block.slots.centers.repeat(times, axis=0)[:used])
+        owners, starts = block.owners[runs], times * runs
+        whole = complete & np.array([owner not in self._parts for owner in owners.tolist()])
         if whole.any():
-            merged = _take(_merged(_take(parts, slice(used)), starts), whole)
-            self._put(block.owners[runs][whole], centers[whole], merged)
+            self._put(owners[whole], parts.merged(starts).take(whole))
+        stops = np.append(starts[1:], used)
         for i in np.flatnonzero(~whole):
-            if (owner := owners[i]) in self._of:
-                part = _take(parts, slice(starts[i], stops[i]))
+            if (owner := int(owners[i])) in self._of:
+                part = parts.take(slice(starts[i], stops[i]))
                 self._parts.setdefault(owner, []).append((int(block.starts[runs[i]]), part))
                 if complete[i]:
-                    self._put(np.array([owner]), centers[[i]], self._merged_parts(owner))
+                    self._put(owners[[i]], self._merged_parts(owner))
 
     def _merged_parts(self, owner: int) -> Sums:
         in_order = [part for _, part in sorted(self._parts.pop(owner), key=lambda item: item[0])]
-        together = {name: np.concatenate([part[name] for part in in_order]) for name in in_order[0]}
-        return _merged(together, np.zeros(1, np.int64))
+        together = Sums(*map(np.concatenate, zip(*in_order, strict=True)))
+        return together.merged(np.zeros(1, np.int64))
 
-    def _put(
-        self,
-        owners: Int64[np.ndarray, " layers"],
-        centers: Float[np.ndarray, "layers 2 d"],
-        sums: Sums,
-    ) -> None:
-        whole = sums | {"centers": centers}
+    def _put(self, owners: Int64[np.ndarray, " layers"], sums: Sums) -> None:
         for account, rows, chosen in self._by_account(owners):
-            account.put(rows, _take(whole, chosen))
+            account.put(rows, sums.take(chosen))
 
     def _by_account(
         self, owners: Int64[np.ndarray, " runs"]
@@ -189,44 +197,27 @@ class Ledger:
         self._done.append(account)
 
 
-def _on_host(sums: SlotSums) -> Sums:
-    found: dict[str, Any] = {"grams": sums.grams}
-    if sums.quality is not None:
-        found |= sums.quality._asdict()
-    return {name: values.astype(_WIDE[values.dtype.kind]) for name, values in found.items()}
-
-
-_WIDE = {"f": np.float64, "i": np.int64}
-
-
-def _take(sums: Sums, which: Any) -> Sums:
-    return {name: values[which] for name, values in sums.items()}
-
-
-def _merged(sums: Sums, runs: Int64[np.ndarray, " runs"]) -> Sums:
-    """The sums of each run of slots."""
-    return {name: np.add.reduceat(values, runs) for name, values in sums.items()}
-
-
 def _fill(cards: Cards, sums: Sums, rows: slice) -> None:
     """Write the sums of some layers into their cards; raw and clean ones in units of the weights again."""
-    part = _take(sums, rows)
-    grams, near, largest = part.pop("grams"), part.pop("centers"), cards.max_abs[rows]
-    kinds = kinds_of(grams.shape[1])
+    squares, quality, near = sums.take(rows)
+    kinds, largest = kinds_of(squares.shape[1]), cards.max_abs[rows]
     is_normalized = np.array([kind == "normalized" for kind in kinds])
     centers = near[:, np.where(is_normalized, 0, 1)].astype(np.float64)
     units = np.where(is_normalized, 1.0, largest[:, None])
-    found = scaled_moments(moments_from_gram(centers, grams), units)
+    found = scaled_moments(moments_from_gram(centers, symmetric(squares)), units)
     for i, kind in enumerate(kinds):
         total = getattr(cards, kind)
         for name in ("count", "mean", "scatter"):
             getattr(total, name)[rows] = getattr(found, name)[:, i]
-    for name, values in part.items():
-        getattr(cards, name)[rows] = values * largest if name == "sum_abs" else values
+    if quality.shape[1]:
+        n_zero, n_sparse, sum_abs, *n_below = quality.T
+        cards.n_zero[rows], cards.n_sparse[rows] = n_zero, n_sparse
+        cards.sum_abs[rows] = sum_abs * largest
+        cards.n_below[rows] = np.stack(n_below, axis=1)
 
 
-def _by_run(counts: Any, runs: Int64[np.ndarray, " runs"]) -> np.ndarray:
-    return np.add.reduceat(np.asarray(counts), runs, dtype=np.int64)
+def _by_run(counts: np.ndarray, runs: Int64[np.ndarray, " runs"]) -> np.ndarray:
+    return counts if len(runs) == len(counts) else np.add.reduceat(counts, runs, dtype=np.int64)
 
 
 def _runs(owners: Int64[np.ndarray, " parts"]) -> Int64[np.ndarray, " runs"]:

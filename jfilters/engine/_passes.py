@@ -13,45 +13,46 @@ from jaxtyping import Array, Bool, Float, Int
 from ..statistics import (
     EPSILONS,
     Basis,
-    by_tap,
-    centered_columns,
+    Cloud,
+    absolute_by_tap,
     coefficient_histograms,
     coefficient_range,
-    counts_below,
-    gram,
-    normalized_columns,
+    inverse_peaks,
     relative_peaks,
     sparse_mask,
+    sums,
 )
 from ._blocks import Slots
 from ._options import Options
 
+WIDE_VECTORS = {"xla_cpu_prefer_vector_width": 512}
+"""XLA takes half of AVX-512 unless told; with all of it a pass is faster by a fifth."""
 
-class QualitySums(NamedTuple):
-    """What the quality metrics need of each slot beside moments; `sum_abs` in units of the layer.
-
-    `n_below` counts the kernels that stay below each of `EPSILONS`.
-    """
-
-    n_zero: Int[Array, " slots"]
-    n_sparse: Int[Array, " slots"]
-    n_below: Int[Array, "slots epsilons"]
-    sum_abs: Float[Array, " slots"]
+ANY_ORDER = WIDE_VECTORS | {"xla_cpu_enable_fast_math": True}
+"""For sums of finite numbers: else XLA adds one after the other, and vectorizes none of them."""
 
 
 class SlotSums(NamedTuple):
-    """What the first pass finds in each slot: the squares behind moments, and for quality.
+    """What the first pass finds in each slot; sums add up over the slots of a layer.
 
-    `grams` are those of `centered_columns` about the slot's centers, of `kinds_of` their number. Raw and
-    clean ones are of kernels in units of the layer's largest absolute weight.
+    `squares` are the lower triangles of the grams of kernels about the slot's centers, of each of
+    `kinds_of` their number. Raw and clean ones are of kernels in units of the layer's largest absolute
+    weight. `quality` has a column for each of `QUALITY`, or none.
     """
 
-    grams: Float[Array, "slots kinds d+1 d+1"]
-    quality: QualitySums | None
+    squares: Float[Array, "slots kinds triangle"]
+    quality: Float[Array, "slots columns"]
 
 
 KINDS = ("normalized", "raw", "clean")
 """The moments of a card."""
+
+QUALITY = ("n_zero", "n_sparse", "sum_abs", *EPSILONS)
+"""What the quality metrics need beside moments.
+
+The sum of absolute weights is in units of the layer's largest; for each epsilon there is the number of
+kernels that stay below it.
+"""
 
 
 def kinds_of(count: int) -> tuple[str, ...]:
@@ -76,24 +77,20 @@ def moments_pass(slots: Slots, *, options: Options, shapes: bool) -> SlotSums:
     `scales` holds the largest absolute weight of each slot's layer, 1 where that is zero. Without
     `shapes` the normalized kernels are left out.
     """
-    grams = []
+    clouds, terms = [], []
     if shapes:
         kernels, chosen = _population(slots, options)
-        columns = jax.vmap(normalized_columns)(kernels, chosen, slots.centers[:, 0])
-        grams.append(jax.vmap(gram)(columns, columns))
-    if not options.quality:
-        return SlotSums(jnp.stack(grams, axis=1), None)
-    kernels = slots.kernels * (1 / slots.scales)[:, None, None]
-    columns = jax.vmap(centered_columns)(kernels, slots.valid, slots.centers[:, 1])
-    raw = jax.vmap(gram)(columns, columns)
-    quality = _quality_sums(slots, options)
-    # Most blocks of most networks hold no sparse kernel at all, and a product is dear.
-    clean = jax.lax.cond(
-        jnp.any(quality.n_sparse),
-        lambda: jax.vmap(gram)(columns, jnp.where(_sparse(slots, options)[..., None], 0, columns)),
-        lambda: raw,
-    )
-    return SlotSums(jnp.stack([*grams, raw, clean], axis=1), quality)
+        clouds.append(_cloud(kernels, inverse_peaks(kernels), slots.centers[:, 0], chosen))
+    if options.quality:
+        factor = jnp.broadcast_to(1 / slots.scales[:, None], slots.valid.shape)
+        clean = slots.valid & ~_sparse(slots, options)
+        clouds += [
+            _cloud(slots.kernels, factor, slots.centers[:, 1], some)
+            for some in (slots.valid, clean)
+        ]
+        terms = _quality_terms(slots, options)
+    quality, squares = sums(terms, clouds)
+    return SlotSums(squares, quality)
 
 
 def histogram_pass(
@@ -151,27 +148,23 @@ def _population(
     return kernels, valid
 
 
-def _quality_sums(slots: Slots, options: Options) -> QualitySums:
-    limits = sorted({_POSITIVE, *EPSILONS, _limit(options)})
-    peaks = jax.vmap(relative_peaks)(slots.kernels, slots.scales)
-    below = jax.vmap(lambda values, valid: counts_below(values, valid, limits))(peaks, slots.valid)
-    n_below = dict(zip(limits, below.T, strict=True))
-    absolute = jax.vmap(lambda rows: by_tap(jnp.add, jnp.abs(rows)))(slots.kernels)
-    counted = jnp.where(slots.valid, absolute / slots.scales[:, None], 0)
-    # A product with a vector is a faster sum on CPU.
-    ones = jnp.ones_like(counted[0])
-    return QualitySums(
-        n_zero=n_below[_POSITIVE],
-        n_sparse=n_below[_limit(options)],
-        n_below=jnp.stack([n_below[eps] for eps in EPSILONS], axis=1),
-        sum_abs=jnp.matmul(counted, ones, precision=jax.lax.Precision.HIGHEST),
-    )
+def _cloud(
+    kernels: Float[Array, "slots rows d"],
+    factor: Float[Array, "slots rows"],
+    center: Float[Array, "slots d"],
+    valid: Bool[Array, "slots rows"],
+) -> Cloud:
+    return Cloud(kernels, factor, center, valid.astype(kernels.dtype))
+
+
+def _quality_terms(slots: Slots, options: Options) -> list[Float[Array, "slots rows"]]:
+    """What is summed up for each of `QUALITY`."""
+    scales = slots.scales[:, None]
+    relative = jax.vmap(relative_peaks)(slots.kernels, slots.scales)
+    absolute = absolute_by_tap(jnp.add, slots.kernels) / scales
+    below = (relative < limit for limit in EPSILONS)
+    terms = (relative < _POSITIVE, _sparse(slots, options), absolute, *below)
+    return [jnp.where(slots.valid, term.astype(absolute.dtype), 0) for term in terms]
 
 
 _POSITIVE = float(np.finfo(np.float32).tiny)
-
-
-def _limit(options: Options) -> float:
-    """What the largest weight of a sparse kernel is less than, as a share of its layer's."""
-    eps = options.sparse_eps
-    return eps if options.sparse_strict else float(np.nextafter(np.float32(eps), np.float32(1)))

@@ -18,7 +18,15 @@ from ._devices import over_blocks, run
 from ._ledger import Ledger
 from ._options import Options
 from ._orthogonality import tiled_orthogonality
-from ._passes import SlotCounts, SlotSums, extremes_pass, histogram_pass, moments_pass
+from ._passes import (
+    ANY_ORDER,
+    WIDE_VECTORS,
+    SlotCounts,
+    SlotSums,
+    extremes_pass,
+    histogram_pass,
+    moments_pass,
+)
 from ._prepare import prepare
 
 MOMENTS_ROWS = 8_192
@@ -127,7 +135,10 @@ def extremes(
                 lost(index, error)
 
     for _, (least, most) in over_blocks(
-        pack(pieces()), lambda slots: run(extremes_pass, slots, device, options=options.of_passes)
+        pack(pieces()),
+        lambda slots: run(
+            extremes_pass, slots, device, on_cpu=WIDE_VECTORS, options=options.of_passes
+        ),
     ):
         low, high = min(low, float(least.min())), max(high, float(most.max()))
     return low, high
@@ -159,11 +170,13 @@ def _programs(slots: list[Slots], work: Work) -> tuple[SlotSums | None, SlotCoun
 
 def _sums(slots: list[Slots], work: Work) -> SlotSums:
     shorter = [part.split(MOMENTS_ROWS) for part in slots]
-    return run(moments_pass, shorter, options=work.options.of_passes, shapes=work.shapes)
+    passed = {"options": work.options.of_passes, "shapes": work.shapes}
+    return run(moments_pass, shorter, on_cpu=ANY_ORDER, **passed)
 
 
 def _counts(slots: list[Slots], options: Options, bins: Bins) -> SlotCounts:
-    return run(histogram_pass, slots, *bins.on_device, options=options.of_passes)
+    passed = {"options": options.of_passes}
+    return run(histogram_pass, slots, *bins.on_device, on_cpu=WIDE_VECTORS, **passed)
 
 
 def _on_device(basis: Basis) -> Basis:

@@ -12,7 +12,7 @@ import numpy as np
 from jaxtyping import Array, Bool, Float
 
 from ._arrays import RealArray, keep, namespace
-from ._normalize import inverse_peaks
+from ._sums import gram
 
 
 class Moments(eqx.Module):
@@ -33,41 +33,14 @@ def moments(kernels: Float[Array, "n d"], valid: Bool[Array, " n"]) -> Moments:
     """
     finite = keep(kernels, valid)
     center = jnp.sum(finite, axis=0) / jnp.maximum(jnp.sum(valid, dtype=kernels.dtype), 1)
-    columns = centered_columns(finite, valid, center)
-    return moments_from_gram(center, gram(columns, columns))
-
-
-def normalized_columns(
-    kernels: Float[Array, "n d"], valid: Bool[Array, " n"], center: Float[Array, " d"]
-) -> Float[Array, "n d+1"]:
-    """`centered_columns` of normalized kernels, from raw ones that are finite, valid or not."""
-    # A reciprocal is one rounding off `normalize`, which moments do not see, and twice as fast.
-    return centered_columns(kernels * inverse_peaks(kernels)[:, None], valid, center)
-
-
-def centered_columns(
-    kernels: Float[Array, "n d"], valid: Bool[Array, " n"], center: Float[Array, " d"]
-) -> Float[Array, "n d+1"]:
-    """The finite kernels less a center, and a column of ones; zeros where they are not valid."""
-    weight = valid.astype(kernels.dtype)[:, None]
-    columns = jnp.concatenate([(kernels - center[None]) * weight, weight], axis=1)
-    # Else XLA on CPU computes the columns anew for each product that takes them.
-    return jax.lax.optimization_barrier(columns)
-
-
-def gram(a: Float[Array, "n m"], b: Float[Array, "n m"]) -> Float[Array, "m m"]:
-    """The inner products of all columns of `a` with those of `b`.
-
-    Of `centered_columns` with themselves one dot over the native layout gives squares, sums and the
-    count. Those about one center add up, part by part, and `moments_from_gram` takes their sum.
-    """
-    return jnp.matmul(a.T, b, precision=jax.lax.Precision.HIGHEST)
+    weight = valid.astype(kernels.dtype)
+    return moments_from_gram(center, gram(finite - center[None], weight))
 
 
 def moments_from_gram(
     center: Float[RealArray, "*sets d"], gram: Float[RealArray, "*sets d+1 d+1"]
 ) -> Moments:
-    """The moments behind the `gram` of columns about `center`; both NumPy or both JAX.
+    """The moments behind the `gram` of kernels less `center`; both NumPy or both JAX.
 
     The center may be any point that is not far from the kernels beside their spread.
     """

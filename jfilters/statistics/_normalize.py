@@ -31,12 +31,12 @@ def max_abs(kernels: Float[Array, "n d"], valid: Bool[Array, " n"]) -> Float[Arr
     return jnp.max(jnp.abs(keep(kernels, valid)), initial=0)
 
 
-def peaks(kernels: Float[Array, "n d"]) -> Float[Array, " n"]:
+def peaks(kernels: Float[Array, "*sets n d"]) -> Float[Array, "*sets n"]:
     """The largest absolute weight of each kernel."""
-    return by_tap(jnp.maximum, jnp.abs(kernels))
+    return absolute_by_tap(jnp.maximum, kernels)
 
 
-def inverse_peaks(kernels: Float[Array, "n d"]) -> Float[Array, " n"]:
+def inverse_peaks(kernels: Float[Array, "*sets n d"]) -> Float[Array, "*sets n"]:
     """What normalizes each kernel as a factor, to one rounding; a zero kernel stays zero.
 
     Faster than a division a tap, and XLA keeps a quotient where it computes a maximum anew for
@@ -45,15 +45,19 @@ def inverse_peaks(kernels: Float[Array, "n d"]) -> Float[Array, " n"]:
     return 1 / jnp.maximum(peaks(kernels), jnp.finfo(kernels.dtype).tiny)
 
 
-def by_tap(
-    combine: Callable[[Array, Array], Array], kernels: Float[Array, "n d"]
-) -> Float[Array, " n"]:
-    """The taps of each kernel combined one after another.
+def absolute_by_tap(
+    combine: Callable[[Array, Array], Array], kernels: Float[Array, "*sets n d"]
+) -> Float[Array, "*sets n"]:
+    """The absolute taps of each kernel combined one after another.
 
-    On CPU, XLA vectorizes over columns but not a reduction over 9 minor entries.
+    On CPU, XLA vectorizes over kernels but not a reduction over 9 minor entries, and it would write all
+    absolute taps to memory before several of them are used.
     """
-    half = kernels.shape[1] // 2
+    d = kernels.shape[-1]
+    half = d // 2
     if half >= _UNROLLED_TAPS:  # a program of thousands of taps would take minutes to compile
-        folded = combine(kernels[:, :half], kernels[:, half : 2 * half])
-        return by_tap(combine, jnp.concatenate([folded, kernels[:, 2 * half :]], axis=1))
-    return functools.reduce(combine, kernels.T)
+        absolute = jnp.abs(kernels)
+        folded = combine(absolute[..., :half], absolute[..., half : 2 * half])
+        rest = absolute[..., 2 * half :]
+        return absolute_by_tap(combine, jnp.concatenate([folded, rest], axis=-1))
+    return functools.reduce(combine, (jnp.abs(kernels[..., tap]) for tap in range(d)))

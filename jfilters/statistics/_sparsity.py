@@ -1,10 +1,7 @@
 """Sparse kernels: those that contribute next to nothing to their layer."""
 
-import functools
-from collections.abc import Sequence
-
 import jax.numpy as jnp
-from jaxtyping import Array, Bool, Float, Int32
+from jaxtyping import Array, Bool, Float
 
 from ._arrays import positive_or_one
 from ._normalize import max_abs, peaks
@@ -38,30 +35,6 @@ def sparse_mask(
 def relative_peaks(kernels: Float[Array, "n d"], layer_max: Float[Array, ""]) -> Float[Array, " n"]:
     """Each kernel's largest absolute weight, as a share of its layer's; 0 in an all-zero layer."""
     return peaks(kernels) / positive_or_one(layer_max)
-
-
-def counts_below(
-    values: Float[Array, "n"], valid: Bool[Array, "n"], limits: Sequence[float]
-) -> Int32[Array, " limits"]:
-    """How many of the valid values are less than each of at most eight `limits`.
-
-    Raises ValueError for more.
-    """
-    if len(limits) > _FIELDS:
-        raise ValueError(f"expected at most {_FIELDS} limits, got {len(limits)}")
-    # Comparisons go into 4-bit fields of one integer, added up for eight values at a time: XLA on CPU
-    # would compute the values anew for every limit.
-    places = range(0, _BITS * len(limits), _BITS)
-    below = (
-        ((values < x) & valid).astype(jnp.uint32) << i for x, i in zip(limits, places, strict=True)
-    )
-    fields = functools.reduce(jnp.bitwise_or, below)
-    eights = jnp.pad(fields, (0, -len(fields) % _FIELDS)).reshape(-1, _FIELDS)
-    sums = jnp.sum(eights, axis=1, dtype=jnp.uint32)
-    return jnp.stack([jnp.sum((sums >> i) & 0xF, dtype=jnp.int32) for i in places])
-
-
-_FIELDS, _BITS = 8, 4
 
 
 def sparsity(

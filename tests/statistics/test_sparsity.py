@@ -2,7 +2,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jfilters.statistics import counts_below, sparse_mask, sparsity
+from jfilters.statistics import sparse_mask, sparsity
 
 ALL = jnp.ones(4, bool)
 # With a largest weight of 8, the limit at eps = 1/8 is exactly 1.
@@ -36,18 +36,3 @@ def test_all_zero_layer_is_all_sparse(strict):
 
 def test_no_kernel_has_no_sparsity():
     assert jnp.isnan(sparsity(KERNELS, ~ALL))
-
-
-@pytest.mark.parametrize("n", [1, 8, 13, 1000])
-def test_counts_below_are_those_of_numpy(n):
-    values = np.random.default_rng(n).choice([0, 0.001, 0.01, 0.5, 1], n).astype(np.float32)
-    valid = np.arange(n) % 3 != 1
-    limits = [1e-9, 0.001, 0.01, 0.011, 0.5, 0.9, 1.0, 2.0]
-    got = counts_below(jnp.asarray(values), jnp.asarray(valid), limits)
-    expected = [(values[valid] < np.float32(limit)).sum() for limit in limits]
-    assert got.tolist() == expected
-
-
-def test_counts_below_more_limits_than_fields_is_an_error():
-    with pytest.raises(ValueError, match="at most 8 limits, got 9"):
-        counts_below(jnp.zeros(3), jnp.ones(3, bool), [0.1] * 9)

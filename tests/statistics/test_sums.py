@@ -1,0 +1,89 @@
+"""Sums in one loop are those in float64, on every path, and add up part by part."""
+
+import re
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from jfilters.statistics import Cloud, moments, moments_from_gram, sums, symmetric
+
+SETS = (2, 3)
+FAST = {"xla_cpu_enable_fast_math": True}
+
+
+def cloud(n, d, seed=0, sets=SETS):
+    rng = np.random.default_rng(seed)
+    kernels = rng.normal(size=(*sets, n, d)) * rng.lognormal(size=(*sets, n, 1))
+    factor, center = rng.lognormal(size=(*sets, n)), rng.normal(size=(*sets, d))
+    weight = rng.random((*sets, n)) < 0.8
+    return Cloud(*(jnp.asarray(x, jnp.float32) for x in (kernels, factor, center, weight)))
+
+
+def expected_gram(cloud):
+    kernels, factor, center, weight = (np.asarray(x, np.float64) for x in cloud)
+    points = kernels * factor[..., None] - center[..., None, :]
+    columns = np.concatenate([points, np.ones_like(points[..., :1])], axis=-1) * weight[..., None]
+    return columns.swapaxes(-1, -2) @ columns
+
+
+def assert_near(got, expected, rtol=2e-6):
+    np.testing.assert_allclose(got, expected, rtol=0, atol=rtol * max(np.abs(expected).max(), 1))
+
+
+@pytest.mark.parametrize("options", [{}, FAST], ids=["in order", "any order"])
+@pytest.mark.parametrize("d", [1, 2, 9, 16, 17, 25])
+def test_against_float64(d, options):
+    clouds = [cloud(500, d, seed) for seed in range(2)]
+    term = clouds[0].factor
+    found = jax.jit(sums, compiler_options=options)([term, 2 * term], clouds)
+    expected = np.asarray(term, np.float64).sum(axis=-1)
+    assert_near(found[0], np.stack([expected, 2 * expected], axis=-1))
+    got = symmetric(np.asarray(found[1]))
+    assert got.shape == (*SETS, 2, d + 1, d + 1)
+    assert_near(got, np.stack([expected_gram(one) for one in clouds], axis=-3))
+
+
+def test_no_terms_are_no_sums():
+    plain, triangle = sums([], [cloud(10, 4)])
+    assert plain.shape == (*SETS, 0)
+    assert triangle.shape == (*SETS, 1, 15)
+
+
+def test_on_an_accelerator_they_are_products_of_matrices(monkeypatch):
+    some = cloud(300, 9)
+    expected = sums([some.weight], [some])
+    monkeypatch.setattr(
+        jax.lax, "platform_dependent", lambda *args, default, **others: default(*args)
+    )
+    for a, b in zip(sums([some.weight], [some]), expected, strict=True):
+        assert_near(a, np.asarray(b))
+
+
+@pytest.mark.parametrize("platform", ["cpu", "cuda", "tpu"])
+def test_products_of_matrices_are_exact_and_elsewhere_than_on_cpu(platform):
+    traced = jax.jit(sums).trace([], [cloud(8, 9)])
+    text = traced.lower(lowering_platforms=(platform,)).as_text()
+    assert ("dot_general" in text) == (platform != "cpu")
+    assert "HIGHEST" in text or platform == "cpu"
+    assert not re.search(r"\bf64\b|xf64", text)
+
+
+@given(st.integers(1, 60), st.integers(0, 60))
+def test_parts_add_up_to_the_moments_of_the_whole(n, at):
+    at = min(at, n)
+    whole = cloud(n, 4, seed=n, sets=())
+    parts = [
+        Cloud(whole.kernels[part], whole.factor[part], whole.center, whole.weight[part])
+        for part in (slice(0, at), slice(at, None))
+    ]
+    gram = sum(np.asarray(sums([], [part])[1], np.float64)[0] for part in parts)
+    got = moments_from_gram(np.asarray(whole.center, np.float64), symmetric(gram))
+    kernels = whole.kernels * whole.factor[:, None]
+    expected = moments(kernels, whole.weight == 1)
+    assert got.count == expected.count
+    assert_near(got.mean, np.asarray(expected.mean), rtol=1e-5)
+    assert_near(got.scatter, np.asarray(expected.scatter), rtol=1e-4)
