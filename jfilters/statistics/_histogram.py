@@ -1,11 +1,11 @@
 """Histograms of coefficients: where the time of a scan goes.
 
-Raw kernels are projected first and divided after, so that one dot also turns (n, d) into (d, n);
-bins are then counted by scatter-add on CPU and by compare-and-reduce on GPU and TPU, with equal
-counts.
+Raw kernels are projected first and divided after; bins are then counted by scatter-add on CPU and by
+compare-and-reduce on GPU and TPU, with equal counts.
 """
 
-from collections.abc import Callable
+import functools
+from collections.abc import Sequence
 
 import jax
 import jax.numpy as jnp
@@ -15,9 +15,11 @@ from jaxtyping import Array, Bool, Float, Int32
 from ._arrays import RealArray
 from ._basis import Basis
 from ._normalize import inverse_peaks
+from ._sums import MOST_TAPS
 
 Bound = float | Float[RealArray, ""]
-Buckets = Int32[Array, "d parts rows"]
+Buckets = list[Int32[Array, "parts rows"]]
+"""For each component the bins of all kernels, from 1 on; 0 is below the range, the last above it."""
 
 PAIRS_FROM = 32_768
 """Kernels of one histogram from which two components are counted at once.
@@ -25,8 +27,8 @@ PAIRS_FROM = 32_768
 Their joint histogram has 5,329 bins: too many to fill and to sum for few kernels.
 """
 
-# Counted beside the bins: what fell below the range before them, above it and padding after them.
-_EXTRA = 3
+# Counted beside the bins: what fell below the range before them, and above it after them.
+_OUTSIDE = 2
 
 
 def fixed_edges(d: int, bins: int = 70) -> Float[np.ndarray, " edges"]:
@@ -58,7 +60,8 @@ def histogram(
     if len(edges) < 2 or not np.allclose(widths, widths[0], rtol=1e-6) or not widths[0] > 0:
         raise ValueError("expected at least two increasing, equally spaced edges")
     low, high = float(edges[0]), float(edges[-1])
-    counts, *_ = _histograms(coefficients.T, valid, low=low, high=high, bins=len(widths), parts=1)
+    columns = list(coefficients.T)
+    counts, *_ = _histograms(columns, valid, low=low, high=high, bins=len(widths), parts=1)
     return counts[0]
 
 
@@ -99,9 +102,14 @@ def coefficient_histograms(
 
     With a `subset` of the kernels, its share of the histograms comes third.
     """
-    coefficients = _coefficients(kernels, basis)
     return _histograms(
-        coefficients, valid, low=low, high=high, bins=bins, parts=parts, subset=subset
+        _coefficients(kernels, basis),
+        valid,
+        low=low,
+        high=high,
+        bins=bins,
+        parts=parts,
+        subset=subset,
     )
 
 
@@ -112,21 +120,28 @@ def coefficient_range(
 
     Up to rounding: another compiled program may place a coefficient one float32 step beyond.
     """
-    coefficients = _coefficients(kernels, basis)
+    coefficients = jnp.stack(_coefficients(kernels, basis))
     low = jnp.min(coefficients, where=valid[None], initial=jnp.inf)
     return low, jnp.max(coefficients, where=valid[None], initial=-jnp.inf)
 
 
-def _coefficients(kernels: Float[Array, "n d"], basis: Basis) -> Float[Array, "d n"]:
+def _coefficients(kernels: Float[Array, "n d"], basis: Basis) -> list[Float[Array, " n"]]:
+    """The coefficients of all kernels, component by component."""
     mean, components = (jnp.asarray(x, kernels.dtype) for x in (basis.mean, basis.components))
     exact = jax.lax.Precision.HIGHEST
-    projected = jnp.matmul(components, kernels.T, precision=exact)
     center = jnp.matmul(components, mean, precision=exact)
-    return projected * inverse_peaks(kernels)[None] - center[:, None]
+    if kernels.shape[1] > MOST_TAPS:
+        projected = list(jnp.matmul(components, kernels.T, precision=exact))
+    else:
+        # Tap by tap the projection becomes part of the loop that finds the buckets.
+        taps = [kernels[:, tap] for tap in range(kernels.shape[1])]
+        projected = [sum(map(jnp.multiply, c, taps)) for c in components]
+    scale = inverse_peaks(kernels)
+    return [p * scale - c for p, c in zip(projected, center, strict=True)]
 
 
 def _histograms(
-    coefficients: Float[Array, "d n"],
+    coefficients: Sequence[Float[Array, " n"]],
     valid: Bool[Array, " n"],
     *,
     low: Bound,
@@ -137,84 +152,102 @@ def _histograms(
 ) -> tuple[
     Int32[Array, "parts d bins"], Int32[Array, " parts"], Int32[Array, "parts d bins"] | None
 ]:
-    d, n = coefficients.shape
-    # Else XLA fuses the arithmetic into the scatter, which then runs it one element at a time.
-    buckets = jax.lax.optimization_barrier(_buckets(coefficients, valid, low, high, bins))
-    buckets = buckets.reshape(d, parts, n // parts)
-    size = bins + _EXTRA
-    if subset is None:
-        return *_in_bins(_bucket_counts(buckets, size), bins), None
-    chosen = subset.reshape(parts, n // parts)
-
-    def apart() -> tuple[Int32[Array, "parts d size"], Int32[Array, "parts d size"]]:
-        # The subset has buckets of its own, behind the others: one scatter still counts all.
-        both = jax.lax.optimization_barrier(buckets + size * chosen.astype(jnp.int32)[None])
-        counts = _bucket_counts(both, 2 * size)
-        return counts[..., :size], counts[..., size:]
-
-    def together() -> tuple[Int32[Array, "parts d size"], Int32[Array, "parts d size"]]:
-        counts = _bucket_counts(buckets, size)
-        return counts, jnp.zeros_like(counts)
-
-    # Twice as many buckets are dear, and few blocks hold anything of a subset of sparse kernels.
-    rest, found = jax.lax.cond(jnp.any(chosen), apart, together)
-    return *_in_bins(rest + found, bins), _in_bins(found, bins)[0]
-
-
-def _bucket_counts(buckets: Buckets, size: int) -> Int32[Array, "parts d size"]:
-    return jax.lax.platform_dependent(buckets, cpu=_by_scatter(size), default=_by_comparison(size))
+    shape = (parts, len(valid) // parts)
+    buckets = [_buckets(c, low, high, bins).reshape(shape) for c in coefficients]
+    sets = 1 if subset is None else 2
+    chosen = 0 if subset is None else subset.astype(jnp.int32)
+    # Kernels that do not count are a set of their own, which nobody looks at.
+    set_of = jnp.where(valid, chosen, sets).reshape(shape)
+    rest, *found = jax.lax.platform_dependent(
+        buckets,
+        set_of,
+        cpu=functools.partial(_by_scatter, size=bins + _OUTSIDE, sets=sets),
+        default=functools.partial(_by_comparison, size=bins + _OUTSIDE, sets=sets),
+    )
+    if not found:
+        return *_in_bins(rest, bins), None
+    return *_in_bins(rest + found[0], bins), _in_bins(found[0], bins)[0]
 
 
 def _in_bins(
     counts: Int32[Array, "parts d buckets"], bins: int
 ) -> tuple[Int32[Array, "parts d bins"], Int32[Array, " parts"]]:
     """Counts with what fell outside in the end bins, and how much that was."""
-    below, above = counts[..., :1], counts[..., bins + 1 : bins + 2]
+    below, above = counts[..., :1], counts[..., -1:]
     index = jnp.arange(bins)[None, None]
     ends = jnp.where(index == 0, below, 0) + jnp.where(index == bins - 1, above, 0)
     return counts[..., 1 : bins + 1] + ends, jnp.sum(below + above, axis=(1, 2))
 
 
 def _buckets(
-    coefficients: Float[Array, "d n"], valid: Bool[Array, " n"], low: Bound, high: Bound, bins: int
-) -> Int32[Array, "d n"]:
+    coefficients: Float[Array, " n"], low: Bound, high: Bound, bins: int
+) -> Int32[Array, " n"]:
     low, high = (jnp.asarray(bound, coefficients.dtype) for bound in (low, high))
     position = jnp.floor((coefficients - low) * (bins / (high - low)))
     # The last bin is closed: what lies on the upper bound is inside.
     position = jnp.where(coefficients == high, bins - 1, jnp.clip(position, -1, bins))
-    return jnp.where(valid[None], position, bins + 1).astype(jnp.int32) + 1
+    return position.astype(jnp.int32) + 1
 
 
-def _by_comparison(size: int) -> Callable[[Buckets], Int32[Array, "parts d size"]]:
-    def count(buckets: Buckets) -> Int32[Array, "parts d size"]:
+def _by_comparison(
+    buckets: Buckets, set_of: Int32[Array, "parts rows"], *, size: int, sets: int
+) -> list[Int32[Array, "parts d size"]]:
+    """The counts of each set."""
+    # Else XLA fuses the arithmetic into the comparisons, and does it once for each.
+    stacked = jax.lax.optimization_barrier(jnp.stack(buckets))
+
+    def counts(some: int) -> list[Int32[Array, "parts d size"]]:
+        place = jnp.where((set_of < some)[None], stacked + size * set_of[None], -1)
         # Rows stay on the minor axis: TPU pads that one to 128 lanes.
-        equal = buckets[:, :, None, :] == jnp.arange(size, dtype=jnp.int32)[None, None, :, None]
-        return jnp.sum(equal, axis=3, dtype=jnp.int32).swapaxes(0, 1)
+        index = jnp.arange(some * size, dtype=jnp.int32)[None, None, :, None]
+        found = jnp.sum(place[:, :, None] == index, axis=3, dtype=jnp.int32).swapaxes(0, 1)
+        return jnp.split(found, some, axis=2)
 
-    return count
+    def together() -> list[Int32[Array, "parts d size"]]:
+        (found,) = counts(1)
+        return [found, jnp.zeros_like(found)]
 
-
-def _by_scatter(size: int) -> Callable[[Buckets], Int32[Array, "parts d size"]]:
-    def count(buckets: Buckets) -> Int32[Array, "parts d size"]:
-        # One flat scatter at a time: one over all components is half as fast.
-        d, _, rows = buckets.shape
-        paired = 2 * (d // 2) if rows >= PAIRS_FROM else 0
-        pairs = [_pair_counts(buckets[i : i + 2], size) for i in range(0, paired, 2)]
-        single = [_counts(buckets[i], size)[None] for i in range(paired, d)]
-        return jnp.concatenate([*pairs, *single]).swapaxes(0, 1)
-
-    return count
+    if sets == 1:
+        return counts(1)
+    # Twice as many comparisons are dear, and few blocks hold anything of a subset of sparse kernels.
+    return jax.lax.cond(jnp.any(set_of == 1), lambda: counts(2), together)
 
 
-def _pair_counts(buckets: Int32[Array, "2 parts rows"], size: int) -> Int32[Array, "2 parts size"]:
-    """Two components by one scatter into their joint histogram: half the memory operations."""
-    joint = _counts(buckets[0] * size + buckets[1], size**2).reshape(-1, size, size)
-    return jnp.stack([joint.sum(axis=2), joint.sum(axis=1)])
+def _by_scatter(
+    buckets: Buckets, set_of: Int32[Array, "parts rows"], *, size: int, sets: int
+) -> list[Int32[Array, "parts d size"]]:
+    """What `_by_comparison` gives, by a scatter a component, or one for two into their joint histogram."""
+    parts, rows = set_of.shape
+    width = 2 if rows >= PAIRS_FROM else 1
+    groups = [buckets[i : i + width] for i in range(0, len(buckets), width)]
+    # Each part of each set has counters of its own, one behind the other, and what does not count the last.
+    part = jax.lax.broadcasted_iota(jnp.int32, set_of.shape, 0)
+    place = jnp.where(set_of < sets, parts * set_of + part, sets * parts)
+    joint = [
+        functools.reduce(lambda index, bucket: index * size + bucket, group, place)
+        for group in groups
+    ]
+    found = []
+    for index, group in zip(_by_one_loop(joint), groups, strict=True):
+        counters = size ** len(group)
+        empty = jnp.zeros((sets * parts + 1) * counters, jnp.int32)
+        counts = empty.at[index.ravel()].add(
+            1, mode="promise_in_bounds", wrap_negative_indices=False
+        )
+        counts = counts[: sets * parts * counters].reshape(sets, parts, *len(group) * [size])
+        found += [counts] if len(group) == 1 else [counts.sum(axis=3), counts.sum(axis=2)]
+    return list(jnp.stack(found, axis=2))
 
 
-def _counts(buckets: Int32[Array, "parts rows"], size: int) -> Int32[Array, "parts size"]:
-    parts = len(buckets)
-    start = size * jnp.arange(parts, dtype=jnp.int32)[:, None]
-    empty = jnp.zeros(parts * size, jnp.int32)
-    counts = empty.at[(start + buckets).ravel()].add(1, mode="promise_in_bounds")
-    return counts.reshape(parts, size)
+def _by_one_loop(arrays: Sequence[Int32[Array, "parts rows"]]) -> list[Int32[Array, "parts rows"]]:
+    """The same arrays, computed together and written to memory.
+
+    XLA on CPU writes several arrays by one loop, in which what they share is computed once, only where
+    they are one reduction: here of two equal halves, of which the last one stays. And what a scatter
+    takes has to be written, or the scatter computes it one element at a time.
+    """
+    doubled = [jnp.broadcast_to(x[..., None], (*x.shape, 2)) for x in arrays]
+    zeros = [jnp.zeros((), x.dtype) for x in arrays]
+    return jax.lax.optimization_barrier(
+        list(jax.lax.reduce(doubled, zeros, lambda _, last: last, (arrays[0].ndim,)))
+    )
