@@ -1,6 +1,7 @@
 """`jfilters scan`: a folder of checkpoints into tables."""
 
 import enum
+import gc
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -178,6 +179,7 @@ def scan(
     )
     known = None if basis is None else load_basis(basis)
     told = None if meta is None else read_metadata(meta)
+    gc.freeze()  # what was imported stays: the collector need not go through it again and again
     with alone_when_it_fails(processes), progress_bar(shown=processes.index == 0) as progress:
         found = scan_into(
             folder,

@@ -120,12 +120,8 @@ class _Filling:
 
     def __init__(self, d: int):
         self._slots, self._used = BLOCK_KERNELS // SMALL_ROWS, 0
-        self._kernels = aligned_empty((self._slots, SMALL_ROWS, d), np.float32)
-        self._counts = np.zeros(self._slots, np.int64)
-        self._owners = np.zeros(self._slots, np.int64)
-        self._starts = np.zeros(self._slots, np.int64)
-        self._scales = np.ones(self._slots, np.float32)
-        self._centers = np.zeros((self._slots, 2, d), np.float32)
+        self._kernels = aligned_empty((BLOCK_KERNELS, d), np.float32)
+        self._parts: list[tuple[Piece, int, int]] = []
 
     @property
     def is_full(self) -> bool:
@@ -133,24 +129,32 @@ class _Filling:
 
     def put(self, piece: Piece, start: int) -> int:
         """Put the kernels of `piece` from `start` on into free slots; how many of them fitted."""
-        first, d = self._used, self._kernels.shape[2]
-        n = min(len(piece.rows) - start, (self._slots - first) * SMALL_ROWS)
+        first = SMALL_ROWS * self._used
+        n = min(len(piece.rows) - start, BLOCK_KERNELS - first)
         self._used += math.ceil(n / SMALL_ROWS)
-        flat = self._kernels.reshape(-1, d)
-        flat[first * SMALL_ROWS : first * SMALL_ROWS + n] = piece.rows[start : start + n]
-        flat[first * SMALL_ROWS + n : self._used * SMALL_ROWS] = 0
-        taken = slice(first, self._used)
-        self._scales[taken] = piece.scale
-        self._centers[taken] = piece.centers
-        self._owners[first:] = piece.owner
-        places = SMALL_ROWS * np.arange(self._used - first)
-        self._starts[taken] = start + places
-        self._counts[taken] = np.minimum(n - places, SMALL_ROWS)
+        self._kernels[first : first + n] = piece.rows[start : start + n]
+        self._kernels[first + n : SMALL_ROWS * self._used] = 0
+        self._parts.append((piece, start, n))
         return n
 
     def block(self) -> Block:
         """The block, with zeros in the slots that stayed empty."""
-        self._kernels[self._used :] = 0
-        valid = np.arange(SMALL_ROWS) < self._counts[:, None]
-        slots = Slots(self._kernels, valid, self._scales, self._centers)
-        return Block(slots, self._counts, self._owners, self._starts)
+        self._kernels[SMALL_ROWS * self._used :] = 0
+        pieces, starts, sizes = zip(*self._parts, strict=True)
+        n = np.array(sizes)
+        slots = -(-n // SMALL_ROWS)
+        # The slots of a piece, counted from 0; empty ones follow those of the last.
+        slots[-1] += self._slots - self._used
+        index = np.arange(self._slots) - np.repeat(np.cumsum(slots) - slots, slots)
+        counts = np.clip(np.repeat(n, slots) - SMALL_ROWS * index, 0, SMALL_ROWS)
+        return Block(
+            Slots(
+                self._kernels.reshape(self._slots, SMALL_ROWS, -1),
+                np.arange(SMALL_ROWS) < counts[:, None],
+                np.repeat(np.array([piece.scale for piece in pieces], np.float32), slots),
+                np.repeat(np.stack([piece.centers for piece in pieces]), slots, axis=0),
+            ),
+            counts,
+            np.repeat(np.array([piece.owner for piece in pieces]), slots),
+            np.repeat(np.array(starts), slots) + SMALL_ROWS * index,
+        )

@@ -153,9 +153,8 @@ def model_drift(scan: Scan) -> tuple[list[str], np.ndarray]:
 def model_histograms(scan: Scan) -> tuple[list[str], Int64[np.ndarray, "models d bins"]]:
     """The names of the models with layers, and the histograms of all their kernels."""
     names, index = model_index(scan)
-    counts = np.zeros((len(names), *scan.cards.histogram.shape[1:]), np.int64)
-    np.add.at(counts, index, scan.cards.histogram)
-    return names, counts
+    first = np.searchsorted(index, np.arange(len(names)))
+    return names, np.add.reduceat(scan.cards.histogram, first)
 
 
 def component_weights(

@@ -1,5 +1,6 @@
 """Orthogonality of weights of any shape: by BLAS on the host, or on a device in tiles of four sizes."""
 
+import functools
 import math
 from collections.abc import Callable
 
@@ -48,16 +49,17 @@ def _sum_of_cosines(rows: Rows) -> float:
     """The sum of |cos| over ordered pairs of rows; NaN where a row is too short or long for it."""
     tile = next((tile for tile in TILES if len(rows) <= tile[0]), TILES[-1])
     product, bands = _products(rows, tile), _bands(rows, tile[0])
-    n = len(bands)
+    total, inverses = 0.0, []
     with np.errstate(over="ignore", invalid="ignore"):  # what has no length is not fit
-        diagonal = [product(i, i) for i in range(n)]
-    lengths = [np.sqrt(gram.diagonal()) for gram in diagonal]
-    if not all(map(_are_fit, lengths, bands)):
-        return math.nan
-    inverses = [(x >= SHORTEST) / np.maximum(x, SHORTEST) for x in lengths]
-    total = sum(_absolute(diagonal[i], inverses[i], inverses[i], own=True) for i in range(n))
+        for i, band in enumerate(bands):
+            gram = product(i, i)
+            inverse = _inverse_lengths(gram, band)
+            if inverse is None:
+                return math.nan
+            inverses.append(inverse)
+            total += _absolute(gram, inverse, inverse, own=True)
     # The matrix is symmetric: tiles below the diagonal stand for those above it too.
-    for i in range(n):
+    for i in range(len(bands)):
         for j in range(i):
             total += 2 * _absolute(product(i, j), inverses[i], inverses[j])
     return total
@@ -97,12 +99,19 @@ def _on_device(rows: Rows, tile: tuple[int, int]) -> Product:
 def _small_product(rows: Rows) -> np.ndarray:
     width = max(ALONE // len(rows) ** 2, 1)
     parts = (rows[:, start : start + width] for start in range(0, rows.shape[1], width))
-    return sum((part @ part.T for part in parts), np.zeros((len(rows), len(rows)), np.float32))
+    nothing = np.zeros((len(rows), len(rows)), np.float32)
+    return functools.reduce(np.add, (part @ part.T for part in parts), nothing)
 
 
-def _are_fit(lengths: np.ndarray, rows: np.ndarray) -> bool:
-    short = ~(lengths >= SHORTEST)
-    return not rows[short].any() and bool(lengths.max() <= LONGEST)
+def _inverse_lengths(gram: np.ndarray, rows: np.ndarray) -> np.ndarray | None:
+    """1 over the length of each row, 0 for rows of zeros; None where one is too short or long for it."""
+    squares = gram.diagonal()
+    if squares.min() >= SHORTEST**2 and squares.max() <= LONGEST**2:
+        return 1 / np.sqrt(squares)
+    short = ~(squares >= SHORTEST**2)
+    if rows[short].any() or not squares.max() <= LONGEST**2:
+        return None
+    return ~short / np.sqrt(np.maximum(squares, SHORTEST**2))
 
 
 def _absolute(gram: np.ndarray, left: np.ndarray, right: np.ndarray, *, own: bool = False) -> float:

@@ -41,6 +41,7 @@ def dump(reading: Reading) -> bytes:
         "layers": [_layer_record(planned) for planned in entry.layers],
         "metadata": _columns(entry.layers),
         "companions": [dataclasses.astuple(companion) for companion in entry.companions],
+        "bins": reading.cards.histogram.shape[2],
         "bins_key": reading.bins_key,
     }
     arrays = _arrays(reading.cards) | {
@@ -57,7 +58,8 @@ def load(data: bytes, entry: Entry) -> Reading:
         header = json.loads(data[8 : 8 + length])
         record = json.loads(header["__metadata__"]["reading"])
         arrays = safetensors.numpy.load(data)
-        cards, sample = _cards(arrays), Sample(arrays["sample"], arrays["sample.layer"])
+        cards = _cards(arrays, record.pop("bins"))
+        sample = Sample(arrays["sample"], arrays["sample.layer"])
         layers = _planned_layers(record.pop("layers"), record.pop("metadata"))
         bins_key = record.pop("bins_key")
         record["companions"] = tuple(Companion(*found) for found in record["companions"])
@@ -70,11 +72,14 @@ def load(data: bytes, entry: Entry) -> Reading:
 _KEPT = ("format", "sha256", "status", "reason", "skipped")
 _MOMENTS = ("normalized", "raw", "clean")
 _PARTS = ("count", "mean", "scatter")
-_PLAIN = tuple(field.name for field in dataclasses.fields(Cards) if field.name not in _MOMENTS)
+_HISTOGRAMS = ("histogram", "sparse_histogram")
+_PLAIN = tuple(
+    field.name for field in dataclasses.fields(Cards) if field.name not in (*_MOMENTS, *_HISTOGRAMS)
+)
 
 
 def _layer_record(planned: PlannedLayer) -> dict:
-    return dataclasses.asdict(planned.layer) | {"shape": planned.shape, "member": planned.member}
+    return vars(planned.layer) | {"shape": planned.shape, "member": planned.member}
 
 
 def _columns(layers: Sequence[PlannedLayer]) -> dict[str, list]:
@@ -97,11 +102,20 @@ def _arrays(cards: Cards) -> dict[str, np.ndarray]:
     for name in _MOMENTS:
         moments = getattr(cards, name)
         arrays |= {f"{name}.{part}": np.asarray(getattr(moments, part)) for part in _PARTS}
+    # Most of a card is counts, which are small numbers or not there at all.
+    for name in _HISTOGRAMS:
+        counts = getattr(cards, name)
+        if counts.any():
+            arrays[name] = counts.astype(np.min_scalar_type(counts.max()))
     return {name: np.ascontiguousarray(values) for name, values in arrays.items()}
 
 
-def _cards(arrays: dict[str, np.ndarray]) -> Cards:
+def _cards(arrays: dict[str, np.ndarray], bins: int) -> Cards:
     fields: dict[str, Any] = {name: arrays[name] for name in _PLAIN}
+    shape = (*arrays["normalized.mean"].shape, bins)
+    for name in _HISTOGRAMS:
+        kept = name in arrays
+        fields[name] = arrays[name].astype(np.int64) if kept else np.zeros(shape, np.int64)
     for name in _MOMENTS:
         fields[name] = Moments(*(arrays[f"{name}.{part}"] for part in _PARTS))
     return Cards(**fields)

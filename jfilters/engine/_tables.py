@@ -128,8 +128,9 @@ def _identity(entry: Entry, planned: PlannedLayer, spatial: tuple[int, ...]) -> 
 def _numbers(scan: Scan) -> dict[str, np.ndarray]:
     cards, d = scan.cards, scan.options.d
     n_clean = cards.n_finite - cards.n_sparse
-    threshold = np.array([randomness_threshold(int(n), d) for n in cards.n_finite])
-    clean_threshold = np.array([randomness_threshold(int(n), d) for n in n_clean])
+    threshold, clean_threshold = (
+        np.asarray(randomness_threshold(n, d)) for n in (cards.n_finite, n_clean)
+    )
     # In units of the largest weight, so that squares neither overflow nor vanish.
     unit = 1 / np.where(cards.max_abs > 0, cards.max_abs, 1)
     raw, clean = (
