@@ -243,11 +243,14 @@ def _by_one_loop(arrays: Sequence[Int32[Array, "parts rows"]]) -> list[Int32[Arr
     """The same arrays, computed together and written to memory.
 
     XLA on CPU writes several arrays by one loop, in which what they share is computed once, only where
-    they are one reduction: here of two equal halves, of which the last one stays. And what a scatter
-    takes has to be written, or the scatter computes it one element at a time.
+    they are one reduction: here of two equal halves by "or", which gives each number back. And what a
+    scatter takes has to be written, or the scatter computes it one element at a time.
     """
     doubled = [jnp.broadcast_to(x[..., None], (*x.shape, 2)) for x in arrays]
     zeros = [jnp.zeros((), x.dtype) for x in arrays]
-    return jax.lax.optimization_barrier(
-        list(jax.lax.reduce(doubled, zeros, lambda _, last: last, (arrays[0].ndim,)))
-    )
+
+    def either(a: Sequence[Array], b: Sequence[Array]) -> list[Array]:
+        return [x | y for x, y in zip(a, b, strict=True)]
+
+    found = jax.lax.reduce(doubled, zeros, either, (arrays[0].ndim,))
+    return list(jax.lax.optimization_barrier(found))
