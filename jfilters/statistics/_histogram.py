@@ -120,24 +120,37 @@ def coefficient_range(
 
     Up to rounding: another compiled program may place a coefficient one float32 step beyond.
     """
-    coefficients = jnp.stack(_coefficients(kernels, basis))
+    coefficients = _by_product(kernels, basis)
     low = jnp.min(coefficients, where=valid[None], initial=jnp.inf)
     return low, jnp.max(coefficients, where=valid[None], initial=-jnp.inf)
 
 
 def _coefficients(kernels: Float[Array, "n d"], basis: Basis) -> list[Float[Array, " n"]]:
     """The coefficients of all kernels, component by component."""
-    mean, components = (jnp.asarray(x, kernels.dtype) for x in (basis.mean, basis.components))
-    exact = jax.lax.Precision.HIGHEST
-    center = jnp.matmul(components, mean, precision=exact)
     if kernels.shape[1] > MOST_TAPS:
-        projected = list(jnp.matmul(components, kernels.T, precision=exact))
-    else:
-        # Tap by tap the projection becomes part of the loop that finds the buckets.
-        taps = [kernels[:, tap] for tap in range(kernels.shape[1])]
-        projected = [sum(map(jnp.multiply, c, taps)) for c in components]
+        return list(_by_product(kernels, basis))
+    # Tap by tap the projection becomes part of the loop that finds the buckets.
+    components, center = _components(kernels, basis)
+    taps = [kernels[:, tap] for tap in range(kernels.shape[1])]
     scale = inverse_peaks(kernels)
-    return [p * scale - c for p, c in zip(projected, center, strict=True)]
+    return [
+        sum(map(jnp.multiply, component, taps)) * scale - c
+        for component, c in zip(components, center, strict=True)
+    ]
+
+
+def _by_product(kernels: Float[Array, "n d"], basis: Basis) -> Float[Array, "d n"]:
+    components, center = _components(kernels, basis)
+    projected = jnp.matmul(components, kernels.T, precision=jax.lax.Precision.HIGHEST)
+    return projected * inverse_peaks(kernels)[None] - center[:, None]
+
+
+def _components(
+    kernels: Float[Array, "n d"], basis: Basis
+) -> tuple[Float[Array, "d d"], Float[Array, " d"]]:
+    """The components, and the coefficients of the mean."""
+    mean, components = (jnp.asarray(x, kernels.dtype) for x in (basis.mean, basis.components))
+    return components, jnp.matmul(components, mean, precision=jax.lax.Precision.HIGHEST)
 
 
 def _histograms(

@@ -39,9 +39,9 @@ def sums(
     As fast as it can be on CPU only where the compiler may change the order of a sum, as with the option
     `xla_cpu_enable_fast_math`.
     """
-    if any(cloud.kernels.shape[-1] > MOST_TAPS for cloud in clouds):
-        return _apart(terms, clouds)
-    return jax.lax.platform_dependent(list(terms), list(clouds), cpu=_in_one_loop, default=_apart)
+    few = all(cloud.kernels.shape[-1] <= MOST_TAPS for cloud in clouds)
+    on_cpu = _in_one_loop if few else _set_by_set
+    return jax.lax.platform_dependent(list(terms), list(clouds), cpu=on_cpu, default=_apart)
 
 
 def gram(
@@ -53,6 +53,8 @@ def gram(
     and `moments_from_gram` takes their sum.
     """
     columns = jnp.concatenate([points * weight[..., None], weight[..., None]], axis=-1)
+    # Else XLA on CPU computes the columns anew wherever the product takes them.
+    columns = jax.lax.optimization_barrier(columns)
     return jnp.matmul(columns.mT, columns, precision=jax.lax.Precision.HIGHEST)
 
 
@@ -65,8 +67,22 @@ def symmetric(lower: Float[RealArray, "*sets triangle"]) -> Float[RealArray, "*s
 
 
 def _apart(terms: Sequence[Array], clouds: Sequence[Cloud]) -> tuple[Array, Array]:
+    return _last([jnp.sum(term, axis=-1) for term in terms], clouds), _by_products(clouds)
+
+
+def _set_by_set(terms: Sequence[Array], clouds: Sequence[Cloud]) -> tuple[Array, Array]:
+    # Columns of all sets at once would leave the caches.
+    sets = clouds[0].weight.shape[:-1]
+    flat = jax.tree.map(lambda x: x.reshape(-1, *x.shape[len(sets) :]), list(clouds))
+    triangles = jax.lax.map(_by_products, flat)
+    return _last(_reduced(list(terms)), clouds), triangles.reshape(*sets, *triangles.shape[1:])
+
+
+def _by_products(clouds: Sequence[Cloud]) -> Float[Array, "*sets clouds triangle"]:
+    # Else XLA on CPU computes factors and weights anew for each tap.
+    clouds = jax.lax.optimization_barrier(list(clouds))
     grams = jnp.stack([gram(_points(cloud), cloud.weight) for cloud in clouds], axis=-3)
-    return _last([jnp.sum(term, axis=-1) for term in terms], clouds), _lower(grams)
+    return _lower(grams)
 
 
 def _points(cloud: Cloud) -> Float[Array, "*sets n d"]:
@@ -104,6 +120,8 @@ def _products(cloud: Cloud) -> list[Float[Array, "*sets n"]]:
 
 
 def _reduced(terms: list[Array]) -> list[Array]:
+    if not terms:
+        return []
     zeros = [jnp.zeros((), term.dtype) for term in terms]
 
     def add(a: Sequence[Array], b: Sequence[Array]) -> list[Array]:
