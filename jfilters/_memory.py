@@ -50,7 +50,8 @@ def _recycled(size: int) -> np.ndarray:
 
 
 def _give_back(memory: np.ndarray) -> None:
-    waiting = sum(size * len(spare) for size, spare in _spare.items())
+    # A list of it: another thread may ask for memory of a new size meanwhile.
+    waiting = sum(size * len(spare) for size, spare in list(_spare.items()))
     if waiting + memory.nbytes <= SPARE_BYTES:
         _spare[memory.nbytes].append(memory)
 

@@ -1,6 +1,5 @@
 """Orthogonality of weights of any shape: by BLAS on the host, or on a device in tiles of four sizes."""
 
-import functools
 import math
 from collections.abc import Callable
 
@@ -99,8 +98,7 @@ def _on_device(rows: Rows, tile: tuple[int, int]) -> Product:
 def _small_product(rows: Rows) -> np.ndarray:
     width = max(ALONE // len(rows) ** 2, 1)
     parts = (rows[:, start : start + width] for start in range(0, rows.shape[1], width))
-    nothing = np.zeros((len(rows), len(rows)), np.float32)
-    return functools.reduce(np.add, (part @ part.T for part in parts), nothing)
+    return sum((part @ part.T for part in parts), np.zeros((len(rows), len(rows)), np.float32))
 
 
 def _inverse_lengths(gram: np.ndarray, rows: np.ndarray) -> np.ndarray | None:

@@ -51,7 +51,8 @@ QUALITY = ("n_zero", "n_sparse", "sum_abs", *EPSILONS)
 """What the quality metrics need beside moments.
 
 The sum of absolute weights is in units of the layer's largest; for each epsilon there is the number of
-kernels that stay below it.
+kernels that stay below it. All are float32, which holds the numbers of kernels exactly: a slot has far
+fewer than 2^24.
 """
 
 

@@ -170,13 +170,13 @@ def _programs(slots: list[Slots], work: Work) -> tuple[SlotSums | None, SlotCoun
 
 def _sums(slots: list[Slots], work: Work) -> SlotSums:
     shorter = [part.split(MOMENTS_ROWS) for part in slots]
-    passed = {"options": work.options.of_passes, "shapes": work.shapes}
-    return run(moments_pass, shorter, on_cpu=ANY_ORDER, **passed)
+    options = work.options.of_passes
+    return run(moments_pass, shorter, on_cpu=ANY_ORDER, options=options, shapes=work.shapes)
 
 
 def _counts(slots: list[Slots], options: Options, bins: Bins) -> SlotCounts:
-    passed = {"options": options.of_passes}
-    return run(histogram_pass, slots, *bins.on_device, on_cpu=WIDE_VECTORS, **passed)
+    same = bins.on_device
+    return run(histogram_pass, slots, *same, on_cpu=WIDE_VECTORS, options=options.of_passes)
 
 
 def _on_device(basis: Basis) -> Basis:

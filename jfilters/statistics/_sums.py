@@ -98,7 +98,8 @@ def _in_one_loop(terms: Sequence[Array], clouds: Sequence[Cloud]) -> tuple[Array
     products = [_products(cloud) for cloud in clouds]
     found = iter(_reduced([*terms, *(product for some in products for product in some)]))
     plain = _last([next(found) for _ in terms], clouds)
-    return plain, jnp.stack([_last([next(found) for _ in some], clouds) for some in products], -2)
+    triangles = [jnp.stack([next(found) for _ in some], axis=-1) for some in products]
+    return plain, jnp.stack(triangles, axis=-2)
 
 
 def _last(values: list[Float[Array, "*sets"]], clouds: Sequence[Cloud]) -> Float[Array, "*sets n"]:
