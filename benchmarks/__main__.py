@@ -7,27 +7,15 @@ is written, so that all rows of the table come from the same hour of the same ma
 import argparse
 import dataclasses
 import json
-import tempfile
-from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
-from . import _bandwidth, _command, _density, _drift, _histograms, _quality, _rescan, _watch
+from ._groups import GROUPS, measured
 from ._machine import machine
 from ._table import markdown, terminal
 from ._timing import Row
 
 OUT = Path(__file__).parent.parent / "results" / "bench"
 
-GROUPS: dict[str, Callable[..., list[Row]]] = {
-    "histograms": _histograms.rows,
-    "quality": _quality.rows,
-    "drift": _drift.rows,
-    "bandwidth": _bandwidth.rows,
-    "rescan": _rescan.rows,
-    "command": _command.rows,
-    "watch": _watch.rows,
-    "density": _density.rows,
-}
 PACKAGES = ("jax", "numpy", "scipy", "scikit-learn", "torch", "torchconvquality", "weightwatcher")
 
 
@@ -43,13 +31,6 @@ def main(arguments: list[str] | None = None) -> None:
     terminal(rows)
     if not chosen.groups and not chosen.quick:
         write(rows, OUT)
-
-
-def measured(groups: Iterable[str], *, quick: bool) -> Iterator[Row]:
-    """The rows of the groups, one group after the other."""
-    for group in groups:
-        with tempfile.TemporaryDirectory() as folder:
-            yield from GROUPS[group](Path(folder), quick=quick)
 
 
 def write(rows: list[Row], out: Path) -> None:

@@ -4,6 +4,7 @@ The weights are random, of the network's shapes; some kernels are sparse, so tha
 """
 
 import contextlib
+import functools
 import logging
 import os
 import statistics
@@ -18,7 +19,7 @@ from jfilters.engine import Options, measure_quality
 from jfilters.kernels import Kernels, Layer
 from jfilters.statistics import entropy_from_moments
 
-from ._timing import Row, seconds, side_by_side
+from ._timing import Row, rested_seconds, side_by_side
 
 WIDTHS = (64,) * 3 + (128,) * 4 + (256,) * 6 + (512,) * 3
 WITHOUT = Options(orthogonality=False)
@@ -33,8 +34,16 @@ def rows(folder: Path, *, quick: bool) -> list[Row]:
     kernels = random_kernels(WIDTHS[:4] if quick else WIDTHS)
     module = as_module(kernels)
     check(kernels, module)
-    work = f"sparsity, variance entropy, norms: 3x3 layers of a ResNet-50 ({kernels.count():,} kernels)"
     tcq = f"torchconvquality {_version('torchconvquality')}"
+    without = side_by_side(
+        f"sparsity, variance entropy, norms: 3x3 layers of a ResNet-50 ({kernels.count():,} kernels)",
+        lambda: measure_quality(kernels, WITHOUT),
+        lambda: without_orthogonality(module),
+        peer=f"{tcq}, its sparsity and variance_entropy",
+        runs=runs,
+        least_ratio=15,
+        note=f"{EXTRA_WORK}, and takes norms, which that release does not have",
+    )
     with_orthogonality = side_by_side(
         "the same and orthogonality",
         lambda: measure_quality(kernels),
@@ -44,27 +53,17 @@ def rows(folder: Path, *, quick: bool) -> list[Row]:
         least_ratio=5,
         note=f"{EXTRA_WORK}; {_product_note(kernels, runs)}",
     )
-    return [
-        side_by_side(
-            work,
-            lambda: measure_quality(kernels, WITHOUT),
-            lambda: without_orthogonality(module),
-            peer=f"{tcq}, its sparsity and variance_entropy",
-            runs=runs,
-            least_ratio=15,
-            note=f"{EXTRA_WORK}, and takes norms, which that release does not have",
-        ),
-        with_orthogonality,
-        side_by_side(
-            "sparsity, variance entropy, norms of the same layers",
-            lambda: measure_quality(kernels, WITHOUT),
-            lambda: watch(module),
-            peer=f"WeightWatcher {_version('weightwatcher')}, analyze()",
-            runs=1 if quick else 3,
-            least_ratio=60,
-            note="of the numbers of both, only the norms are the same",
-        ),
-    ]
+    check_norms(kernels, module)
+    norms = side_by_side(
+        "sparsity, variance entropy, norms of the same layers",
+        lambda: measure_quality(kernels, WITHOUT),
+        lambda: watch(module),
+        peer=f"WeightWatcher {_version('weightwatcher')}, analyze()",
+        runs=1 if quick else 3,
+        least_ratio=60,
+        note="of the numbers of both, only the norms are the same",
+    )
+    return [without, with_orthogonality, norms]
 
 
 def random_kernels(widths: tuple[int, ...]) -> Kernels:
@@ -119,7 +118,7 @@ def watch(module: Any) -> Any:
 
 
 def check(kernels: Kernels, module: Any) -> None:
-    """That all sides find the same numbers where they compute the same."""
+    """That torchconvquality finds the same numbers where it computes the same."""
     import torchconvquality
 
     cards = measure_quality(kernels)
@@ -129,8 +128,12 @@ def check(kernels: Kernels, module: Any) -> None:
     full = torchconvquality.measure_quality(module)
     theirs = [full[name]["orthogonality"] for name in kernels.names]
     np.testing.assert_allclose(cards.orthogonality, theirs, atol=1e-5)
-    # Its norm is the squared one, of weights that it divides by sqrt(2).
-    np.testing.assert_allclose(cards.sum_squares / 2, watch(module)["norm"], rtol=1e-4)
+
+
+def check_norms(kernels: Kernels, module: Any) -> None:
+    """That WeightWatcher finds the same norms: the squared ones, of weights that it divides by sqrt(2)."""
+    ours = measure_quality(kernels, WITHOUT).sum_squares
+    np.testing.assert_allclose(ours / 2, watch(module)["norm"], rtol=1e-4)
 
 
 def _product_note(kernels: Kernels, runs: int) -> str:
@@ -145,7 +148,8 @@ def _product_note(kernels: Kernels, runs: int) -> str:
         jax.block_until_ready([product(weight) for weight in kernels.weights])
 
     products()
-    pairs = [(seconds(products), seconds(lambda: measure_quality(kernels))) for _ in range(runs)]
+    measure = functools.partial(measure_quality, kernels)
+    pairs = [(rested_seconds(products), rested_seconds(measure)) for _ in range(runs)]
     alone = statistics.median(a for a, _ in pairs)
     share = statistics.median(a / b for a, b in pairs)
     return f"the bare matrix products take {alone:.3f} s, {share:.0%} of ours"

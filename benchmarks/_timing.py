@@ -1,9 +1,16 @@
-"""Medians of runs taken in turn, so that a slow moment of the machine strikes both sides."""
+"""Medians of runs taken in turn, so that a slow moment of the machine strikes both sides.
+
+The machine rests before each: threads of BLAS and OpenMP go on spinning for up to 40 ms after a call, and
+would take a core from the other side.
+"""
 
 import dataclasses
 import statistics
 import time
 from collections.abc import Callable
+
+REST = 0.1
+"""Seconds."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -48,7 +55,7 @@ def side_by_side(
     """
     ours()
     theirs()
-    pairs = [(seconds(ours), seconds(theirs) / share) for _ in range(runs)]
+    pairs = [(rested_seconds(ours), rested_seconds(theirs) / share) for _ in range(runs)]
     return Row(
         work=work,
         ours=statistics.median(a for a, _ in pairs),
@@ -65,6 +72,12 @@ def alone(work: str, ours: Callable[[], object], *, runs: int, most_seconds: flo
     """The median of a few runs, without a warm-up."""
     median = statistics.median(seconds(ours) for _ in range(runs))
     return Row(work=work, ours=median, runs=runs, most_seconds=most_seconds)
+
+
+def rested_seconds(function: Callable[[], object]) -> float:
+    """Wall seconds of one call on a machine at rest."""
+    time.sleep(REST)
+    return seconds(function)
 
 
 def seconds(function: Callable[[], object]) -> float:

@@ -108,7 +108,24 @@ def _large(piece: Piece, start: int, count: int) -> Block:
 
 @functools.lru_cache(maxsize=8)
 def _valid_last(count: int) -> Bool[np.ndarray, "1 rows"]:
-    return (np.arange(BLOCK_KERNELS) >= BLOCK_KERNELS - count)[None]
+    return _aligned(np.arange(BLOCK_KERNELS)[None] >= BLOCK_KERNELS - count)
+
+
+@functools.cache
+def _all_valid() -> Bool[np.ndarray, "slots rows"]:
+    return _aligned(np.ones((BLOCK_KERNELS // SMALL_ROWS, SMALL_ROWS), bool))
+
+
+def _valid_first(counts: Int64[np.ndarray, " slots"]) -> Bool[np.ndarray, "slots rows"]:
+    if counts.min() == SMALL_ROWS:
+        return _all_valid()
+    return np.arange(SMALL_ROWS) < counts[:, None]
+
+
+def _aligned(values: np.ndarray) -> np.ndarray:
+    aligned = aligned_empty(values.shape, values.dtype)
+    aligned[...] = values
+    return aligned
 
 
 def _of_one(scale: float) -> Float[np.ndarray, "1"]:
@@ -150,7 +167,7 @@ class _Filling:
         return Block(
             Slots(
                 self._kernels.reshape(self._slots, SMALL_ROWS, -1),
-                np.arange(SMALL_ROWS) < counts[:, None],
+                _valid_first(counts),
                 np.repeat(np.array([piece.scale for piece in pieces], np.float32), slots),
                 np.repeat(np.stack([piece.centers for piece in pieces]), slots, axis=0),
             ),

@@ -4,7 +4,6 @@ import collections
 import functools
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
 import jax
@@ -13,8 +12,8 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from ._blocks import Block, Slots
 
-MOST_AT_ONCE = 8
-"""Blocks that one CPU works on; each holds some 25 MB while it does."""
+ROUNDS_AT_ONCE = 4
+"""Rounds under way at a time, so that devices do not wait for the host; a block takes some 25 MB."""
 
 Program = Callable[..., Any]
 
@@ -24,17 +23,15 @@ def over_blocks(
 ) -> Iterator[tuple[Block, Any]]:
     """What `work` finds in each block, on the host; it gets rounds of one shape, a block for each device.
 
-    The devices work while the host packs the next blocks.
+    JAX returns from a call before its program ends: the devices work while the host packs the next blocks.
     """
-    waiting: collections.deque[tuple[list[Block], Future[Any]]] = collections.deque()
-    at_once = _at_once()
-    with ThreadPoolExecutor(at_once) as threads:
-        for round_ in _rounds(blocks, len(_devices())):
-            waiting.append((round_, threads.submit(_found, work, round_)))
-            if len(waiting) > at_once + 1:
-                yield from _apart(*waiting.popleft())
-        for round_, found in waiting:
-            yield from _apart(round_, found)
+    waiting: collections.deque[tuple[list[Block], Any]] = collections.deque()
+    for round_ in _rounds(blocks, len(_devices())):
+        waiting.append((round_, work([block.slots for block in round_])))
+        if len(waiting) == ROUNDS_AT_ONCE:
+            yield from _apart(*waiting.popleft())
+    for round_, found in waiting:
+        yield from _apart(round_, found)
 
 
 def run(
@@ -68,21 +65,6 @@ def cores_here() -> int:
     return os.cpu_count() or 1
 
 
-def _at_once() -> int:
-    """The rounds under way at a time.
-
-    One CPU takes one more than it has cores, since no program keeps a core busy all along; elsewhere one
-    round travels while the other is worked on.
-    """
-    devices = _devices()
-    alone = len(devices) == 1 and devices[0].platform == "cpu"
-    return min(cores_here() + 1, MOST_AT_ONCE) if alone else 2
-
-
-def _found(work: Callable[[list[Slots]], Any], round_: list[Block]) -> Any:
-    return jax.tree.map(np.asarray, work([block.slots for block in round_]))
-
-
 def _rounds(blocks: Iterable[Block], size: int) -> Iterator[list[Block]]:
     waiting: dict[tuple[int, ...], list[Block]] = {}
     for block in blocks:
@@ -94,9 +76,9 @@ def _rounds(blocks: Iterable[Block], size: int) -> Iterator[list[Block]]:
     yield from waiting.values()
 
 
-def _apart(blocks: list[Block], found: Future[Any]) -> Iterator[tuple[Block, Any]]:
+def _apart(blocks: list[Block], found: Any) -> Iterator[tuple[Block, Any]]:
     """The results of a round, which lead with the slots of all devices, block by block."""
-    n, result = len(_devices()), found.result()
+    n, result = len(_devices()), jax.tree.map(np.asarray, found)
     if n == 1:
         yield blocks[0], result
         return

@@ -3,7 +3,7 @@
 from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, Int
 
 from ..errors import CheckpointError
 from ..kernels import Kernels
@@ -31,7 +31,7 @@ def measure(
 
     Raises ValueError where no basis is given and the kernels are too few or too alike to fit one.
     """
-    chosen = kernels.select(spatial=options.spatial)
+    chosen, back = _largest_first(kernels.select(spatial=options.spatial))
     cards = _first(chosen, options, shapes=True)
 
     def opened() -> list[Opened]:
@@ -42,7 +42,7 @@ def measure(
     if edges is None:
         edges = np.linspace(*extremes(opened(), options, basis, _never), options.bins + 1)
     _drain(opened(), Work(options, bins=Bins(basis, edges)))
-    return Measured(cards, basis, edges)
+    return Measured(cards.take(back), basis, edges)
 
 
 def measure_quality(kernels: Kernels, options: Options = DEFAULTS) -> Cards:
@@ -52,7 +52,18 @@ def measure_quality(kernels: Kernels, options: Options = DEFAULTS) -> Cards:
     """
     if not options.quality:
         raise ValueError("expected options with quality, got Options(quality=False)")
-    return _first(kernels.select(spatial=options.spatial), options, shapes=False)
+    chosen, back = _largest_first(kernels.select(spatial=options.spatial))
+    return _first(chosen, options, shapes=False).take(back)
+
+
+def _largest_first(kernels: Kernels) -> tuple[Kernels, Int[np.ndarray, " layers"]]:
+    """The same layers, large ones first, and where each of them went.
+
+    Large layers keep the devices at work while the host packs the small ones.
+    """
+    order = np.argsort([-weight.size for weight in kernels.weights], kind="stable")
+    weights, layers = (tuple(x[i] for i in order) for x in (kernels.weights, kernels.layers))
+    return Kernels(weights, layers), np.argsort(order)
 
 
 def _first(chosen: Kernels, options: Options, *, shapes: bool) -> Cards:

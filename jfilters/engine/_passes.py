@@ -3,6 +3,7 @@
 Each takes the slots of a block first, so that `_devices` can run it on several of them.
 """
 
+import functools
 from typing import NamedTuple
 
 import jax
@@ -14,6 +15,7 @@ from ..statistics import (
     EPSILONS,
     Basis,
     Cloud,
+    Summands,
     absolute_by_tap,
     coefficient_histograms,
     coefficient_range,
@@ -78,19 +80,8 @@ def moments_pass(slots: Slots, *, options: Options, shapes: bool) -> SlotSums:
     `scales` holds the largest absolute weight of each slot's layer, 1 where that is zero. Without
     `shapes` the normalized kernels are left out.
     """
-    clouds, terms = [], []
-    if shapes:
-        kernels, chosen = _population(slots, options)
-        clouds.append(_cloud(kernels, inverse_peaks(kernels), slots.centers[:, 0], chosen))
-    if options.quality:
-        factor = jnp.broadcast_to(1 / slots.scales[:, None], slots.valid.shape)
-        clean = slots.valid & ~_sparse(slots, options)
-        clouds += [
-            _cloud(slots.kernels, factor, slots.centers[:, 1], some)
-            for some in (slots.valid, clean)
-        ]
-        terms = _quality_terms(slots, options)
-    quality, squares = sums(terms, clouds)
+    summands = functools.partial(_summands, slots, options, shapes)
+    quality, squares = sums(summands, slots.kernels, slots.valid)
     return SlotSums(squares, quality)
 
 
@@ -156,6 +147,27 @@ def _cloud(
     valid: Bool[Array, "slots rows"],
 ) -> Cloud:
     return Cloud(kernels, factor, center, valid.astype(kernels.dtype))
+
+
+def _summands(
+    slots: Slots,
+    options: Options,
+    shapes: bool,
+    kernels: Float[Array, "slots rows d"],
+    valid: Bool[Array, "slots rows"],
+) -> Summands:
+    """What the first pass adds up, of some kernels of each slot."""
+    some = slots._replace(kernels=kernels, valid=valid)
+    clouds, terms = [], []
+    if shapes:
+        chosen, counted = _population(some, options)
+        clouds.append(_cloud(chosen, inverse_peaks(chosen), some.centers[:, 0], counted))
+    if options.quality:
+        factor = jnp.broadcast_to(1 / some.scales[:, None], valid.shape)
+        clean = valid & ~_sparse(some, options)
+        clouds += [_cloud(kernels, factor, some.centers[:, 1], each) for each in (valid, clean)]
+        terms = _quality_terms(some, options)
+    return terms, clouds
 
 
 def _quality_terms(slots: Slots, options: Options) -> list[Float[Array, "slots rows"]]:

@@ -102,7 +102,7 @@ def collect(checkpoints: Iterable[Opened], work: Work, lost: Lost) -> Iterator[i
             try:
                 for row, weight in enumerate(weights):
                     piece = _piece(cards, row, weight, work, first=account.first)
-                    ledger.expect(piece.owner, len(piece.rows))
+                    account.expect(len(piece.rows))
                     yield piece
                 ledger.close(account)
             except CheckpointError as error:

@@ -43,6 +43,7 @@ from ._sparsity import relative_peaks as relative_peaks
 from ._sparsity import sparse_mask as sparse_mask
 from ._sparsity import sparsity as sparsity
 from ._sums import Cloud as Cloud
+from ._sums import Summands as Summands
 from ._sums import sums as sums
 from ._sums import symmetric as symmetric
 from ._verdict import HIGH_SPARSITY as HIGH_SPARSITY

@@ -4,7 +4,9 @@ On CPU they are one reduction of many arrays. XLA makes one loop of it, which re
 computes what the sums share once, and writes nothing to memory but the sums.
 """
 
-from collections.abc import Sequence
+import functools
+import operator
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import jax
@@ -16,6 +18,14 @@ from ._arrays import RealArray
 
 MOST_TAPS = 16
 """Taps of a kernel up to which loops take them one by one; for more, products of matrices are faster."""
+
+
+STRETCHES = 2
+"""Of the kernels of a set, which one loop walks side by side.
+
+There are more sums than registers: they are loaded and stored for each turn of the loop, with two stretches
+for twice as many kernels.
+"""
 
 
 class Cloud(NamedTuple):
@@ -30,18 +40,25 @@ class Cloud(NamedTuple):
     weight: Float[Array, "*sets n"]
 
 
-def sums(
-    terms: Sequence[Float[Array, "*sets n"]], clouds: Sequence[Cloud]
-) -> tuple[Float[Array, "*sets terms"], Float[Array, "*sets clouds triangle"]]:
-    """The sums of some arrays over their last axis, and the `gram` of the points of some clouds.
+Summands = tuple[Sequence[Float[Array, "*sets n"]], Sequence[Cloud]]
+"""Terms to be added up, and clouds of which the gram is wanted; at least one."""
 
-    Of a gram the lower triangle is given, row by row: `symmetric` makes a matrix of it. At least one cloud.
-    As fast as it can be on CPU only where the compiler may change the order of a sum, as with the option
+
+def sums(
+    summands: Callable[..., Summands], *rows: Array
+) -> tuple[Float[Array, "*sets terms"], Float[Array, "*sets clouds triangle"]]:
+    """The sums of the terms over their last axis, and the `gram` of the points of the clouds.
+
+    `summands` makes them of `rows`: the kernels (*sets, n, d), and arrays (*sets, n) of what else there is
+    for each. It may be given some of the n at a time, and has to make the same of each kernel then. Of a
+    gram the lower triangle is given, row by row: `symmetric` makes a matrix of it. As fast as it can be on
+    CPU only where the compiler may change the order of a sum, as with the option
     `xla_cpu_enable_fast_math`.
     """
-    few = all(cloud.kernels.shape[-1] <= MOST_TAPS for cloud in clouds)
-    on_cpu = _in_one_loop if few else _set_by_set
-    return jax.lax.platform_dependent(list(terms), list(clouds), cpu=on_cpu, default=_apart)
+    few = rows[0].shape[-1] <= MOST_TAPS
+    paths = {"cpu": _in_one_loop if few else _set_by_set, "default": _apart}
+    bound = {name: functools.partial(path, summands) for name, path in paths.items()}
+    return jax.lax.platform_dependent(*rows, **bound)
 
 
 def gram(
@@ -66,11 +83,13 @@ def symmetric(lower: Float[RealArray, "*sets triangle"]) -> Float[RealArray, "*s
     return lower[..., np.maximum(places, places.T)]
 
 
-def _apart(terms: Sequence[Array], clouds: Sequence[Cloud]) -> tuple[Array, Array]:
+def _apart(summands: Callable[..., Summands], *rows: Array) -> tuple[Array, Array]:
+    terms, clouds = summands(*rows)
     return _last([jnp.sum(term, axis=-1) for term in terms], clouds), _by_products(clouds)
 
 
-def _set_by_set(terms: Sequence[Array], clouds: Sequence[Cloud]) -> tuple[Array, Array]:
+def _set_by_set(summands: Callable[..., Summands], *rows: Array) -> tuple[Array, Array]:
+    terms, clouds = summands(*rows)
     # Columns of all sets at once would leave the caches.
     sets = clouds[0].weight.shape[:-1]
     flat = jax.tree.map(lambda x: x.reshape(-1, *x.shape[len(sets) :]), list(clouds))
@@ -94,12 +113,25 @@ def _lower(grams: Float[Array, "*sets m m"]) -> Float[Array, "*sets triangle"]:
     return grams[..., row, column]
 
 
-def _in_one_loop(terms: Sequence[Array], clouds: Sequence[Cloud]) -> tuple[Array, Array]:
-    products = [_products(cloud) for cloud in clouds]
-    found = iter(_reduced([*terms, *(product for some in products for product in some)]))
+def _in_one_loop(summands: Callable[..., Summands], *rows: Array) -> tuple[Array, Array]:
+    axis = rows[0].ndim - 2
+    times = 1 if rows[0].shape[axis] % STRETCHES else STRETCHES
+    parts = zip(*(jnp.split(x, times, axis) for x in rows), strict=True)
+    stretches = [summands(*part) for part in parts]
+    terms = _added([terms for terms, _ in stretches])
+    clouds = stretches[0][1]
+    grams = [
+        _added([_products(cloud) for cloud in same])
+        for same in zip(*(clouds for _, clouds in stretches), strict=True)
+    ]
+    found = iter(_reduced([*terms, *(product for some in grams for product in some)]))
     plain = _last([next(found) for _ in terms], clouds)
-    triangles = [jnp.stack([next(found) for _ in some], axis=-1) for some in products]
+    triangles = [jnp.stack([next(found) for _ in some], axis=-1) for some in grams]
     return plain, jnp.stack(triangles, axis=-2)
+
+
+def _added(stretches: Sequence[Sequence[Array]]) -> list[Array]:
+    return [functools.reduce(operator.add, same) for same in zip(*stretches, strict=True)]
 
 
 def _last(values: list[Float[Array, "*sets"]], clouds: Sequence[Cloud]) -> Float[Array, "*sets n"]:

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from benchmarks import __main__ as command
-from benchmarks import _bandwidth, _drift, _histograms, _peers, _quality
+from benchmarks import _bandwidth, _drift, _groups, _histograms, _peers, _quality
 from benchmarks._timing import Row
 from jfilters.shift import probability
 from jfilters.statistics import fixed_edges
@@ -50,22 +50,38 @@ def test_the_histogram_pass_counts_every_kernel(tmp_path):
     assert row.least_ratio == 1 / 8
 
 
+def test_a_group_is_measured_in_a_process_of_its_own(tmp_path):
+    (row,) = _groups.measured(["bandwidth"], quick=True)
+    assert "262,144" in row.work
+
+
 def test_chosen_groups_are_printed_and_not_kept(monkeypatch, capsys):
-    row = Row(work="some work", ours=1.0, runs=1)
-    monkeypatch.setattr(command, "GROUPS", {"drift": lambda folder, quick: [row]})
+    asked = []
+    monkeypatch.setattr(command, "measured", measured(asked, Row("some work", ours=1.0, runs=1)))
     monkeypatch.setattr(command, "write", lambda *_: pytest.fail("wrote part of the table"))
-    command.main(["drift"])
+    command.main(["drift", "--quick"])
+    assert asked == [(["drift"], True)]
     assert "some work" in capsys.readouterr().out
     with pytest.raises(SystemExit):
         command.main(["nothing"])
-    assert "expected groups of drift, got nothing" in capsys.readouterr().err
+    assert "density, got nothing" in capsys.readouterr().err
 
 
 def test_a_whole_run_is_kept(monkeypatch, tmp_path):
-    row = Row(work="some work", ours=1.0, runs=1, ratio=3.0, least_ratio=2)
-    monkeypatch.setattr(command, "GROUPS", {"drift": lambda folder, quick: [row]})
+    asked = []
+    row = Row("some work", ours=1.0, runs=1, ratio=3.0, least_ratio=2)
+    monkeypatch.setattr(command, "measured", measured(asked, row))
     monkeypatch.setattr(command, "OUT", tmp_path / "bench")
     monkeypatch.setattr(command, "PACKAGES", ("jax",))
     command.main([])
+    assert asked == [(list(_groups.GROUPS), False)]
     assert '"met": true' in (tmp_path / "bench" / "speed.json").read_text()
     assert "| some work |" in (tmp_path / "bench" / "speed.md").read_text()
+
+
+def measured(asked, row):
+    def instead(groups, *, quick):
+        asked.append((list(groups), quick))
+        return [row]
+
+    return instead
