@@ -41,7 +41,8 @@ def tiled_orthogonality(weight: Float[np.ndarray, "out in *spatial"]) -> float:
     total = _sum_of_cosines(rows)
     if math.isnan(total):
         total = _sum_of_cosines(_unit(rows))
-    return 1.0 - total / (n * (n - 1))
+    # Rounding can carry |cos| of equal rows past 1.
+    return max(0.0, 1.0 - total / (n * (n - 1)))
 
 
 def _sum_of_cosines(rows: Rows) -> float:
@@ -114,12 +115,8 @@ def _inverse_lengths(gram: np.ndarray, rows: np.ndarray) -> np.ndarray | None:
 
 def _absolute(gram: np.ndarray, left: np.ndarray, right: np.ndarray, *, own: bool = False) -> float:
     """The sum of |cos| from inner products and inverse lengths; without rows and themselves if `own`."""
-    # Rounding can carry |cos| of equal rows past 1.
-    values = np.abs(gram)
-    values *= left[:, None]
-    values *= right[None]
-    np.minimum(values, 1.0, out=values)
-    return float(values.sum(dtype=np.float64) - (np.trace(values) if own else 0.0))
+    total = left @ (np.abs(gram) @ right).astype(np.float64)
+    return float(total - (gram.diagonal() * left) @ right if own else total)
 
 
 def _unit(rows: Rows) -> Rows:
