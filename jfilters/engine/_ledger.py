@@ -105,37 +105,34 @@ class Ledger:
 
     def add(self, block: Block, sums: SlotSums | None, counts: SlotCounts | None) -> None:
         """Put what the slots of a block found into the cards of their layers."""
-        runs = _runs(block.owners)
-        kernels = np.add.reduceat(block.counts, runs)
-        parts = None if sums is None else Parts.of(block, sums)
-        found = {} if counts is None else _by_run(counts, runs)
-        for account, mine in self._shares(block.owners[runs]):
-            rows = block.owners[runs[mine]] - account.first
-            for name, values in found.items():
-                getattr(account.cards, name)[rows] += values[mine]
-            if parts is not None:
-                account.parts.append(parts.take(_within(parts.owners, account)))
-            account.left -= int(kernels[mine].sum())
+        if sums is not None:
+            parts = Parts.of(block, sums)
+            for account, mine in self._shares(parts.owners):
+                account.parts.append(parts.take(mine))
+        if counts is not None:
+            runs = _runs(block.owners)
+            owners, found = block.owners[runs], _by_run(counts, runs)
+            for account, mine in self._shares(owners):
+                for name, values in found.items():
+                    getattr(account.cards, name)[owners[mine] - account.first] += values[mine]
+        for account, mine in self._shares(block.owners):
+            account.left -= int(block.counts[mine].sum())
             if account.is_read and not account.left:
                 self._settle(account)
 
-    def _shares(self, owners: Int64[np.ndarray, " runs"]) -> Iterator[tuple[Account, slice]]:
-        """The accounts of the layers, which are in order, and which layers are each one's."""
-        for account in list(self._open.values()):
-            mine = _within(owners, account)
-            if mine.start < mine.stop:
-                yield account, mine
+    def _shares(self, owners: Int64[np.ndarray, " n"]) -> Iterator[tuple[Account, slice]]:
+        """The accounts of some layers, which are in order, each with those that are its own."""
+        accounts = list(self._open.values())
+        ends = [(account.first, account.first + len(account.cards)) for account in accounts]
+        for account, (start, stop) in zip(accounts, np.searchsorted(owners, ends), strict=True):
+            if start < stop:
+                yield account, slice(start, stop)
 
     def _settle(self, account: Account) -> None:
         del self._open[account.first]
         if not account.is_lost:
             account.settle()
         self._done.append(account)
-
-
-def _within(owners: Int64[np.ndarray, " n"], account: Account) -> slice:
-    ends = account.first, account.first + len(account.cards)
-    return slice(*map(int, np.searchsorted(owners, ends)))
 
 
 def _fill(cards: Cards, first: int, parts: Parts) -> None:

@@ -31,6 +31,26 @@ def test_quality_alone_is_that_of_the_whole(kernels):
     assert not alone.normalized.count.any()
 
 
+def test_cards_lie_as_the_layers_do(kernels):
+    sizes = [weight.shape[0] * weight.shape[1] for weight in kernels.weights]
+    largest = [float(abs(weight).max()) for weight in kernels.weights]
+    for cards in (measure_quality(kernels), measure(kernels).cards):
+        assert cards.n_kernels.tolist() == sizes
+        assert cards.max_abs.tolist() == largest
+    assert measure(kernels).cards.histogram.sum(axis=(1, 2)).tolist() == [9 * n for n in sizes]
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
+@pytest.mark.parametrize("place", [0, -1])
+def test_a_weight_that_is_not_finite_is_found_wherever_it_lies(kernels, monkeypatch, bad, place):
+    monkeypatch.setattr("jfilters.engine._prepare.IN_CACHE", 1_000)
+    weight = np.array(kernels.weights[2])
+    weight.reshape(-1)[place] = bad
+    cards = measure_quality(Kernels((jax.numpy.asarray(weight),), (Layer("conv"),)))
+    assert cards.n_nonfinite == [1]
+    assert cards.max_abs == [np.abs(weight[np.isfinite(weight)]).max()]
+
+
 def test_cards_that_are_made_a_few_at_a_time_are_the_same(kernels, monkeypatch):
     expected = measure(kernels).cards
     monkeypatch.setattr("jfilters.engine._ledger.LAYERS_AT_ONCE", 2)
