@@ -138,7 +138,8 @@ class _Filling:
     def __init__(self, d: int):
         self._slots, self._used = BLOCK_KERNELS // SMALL_ROWS, 0
         self._kernels = aligned_empty((BLOCK_KERNELS, d), np.float32)
-        self._parts: list[tuple[Piece, int, int]] = []
+        # Of each piece its owner, scale and centers, where its part starts, and of how many kernels it is.
+        self._parts: list[tuple[int, float, np.ndarray, int, int]] = []
 
     @property
     def is_full(self) -> bool:
@@ -151,13 +152,14 @@ class _Filling:
         self._used += math.ceil(n / SMALL_ROWS)
         self._kernels[first : first + n] = piece.rows[start : start + n]
         self._kernels[first + n : SMALL_ROWS * self._used] = 0
-        self._parts.append((piece, start, n))
+        # Not the piece itself: its rows would stay in memory until the block is full.
+        self._parts.append((piece.owner, piece.scale, piece.centers, start, n))
         return n
 
     def block(self) -> Block:
         """The block, with zeros in the slots that stayed empty."""
         self._kernels[SMALL_ROWS * self._used :] = 0
-        pieces, starts, sizes = zip(*self._parts, strict=True)
+        owners, scales, centers, starts, sizes = zip(*self._parts, strict=True)
         n = np.array(sizes)
         slots = -(-n // SMALL_ROWS)
         # The slots of a piece, counted from 0; empty ones follow those of the last.
@@ -168,10 +170,10 @@ class _Filling:
             Slots(
                 self._kernels.reshape(self._slots, SMALL_ROWS, -1),
                 _valid_first(counts),
-                np.repeat(np.array([piece.scale for piece in pieces], np.float32), slots),
-                np.repeat(np.stack([piece.centers for piece in pieces]), slots, axis=0),
+                np.repeat(np.array(scales, np.float32), slots),
+                np.repeat(np.stack(centers), slots, axis=0),
             ),
             counts,
-            np.repeat(np.array([piece.owner for piece in pieces]), slots),
+            np.repeat(np.array(owners), slots),
             np.repeat(np.array(starts), slots) + SMALL_ROWS * index,
         )

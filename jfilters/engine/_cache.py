@@ -22,7 +22,7 @@ from ._options import Options
 from ._plan import Companion, Entry, within
 from ._reading import Reading, dump, load
 
-VERSION = 5
+VERSION = 6
 """Of the method: raise it with every change to what a reading holds or how its numbers come about."""
 
 _RELEVANT = (

@@ -1,5 +1,7 @@
 """Packing: every kernel lands in exactly one slot, in order, in blocks of two shapes."""
 
+import weakref
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -85,6 +87,23 @@ def test_much_that_is_left_of_a_large_layer_is_not_copied_either():
     _, last = pack(pieces)
     assert np.shares_memory(last.slots.kernels, rows)
     np.testing.assert_array_equal(last.slots.kernels[last.slots.valid], rows[BLOCK_KERNELS:])
+
+
+def test_what_is_left_of_a_large_layer_does_not_hold_the_layer():
+    alive = []
+
+    def pieces():
+        for owner in range(3):
+            # The packer has the last piece still at hand.
+            assert not any(layer() is not None for layer in alive[:-1])
+            rows = np.zeros((BLOCK_KERNELS + 5, 1), np.float32)
+            alive.append(weakref.ref(rows))
+            yield Piece(owner, rows, 1.0, np.zeros((2, 1), np.float32))
+            del rows
+
+    *large, small = (block.owners for block in pack(pieces()))
+    assert len(large) == 3
+    assert set(small) == {0, 1, 2}
 
 
 @pytest.mark.parametrize(
