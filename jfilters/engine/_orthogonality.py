@@ -42,7 +42,7 @@ def tiled_orthogonality(weight: Float[np.ndarray, "out in *spatial"]) -> float:
     if math.isnan(total):
         total = _sum_of_cosines(_unit(rows))
     # Rounding can carry |cos| of equal rows past 1.
-    return max(0.0, 1.0 - total / (n * (n - 1)))
+    return 1.0 - min(total / (n * (n - 1)), 1.0)
 
 
 def _sum_of_cosines(rows: Rows) -> float:
