@@ -102,34 +102,22 @@ def _large(piece: Piece, start: int, count: int) -> Block:
     """A block in place that ends `count` kernels after `start`; those before `start` do not count in it."""
     first = start + count - BLOCK_KERNELS
     rows = np.asarray(piece.rows[first : first + BLOCK_KERNELS], np.float32)
-    slots = Slots(rows[None], _valid_last(count), _of_one(piece.scale), piece.centers[None])
+    scale = np.array([piece.scale], np.float32)
+    slots = Slots(rows[None], _valid_last(count), scale, piece.centers[None])
     return Block(slots, np.array([count]), np.array([piece.owner]), np.array([start]))
 
 
 @functools.lru_cache(maxsize=8)
 def _valid_last(count: int) -> Bool[np.ndarray, "1 rows"]:
-    return _aligned(np.arange(BLOCK_KERNELS)[None] >= BLOCK_KERNELS - count)
-
-
-@functools.cache
-def _all_valid() -> Bool[np.ndarray, "slots rows"]:
-    return _aligned(np.ones((BLOCK_KERNELS // SMALL_ROWS, SMALL_ROWS), bool))
+    valid = aligned_empty((1, BLOCK_KERNELS), bool)
+    valid[...] = np.arange(BLOCK_KERNELS) >= BLOCK_KERNELS - count
+    return valid
 
 
 def _valid_first(counts: Int64[np.ndarray, " slots"]) -> Bool[np.ndarray, "slots rows"]:
     if counts.min() == SMALL_ROWS:
-        return _all_valid()
+        return _valid_last(BLOCK_KERNELS).reshape(-1, SMALL_ROWS)
     return np.arange(SMALL_ROWS) < counts[:, None]
-
-
-def _aligned(values: np.ndarray) -> np.ndarray:
-    aligned = aligned_empty(values.shape, values.dtype)
-    aligned[...] = values
-    return aligned
-
-
-def _of_one(scale: float) -> Float[np.ndarray, "1"]:
-    return np.array([scale], np.float32)
 
 
 class _Filling:

@@ -17,7 +17,6 @@ from typing import Any
 
 from ..errors import CheckpointError, MissingExtraError, UnreadableError
 from ..statistics import Basis
-from ._devices import cores_here
 from ._engine import Numbered, Progress
 from ._options import Options
 from ._plan import Entry
@@ -240,10 +239,16 @@ def _environment() -> dict[str, str]:
     """
     return {"JAX_PLATFORMS": "cpu"} | {
         names[0]: next(
-            (os.environ[name] for name in names if name in os.environ), str(cores_here())
+            (os.environ[name] for name in names if name in os.environ), str(_cores_here())
         )
         for names in (_XLA_THREADS, _BLAS_THREADS)
     }
+
+
+def _cores_here() -> int:
+    if hasattr(os, "sched_getaffinity"):  # not on macOS
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
 
 
 _XLA_THREADS = ("PJRT_NPROC", "NPROC")

@@ -2,7 +2,6 @@
 
 import collections
 import functools
-import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
@@ -56,13 +55,6 @@ def run(
     whole = jax.tree.map(lambda *parts: _sharded(parts, mesh), *slots, *missing)
     compiled = _on_all(program, mesh, len(same), tuple(sorted(static.items())), options)
     return compiled(whole, *same)
-
-
-def cores_here() -> int:
-    """The cores that this process may use."""
-    if hasattr(os, "sched_getaffinity"):  # not on macOS
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 def _rounds(blocks: Iterable[Block], size: int) -> Iterator[list[Block]]:

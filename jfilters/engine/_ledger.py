@@ -58,7 +58,6 @@ class Account:
     first: int
     left: int = 0
     is_read: bool = False
-    is_lost: bool = False
     parts: list[Parts] = dataclasses.field(default_factory=list)
 
     def expect(self, kernels: int) -> None:
@@ -84,7 +83,7 @@ class Ledger:
     def __init__(self):
         self._next = 0
         self._open: dict[int, Account] = {}
-        self._done: list[Account] = []
+        self._done: list[int] = []
 
     def open(self, index: int, cards: Cards) -> Account:
         """An account for checkpoint `index`."""
@@ -94,14 +93,16 @@ class Ledger:
 
     def close(self, account: Account, *, lost: bool = False) -> None:
         """The last kernel of a checkpoint was read, or it was `lost` on the way."""
-        account.is_read, account.is_lost = True, lost
-        if lost or not account.left:
+        account.is_read = True
+        if lost:
+            del self._open[account.first]
+        elif not account.left:
             self._settle(account)
 
-    def finished(self) -> Iterator[Account]:
-        """The checkpoints that became complete since the last call."""
+    def finished(self) -> list[int]:
+        """The indices of the checkpoints that became complete since the last call."""
         done, self._done = self._done, []
-        yield from done
+        return done
 
     def add(self, block: Block, sums: SlotSums | None, counts: SlotCounts | None) -> None:
         """Put what the slots of a block found into the cards of their layers."""
@@ -130,9 +131,8 @@ class Ledger:
 
     def _settle(self, account: Account) -> None:
         del self._open[account.first]
-        if not account.is_lost:
-            account.settle()
-        self._done.append(account)
+        account.settle()
+        self._done.append(account.index)
 
 
 def _fill(cards: Cards, first: int, parts: Parts) -> None:

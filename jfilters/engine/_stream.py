@@ -111,12 +111,8 @@ def collect(checkpoints: Iterable[Opened], work: Work, lost: Lost) -> Iterator[i
 
     for block, (sums, counts) in over_blocks(pack(pieces()), lambda slots: _programs(slots, work)):
         ledger.add(block, sums, counts)
-        yield from _kept(ledger)
-    yield from _kept(ledger)
-
-
-def _kept(ledger: Ledger) -> Iterator[int]:
-    yield from (account.index for account in ledger.finished() if not account.is_lost)
+        yield from ledger.finished()
+    yield from ledger.finished()
 
 
 def extremes(

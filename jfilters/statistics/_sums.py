@@ -19,7 +19,6 @@ from ._arrays import RealArray
 MOST_TAPS = 16
 """Taps of a kernel up to which loops take them one by one; for more, products of matrices are faster."""
 
-
 STRETCHES = 2
 """Of the kernels of a set, which one loop walks side by side.
 
