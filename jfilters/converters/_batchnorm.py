@@ -260,7 +260,7 @@ class _Names:
         for layer in self._layers:
             module = self._modules.get(_path(layer.stored)[:-1])
             named = self._named(module) if module else None
-            outputs, inputs = layer.shape[0], layer.shape[1] * layer.layer.groups
+            outputs, inputs = layer.shape[0], layer.shape[1] * (layer.layer.groups or 1)
             if named and named.norm and outputs != inputs:
                 votes.add(named.norm.size == outputs)
         return votes == {True}

@@ -44,7 +44,8 @@ class StoredLayer:
             stored = self.stored.read()
             if stored.shape != self.stored.shape:
                 self._refuse(stored.shape)
-            return _as_float32(self.arrangement.apply(stored))
+            weight = _as_float32(self.arrangement.apply(stored))
+            return _standardized(weight) if self.layer.applied == "standardized" else weight
 
     def _refuse(self, found: tuple[int, ...]):
         expected = f"expected values of shape {self.stored.shape}, found {found}"
@@ -65,9 +66,19 @@ class Checkpoint:
     skipped: tuple[Skipped, ...]
     companions: tuple[Location, ...] = ()
 
+    @property
+    def unread(self) -> tuple[Skipped, ...]:
+        """The weights that the network convolves with and that could not be read."""
+        return tuple(array for array in self.skipped if array.unread)
+
 
 def open_checkpoint(
-    path: str | Location, *, axes: str | None = None, like: Any = None
+    path: str | Location,
+    *,
+    axes: str | None = None,
+    like: Any = None,
+    network: str | None = None,
+    standardize: bool = False,
 ) -> Checkpoint:
     """The layers of a checkpoint, none of them read yet.
 
@@ -77,6 +88,10 @@ def open_checkpoint(
     - `axes`: the axis order, for example "HWIO", of arrays whose format leaves it open.
     - `like`: for an Equinox file, the module that was saved, or its shapes as `eqx.filter_eval_shape`
       gives them: it names the leaves. A module of another structure is an error, never a shift.
+    - `network`: which of several copies of a network to read, by the name that the copies are listed under,
+      for example "ema"; without it the trained weights themselves.
+    - `standardize`: read every weight as weight standardization applies it: less its mean and divided by
+      its standard deviation over each output channel. No file tells whether a network does so.
 
     Raises CheckpointError if the path is no readable checkpoint, ValueError for unknown `axes`.
     """
@@ -87,17 +102,27 @@ def open_checkpoint(
             arrays, order = format.arrays(path), format.order
         else:
             arrays, order = _like(path, format, like), "registration-order"
-        selected, skipped = select(arrays, order, axes)
-    layers = tuple(_stored_layer(path, item) for item in selected)
+        selected, skipped = select(arrays, order, axes, network)
+    layers = tuple(_stored_layer(path, item, standardize) for item in selected)
     return Checkpoint(path, format.name, layers, skipped, _companions(path, arrays))
 
 
-def load(path: str | Location, *, axes: str | None = None, like: Any = None) -> Kernels:
+def load(
+    path: str | Location,
+    *,
+    axes: str | None = None,
+    like: Any = None,
+    network: str | None = None,
+    standardize: bool = False,
+) -> Kernels:
     """All convolution weights of a checkpoint as float32 JAX arrays, in depth order.
 
     Arguments and errors are those of `open_checkpoint`.
     """
-    layers = open_checkpoint(path, axes=axes, like=like).layers
+    checkpoint = open_checkpoint(
+        path, axes=axes, like=like, network=network, standardize=standardize
+    )
+    layers = checkpoint.layers
     return Kernels(
         weights=tuple(jnp.asarray(layer.read()) for layer in layers),
         layers=tuple(layer.qualified for layer in layers),
@@ -127,6 +152,18 @@ def _as_float32(weight: np.ndarray) -> np.ndarray:
         return np.ascontiguousarray(weight, np.float32)
 
 
-def _stored_layer(path: Location, item: Selected) -> StoredLayer:
-    shape = item.arrangement.shape(item.stored.shape)
-    return StoredLayer(item.layer, shape, path, item.stored, item.arrangement)
+def _standardized(weight: np.ndarray) -> np.ndarray:
+    """(w - mean) / standard deviation over each output channel. Source: Qiao et al., arXiv:1903.10520."""
+    rows = weight.reshape(len(weight), -1).astype(np.float64)
+    centered = rows - rows.mean(axis=1, keepdims=True)
+    deviation = np.sqrt(np.square(centered).mean(axis=1, keepdims=True))
+    # A constant channel has no direction: it stays zero.
+    standard = np.divide(centered, deviation, out=np.zeros_like(rows), where=deviation > 0)
+    return standard.astype(np.float32).reshape(weight.shape)
+
+
+def _stored_layer(path: Location, item: Selected, standardize: bool) -> StoredLayer:
+    shape, layer = item.arrangement.shape(item.stored.shape), item.layer
+    if standardize:
+        layer = dataclasses.replace(layer, applied="standardized")
+    return StoredLayer(layer, shape, path, item.stored, item.arrangement)

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from typing import Any, NoReturn
 
 from ..errors import CheckpointError
-from ..kernels import DepthSource, Layer
+from ..kernels import Applied, DepthSource, Layer
 from ._axes import LARGEST_EXTENT
 from ._bytes import Location
 from ._names import LONGEST_NAME
@@ -32,7 +32,11 @@ MAX_ELEMENTS = 2_000_000
 _TYPES = {
     "name": str, "depth": int, "relative_depth": float, "depth_source": str,
     "groups": int, "transposed": bool, "axes": str, "dtype": str,
+    "applied": str, "network": str, "note": str,
 }  # fmt: skip
+_LATER = {"applied": "as stored", "network": "", "note": ""}
+"""Fields that files of earlier versions lack, and their values there."""
+
 _LARGEST_DEPTH = 2**31
 _LONGEST_DTYPE = 64
 
@@ -78,6 +82,7 @@ def _layer(array: StoredArray, record: dict[str, Any], path: Location) -> Layer:
     if not _is_weight(array):
         found = f"{array.dtype} {array.shape!s:.80}"
         _refuse(f"expected float32 (out, in, *spatial), found {found}", path, array.name)
+    record = _LATER | record
     if not _fits(record, array.shape):
         _refuse(f"expected the record of a layer, found {record!s:.200}", path, array.name)
     try:
@@ -97,11 +102,14 @@ def _fits(record: dict[str, Any], shape: tuple[int, ...]) -> bool:
     """Whether a record has the fields of a layer, each of its type and in its bounds."""
     if record.keys() != _TYPES.keys():
         return False
-    if any(type(record[name]) is not kind for name, kind in _TYPES.items()):
+    axes, groups = record["axes"], 1 if record["groups"] is None else record["groups"]
+    if any(
+        type(value) is not _TYPES[name] for name, value in (record | {"groups": groups}).items()
+    ):
         return False
-    axes, groups = record["axes"], record["groups"]
     return (
-        len(record["name"]) <= LONGEST_NAME
+        all(len(record[name]) <= LONGEST_NAME for name in ("name", "network", "note"))
+        and record["applied"] in typing.get_args(Applied)
         and record["depth"] < _LARGEST_DEPTH
         and record["depth_source"] in typing.get_args(DepthSource)
         and 0 < groups <= shape[0]

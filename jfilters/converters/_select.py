@@ -58,7 +58,10 @@ class _Convolution:
 
 
 def select(
-    arrays: Sequence[StoredArray], order: DepthSource, axes: str | None = None
+    arrays: Sequence[StoredArray],
+    order: DepthSource,
+    axes: str | None = None,
+    network: str | None = None,
 ) -> tuple[tuple[Selected, ...], tuple[Skipped, ...]]:
     """The layers among `arrays`, in depth order, and all other arrays with their reasons.
 
@@ -80,7 +83,9 @@ def select(
         if conv.index not in reasons
     ]
     skipped = [
-        Skipped(names[index], arrays[index].shape, arrays[index].dtype, reason)
+        Skipped(
+            names[index], arrays[index].shape, arrays[index].dtype, reason, arrays[index].unread
+        )
         for index, reason in sorted(reasons.items())
     ]
     return (*recorded, *layers), tuple(skipped)
@@ -250,4 +255,7 @@ def _layer(conv: _Convolution, name: str) -> Layer:
         transposed=conv.arrangement.transposed,
         axes=conv.arrangement.axes,
         dtype=conv.stored.dtype,
+        applied=conv.stored.applied,
+        network=conv.stored.network,
+        note=conv.stored.note,
     )

@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from ..kernels import Layer
+from ..kernels import Applied, Layer
 
 Metadata = dict[str, str | int | float | None]
 """What a checkpoint tells about a layer beside its weight, by the name of the table's column."""
@@ -28,6 +28,10 @@ class StoredArray:
     - `reason`: set when the reader already knows that this is no convolution weight, and why.
     - `layer`: the record of a weight that is already (out, in, *spatial); nothing is inferred then.
     - `metadata`: what the file tells about a layer; the same columns for all its layers.
+    - `applied`: how the values come from what is stored, where the reader composes them itself.
+    - `note`: what the reader had to assume about a weight.
+    - `unread`: set beside `reason` for a weight that the network convolves with and that cannot be read:
+      the checkpoint is then read in part, and a scan says so.
     - `file`: the file that holds the values, where that is not the checkpoint itself, relative to the
       folder that the checkpoint lies in.
     """
@@ -45,14 +49,18 @@ class StoredArray:
     reason: str | None = None
     layer: Layer | None = None
     metadata: Metadata = dataclasses.field(default_factory=dict)
+    applied: Applied = "as stored"
+    note: str = ""
+    unread: bool = False
     file: str | None = None
 
 
 @dataclasses.dataclass(frozen=True)
 class Skipped:
-    """A stored array that is no kernel layer, and why."""
+    """A stored array that is no kernel layer, and why; `unread` where the network convolves with it."""
 
     name: str
     shape: tuple[int, ...]
     dtype: str
     reason: str
+    unread: bool = False

@@ -116,7 +116,7 @@ def _identity(entry: Entry, planned: PlannedLayer, spatial: tuple[int, ...]) -> 
         "dtype": layer.dtype,
         "spatial": "x".join(map(str, spatial)),
         "out_channels": planned.shape[0],
-        "in_channels": planned.shape[1] * layer.groups,
+        "in_channels": None if layer.groups is None else planned.shape[1] * layer.groups,
         "groups": layer.groups,
         "depthwise": layer.is_depthwise(planned.shape[1]),
         "depth": layer.depth,
