@@ -31,12 +31,14 @@ class Arrangement:
     """How one stored convolution weight becomes (out, in, *spatial).
 
     `axes` is spelled for the rank of the array. In "IO..." orders, those of PyTorch's and ONNX's
-    transposed convolutions, I counts the channels of all groups and O those of one.
+    transposed convolutions, I counts the channels of all groups and O those of one. `mirrored`: the
+    kernel is stored turned around in space, as some frameworks keep transposed ones.
     """
 
     axes: str
     groups: int = 1
     transposed: bool = False
+    mirrored: bool = False
 
     @functools.lru_cache(maxsize=_SHAPES)  # noqa: B019  (bounded; instances are few and small)
     def spatial(self, shape: tuple[int, ...]) -> tuple[int, ...]:
@@ -57,6 +59,12 @@ class Arrangement:
 
     def apply(self, weight: Any) -> Any:
         """A stored weight, or a tracer of one, as (out, in, *spatial)."""
+        weight = self._arranged(weight)
+        if not self.mirrored:
+            return weight
+        return weight[(slice(None), slice(None), *[slice(None, None, -1)] * (weight.ndim - 2))]
+
+    def _arranged(self, weight: Any) -> Any:
         if self.axes in _UNIFORM:
             return weight
         spatial = "".join(axis for axis in self.axes if axis in _SPATIAL[5])
@@ -89,7 +97,7 @@ def candidates(shape: tuple[int, ...], name: str, bias: int | None) -> tuple[str
     fitting = square or [axes for axes in INFERRED if _fits(axes, shape, square=False)]
     with_bias = [axes for axes in fitting if _outputs(axes, shape) == bias]
     fitting = with_bias or fitting
-    return ("HWIO",) if name == "kernel" and "HWIO" in fitting else tuple(fitting)
+    return ("HWIO",) if name.partition("[")[0] == "kernel" and "HWIO" in fitting else tuple(fitting)
 
 
 def consensus(open_arrays: Iterable[tuple[tuple[int, ...], tuple[str, ...]]]) -> str | None:

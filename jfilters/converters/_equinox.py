@@ -5,6 +5,8 @@ is given, which then has to agree with every leaf.
 """
 
 import dataclasses
+import functools
+import itertools
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -25,7 +27,7 @@ from ._bytes import (
     records,
 )
 from ._format import Format
-from ._stored import StoredArray
+from ._stored import PEEK, StoredArray
 
 LONGEST_LINE = 1 << 20
 """Bytes of the line of JSON before the leaves."""
@@ -43,9 +45,17 @@ def recognizes(path: Location, head: bytes) -> bool:
 
 def arrays(path: Location) -> Sequence[StoredArray]:
     """Every leaf, named by its place."""
+    leaves = _leaves(path)
+    stacks = [_stack(*pair) for pair in itertools.pairwise(leaves)]
     return [
-        _stored(f"leaf.{index}", record, axes="OIHW", reason=_reason(record))
-        for index, record in enumerate(_leaves(path))
+        _stored(
+            f"leaf.{index}",
+            record,
+            axes="OIHW",
+            reason="bias" if index and stacks[index - 1] else _reason(record),
+            stacked=stacks[index] if index < len(stacks) else None,
+        )
+        for index, record in enumerate(leaves)
     ]
 
 
@@ -94,7 +104,8 @@ def _leaves(path: Location) -> list[Record]:
 
 def _stored(name: str, record: Record, **facts: Any) -> StoredArray:
     header = record.header
-    return StoredArray(name, header.shape, header.dtype.name, record.read, **facts)
+    peek = functools.partial(record.peek, PEEK)
+    return StoredArray(name, header.shape, header.dtype.name, record.read, peek=peek, **facts)
 
 
 def _reason(record: Record) -> str | None:
@@ -103,6 +114,14 @@ def _reason(record: Record) -> str | None:
     # The bias of a convolution is (out, 1, 1), as many axes as its weight less one.
     is_bias = len(shape) > 1 and set(shape[1:]) == {1}
     return "bias" if is_bias else dtype_reason(record.header.dtype)
+
+
+def _stack(weight: Record, bias: Record) -> int | None:
+    """How many leading axes of a weight number layers, by the bias behind it, of shape (..., out, 1, 1)."""
+    shape, beside = weight.header.shape, bias.header.shape
+    count = next((at for at, size in enumerate(beside) if size == 1), len(beside)) - 1
+    fits = count > 0 and len(beside) == len(shape) - 1 and set(beside[count + 1 :]) == {1}
+    return count if fits and shape[: count + 1] == beside[: count + 1] else None
 
 
 def _name(key_path: tuple) -> str:
@@ -185,13 +204,13 @@ def _facts(key_path: tuple, record: Record, convolution: Any) -> dict[str, Any]:
         return {"reason": _reason(record)}
     if getattr(key_path[-1], "name", None) != "weight":
         return {"reason": "bias"}
-    rank, expected = len(record.header.shape), convolution.num_spatial_dims + 2
-    stacked = f"expected {expected} axes, found {rank}: several weights stacked into one"
+    is_transposed = isinstance(convolution, eqx.nn.ConvTranspose)
     return {
         "axes": "OIHW",
         "groups": convolution.groups,
-        "transposed": isinstance(convolution, eqx.nn.ConvTranspose),
-        "reason": None if rank == expected else stacked,
+        "transposed": is_transposed,
+        "mirrored": is_transposed,
+        "stacked": len(record.header.shape) - convolution.num_spatial_dims - 2,
     }
 
 

@@ -15,7 +15,7 @@ from ._dtypes import numeric_dtype
 from ._format import Format
 from ._msgpack import Decoder, Extension, Span
 from ._names import split_params
-from ._stored import StoredArray
+from ._stored import PEEK, StoredArray
 
 # The types that Flax registers with msgpack; 2 is a complex number, which holds no array.
 _ARRAYS = (1, 3)
@@ -128,9 +128,15 @@ def _stored(source: ByteSource, where: _Path, found: _Ranges) -> StoredArray:
         parts = [np.frombuffer(source.read(*span), found.dtype) for span in found.spans]
         return (parts[0] if len(parts) == 1 else np.concatenate(parts)).reshape(found.shape)
 
+    def peek() -> memoryview:
+        start, stop = found.spans[0]
+        return source.read(start, min(stop, start + PEEK))
+
     network, name = split_params(_named(where))
     axes = "HWIO" if name.split("/")[-1] == "kernel" else None
-    return StoredArray(name, found.shape, found.dtype.name, read, axes=axes, network=network)
+    return StoredArray(
+        name, found.shape, found.dtype.name, read, axes=axes, network=network, peek=peek
+    )
 
 
 def _named(where: _Path) -> _Path:

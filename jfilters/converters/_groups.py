@@ -1,9 +1,10 @@
 """Transposed, grouped and depthwise layers: as told by the format, else by shape, bias and name."""
 
-from collections.abc import Iterable
+import dataclasses
+from collections.abc import Collection, Iterable
 
 from ._axes import Arrangement, for_rank
-from ._names import looks_transposed
+from ._names import looks_transposed, parts
 from ._stored import StoredArray
 
 _EXCHANGE = str.maketrans("OI", "IO")
@@ -23,6 +24,45 @@ def arranged(array: StoredArray, axes: str, bias: int | None) -> Arrangement:
     if array.transposed is not None:
         return Arrangement(axes, array.groups or 1, array.transposed)
     return _inferred(array, axes, bias)
+
+
+def oriented(
+    array: StoredArray,
+    arrangement: Arrangement,
+    bias: int | None,
+    outputs: Collection[int],
+    inputs: Collection[int],
+) -> tuple[Arrangement, str]:
+    """The arrangement with the orientation of a transposed kernel, and what had to be assumed.
+
+    Flax keeps its transposed kernels mirrored and as (..., in, out), unless `transpose_kernel` is set: then
+    as torch does, (..., out, in). Haiku keeps them mirrored and as (..., out, in). `bias` is the length of
+    the bias, `outputs` and `inputs` are the channels of the network's other layers.
+    """
+    if not arrangement.transposed:
+        return arrangement, ""
+    if array.mirrored is not None:
+        return dataclasses.replace(arrangement, mirrored=array.mirrored), ""
+    is_haiku = parts(array.name)[-1].partition("[")[0] == "w"
+    if arrangement.axes.endswith("OI"):
+        return dataclasses.replace(arrangement, mirrored=is_haiku), ""
+    if not arrangement.axes.endswith("IO"):
+        return arrangement, ""
+    first, second = array.shape[-2:]
+    turned = dataclasses.replace(arrangement, axes=f"{arrangement.axes[:-2]}OI", mirrored=is_haiku)
+    if is_haiku and array.transposed is None:
+        return turned, ""
+    mirrored = dataclasses.replace(arrangement, mirrored=True)
+    if array.transposed is not None or (bias is not None and first != second):
+        return mirrored, ""
+    as_stored = (first in outputs) + (second in inputs)
+    as_turned = (second in outputs) + (first in inputs)
+    if first == second or as_stored == as_turned:
+        return mirrored, _ASSUMED
+    return (mirrored if as_stored > as_turned else turned), ""
+
+
+_ASSUMED = "axes assumed: whether transpose_kernel was set is not stored"
 
 
 def groups_reason(arrangement: Arrangement, shape: tuple[int, ...]) -> str | None:

@@ -3,6 +3,7 @@
 Members of a zip are inflated one at a time, and only what the archive can plausibly hold.
 """
 
+import dataclasses
 import functools
 import math
 import zipfile
@@ -27,7 +28,7 @@ from ._bytes import (
 )
 from ._format import Format
 from ._layer_records import MAX_TEXT, RECORDS, with_records
-from ._stored import StoredArray
+from ._stored import PEEK, StoredArray
 
 LARGEST_RATIO = 200
 """Inflated bytes a stored byte; trained weights hardly compress."""
@@ -105,7 +106,9 @@ def _member(archive: zipfile.ZipFile, member: zipfile.ZipInfo, path: Location) -
         found = member.file_size - header.length
         reason = f"expected {header.nbytes} bytes of {header.dtype} {header.shape}, found {found}"
         raise CheckpointError(reason, path=path, tensor=name)
-    return _stored(name, header, functools.partial(_read, archive, member, path, header))
+    read = functools.partial(_read, archive, member, path, header)
+    peek = functools.partial(_inflate, archive, member, path, header.length + PEEK)
+    return dataclasses.replace(_stored(name, header, read), peek=peek)
 
 
 def _read(

@@ -1,9 +1,8 @@
 """Parameters in memory, of Flax Linen, Flax NNX, Equinox or any pytree, as `Kernels`.
 
-Leaves may be tracers, so weights are arranged by their own methods and keep their dtype.
+Leaves may be tracers, so weights are composed and arranged by their own methods and keep their dtype.
 """
 
-import functools
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
 
@@ -12,6 +11,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from ..errors import CheckpointError
 from ..kernels import DepthSource, Kernels
 from ._names import split_params
 from ._select import select
@@ -24,7 +24,10 @@ class _Told(NamedTuple):
     axes: str | None = None
     groups: int | None = None
     transposed: bool | None = None
+    mirrored: bool | None = None
+    stacked: int | None = None
     reason: str | None = None
+    unread: bool = False
 
 
 class _Found(NamedTuple):
@@ -35,43 +38,55 @@ class _Found(NamedTuple):
     value: jax.Array | np.ndarray
 
 
-def from_params(params: Any, *, axes: str | None = None) -> Kernels:
+def from_params(params: Any, *, axes: str | None = None, network: str | None = None) -> Kernels:
     """The convolution weights of parameters in memory; works under jit, vmap and grad.
+
+    They are the weights that the network applies: weight norm and spectral norm are computed, layers that
+    nn.scan or vmap stack come out one by one, and averages and states of optimizers are left out.
 
     **Arguments:**
 
     - `params`: Flax Linen variables, a Flax NNX module or state, an Equinox module, or any pytree
       of arrays. Modules tell the groups of their convolutions and which of them are transposed.
     - `axes`: the axis order, for example "HWIO", of arrays that no module or name tells.
+    - `network`: read this part of `params` alone, for example "ema_params".
 
     Depth is the order of registration. Where every dict is sorted, as transformations of JAX leave
     them, that order is lost and depth is that of the names.
 
-    Raises ValueError if `params` holds no arrays, or for unknown `axes`.
+    Raises ValueError if `params` holds no arrays, for unknown `axes` or `network`, and for a weight that
+    the network convolves with and that cannot be told from `params`.
     """
     found = list(_walk(params, (), _Told(), set()))
     if not found:
         kind = type(params).__name__
         raise ValueError(f"params: expected arrays of JAX or NumPy, found none in this {kind}")
     leaves = [_leaf(item, isinstance(params, Mapping)) for item in found]
-    selected, _ = select(leaves, _order(params, [item.path for item in found]), axes)
-    # By identity: a name need not be unique, and tracers cannot go through `StoredArray.read`.
-    values = {id(leaf): item.value for leaf, item in zip(leaves, found, strict=True)}
-    weights = (item.arrangement.apply(values[id(item.stored)]) for item in selected)
+    order = _order(params, [item.path for item in found])
+    selected, skipped = select(leaves, order, axes, network, compare=False)
+    for array in skipped:
+        if array.unread:
+            raise CheckpointError(array.reason, tensor=array.name, remedy=_REMEDY)
+    weights = (item.arrangement.apply(item.stored.read()) for item in selected)
     return Kernels(
         weights=tuple(map(jnp.asarray, weights)), layers=tuple(item.layer for item in selected)
     )
 
 
+_REMEDY = "give the weights that the network applies"
+
+
 def _leaf(found: _Found, is_mapping: bool) -> StoredArray:
+    told = found.told._asdict()
+    told["unread"] &= found.value.ndim > 2
     network, name = split_params(found.path) if is_mapping else ("", ".".join(found.path))
     return StoredArray(
         name,
         tuple(found.value.shape),
         str(found.value.dtype),
-        functools.partial(np.asarray, found.value),
+        lambda: found.value,
         network=network,
-        **found.told._asdict(),
+        **told,
     )
 
 
@@ -85,7 +100,9 @@ def _walk(node: Any, path: tuple[str, ...], told: _Told, seen: set[int]) -> Iter
             seen.add(id(node))
         tells = _tells(node)
         for name, child in _children(node):
-            yield from _walk(child, (*path, name), tells.get(name, _Told()), seen)
+            # What holds for a layer as a whole holds for all that it keeps.
+            own = told if told.unread else tells.get(name, _Told())
+            yield from _walk(child, (*path, name), own, seen)
 
 
 def _unboxed(node: Any) -> Any:
@@ -120,18 +137,34 @@ def _tells(node: Any) -> dict[str, _Told]:
 
     match node:
         case eqx.nn.Conv():
-            return {"weight": _Told("OIHW", node.groups, False)}
+            stacked = _surplus(node.weight, node.num_spatial_dims)
+            return {"weight": _Told("OIHW", node.groups, False, stacked=stacked)}
         case eqx.nn.ConvTranspose():
-            return {"weight": _Told("OIHW", node.groups, True)}
+            stacked = _surplus(node.weight, node.num_spatial_dims)
+            return {"weight": _Told("OIHW", node.groups, True, True, stacked)}
+        case eqx.nn.SpectralNorm():
+            return {"layer": _Told(reason=_BEFORE_NORM, unread=True)}
         case nnx.Conv():
-            return {"kernel": _Told("HWIO", node.feature_group_count, False)}
+            stacked = _surplus(node.kernel, len(node.kernel_size))
+            return {"kernel": _Told("HWIO", node.feature_group_count, False, stacked=stacked)}
         case nnx.ConvTranspose():
-            return {"kernel": _Told("HWOI" if node.transpose_kernel else "HWIO", 1, True)}
+            stacked = _surplus(node.kernel, len(node.kernel_size))
+            axes = "HWOI" if node.transpose_kernel else "HWIO"
+            return {"kernel": _Told(axes, 1, True, not node.transpose_kernel, stacked)}
         case nnx.LinearGeneral() | nnx.Einsum():
             return {"kernel": _Told(reason="dense: no convolution")}
         case Mapping():
             return {"kernel": _Told("HWIO")}
     return {}
+
+
+_BEFORE_NORM = "stored before its spectral norm, whose vectors are kept in another state"
+
+
+def _surplus(weight: Any, extents: int) -> int:
+    """How many leading axes of a weight number layers, as vmap leaves them."""
+    value = _unboxed(weight)
+    return max(len(getattr(value, "shape", ())) - extents - 2, 0)
 
 
 def _order(params: Any, paths: list[tuple[str, ...]]) -> DepthSource:

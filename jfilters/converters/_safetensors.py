@@ -19,7 +19,7 @@ from ._bytes import ByteSource, Location, children, is_file, is_folder, open_sou
 from ._dtypes import numeric_dtype
 from ._format import Format
 from ._layer_records import KERNEL_FILE, with_records
-from ._stored import StoredArray
+from ._stored import PEEK, StoredArray
 
 MAX_HEADER = 100_000_000
 """Bytes of a header, as the format itself limits them."""
@@ -247,8 +247,11 @@ def _array(
             data = _unpacked(data)
         return data.view(stored or np.uint8).reshape(shape)
 
+    def peek() -> memoryview:
+        return source.read(start, min(stop, start + PEEK))
+
     reason = None if numpy_name else f"{dtype} weights without a scale"
-    return StoredArray(name, shape, numpy_name or dtype, read, axes=axes, reason=reason)
+    return StoredArray(name, shape, numpy_name or dtype, read, axes=axes, reason=reason, peek=peek)
 
 
 def _unpacked(pairs: np.ndarray) -> np.ndarray:

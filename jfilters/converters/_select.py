@@ -8,6 +8,7 @@ import dataclasses
 from collections.abc import Sequence
 
 from ..kernels import DepthSource, Layer
+from ._applied import compose
 from ._axes import (
     LARGEST_EXTENT,
     Arrangement,
@@ -17,18 +18,13 @@ from ._axes import (
     for_rank,
     settled,
 )
+from ._copies import Copies, find_copies
 from ._depth import depths, relative_depth
-from ._groups import arranged, depthwise_groups, groups_reason
-from ._names import (
-    LONGEST_NAME,
-    bias_name,
-    common_prefix,
-    display_names,
-    is_optimizer_state,
-    moving_averages,
-    no_weight,
-    parts,
-)
+from ._groups import arranged, depthwise_groups, groups_reason, oriented
+from ._names import bias_name, common_prefix, display_names, parts
+from ._networks import lies_in, outside
+from ._reasons import Reasons, bounded, is_lost, own_reasons, skipped_array
+from ._stacked import unstack
 from ._stored import Skipped, StoredArray
 
 
@@ -43,14 +39,16 @@ class Selected:
 
 @dataclasses.dataclass(frozen=True)
 class _Convolution:
-    """A convolution on its way to a layer; `index` is its place in the file."""
+    """A convolution on its way to a layer, at `index` in the file, with a bias of length `bias`."""
 
     index: int
     stored: StoredArray
     arrangement: Arrangement
+    bias: int | None = None
     depth: int = 0
     deepest: int = 0
     source: DepthSource = "registration-order"
+    note: str = ""
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -62,30 +60,47 @@ def select(
     order: DepthSource,
     axes: str | None = None,
     network: str | None = None,
+    *,
+    compare: bool = True,
 ) -> tuple[tuple[Selected, ...], tuple[Skipped, ...]]:
     """The layers among `arrays`, in depth order, and all other arrays with their reasons.
 
-    Arrays that bring their layer come first, as they are. `axes` is the axis order of arrays whose
-    format leaves it open. Raises ValueError if it is none.
+    **Arguments:**
+
+    - `arrays`: in the order of storage. Those that bring their layer come first, as they are.
+    - `order`: what that order means for depth.
+    - `axes`: the axis order of arrays whose format leaves it open.
+    - `network`: read this part of the checkpoint alone: a component of the names, or several with dots.
+    - `compare`: read a few values where structure alone cannot tell a copy from another network.
+
+    Raises ValueError for unknown `axes`, CheckpointError if there is no such `network`.
     """
     recorded = [_recorded(array, array.layer) for array in arrays if array.layer is not None]
-    arrays = [_bounded(array) for array in arrays if array.layer is None]
-    reasons = _reasons(arrays)
+    arrays = [bounded(array) for array in arrays if array.layer is None]
+    arrays = unstack(compose(arrays), compare=compare)
+    reasons = own_reasons(arrays)
+    copies = _copies(arrays, reasons, compare=compare)
+    labels = copies.networks
+    if network is not None:
+        recorded = [item for item in recorded if lies_in(item.stored, network)]
+        reasons |= outside(arrays, reasons, network, copies, is_elsewhere=bool(recorded))
+        copies = _copies(arrays, reasons, compare=compare)
+    reasons |= copies.reasons
+    # A weight that cannot be read takes its place in the order, and its channels tell of its neighbors.
+    lost = {index: reasons.pop(index) for index in list(reasons) if is_lost(arrays[index])}
     found, ambiguous = _arrange(arrays, reasons, checked_axes(axes))
-    reasons |= ambiguous
-    networks = _by_network(found)
+    reasons |= ambiguous | lost
+    networks = [_oriented(network) for network in _by_network(found)]
     convolutions = [conv for network in networks for conv in _ranked(network, order)]
     reasons |= {conv.index: _POINTWISE for conv in convolutions if _is_pointwise(conv)}
     names = display_names(arrays, {conv.stored.network for conv in convolutions})
     layers = [
-        Selected(_layer(conv, names[conv.index]), conv.stored, conv.arrangement)
+        Selected(_layer(conv, names[conv.index], copies, labels), conv.stored, conv.arrangement)
         for conv in convolutions
         if conv.index not in reasons
     ]
     skipped = [
-        Skipped(
-            names[index], arrays[index].shape, arrays[index].dtype, reason, arrays[index].unread
-        )
+        skipped_array(arrays[index], names[index], reason)
         for index, reason in sorted(reasons.items())
     ]
     return (*recorded, *layers), tuple(skipped)
@@ -93,59 +108,16 @@ def select(
 
 _POINTWISE = "1x1 convolution: no spatial extent"
 _AMBIGUOUS = "axes ambiguous: {} fits; say which with --axes"
-_FLOATS = ("float", "bfloat")
 
 
 def _recorded(array: StoredArray, layer: Layer) -> Selected:
     return Selected(layer, array, Arrangement(for_rank("OIHW", len(array.shape))))
 
 
-def _bounded(array: StoredArray) -> StoredArray:
-    """The array itself unless its name is of a length that only a hostile file has."""
-    size = len(array.name)
-    if size <= LONGEST_NAME:
-        return array
-    name, reason = f"{array.name[:32]}...", f"a name of {size} characters"
-    return dataclasses.replace(array, name=name, reason=reason)
-
-
-def _reasons(arrays: Sequence[StoredArray]) -> dict[int, str]:
-    """Why arrays are no convolutions, by index, as far as each of them tells by itself."""
-    copies = moving_averages(arrays)
-    found = {}
-    for index, array in enumerate(arrays):
-        reason = array.reason or _reason(array)
-        if reason is None and index in copies:
-            reason = f"moving-average copy of {copies[index]}"
-        if reason:
-            found[index] = reason
-    return found
-
-
-def _reason(array: StoredArray) -> str | None:
-    if is_optimizer_state(array):
-        return "optimizer state"
-    if 0 in array.shape:
-        return f"empty {array.shape}"
-    # A format that knows the groups of a convolution knows that it is one.
-    named = no_weight(array) if array.groups is None else None
-    return _rank_reason(array) or _dtype_reason(array.dtype) or named
-
-
-def _rank_reason(array: StoredArray) -> str | None:
-    known = {0: "scalar", 1: "bias or scale (1-D)", 2: "dense (2-D)"}
-    rank = len(array.shape)
-    return known.get(rank) or (f"{rank} axes, more than a convolution has" if rank > 5 else None)
-
-
-def _dtype_reason(dtype: str) -> str | None:
-    if dtype.startswith(_FLOATS):
-        return None
-    kinds = {"bool": "boolean", "complex": "complex", "int": _INTEGER, "uint": _INTEGER}
-    return next((kinds[kind] for kind in kinds if dtype.startswith(kind)), f"not numeric ({dtype})")
-
-
-_INTEGER = "integer weights without a scale"
+def _copies(arrays: Sequence[StoredArray], reasons: Reasons, *, compare: bool) -> Copies:
+    """The second copies among the arrays that can be weights; a population has none."""
+    weights = [i for i, array in enumerate(arrays) if i not in reasons and not array.member]
+    return find_copies(arrays, weights, compare=compare)
 
 
 def _arrange(
@@ -181,7 +153,8 @@ def _convolution(
     if reason:
         return reason
     arrangement = arranged(array, choice[0], bias)
-    return groups_reason(arrangement, array.shape) or _Convolution(index, array, arrangement)
+    reason = groups_reason(arrangement, array.shape)
+    return reason or _Convolution(index, array, arrangement, bias)
 
 
 def _is_vector(shape: tuple[int, ...]) -> bool:
@@ -212,6 +185,17 @@ def _by_network(convolutions: Sequence[_Convolution]) -> list[list[_Convolution]
     for conv in convolutions:
         networks.setdefault(conv.stored.network, []).append(conv)
     return list(networks.values())
+
+
+def _oriented(network: list[_Convolution]) -> list[_Convolution]:
+    """The convolutions of one network, transposed ones turned as the channels of the others say."""
+    plain = [conv.shape for conv in network if not conv.arrangement.transposed]
+    outputs, inputs = {shape[0] for shape in plain}, {shape[1] for shape in plain}
+    result = []
+    for conv in network:
+        arrangement, note = oriented(conv.stored, conv.arrangement, conv.bias, outputs, inputs)
+        result.append(dataclasses.replace(conv, arrangement=arrangement, note=note))
+    return result
 
 
 def _ranked(network: list[_Convolution], order: DepthSource) -> list[_Convolution]:
@@ -245,7 +229,8 @@ def _is_pointwise(conv: _Convolution) -> bool:
     return set(conv.shape[2:]) == {1}
 
 
-def _layer(conv: _Convolution, name: str) -> Layer:
+def _layer(conv: _Convolution, name: str, copies: Copies, labels: dict[int, str]) -> Layer:
+    notes = (conv.stored.note, conv.note, copies.notes.get(conv.index))
     return Layer(
         name=name,
         depth=conv.depth,
@@ -256,6 +241,6 @@ def _layer(conv: _Convolution, name: str) -> Layer:
         axes=conv.arrangement.axes,
         dtype=conv.stored.dtype,
         applied=conv.stored.applied,
-        network=conv.stored.network,
-        note=conv.stored.note,
+        network=labels.get(conv.index, conv.stored.network),
+        note="; ".join(note for note in notes if note),
     )

@@ -5,10 +5,15 @@ Selection, axes and depth are decided once for all formats, from these records a
 
 import dataclasses
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 
+from ..errors import CheckpointError
 from ..kernels import Applied, Layer
+
+PEEK = 512
+"""Bytes that `StoredArray.peek` gives at most."""
 
 Metadata = dict[str, str | int | float | None]
 """What a checkpoint tells about a layer beside its weight, by the name of the table's column."""
@@ -19,9 +24,11 @@ class StoredArray:
     """One array of a checkpoint, not yet read.
 
     - `read()` gives the values as stored: this shape, this axis order, the stored dtype (extended dtypes
-      such as bfloat16 and float8 come as ml_dtypes).
+      such as bfloat16 and float8 come as ml_dtypes): a NumPy array, for parameters in memory their own.
     - `axes`, `groups`, `transposed`, `depth`: set where the format knows, None where it has to be inferred.
       `depth` is the longest path from an input in the network's graph.
+    - `mirrored`: whether a transposed kernel is stored turned around in space; None where its axes and its
+      name have to tell.
     - `network`: the wrapper that holds this array, where one file holds several networks.
     - `member`: the network that holds it, where the file is a population and every network a model of its
       own. Those of one file are distinct and printable; the arrays of one follow each other.
@@ -32,6 +39,10 @@ class StoredArray:
     - `note`: what the reader had to assume about a weight.
     - `unread`: set beside `reason` for a weight that the network convolves with and that cannot be read:
       the checkpoint is then read in part, and a scan says so.
+    - `stacked`: how many leading axes number layers of which each has a weight of its own, where the format
+      knows; 0 where it knows that there is one.
+    - `peek()`: the first `PEEK` bytes of the values as stored, without reading the others; None where the
+      format cannot do so cheaply.
     - `file`: the file that holds the values, where that is not the checkpoint itself, relative to the
       folder that the checkpoint lies in.
     """
@@ -39,10 +50,11 @@ class StoredArray:
     name: str
     shape: tuple[int, ...]
     dtype: str
-    read: Callable[[], np.ndarray]
+    read: Callable[[], Any]
     axes: str | None = None
     groups: int | None = None
     transposed: bool | None = None
+    mirrored: bool | None = None
     depth: int | None = None
     network: str = ""
     member: str = ""
@@ -52,7 +64,16 @@ class StoredArray:
     applied: Applied = "as stored"
     note: str = ""
     unread: bool = False
+    stacked: int | None = None
+    peek: Callable[[], bytes | memoryview] | None = None
     file: str | None = None
+
+    def values(self) -> np.ndarray | None:
+        """The values; None where they cannot be read, which whoever needs them will say."""
+        try:
+            return np.asarray(self.read())
+        except (CheckpointError, OSError):
+            return None
 
 
 @dataclasses.dataclass(frozen=True)

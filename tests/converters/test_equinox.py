@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jfilters.converters import _equinox, _numpy, detect
+from jfilters.converters import _equinox, _numpy, detect, load
 from jfilters.converters._bytes import _npy as _npy
 from jfilters.errors import CheckpointError
 
@@ -125,10 +125,15 @@ def test_optimizer_state_beside_the_model_is_no_network(tmp_path):
     ]
 
 
-def test_stacked_convolutions_are_refused_by_name(tmp_path):
-    stack = jax.tree.map(lambda leaf: jnp.asarray(np.stack([leaf] * 5)), net().stem)
-    weight, _ = _equinox.equinox_arrays(save(tmp_path / "a.eqx", stack), stack)
-    assert "stacked" in (weight.reason or "")
+@pytest.mark.parametrize("is_like", [True, False])
+def test_stacked_convolutions_come_out_one_by_one(tmp_path, is_like):
+    stem = net().stem
+    stack = jax.tree.map(lambda leaf: jnp.asarray(np.stack([leaf + i for i in range(5)])), stem)
+    path = save(tmp_path / "a.eqx", stack)
+    kernels = load(path, like=stack if is_like else None)
+    assert len(kernels) == 5
+    for number, weight in enumerate(kernels.weights):
+        np.testing.assert_array_equal(weight, stem.weight + number)
 
 
 @pytest.mark.parametrize(

@@ -126,7 +126,8 @@ def test_an_nnx_state_and_one_with_value_leaves(path):
 
 def test_several_networks_and_a_moving_average(path, variables):
     params = variables["params"]
-    tree = {"generator": {"params": params}, "discriminator": {"params": params}}
+    others = jax.tree.map(lambda leaf: np.roll(leaf, 1) - 0.5, params)
+    tree = {"generator": {"params": params}, "discriminator": {"params": others}}
     names = [layer.layer.name for layer in open_checkpoint(serialized(path, tree)).layers]
     assert sorted({name.split(".")[0] for name in names}) == ["discriminator", "generator"]
     averaged = {"params": params, "ema_params": params, "step": 3}

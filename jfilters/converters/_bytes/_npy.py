@@ -70,6 +70,10 @@ class Record:
         """The byte after the last of the values."""
         return self.start + self.header.nbytes
 
+    def peek(self, size: int) -> memoryview:
+        """The first bytes of the values."""
+        return self.source.read(self.start, min(self.stop, self.start + size))
+
     def read(self) -> np.ndarray:
         """The values."""
         data = self.source.read(self.start, self.stop)

@@ -11,14 +11,18 @@ from ...kernels import Kernels
 from .._axes import for_rank
 from .._select import Selected, select
 from .._stored import StoredArray
+from ._effective import effective_weight, source_of
 
 
 def from_module(module: Any) -> Kernels:
     """The convolutions of a torch.nn.Module, as float32, in the order of registration.
 
-    A weight that several modules share counts once; a parametrized weight is what it results in.
-    Raises CheckpointError for anything but a module with initialized weights, MissingExtraError
-    without torch.
+    Each weight is the one that the next forward pass in eval mode applies: masks, weight norm, spectral
+    norm and other parametrizations are computed, whatever an earlier pass left behind. The module itself
+    is not changed. A weight that several modules share counts once.
+
+    Raises CheckpointError for anything but a module with initialized weights, and where a weight cannot be
+    told; MissingExtraError without torch.
     """
     try:
         import torch
@@ -37,10 +41,12 @@ def _arrays(module: Any) -> Iterator[StoredArray]:
     for name, part in module.named_modules():
         if not _is_convolution(part):
             continue
-        weight, name = part.weight, f"{name}.weight".removeprefix(".")
-        if any(weight is other for other in seen):
+        name = f"{name}.weight".removeprefix(".")
+        source = source_of(part)
+        if any(source is other for other in seen):
             continue
-        seen.append(weight)
+        seen.append(source)
+        weight = effective_weight(part, name)
         yield _stored(name, weight, part.groups, part.transposed)
 
 

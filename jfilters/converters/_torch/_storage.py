@@ -13,6 +13,7 @@ import numpy as np
 
 from ...errors import CheckpointError
 from .._pickle import Global
+from .._stored import PEEK
 
 MAX_REPEATED = 1 << 26
 """Bytes that a view may take once copied where it repeats elements, as expand() does."""
@@ -123,6 +124,12 @@ class View:
         """The same for two views of the same elements."""
         storage = self.storage
         return (storage.owner.base, storage.key, self.dtype, self.offset, self.shape, self.strides)
+
+    def peek(self) -> memoryview:
+        """The first bytes of the elements, as far as they lie in one piece."""
+        start = self.offset * self.dtype.itemsize
+        stop = start + min(self.extent * self.dtype.itemsize, PEEK)
+        return self.storage.owner.read(self.storage.key, start, stop)
 
     def read(self) -> np.ndarray:
         """The elements, without a copy where the file's byte order allows it."""

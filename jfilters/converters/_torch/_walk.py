@@ -219,6 +219,7 @@ def _stored(found: Found, place: _Place, path: Location) -> StoredArray:
         transposed=place.transposed if weight else None,
         network=network,
         reason=place.reason or found.reason,
+        peek=found.view.peek if found.view and found.dtype == found.view.dtype.name else None,
     )
 
 

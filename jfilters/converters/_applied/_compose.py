@@ -1,0 +1,72 @@
+"""From stored arrays to effective weights: the arrays of one module that belong together become one.
+
+Every array stays in the list. A weight that is composed stands in the place of its main part, under the
+name that it has without its parametrization; the other parts say in their reasons what they belong to.
+"""
+
+import dataclasses
+import functools
+import re
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import numpy as np
+
+from .._stored import StoredArray
+from ._adapters import adapted
+from ._parametrized import hooked, parametrized
+from ._scaled import scaled
+from ._siblings import Composition, Siblings
+from ._wrapped import wrapped_in_equinox, wrapped_in_flax
+
+_RULES: tuple[Callable[[Siblings], Iterator[Composition]], ...] = (
+    parametrized, hooked, wrapped_in_flax, wrapped_in_equinox, scaled, adapted,
+)  # fmt: skip
+
+
+_CUE = re.compile(
+    r"parametrizations[./]|_(orig|bar|v|_data)$|[./](g|u|scale|_data)$|scales?[./]"
+    r"|\w_scale|scale_\w|(lora|hada|lokr|oft|boft|ia3|dora|vera|loha|glora)_",
+    re.IGNORECASE,
+)
+"""The names that some rule starts from: most checkpoints hold none."""
+
+
+def compose(arrays: Sequence[StoredArray]) -> list[StoredArray]:
+    """Return the arrays with effective weights in place of the parts that they are composed of."""
+    if not any(_CUE.search(array.name) for array in arrays):
+        return list(arrays)
+    siblings, composed = Siblings(arrays), list(arrays)
+    taken: set[int] = set()
+    for rule in _RULES:
+        for composition in rule(siblings):
+            if taken.isdisjoint(composition.parts):
+                taken.update(composition.parts)
+                _replace(composed, composition)
+    return composed
+
+
+def _replace(arrays: list[StoredArray], composition: Composition) -> None:
+    main, *others = composition.parts
+    weight = dataclasses.replace(arrays[main], name=composition.name)
+    for index in others:
+        reason = arrays[index].reason or f"part of {composition.name} ({composition.label})"
+        arrays[index] = dataclasses.replace(arrays[index], reason=reason)
+    if composition.formula is None:
+        reason = weight.reason or composition.label
+        is_lost = composition.is_lost and weight.reason is None and len(weight.shape) >= 3
+        arrays[main] = dataclasses.replace(weight, reason=reason, unread=is_lost)
+        return
+    readers = [arrays[index].read for index in composition.inputs]
+    arrays[main] = dataclasses.replace(
+        weight,
+        read=functools.partial(_read, composition.formula, readers),
+        applied=composition.applied,
+        note=composition.note,
+    )
+
+
+def _read(formula: Callable[..., Any], readers: Sequence[Callable[[], Any]]) -> Any:
+    # What overflows or is no number is counted downstream.
+    with np.errstate(all="ignore"):
+        return formula(*(read() for read in readers))

@@ -1,0 +1,40 @@
+"""How near the values of two networks are, from a few of their weights."""
+
+import math
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+
+from .._stored import StoredArray
+
+_PROBES, _FEWEST = 3, 1000
+"""Weights that are compared, and elements that a weight should have to be one of them."""
+
+
+def cosine(arrays: Sequence[StoredArray], pairs: Sequence[tuple[int, int]]) -> float:
+    """Return the cosine between the weights of two networks; NaN where values are lacking or not finite."""
+    products = np.zeros(3)
+    for pair in _probes(arrays, pairs):
+        first, second = (arrays[index].values() for index in pair)
+        if first is None or second is None:
+            return math.nan
+        a, b = first.astype(np.float64).ravel(), second.astype(np.float64).ravel()
+        products += (a @ b, a @ a, b @ b)
+    dot, first_square, second_square = products
+    norm = math.sqrt(first_square * second_square)
+    return float(dot / norm if norm else first_square == second_square)
+
+
+def is_nonnegative(arrays: Sequence[StoredArray], members: Sequence[int]) -> bool:
+    """Whether a few weights hold no negative value, as squares do and what is still zero."""
+    probes = (index for index, _ in _probes(arrays, [(index, index) for index in members]))
+    return all((v := arrays[index].values()) is not None and v.min() >= 0 for index in probes)
+
+
+def _probes(
+    arrays: Sequence[StoredArray], pairs: Sequence[tuple[int, int]]
+) -> Iterator[tuple[int, int]]:
+    """The smallest weights of enough elements, the largest where none has."""
+    size = {pair: math.prod(arrays[pair[0]].shape) for pair in pairs}
+    ordered = sorted(pairs, key=lambda pair: (size[pair] < _FEWEST, abs(size[pair] - _FEWEST)))
+    yield from ordered[:_PROBES]

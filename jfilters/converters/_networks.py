@@ -1,0 +1,38 @@
+"""One part of a checkpoint by its name: an average instead of the weights, one of several networks."""
+
+from collections.abc import Sequence
+
+from ..errors import CheckpointError
+from ._copies import Copies
+from ._names import parts, qualified
+from ._reasons import Reasons
+from ._stored import StoredArray
+
+_MOST_NAMES = 8
+
+
+def lies_in(array: StoredArray, network: str) -> bool:
+    """Whether the components of a network's name come one after the other in what an array is called."""
+    path, wanted = parts(qualified(array)), parts(network)
+    return any(path[at : at + len(wanted)] == wanted for at in range(len(path)))
+
+
+def outside(
+    arrays: Sequence[StoredArray],
+    reasons: Reasons,
+    network: str,
+    copies: Copies,
+    *,
+    is_elsewhere: bool,
+) -> Reasons:
+    """The reason for every weight that does not lie in a network.
+
+    Raises CheckpointError if there is none of that name, here or elsewhere in the checkpoint.
+    """
+    weights = [index for index in range(len(arrays)) if index not in reasons]
+    others = [index for index in weights if not lies_in(arrays[index], network)]
+    if len(others) == len(weights) and not is_elsewhere:
+        names = {*copies.networks.values(), *(arrays[index].network for index in weights)} - {""}
+        listed = ", ".join(sorted(names)[:_MOST_NAMES]) or "one network without a name"
+        raise CheckpointError(f"no network called {network!r}; it holds: {listed}")
+    return dict.fromkeys(others, f"not of the network {network}")
