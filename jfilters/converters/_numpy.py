@@ -16,6 +16,8 @@ from ..errors import CheckpointError
 from ._bytes import (
     LONGEST_HEADER,
     MAGIC,
+    PICKLED,
+    SAVE_PLAIN,
     Archive,
     Header,
     Location,
@@ -62,7 +64,12 @@ def arrays(path: Location) -> Sequence[StoredArray]:
     archive = _open_archive(path)
     members = [member for member in archive.infolist() if member.filename.endswith(".npy")]
     _check_members(members, path, source.size)
-    return _with_layers([_member(archive, member, path) for member in members], path)
+    stored = [_member(archive, member, path) for member in members]
+    pickled = [array.name for array in stored if array.reason == PICKLED]
+    if pickled and not any(len(array.shape) > 2 for array in stored if not array.reason):
+        tensor = ", ".join(pickled[:3])
+        raise CheckpointError(PICKLED, path=path, tensor=tensor, remedy=SAVE_PLAIN)
+    return _with_layers(stored, path)
 
 
 def _single(path: Location) -> StoredArray:

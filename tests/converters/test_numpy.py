@@ -90,11 +90,23 @@ def test_members_that_are_no_numbers_are_listed_with_their_reason_or_dtype(tmp_p
 
 
 def test_an_object_member_is_never_unpickled(tmp_path):
-    np.savez(tmp_path / "w.npz", evil=np.array([None, {}]))
-    (array,) = _numpy.arrays(tmp_path / "w.npz")
-    assert "pickled" in (array.reason or "")
+    np.savez(tmp_path / "w.npz", evil=np.array([None, {}]), good=np.zeros((4, 2, 3, 3), "f4"))
+    evil, _ = _numpy.arrays(tmp_path / "w.npz")
+    assert "pickled" in (evil.reason or "")
     with pytest.raises(CheckpointError, match=r"w\.npz: evil: an object array"):
-        array.read()
+        evil.read()
+
+
+@pytest.mark.parametrize("others", [{}, {"step": np.array(3), "mean": np.zeros(3)}])
+def test_weights_in_objects_alone_are_refused_as_in_npy(tmp_path, others):
+    params = np.array({"conv": np.zeros((3, 3, 4, 8))})
+    np.savez(tmp_path / "w.npz", params=params, **others)
+    np.save(tmp_path / "w.npy", params, allow_pickle=True)
+    for name, tensor in (("w.npz", "params: "), ("w.npy", "")):
+        with pytest.raises(
+            CheckpointError, match=rf"{name}: {tensor}an object array.*; save plain"
+        ):
+            _numpy.arrays(tmp_path / name)
 
 
 @pytest.mark.parametrize(

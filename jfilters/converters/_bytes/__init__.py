@@ -14,6 +14,8 @@ from ._location import name_below as name_below
 from ._location import remote_bytes as remote_bytes
 from ._npy import LONGEST_HEADER as LONGEST_HEADER
 from ._npy import MAGIC as MAGIC
+from ._npy import PICKLED as PICKLED
+from ._npy import SAVE_PLAIN as SAVE_PLAIN
 from ._npy import Header as Header
 from ._npy import Record as Record
 from ._npy import dtype_reason as dtype_reason

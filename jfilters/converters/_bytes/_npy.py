@@ -118,9 +118,7 @@ def read_record(source: ByteSource, start: int, tensor: str | None) -> Record:
     head = bytes(source.read(start, start + LONGEST_HEADER))
     header = parse_header(head, source.path, tensor)
     if header.dtype.hasobject:
-        raise CheckpointError(
-            PICKLED, path=source.path, tensor=tensor, remedy="save plain numeric arrays"
-        )
+        raise CheckpointError(PICKLED, path=source.path, tensor=tensor, remedy=SAVE_PLAIN)
     record = Record(source, header, start + header.length)
     if record.stop > source.size:
         raise _short(header, source.size - record.start, source.path, tensor)
@@ -147,6 +145,7 @@ def dtype_reason(dtype: np.dtype) -> str | None:
 
 
 PICKLED = "an object array, whose values are pickled Python objects, which are never read"
+SAVE_PLAIN = "save plain numeric arrays, each under a name of its own"
 
 
 def _header_length(start: bytes, path: Location, tensor: str | None) -> int:
