@@ -43,7 +43,11 @@ class CheckpointError(ValueError):
 
 
 class UnknownFormatError(CheckpointError):
-    """Neither the content nor the layout of a path is that of any known format."""
+    """Neither the content nor the layout of a path is that of a format of weights; a scan ignores it."""
+
+
+class ForeignFormatError(CheckpointError):
+    """Trained weights in a format that is recognized and not read; the remedy says how to convert them."""
 
 
 class UnreadableError(CheckpointError):

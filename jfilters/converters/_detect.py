@@ -5,12 +5,14 @@ import os
 import stat
 from pathlib import Path
 
-from ..errors import UnknownFormatError, UnreadableError
+from ..errors import UnreadableError
 from . import _equinox, _flax, _numpy, _onnx, _orbax, _safetensors, _torch
 from ._bytes import Location, base_name, children, is_folder, location, open_source
+from ._foreign import foreign_error, foreign_part
 from ._format import Format
 from ._guard import checkpoint_errors
 from ._hdf5 import _filterdb, _keras
+from ._unknown import unknown_error
 
 _MODULES = (_safetensors, _torch, _filterdb, _keras, _onnx, _orbax, _equinox, _numpy, _flax)
 
@@ -24,17 +26,23 @@ HEAD = 512
 def detect(path: str | Location) -> Format:
     """The format of a file or folder.
 
-    Raises UnreadableError if there is nothing to read, UnknownFormatError if no format knows it.
+    Raises UnreadableError if there is nothing to read, ForeignFormatError for weights in a format that is
+    not read, UnknownFormatError for anything else.
     """
     path = location(path)
     head = b"" if _is_folder(path) else bytes(open_source(path).read(0, HEAD))
     with checkpoint_errors(path):
-        found = (format for format in FORMATS.values() if format.recognizes(path, head))
-        format = next(found, None)
-    if format is None:
-        remedy = "`jfilters formats` lists what can be read"
-        raise UnknownFormatError(_content(path, head), path=path, remedy=remedy)
+        if error := foreign_part(path):
+            raise error
+        matches = (format for format in FORMATS.values() if format.recognizes(path, head))
+        format = next(matches, None)
+        if format is None:
+            raise foreign_error(path, head) or unknown_error(path, head, _is_readable)
     return format
+
+
+def _is_readable(path: Location, head: bytes) -> bool:
+    return any(format.recognizes(path, head) for format in FORMATS.values())
 
 
 def _is_folder(path: Location) -> bool:
@@ -62,17 +70,3 @@ def _names_in(folder: Location) -> list[str]:
         return [base_name(path) for path in children(folder)]
     except (OSError, UnreadableError):
         return []
-
-
-def _content(path: Location, head: bytes) -> str:
-    """What was found where no format was."""
-    if is_folder(path):
-        names = _names_in(path)
-        more = ", ..." if len(names) > 3 else ""
-        inside = f"with {', '.join(names[:3])}{more}" if names else "empty"
-        return f"a folder of no known layout, {inside}"
-    if not head:
-        return "an empty file"
-    size = open_source(path).size
-    unit = "byte" if size == 1 else "bytes"
-    return f"{size} {unit} of no known format, starting with {head[:8].hex(' ')}"

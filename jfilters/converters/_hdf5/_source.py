@@ -29,7 +29,12 @@ _HEAP, _TREE, _TREE_2 = b"GCOL", b"TREE", b"BTHD"
 
 
 def is_hdf5(path: Location, head: bytes) -> bool:
-    """Whether a file holds the signature of HDF5, at its start or behind a user block."""
+    """Whether a file holds the signature of HDF5, at its start or behind a user block.
+
+    MATLAB's files are left out: they are HDF5, but with the axes of every array reversed.
+    """
+    if head.startswith(b"MATLAB"):
+        return False
     if head.startswith(SIGNATURE) or len(head) < 512:
         return head.startswith(SIGNATURE)
     try:

@@ -1,0 +1,101 @@
+"""Text in place of a checkpoint: pointers, pages of a failed download, descriptions of networks, source."""
+
+import json
+import re
+
+from ._kind import Kind, other
+
+LONGEST = 1 << 20
+"""Bytes of JSON that are looked into."""
+
+_SHORTEST = 16
+_POINTER = re.compile(r"version https://(git-lfs|hawser)\.github\.com/spec/")
+_SIZE = re.compile(r"^size (\d{1,20})$", re.MULTILINE)
+_PYTHON = re.compile(
+    r"(#!.*python|\"\"\"|from [\w.]+ import |import \w|def \w+\(|class \w+[(:])", re.ASCII
+)
+_AGAIN = "fetch it again by the link to the file itself"
+_TF = "load it with TensorFlow and save the model as .keras or .weights.h5"
+
+_STARTS = (
+    (re.compile(r"7767517\s"), other("the description of an ncnn model, without weights")),
+    (re.compile(r"(all_)?model_checkpoint_paths?:"), Kind("a list of TensorFlow checkpoints", _TF, False)),
+    (re.compile(r"\[(net|network)\]"), other("the description of a Darknet network, without weights")),
+    (re.compile(r"node \{"), other("a TensorFlow graph as text")),
+    (re.compile(r"name: \"|layers? \{|input: \""), other("a Caffe network as text, without weights")),
+    (re.compile(r"solver|net: \""), other("the settings of a Caffe solver")),
+    (re.compile(r"#IMG|%YAML|---\s"), other("a YAML document")),
+    (_PYTHON, other("Python source")),
+)  # fmt: skip
+
+
+def is_text(head: bytes) -> bool:
+    """Tell whether bytes are printable UTF-8, as far as a character was not cut off at their end."""
+    text = head.decode("utf-8", "replace").removesuffix("\ufffd").lstrip("\ufeff")
+    return bool(text) and all(c.isprintable() or c in "\t\n\r\f" for c in text)
+
+
+def by_text(head: bytes, whole: bytes) -> Kind | None:
+    """The kind of a text, None for a few characters; `whole` is as much of it as may be looked into."""
+    text = head.decode("utf-8", "replace").lstrip("\ufeff \t\r\n")
+    lower = text.lower()
+    if _POINTER.match(text):
+        return _pointer(text)
+    if lower.startswith(("<!doctype html", "<html", "<head")):
+        return _misplaced("a web page (HTML)")
+    if lower.startswith("<"):
+        return _xml(whole.decode("utf-8", "replace"))
+    if kind := next((kind for pattern, kind in _STARTS if pattern.match(text)), None):
+        return kind
+    if lower.startswith(("{", "[")):
+        return _json(whole)
+    return _plain(text) if len(text) >= _SHORTEST else None
+
+
+def _pointer(text: str) -> Kind:
+    size = _SIZE.search(text)
+    of = f" to {int(size[1]):,} bytes" if size else ""
+    return _misplaced(f"a Git LFS pointer{of}", "fetch it with `git lfs pull`")
+
+
+def _misplaced(name: str, remedy: str = _AGAIN) -> Kind:
+    return Kind(f"{name} in place of the file", remedy, weights=False, stands_for=True)
+
+
+def _xml(text: str) -> Kind:
+    code = re.search(r"<Code>(\w{1,40})</Code>", text)
+    if code or "<Error>" in text:
+        said = f" that says {code[1]}" if code else ""
+        return _misplaced(f"an XML error document{said}")
+    if re.search(r"<net\s[^>]*\bversion=", text[:4096]):
+        return other("the description of an OpenVINO model (IR), without weights")
+    return other("an XML document")
+
+
+def _json(whole: bytes) -> Kind:
+    try:
+        content = json.loads(whole)
+    except (ValueError, RecursionError):
+        return other("a JSON document, or the beginning of one")
+    if not isinstance(content, dict):
+        return other("a JSON document")
+    error = content.get("error", content.get("errors", content.get("message")))
+    if error and len(content) < 6:
+        said = json.dumps(error)[:80]
+        return _misplaced(f"a JSON error document that says {said}")
+    if "weightsManifest" in content:
+        remedy = "give the Keras or TensorFlow model that it was converted from"
+        return Kind("a TensorFlow.js model, its weights in the .bin files beside it", remedy)
+    if "weight_map" in content:
+        return other("an index of shards, none of which is of a format that is read")
+    if "class_name" in content and "config" in content:
+        return other("the configuration of a Keras model, without weights")
+    return other("a JSON document")
+
+
+def _plain(text: str) -> Kind:
+    lines = text.splitlines()[:3]
+    counts = {line.count(",") for line in lines[:2]}
+    if len(lines) > 1 and len(counts) == 1 and counts != {0}:
+        return other("a table as text (CSV)")
+    return other(f"a text that starts with {text[:24]!r}")
