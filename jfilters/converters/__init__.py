@@ -19,6 +19,9 @@ from ._checkpoint import open_checkpoint as open_checkpoint
 from ._detect import FORMATS as FORMATS
 from ._detect import detect as detect
 from ._dtypes import numeric_dtype as numeric_dtype
+from ._folders import is_checkpoint_folder as is_checkpoint_folder
+from ._folders import part_names as part_names
+from ._foreign import promises_weights as promises_weights
 from ._format import Format as Format
 from ._hdf5 import FilterPopulation as FilterPopulation
 from ._hdf5 import population as population

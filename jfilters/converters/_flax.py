@@ -12,9 +12,11 @@ import numpy as np
 from ..errors import CheckpointError
 from ._bytes import ByteSource, Cursor, Location, open_source
 from ._dtypes import numeric_dtype
+from ._foreign import by_placeholder, kind_error
 from ._format import Format
 from ._msgpack import Decoder, Extension, Span
 from ._names import split_params
+from ._shards import with_shards
 from ._stored import PEEK, StoredArray
 
 # The types that Flax registers with msgpack; 2 is a complex number, which holds no array.
@@ -58,7 +60,19 @@ def _arrays(path: Location) -> Sequence[StoredArray]:
     tree = Decoder(cursor).value()
     if cursor.position != source.size:
         raise cursor.refusal(f"expected the end of the file, found {source.size} bytes")
+    for text in _texts(tree):
+        if kind := by_placeholder(text):
+            raise kind_error(kind, path)
     return [_stored(source, where, found) for where, found in _leaves(source, (), tree)]
+
+
+def _texts(node: Any) -> Iterator[str]:
+    """The strings in a tree, which may stand for arrays that lie elsewhere."""
+    if isinstance(node, str):
+        yield node
+    elif isinstance(node, dict | list):
+        for value in node.values() if isinstance(node, dict) else node:
+            yield from _texts(value)
 
 
 def _leaves(source: ByteSource, where: _Path, node: Any) -> Iterator[tuple[_Path, _Ranges]]:
@@ -148,11 +162,13 @@ def _refuse(source: ByteSource, where: _Path, reason: str) -> NoReturn:
     raise CheckpointError(reason, path=source.path, tensor="/".join(where))
 
 
-FORMAT = Format(
-    name="flax",
-    reads="Flax msgpack files: Linen variables, NNX states, train states",
-    suffixes=(".msgpack", ".flax"),
-    recognizes=_recognizes,
-    arrays=_arrays,
-    order="name-order",
+FORMAT = with_shards(
+    Format(
+        name="flax",
+        reads="Flax msgpack files: Linen variables, NNX states, train states",
+        suffixes=(".msgpack", ".flax"),
+        recognizes=_recognizes,
+        arrays=_arrays,
+        order="name-order",
+    )
 )

@@ -1,36 +1,29 @@
 """safetensors files, single or sharded with an index, read by a strict parser of their JSON header.
 
 Every promise of the format is checked before an array is handed over: bounds, types, unique keys,
-data contiguous from 0, exact length. A header is parsed within about 1 GB.
+data contiguous from 0, exact length.
 """
 
-import dataclasses
 import itertools
-import json
 import math
-from collections import Counter
+import re
 from collections.abc import Sequence
 from typing import Any, NoReturn, TypeGuard
 
 import numpy as np
 
 from ..errors import CheckpointError
-from ._bytes import ByteSource, Location, children, is_file, is_folder, open_source
+from ._bytes import ByteSource, Location, open_source
 from ._dtypes import numeric_dtype
+from ._foreign import DISTRIBUTED_SHARDS, kind_error
 from ._format import Format
+from ._json import MAX_BYTES, json_object
 from ._layer_records import KERNEL_FILE, with_records
+from ._shards import with_shards
 from ._stored import PEEK, StoredArray
-
-MAX_HEADER = 100_000_000
-"""Bytes of a header, as the format itself limits them."""
-
-MAX_ELEMENTS = 2_000_000
-"""Commas, braces and brackets of a header, which bound the memory that its parser takes."""
 
 MAX_AXES = 64
 """Axes of an array, as numpy limits them."""
-
-INDEX_SUFFIX = ".safetensors.index.json"
 
 # Bits a value and the numpy name of the dtype, which is None where numpy has no such values.
 _DTYPES = {
@@ -44,19 +37,14 @@ _DTYPES = {
     "BOOL": (8, "bool"), "C64": (64, "complex64"), "C128": (128, "complex128"),
 }  # fmt: skip
 _AXES = {"pt": "OIHW", "flax": "HWIO", "tf": "HWIO", "mlx": "OHWI"}
+_OFFSETS = re.compile(r'"saved_offsets": ?\[([\d, ]*)\]')
 _AGAIN = "the file is damaged or was cut short: fetch it again"
 
 
 def _recognizes(path: Location, head: bytes) -> bool:
-    if is_folder(path):
-        return bool(_indexes(path))
-    return _has_header(head) or (_is_text(head) and _is_index(path))
-
-
-def _has_header(head: bytes) -> bool:
     # The length may imitate any magic number, so what decides is the brace behind it.
     length = int.from_bytes(head[:8], "little")
-    likely = length <= MAX_HEADER or (head[9:10] == b'"' and not _is_text(head))
+    likely = length <= MAX_BYTES or (head[9:10] == b'"' and not _is_text(head))
     return head[8:9] == b"{" and likely
 
 
@@ -64,125 +52,38 @@ def _is_text(head: bytes) -> bool:
     return head.lstrip()[:1] == b"{" and min(head[:8]) >= ord("\t")
 
 
-def _is_index(path: Location) -> bool:
-    return b'"weight_map"' in bytes(open_source(path).read(0, MAX_HEADER))
-
-
-def _indexes(folder: Location) -> list[Location]:
-    return sorted(path for path in children(folder) if path.name.endswith(INDEX_SUFFIX))
-
-
 def _arrays(path: Location) -> Sequence[StoredArray]:
-    if is_folder(path):
-        return _sharded(_the_index(path))
-    head = bytes(open_source(path).read(0, 512))
-    return _single(path)[0] if _has_header(head) else _sharded(path)
-
-
-def _the_index(folder: Location) -> Location:
-    found = _indexes(folder)
-    if len(found) > 1:
-        names = ", ".join(path.name for path in found)
-        raise CheckpointError(f"several indexes: {names}", path=folder, remedy="name one of them")
-    return found[0]
-
-
-def _sharded(index: Location) -> list[StoredArray]:
-    """The arrays of all shards that an index names."""
-    weight_map, total = _read_index(index)
-    holders: dict[str, str] = {}
-    arrays, size = [], 0
-    for shard in dict.fromkeys(weight_map.values()):
-        found, data_size = _single(_shard_path(index, shard))
-        for array in found:
-            _check_holder(index, array.name, shard, holders)
-        arrays += [dataclasses.replace(array, file=shard) for array in found]
-        size += data_size
-    for name, shard in weight_map.items():
-        if holders.get(name) != shard:
-            _refuse(
-                index, f"expected it in {shard}, found it in {holders.get(name, 'no shard')}", name
-            )
-    if total is not None and total != size:
-        _refuse(index, f"total_size says {total} bytes, the shards hold {size}")
-    return arrays
-
-
-def _read_index(index: Location) -> tuple[dict[str, str], int | None]:
-    source = open_source(index)
-    content = _parsed(source, 0, source.size)
-    weight_map, metadata = content.get("weight_map"), content.get("metadata", {})
-    if not isinstance(weight_map, dict) or not all(isinstance(v, str) for v in weight_map.values()):
-        _refuse(index, "expected a weight_map from tensor names to file names")
-    total = metadata.get("total_size") if isinstance(metadata, dict) else None
-    return weight_map, total
-
-
-def _shard_path(index: Location, shard: str) -> Location:
-    # Plain names alone: no folder, no "..", no absolute path, no drive, no URL.
-    if not shard or shard in (".", "..") or set(shard) & set("/\\:\0"):
-        _refuse(index, f"expected the name of a file beside the index, found {shard!r}")
-    path = index.parent / shard
-    if not is_file(path):
-        remedy = "fetch all shards into one folder"
-        raise CheckpointError(f"the shard {shard} is missing", path=index, remedy=remedy)
-    return path
-
-
-def _check_holder(index: Location, name: str, shard: str, holders: dict[str, str]) -> None:
-    other = holders.setdefault(name, shard)
-    if other != shard:
-        _refuse(index, f"stored in two shards, {other} and {shard}", name)
-
-
-def _single(path: Location) -> tuple[list[StoredArray], int]:
-    """The arrays of one file in the order of their data, and the bytes of that data."""
+    """The arrays of one file in the order of their data."""
     source = open_source(path)
     if source.size < 8:
         _refuse(path, f"expected a header length of 8 bytes, found {source.size} bytes")
     length = int.from_bytes(source.read(0, 8), "little")
-    limit = min(MAX_HEADER, source.size - 8)
+    limit = min(MAX_BYTES, source.size - 8)
     if length > limit:
         _refuse(path, f"expected a header of at most {limit} bytes, found {length}")
-    header = _parsed(source, 8, 8 + length)
+    header = json_object(source, 8, 8 + length)
     metadata = _metadata(path, header.pop("__metadata__", {}))
+    _check_whole(path, metadata)
     axes = _AXES.get(metadata.get("format", ""))
     entries = {name: _entry(path, name, value) for name, value in header.items()}
     ordered = sorted(entries.items(), key=lambda item: item[1][2])
     _check_contiguous(path, ordered, source.size - 8 - length)
     arrays = [_array(source, 8 + length, name, *entry, axes) for name, entry in ordered]
     if metadata.get("format") == KERNEL_FILE:
-        arrays = with_records(arrays, metadata.get("layers", ""), path)
-    return arrays, source.size - 8 - length
+        return with_records(arrays, metadata.get("layers", ""), path)
+    return arrays
 
 
-def _parsed(source: ByteSource, start: int, stop: int) -> dict[str, Any]:
-    """The JSON object in a range of bytes."""
-    text = bytes(source.read(start, min(stop, start + MAX_HEADER + 1)))
-    if len(text) > MAX_HEADER or sum(map(text.count, (b",", b"{", b"["))) > MAX_ELEMENTS:
-        _refuse(source.path, f"more than {MAX_HEADER} bytes or {MAX_ELEMENTS} elements of JSON")
-    if text[:1] != b"{":
-        _refuse(source.path, f'expected JSON that starts with "{{", found {text[:8]!r}')
-    try:
-        return json.loads(
-            text.decode("utf-8"), object_pairs_hook=_unique, parse_constant=_no_constant
-        )
-    except (ValueError, RecursionError) as error:
-        raise CheckpointError(
-            f"no valid JSON ({error})", path=source.path, remedy=_AGAIN
-        ) from error
+def _data_size(path: Location) -> int:
+    source = open_source(path)
+    return source.size - 8 - int.from_bytes(source.read(0, 8), "little")
 
 
-def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) < len(pairs):
-        (twice, _), *_ = Counter(name for name, _ in pairs).most_common(1)
-        raise ValueError(f"duplicate key {twice!r:.80}")
-    return found
-
-
-def _no_constant(text: str) -> NoReturn:
-    raise ValueError(f"{text} is no JSON number")
+def _check_whole(path: Location, metadata: dict[str, str]) -> None:
+    """Refuse a file in which torch.distributed.checkpoint keeps parts of tensors as if they were whole."""
+    offsets = _OFFSETS.findall(metadata.get("DCP_SHARDING_INFO", ""))
+    if any(re.search("[1-9]", numbers) for numbers in offsets):
+        raise kind_error(DISTRIBUTED_SHARDS, path)
 
 
 def _metadata(path: Location, found: Any) -> dict[str, str]:
@@ -263,11 +164,14 @@ def _refuse(path: Location, reason: str, tensor: str | None = None) -> NoReturn:
     raise CheckpointError(reason, path=path, tensor=tensor, remedy=_AGAIN)
 
 
-FORMAT = Format(
-    name="safetensors",
-    reads="safetensors files, single or sharded with an index",
-    suffixes=(".safetensors", INDEX_SUFFIX),
-    recognizes=_recognizes,
-    arrays=_arrays,
-    order="name-order",
+FORMAT = with_shards(
+    Format(
+        name="safetensors",
+        reads="safetensors files, single or sharded with an index",
+        suffixes=(".safetensors", ".safetensors.index.json"),
+        recognizes=_recognizes,
+        arrays=_arrays,
+        order="name-order",
+    ),
+    _data_size,
 )

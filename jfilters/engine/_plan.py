@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Literal
 
 from ..converters import (
-    FORMATS,
     Checkpoint,
     Location,
     Metadata,
@@ -21,10 +20,13 @@ from ..converters import (
     children,
     detect,
     identity,
+    is_checkpoint_folder,
     is_file,
     is_folder,
     name_below,
     open_checkpoint,
+    part_names,
+    promises_weights,
     remote_bytes,
     steps,
 )
@@ -130,14 +132,15 @@ class Entry:
 def find_checkpoints(root: Location) -> tuple[list[Location], list[Location]]:
     """The candidate files and folders under `root`, and the files that are no checkpoint, both sorted.
 
-    A folder that is itself one checkpoint (sharded, or a step folder) is not entered. Hidden names are
-    passed over. A file whose content is unknown counts as a candidate if its suffix promises weights.
+    A folder that is itself one checkpoint (sharded, or a step folder) is not entered, and shards count with
+    the index that names them. Hidden names are passed over. Weights in a format that is not read are
+    candidates, to be refused by name; so is a file of unknown content if its suffix promises weights.
     """
     if not is_folder(root):
         if not (root.exists() if isinstance(root, Path) else is_file(root)):
             raise UnreadableError("no such file or folder", path=root)
         return [root], []
-    if _is_checkpoint_folder(root):
+    if is_checkpoint_folder(root):
         return [root], []
     candidates: list[Location] = []
     ignored: list[Location] = []
@@ -254,8 +257,12 @@ def _walk(folder: Location, seen: set[Location]) -> Iterator[Location]:
     except (OSError, UnreadableError):
         yield folder  # a candidate that will say why it cannot be read
         return
+    # The parts of a checkpoint in several files are read, or refused, with the file that stands for it.
+    parts = part_names(paths)
     for path in (path for path in paths if not base_name(path).startswith(".")):
-        if not is_folder(path) or _is_checkpoint_folder(path):
+        if base_name(path) in parts:
+            continue
+        if not is_folder(path) or is_checkpoint_folder(path):
             yield path
         elif (target := _target(path)) not in seen:
             yield from _walk(path, seen | {target})
@@ -271,18 +278,11 @@ def _natural(name: str) -> list[tuple[int, str]]:
     return [(int(part), "") if part.isdecimal() else (-1, part) for part in _DIGITS.split(name)]
 
 
-def _is_checkpoint_folder(path: Location) -> bool:
-    return any(known.recognizes(path, b"") for known in FORMATS.values())
-
-
 def _is_candidate(path: Location) -> bool:
     try:
         detect(path)
     except UnknownFormatError:
-        return base_name(path).lower().endswith(_SUFFIXES)
+        return promises_weights(base_name(path))
     except CheckpointError:
         return True
     return True
-
-
-_SUFFIXES = tuple({suffix for known in FORMATS.values() for suffix in known.suffixes})

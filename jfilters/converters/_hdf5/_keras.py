@@ -20,6 +20,7 @@ from .._bytes import Archive, ByteSource, Location, SourceFile, open_source
 from .._depth import natural_key
 from .._format import Format
 from .._pickle import MemorySource
+from .._shards import with_shards
 from .._stored import StoredArray
 from ._file import Hdf5File, Node, hdf5_errors, read_rows
 from ._keras_config import KerasLayer, by_own_name, configured_layers
@@ -259,12 +260,14 @@ def _refuse(file: Hdf5File, node: Node) -> np.ndarray:
     raise file.error(node.reason or "values that are not numeric", node.name)
 
 
-FORMAT = Format(
-    name="keras",
-    reads="Keras models and weights: .keras, .weights.h5, .h5",
-    suffixes=(".keras", ".h5", ".hdf5"),
-    recognizes=_recognizes,
-    arrays=_arrays,
-    order="registration-order",
-    extra="keras",
+FORMAT = with_shards(
+    Format(
+        name="keras",
+        reads="Keras models and weights: .keras, .weights.h5, .h5",
+        suffixes=(".keras", ".h5", ".hdf5"),
+        recognizes=_recognizes,
+        arrays=_arrays,
+        order="registration-order",
+        extra="keras",
+    )
 )

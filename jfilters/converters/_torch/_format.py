@@ -10,6 +10,7 @@ from ...errors import CheckpointError
 from .._bytes import ByteSource, Cursor, Location, open_source
 from .._format import Format
 from .._pickle import unpickle
+from .._shards import with_shards
 from .._stored import StoredArray
 from ._archive import archive_arrays, is_torch_archive
 from ._legacy import MAGIC, read_legacy
@@ -65,21 +66,23 @@ def _is_safetensors(head: bytes) -> bool:
     return head[8:9] == b"{" and struct.unpack("<Q", head[:8])[0] <= _LARGEST_HEADER
 
 
-FORMAT = Format(
-    name="torch",
-    reads="torch.save since 0.2, TorchScript, pickles of tensors and of NumPy arrays",
-    suffixes=(
-        ".pt",
-        ".pth",
-        ".bin",
-        ".ckpt",
-        ".pth.tar",
-        ".jit",
-        ".torchscript",
-        ".pkl",
-        ".pickle",
-    ),
-    recognizes=_recognizes,
-    arrays=_arrays,
-    order="registration-order",
+FORMAT = with_shards(
+    Format(
+        name="torch",
+        reads="torch.save since 0.2, TorchScript, pickles of tensors and of NumPy arrays",
+        suffixes=(
+            ".pt",
+            ".pth",
+            ".bin",
+            ".ckpt",
+            ".pth.tar",
+            ".jit",
+            ".torchscript",
+            ".pkl",
+            ".pickle",
+        ),
+        recognizes=_recognizes,
+        arrays=_arrays,
+        order="registration-order",
+    )
 )

@@ -1,0 +1,34 @@
+"""Which folders a scan takes as one checkpoint, and which files of the others belong to another file."""
+
+import re
+from collections.abc import Sequence
+
+from ..errors import CheckpointError
+from ._bytes import Location, base_name, children, is_folder
+from ._detect import FORMATS
+from ._foreign import is_foreign_folder, superfluous
+from ._shards import companions, index_files, others
+
+_WEB_SHARD = re.compile(r".*\d+-?shard\d+of\d+(\.bin)?")
+_WEB_MODEL = "model.json"
+
+
+def is_checkpoint_folder(path: Location) -> bool:
+    """Tell whether a folder is one checkpoint, read or not, rather than a folder of several."""
+    if is_foreign_folder(path):
+        return True
+    if not any(format.recognizes(path, b"") for format in FORMATS.values()):
+        return False
+    try:
+        files = [file for file in children(path) if not is_folder(file)]
+    except (OSError, CheckpointError):
+        return True
+    indexes = index_files(files)
+    return not indexes or (len(indexes) == 1 and not others(files))
+
+
+def part_names(files: Sequence[Location]) -> set[str]:
+    """The names of those files of a folder that are parts of a checkpoint which another file stands for."""
+    names = {base_name(file) for file in files}
+    web = {name for name in names if _WEB_MODEL in names and _WEB_SHARD.fullmatch(name)}
+    return companions(files) | superfluous(names) | web
