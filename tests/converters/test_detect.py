@@ -47,8 +47,7 @@ def test_a_name_that_is_no_text(model):
         (b"", "an empty file"),
         (b"a", "1 byte of no known format, starting with 61"),
         (b"\0\1\2\3\4\5\6", "7 bytes of no known format, starting with 00 01 02 03 04 05 06"),
-        (b"<html><body>not found", "21 bytes of no known format, starting with 3c 68 74 6d 6c"),
-        (b"version https://git-lfs.github.com/spec/v1\n", "43 bytes of no known format"),
+        (b"\0" * 600, "600 bytes of no known format, starting with 00 00 00 00 00 00 00 00"),
     ],
 )
 def test_an_unknown_file_is_described(tmp_path, data, found):

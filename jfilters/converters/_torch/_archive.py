@@ -3,16 +3,20 @@
 One folder inside the archive holds data.pkl, and one member for each storage beside it.
 """
 
+import dataclasses
+
 from ...errors import CheckpointError
 from .._bytes import Archive, ByteSource, Cursor, Location
+from .._foreign import is_exported_program
 from .._pickle import unpickle
 from .._stored import StoredArray
 from ._storage import persistent_storage
-from ._walk import walk
+from ._walk import arrays_of, walk
 
 _PICKLES = ("/data.pkl", "/constants.pkl")
 _OLD_SCRIPT = "/model.json"
 _LOCAL_HEADER = 30
+_CONSTANT = "a constant of the TorchScript code, as freezing a module makes of a weight"
 
 
 def is_torch_archive(source: ByteSource, head: bytes) -> bool:
@@ -24,36 +28,68 @@ def is_torch_archive(source: ByteSource, head: bytes) -> bool:
         names = Archive(source).members
     except CheckpointError:
         return False
-    return any(name.endswith((*_PICKLES, _OLD_SCRIPT)) for name in names)
+    return not is_exported_program(names) and any(
+        name.endswith((*_PICKLES, _OLD_SCRIPT)) for name in names
+    )
 
 
 def archive_arrays(source: ByteSource) -> list[StoredArray]:
     """The arrays of a torch zip file."""
     archive = Archive(source)
-    member = _pickle_member(archive, source.path)
-    storages = _Members(archive, member.removesuffix("data.pkl"))
+    folder = _pickle_member(archive, source.path).removesuffix("data.pkl")
+    arrays = arrays_of(_value(archive, folder, "data"), source.path)
+    if f"{folder}constants.pkl" not in archive.members:
+        return arrays
+    constants = walk(_value(archive, folder, "constants"), source.path)
+    _check_not_frozen(arrays, constants, source.path)
+    return arrays + [_constant(array) for array in constants]
+
+
+def _value(archive: Archive, folder: str, name: str) -> object:
+    """The value of the pickle `name`, whose storages lie in the folder of that name."""
+    member = f"{folder}{name}.pkl"
     archive.check(member)
     start = archive.start(member)
-    cursor = Cursor(source, start, start + archive.size(member))
-    return walk(unpickle(cursor, persistent_storage(storages)), source.path)
+    cursor = Cursor(archive.source, start, start + archive.size(member))
+    return unpickle(cursor, persistent_storage(_Members(archive, folder, name)))
+
+
+def _check_not_frozen(
+    arrays: list[StoredArray], constants: list[StoredArray], path: Location
+) -> None:
+    """Refuse a module that keeps no weights but in its code, where their names and axes are lost."""
+    if any(map(_may_be_weight, constants)) and not any(map(_may_be_weight, arrays)):
+        reason = "a TorchScript module, frozen or traced, whose weights are nameless constants of its code"
+        remedy = "save the module as it was before torch.jit.freeze, or its state_dict"
+        raise CheckpointError(reason, path=path, remedy=remedy)
+
+
+def _may_be_weight(array: StoredArray) -> bool:
+    is_float = array.dtype.startswith(("float", "bfloat"))
+    return 3 <= len(array.shape) <= 5 and array.shape[0] > 1 and is_float and not array.reason
+
+
+def _constant(array: StoredArray) -> StoredArray:
+    name, unread = f"CONSTANTS.c{array.name}", _may_be_weight(array)
+    return dataclasses.replace(array, name=name, reason=array.reason or _CONSTANT, unread=unread)
 
 
 class _Members:
-    """The storages of an archive: members of the folder data/ beside data.pkl."""
+    """The storages of an archive: members of the folder that is named as their pickle."""
 
     base = 0
 
-    def __init__(self, archive: Archive, folder: str):
-        self._archive, self._folder = archive, folder
+    def __init__(self, archive: Archive, folder: str, name: str):
+        self._archive, self._folder, self._name = archive, folder, name
         self.big_endian = self._byte_order() == b"big"
 
     def size(self, key: str) -> int:
         """The bytes of a storage."""
-        return self._archive.size(f"{self._folder}data/{key}")
+        return self._archive.size(f"{self._folder}{self._name}/{key}")
 
     def read(self, key: str, start: int, stop: int) -> memoryview:
         """The bytes start..stop of a storage."""
-        base = self._archive.start(f"{self._folder}data/{key}")
+        base = self._archive.start(f"{self._folder}{self._name}/{key}")
         return self._archive.source.read(base + start, base + stop)
 
     def _byte_order(self) -> bytes:

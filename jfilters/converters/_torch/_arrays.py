@@ -14,6 +14,7 @@ import numpy as np
 
 from ...errors import CheckpointError
 from .._pickle import Global, Inert, Span
+from ._distributed import Local, local_part
 from ._legacy import nested_storage
 from ._storage import LARGEST, MAX_RANK, Storage, View, dtype_of
 
@@ -28,12 +29,15 @@ class Found:
     reason: str | None = None
     view: View | None = None
     torch: bool = True
+    unread: bool = False
 
 
 def found_array(value: object) -> Found | None:
     """The array that a value stands for, or None. Raises `CheckpointError` for a bad one."""
     if isinstance(value, Storage):
         return _whole(value)
+    if local := local_part(value):
+        return _local(local)
     name, args, state = _unwrapped(value)
     if name.startswith("torch._utils._rebuild") or name in _UNREADABLE:
         return _TENSORS.get(name.rpartition(".")[2], _unreadable)(name, args)
@@ -42,6 +46,16 @@ def found_array(value: object) -> Found | None:
     if name in _NUMPY_BUFFERS:
         return _numpy_buffer(args)
     return None
+
+
+def _local(local: Local) -> Found:
+    """The part of a spread tensor that the file holds, if it is the whole; else why it is none."""
+    held = None if local_part(local.tensor) else found_array(local.tensor)
+    reason = local.reason(held.shape if held else ())
+    if held and not reason:
+        return held
+    kind = held.dtype if held else "unknown"
+    return dataclasses.replace(_valueless(local.shape, kind, reason or "a shard"), unread=True)
 
 
 _WRAPPERS = {

@@ -14,12 +14,13 @@ from .._shards import with_shards
 from .._stored import StoredArray
 from ._archive import archive_arrays, is_torch_archive
 from ._legacy import MAGIC, read_legacy
-from ._walk import walk
+from ._walk import arrays_of
 
 _ZIP = b"PK\x03\x04"
 _PICKLES = tuple(bytes((0x80, protocol)) for protocol in range(2, 6))
 _TAR = b"ustar"
 _TAR_MEMBERS = (b"sys_info\0", b"pickle\0", b"storages\0", b"tensors\0")
+_JOBLIB, _PEEK = b"joblib.numpy_pickle", 1 << 16
 _LARGEST_HEADER = 100_000_000
 
 
@@ -49,8 +50,15 @@ def _read(source: ByteSource, head: bytes) -> list[StoredArray]:
         remedy = "load it with torch 0.4 to 2.x and save it again"
         raise CheckpointError("a tar file of torch 0.1", path=source.path, remedy=remedy)
     if head[2:].startswith(MAGIC):
-        return walk(read_legacy(source), source.path)
-    return walk(unpickle(Cursor(source), _no_storage), source.path)
+        return arrays_of(read_legacy(source), source.path)
+    try:
+        return arrays_of(unpickle(Cursor(source), _no_storage), source.path)
+    except CheckpointError as error:
+        if _JOBLIB not in bytes(source.read(0, _PEEK)):
+            raise
+        reason = "a file of joblib, which keeps arrays between the opcodes of its pickle"
+        remedy = "load it with joblib and save its arrays with numpy.savez"
+        raise CheckpointError(reason, path=source.path, remedy=remedy) from error
 
 
 def _no_storage(identity: object) -> object:

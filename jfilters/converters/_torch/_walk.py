@@ -18,6 +18,7 @@ from .._bytes import Location
 from .._pickle import Inert, Mapping
 from .._stored import StoredArray
 from ._arrays import Found, found_array
+from ._distributed import check_whole
 from ._storage import Storage
 
 MAX_ARRAYS = 100_000
@@ -57,6 +58,13 @@ class _Place:
 
 
 _Item = tuple[object, _Place]
+
+
+def arrays_of(value: object, path: Location) -> list[StoredArray]:
+    """The arrays of what a whole file holds. Raises `CheckpointError` where that is a part of a network."""
+    arrays = walk(value, path)
+    check_whole(value, arrays, path)
+    return arrays
 
 
 def walk(value: object, path: Location) -> list[StoredArray]:
@@ -220,6 +228,7 @@ def _stored(found: Found, place: _Place, path: Location) -> StoredArray:
         network=network,
         reason=place.reason or found.reason,
         peek=found.view.peek if found.view and found.dtype == found.view.dtype.name else None,
+        unread=found.unread and weight and not place.reason,
     )
 
 
