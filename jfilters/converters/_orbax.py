@@ -77,7 +77,8 @@ def arrays(path: Location) -> Sequence[StoredArray]:
 
 def _check_finished(path: Location, items: list[Location]):
     inside = [base_name(child) for child in children(path)]
-    names = [name for name in (path.parent.name, base_name(path), *inside) if UNFINISHED in name]
+    own = path.resolve()
+    names = [name for name in (own.parent.name, own.name, *inside) if UNFINISHED in name]
     step = _json(path / STEP_FILE) if STEP_FILE in inside else {}
     begun = step.get("init_timestamp_nsecs") and not step.get("commit_timestamp_nsecs")
     committed = any((item / COMMITTED).is_file() for item in items)
@@ -195,7 +196,8 @@ def _spec(item: Location, name: str, metadata: dict[str, Any]) -> dict[str, Any]
 
 
 def _folder(path: Location) -> dict[str, Any]:
-    return {"driver": "file", "path": f"{path.absolute()}/"}
+    # Tensorstore takes no ".." in a path, and only the file system knows where a link's ".." leads.
+    return {"driver": "file", "path": f"{path.resolve()}/"}
 
 
 @contextlib.contextmanager

@@ -89,6 +89,38 @@ def by_name(path: Path) -> dict:
     return {array.name: array for array in _orbax.arrays(path)}
 
 
+@pytest.mark.parametrize("layout", ["standard", "plain-zarr", "manager/10"])
+def test_any_path_that_leads_there_reads(saved, tmp_path, monkeypatch, layout):
+    whole = by_name(saved / layout)[KERNEL].read()
+    (tmp_path / "link").symlink_to(saved / layout)
+    (tmp_path / "far").mkdir()
+    (tmp_path / "far" / "parent").symlink_to((saved / layout).parent)
+    name = Path(layout).name
+    monkeypatch.chdir(saved / layout)
+    for path in (
+        f"{saved}/manager/../{layout}",
+        f"{saved}/./{layout}/",
+        f"{tmp_path}/link",
+        f"{tmp_path}/far/parent/{name}",
+        f"{tmp_path}/far/parent/{name}/../{name}",
+        ".",
+        f"../{name}",
+    ):
+        np.testing.assert_array_equal(by_name(Path(path))[KERNEL].read(), whole)
+
+
+def test_the_name_that_a_path_leads_to_tells_that_a_save_did_not_end(broken):
+    path = broken("standard")
+    unfinished = path.rename(path.with_name(f"1{_orbax_layout.UNFINISHED}"))
+    with pytest.raises(CheckpointError, match=r"unfinished: .* is temporary"):
+        open_checkpoint(unfinished / "d" / "..")
+
+
+def test_a_folder_of_steps_says_which_paths_to_give(saved):
+    with pytest.raises(CheckpointError, match=r"a folder of 2 steps, 9, 10; give 10 in it, or"):
+        open_checkpoint(saved / "manager")
+
+
 def read_all(path: Path):
     for array in _orbax.arrays(path):
         values = array.read()

@@ -73,8 +73,11 @@ def remote_bytes(path: "upath.UPath") -> int:
 
 
 def base_name(path: Location) -> str:
-    """The last part of a path, without the query of a web address."""
-    return path.name if isinstance(path, Path) else _plain(path).rpartition("/")[2]
+    """The name of a file or folder, without the query of a web address."""
+    if not isinstance(path, Path):
+        return _plain(path).rpartition("/")[2]
+    # "." has no name of its own, and ".." is none.
+    return path.name if path.name not in ("", "..") else path.resolve().name
 
 
 def name_below(path: Location, root: Location) -> str:
