@@ -67,10 +67,10 @@ def write_tables(found: Iterable[dict[str, Any]], out: Path):
 
 
 def _metadata(record: dict[str, Any], kept: dict[str, Any]) -> dict[str, Any]:
-    """`step` is a column of every scan, hence `trained_steps`; `stage` is for grouping."""
+    """Scans have columns `step` and `network`, hence `trained_steps` and `net`; `stage` is for grouping."""
     step, last = kept["step"], record["steps"]
     stage = "initial" if step == 0 else "trained" if step == last else "between"
-    told = {"network": kept["model"].partition("/")[0]} | {name: record[name] for name in TOLD}
+    told = {"net": kept["model"].partition("/")[0]} | {name: record[name] for name in TOLD}
     reached = {"score": f"{kept['score']:.4f}", "final_score": f"{record['score']:.4f}"}
     when = {"stage": stage, "trained_steps": step, "progress": step / last}
     told["trivial"] = f"{record['trivial']:.4f}"
@@ -86,5 +86,5 @@ def _of_zoo(out: Path, own: list[dict[str, Any]]) -> list[dict[str, Any]]:
     for told in read_csv(table):
         known = {name: value for name, value in told.items() if name in own[0]}
         name = f"{ZOO}/{told['model']}"
-        rows.append(known | {"model": name, "network": name, "series": ZOO, "stage": "trained"})
+        rows.append(known | {"model": name, "net": name, "series": ZOO, "stage": "trained"})
     return [dict.fromkeys(own[0], "") | row for row in rows]

@@ -60,10 +60,12 @@ def _record(outcome: "Outcome") -> dict:
         "holds": not outcome.broken,
         "checked": outcome.checked,
         "broken": [vars(found) for found in outcome.broken],
+        "partial": dict(outcome.partial),
     }
 
 
 def _rows(record: dict[str, Any]) -> Iterator[dict[str, Any]]:
     for rule in record["rules"]:
         told = {"rule": rule["name"], "holds": rule["holds"], "checked": rule["checked"]}
+        told |= {"partial": list(rule["partial"])} if rule["partial"] else {}
         yield from ({**told, **found} for found in rule["broken"] or ({},))

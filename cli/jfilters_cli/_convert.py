@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from ._console import talk
-from ._questions import AxesOption, CheckpointArgument
+from ._questions import AxesOption, CheckpointArgument, NetworkOption, StandardizeOption
 
 
 def convert(
@@ -18,16 +18,24 @@ def convert(
         ),
     ],
     axes: AxesOption = None,
+    network: NetworkOption = None,
+    standardize: StandardizeOption = False,
 ) -> None:
     """Write the convolution layers of a checkpoint as float32 (out, in, height, width).
 
     Every command reads the file again, with the names, depths and groups of the original.
 
+    Exit code 1 when a convolution could not be read: the file holds the others.
+
     Example: jfilters convert zoo/mobilenet_v2_imagenet.pth -o kernels.npz
     """
     from jfilters.converters import open_checkpoint, save_kernels
+    from jfilters.engine import unread_text
 
-    checkpoint = open_checkpoint(file, axes=axes)
+    checkpoint = open_checkpoint(file, axes=axes, network=network, standardize=standardize)
     save_kernels(output, checkpoint)
     layers, skipped = len(checkpoint.layers), len(checkpoint.skipped)
     talk(f"wrote {output} (layers: {layers}, skipped arrays: {skipped})")
+    if (unread := unread_text(checkpoint)) is not None:
+        talk(f"{file}: {unread}", style="yellow")
+        raise typer.Exit(1)

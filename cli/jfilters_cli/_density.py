@@ -10,7 +10,16 @@ import typer
 
 from ._answers import Form, answer, form_option
 from ._console import talk
-from ._questions import MetaOption, ScanArgument, SeedOption, WhereOption, asked
+from ._questions import (
+    AxesOption,
+    MetaOption,
+    NetworkOption,
+    ScanArgument,
+    SeedOption,
+    StandardizeOption,
+    WhereOption,
+    asked,
+)
 
 density = typer.Typer(
     help="Learned densities: the joint shape of kernels, beyond histograms.", no_args_is_help=True
@@ -107,6 +116,9 @@ def score(
     under: UnderOption,
     label: LabelOption = None,
     most: Annotated[int, typer.Option("--most", help="How many layers to show.", min=1)] = 20,
+    axes: AxesOption = None,
+    network: NetworkOption = None,
+    standardize: StandardizeOption = False,
     seed: SeedOption = 0,
     form: Annotated[Form, form_option("layer")] = Form.table,
 ) -> None:
@@ -121,7 +133,15 @@ def score(
 
     keep_compiled()
     saved = load_densities(under)
-    found = density_scores(saved.density(label), file, tuple(saved.header["spatial"]), seed=seed)
+    found = density_scores(
+        saved.density(label),
+        file,
+        tuple(saved.header["spatial"]),
+        axes=axes,
+        network=network,
+        standardize=standardize,
+        seed=seed,
+    )
     answer(
         form,
         text=lambda: scores_text(found, most=most),

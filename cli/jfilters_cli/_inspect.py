@@ -4,7 +4,7 @@ import dataclasses
 from typing import TYPE_CHECKING, Annotated
 
 from ._answers import Form, answer, form_option
-from ._questions import AxesOption, CheckpointArgument
+from ._questions import AxesOption, CheckpointArgument, NetworkOption, StandardizeOption
 
 if TYPE_CHECKING:
     from jfilters.engine import Inspection
@@ -13,6 +13,8 @@ if TYPE_CHECKING:
 def inspect(
     file: CheckpointArgument,
     axes: AxesOption = None,
+    network: NetworkOption = None,
+    standardize: StandardizeOption = False,
     form: Annotated[Form, form_option("layer")] = Form.table,
 ) -> None:
     """Show the layers of one checkpoint with axes, depth and quality, and what was skipped and why.
@@ -23,7 +25,7 @@ def inspect(
     from jfilters.report import inspection_text
 
     keep_compiled()
-    inspection = inspect(file, axes=axes)
+    inspection = inspect(file, axes=axes, network=network, standardize=standardize)
     answer(
         form,
         text=lambda: inspection_text(inspection),

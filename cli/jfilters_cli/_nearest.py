@@ -6,7 +6,7 @@ from typing import Annotated, Any
 import typer
 
 from ._answers import Form, answer, form_option
-from ._questions import ScanArgument, WhereOption, asked
+from ._questions import NetworkOption, ScanArgument, StandardizeOption, WhereOption, asked
 
 
 def nearest(
@@ -22,12 +22,15 @@ def nearest(
     show_map: Annotated[
         bool, typer.Option("--map", help="Draw a map of all models, from their drifts.")
     ] = False,
+    network: NetworkOption = None,
+    standardize: StandardizeOption = False,
     where: WhereOption = None,
     form: Annotated[Form, form_option("model of the scan")] = Form.table,
 ) -> None:
     """Show the models of a scan that a checkpoint drifts least from.
 
-    The checkpoint is measured in the basis of the scan, whose own weights are not read.
+    The checkpoint is measured in the basis of the scan and with its options, such as --axes and
+    --standardize. The weights of the scan are not read.
 
     Example: jfilters nearest results/zoo mine.safetensors --map
     """
@@ -36,7 +39,9 @@ def nearest(
     from jfilters.report import nearest_text
 
     keep_compiled()
-    found = analysis.nearest(asked(scan, None, where), file)
+    found = analysis.nearest(
+        asked(scan, None, where), file, network=network, standardize=standardize
+    )
     answer(
         form,
         text=lambda: nearest_text(found, most=most, map=show_map),

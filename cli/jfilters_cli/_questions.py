@@ -67,6 +67,19 @@ AxesOption = Annotated[
     str | None, typer.Option(help="Axis order of weights that do not tell, such as HWIO.")
 ]
 
+NetworkOption = Annotated[
+    str | None,
+    typer.Option(
+        metavar="NAME", help="Which copy of a network to read, such as ema; else its own weights."
+    ),
+]
+StandardizeOption = Annotated[
+    bool,
+    typer.Option(
+        "--standardize", help="Read weights as weight standardization applies them; no file tells."
+    ),
+]
+
 
 def asked(scan_folder: Path, meta: Path | None = None, where: str | None = None) -> "SavedScan":
     """The scan with its metadata and the layers that are asked about.

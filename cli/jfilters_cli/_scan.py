@@ -12,7 +12,7 @@ from ._answers import Form, answer, form_option
 from ._config import range_of_histograms, spatial_shape, use_config
 from ._console import alone_when_it_fails, talk
 from ._progress import progress_bar
-from ._questions import AxesOption, tell_unmatched
+from ._questions import AxesOption, NetworkOption, StandardizeOption, tell_unmatched
 
 if TYPE_CHECKING:
     from jfilters.engine import Scan
@@ -100,6 +100,8 @@ def scan(
         int, typer.Option(help="Kernels of each model to keep, for sample-based metrics.", min=0)
     ] = 1000,
     axes: AxesOption = None,
+    network: NetworkOption = None,
+    standardize: StandardizeOption = False,
     config: Annotated[
         Path | None,
         typer.Option(
@@ -130,7 +132,7 @@ def scan(
         bool, typer.Option(help="Measure it: the costliest of the quality metrics.")
     ] = True,
     strict: Annotated[
-        bool, typer.Option("--strict", help="Stop at the first checkpoint that cannot be read.")
+        bool, typer.Option("--strict", help="Stop at the first checkpoint that is not wholly read.")
     ] = False,
     report: Annotated[
         bool, typer.Option("--report", help="Write a page to look at, report.html, as well.")
@@ -148,7 +150,7 @@ def scan(
     work. Elsewhere --coordinator, --num-processes and --process-id make a job of them. With --engine ray
     the command runs once, on a machine of the cluster.
 
-    Exit code 0 when every checkpoint was read, 1 when some were refused or failed.
+    Exit code 0 when every checkpoint was read, 1 when some were read in part, refused or failed.
 
     Example: jfilters scan --checkpoints zoo --out results/zoo
     """
@@ -173,6 +175,8 @@ def scan(
         sparse_strict=sparse_test is SparseTest.less,
         sample=sample,
         axes=axes,
+        network=network,
+        standardize=standardize,
         max_bytes=max_bytes,
         orthogonality=orthogonality,
         strict=strict,
@@ -200,14 +204,14 @@ def scan(
 
 
 def _show(found: "Scan", folder: Path, form: Form, *, quiet: bool) -> None:
-    from jfilters.engine import describe
+    from jfilters.engine import FINDINGS, describe
     from jfilters.report import summary_text
 
     record = describe(found)
     if not quiet:
         answer(form, text=lambda: summary_text(found), record=lambda: record, rows=_checkpoints)
         talk(f"wrote {folder}")
-    if record["totals"]["refused"] or record["totals"]["failed"]:
+    if any(record["totals"][status] for status in FINDINGS):
         raise typer.Exit(1)
 
 

@@ -11,14 +11,14 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
-from ..engine import LAYERS, Joined, join_metadata, read_metadata, typed_column
+from ..engine import LATER, LAYERS, Joined, join_metadata, read_metadata, typed_column
 from ._saved import SavedScan
 
 _TENTHS = np.arange(1, 10) / 10
 _DECILES = np.array([f"{i / 10:.1f}-{(i + 1) / 10:.1f}" for i in range(10)], object)
 # Measured or too fine, not chosen: no axis unless asked for by name.
 _MEASURED = {*LAYERS.names[LAYERS.names.index("n_kernels") :], "layer", "relative_depth"}
-_MEASURED |= {"out_channels", "in_channels", "groups", "depth"}
+_MEASURED |= {"out_channels", "in_channels", "groups", "depth", *LATER}
 _MEASURED -= {"verdict"}
 
 
@@ -87,9 +87,11 @@ def _first_layer(scan: SavedScan) -> np.ndarray:
 
 
 def _depthwise(scan: SavedScan) -> np.ndarray:
-    groups = _values(scan.layer_table, "groups").astype(np.int64)
-    labels = np.where(groups > 1, "grouped", "dense").astype(object)
-    labels[_values(scan.layer_table, "depthwise").astype(bool)] = "depthwise"
+    groups, depthwise = (_values(scan.layer_table, name) for name in ("groups", "depthwise"))
+    labels = np.full(len(groups), None, object)
+    told = np.array([value is not None for value in groups], bool)
+    labels[told] = np.where(groups[told].astype(np.int64) > 1, "grouped", "dense")
+    labels[depthwise == True] = "depthwise"  # noqa: E712
     return labels
 
 

@@ -1,7 +1,7 @@
 """Whether a scan keeps rules, and what broke them, with the numbers."""
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -32,12 +32,17 @@ class Break:
 
 @dataclasses.dataclass(frozen=True)
 class Outcome:
-    """What came of one rule: the models it was about, the rows that were looked at, and what broke it."""
+    """What came of one rule: the models it was about, the rows that were looked at, and what broke it.
+
+    `partial` has those of the models whose checkpoints were read in part, and what was not: the rule says
+    nothing of that.
+    """
 
     rule: Rule
     models: tuple[str, ...]
     checked: int
     broken: tuple[Break, ...]
+    partial: Mapping[str, str] = dataclasses.field(default_factory=dict)
 
 
 def check(scan: SavedScan, rules: Path) -> list[Outcome]:
@@ -51,7 +56,8 @@ def check(scan: SavedScan, rules: Path) -> list[Outcome]:
 
 def _outcome(scan: SavedScan, rule: Rule, path: Path) -> Outcome:
     try:
-        return _drifts(scan, rule) if rule.reference is not None else _conditions(scan, rule)
+        outcome = _drifts(scan, rule) if rule.reference is not None else _conditions(scan, rule)
+        return dataclasses.replace(outcome, partial=scan.partial_models(outcome.models))
     except ValueError as error:
         raise ValueError(f"{path}: rule {rule.name!r}: {error}") from error
 

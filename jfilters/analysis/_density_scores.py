@@ -37,17 +37,19 @@ def density_scores(
     spatial: tuple[int, ...],
     *,
     axes: str | None = None,
+    network: str | None = None,
+    standardize: bool = False,
     seed: int = 0,
 ) -> tuple[LayerScore, ...]:
     """The layers of a checkpoint with kernels of this shape, in their order, scored under a density.
 
-    Kernels with a NaN or an infinity are left out.
+    Kernels with a NaN or an infinity are left out. `axes`, `network` and `standardize` are those of
+    `open_checkpoint`.
 
     Raises CheckpointError for a checkpoint that cannot be read, ValueError for one without such kernels.
     """
-    layers = [
-        layer for layer in open_checkpoint(file, axes=axes).layers if layer.shape[2:] == spatial
-    ]
+    checkpoint = open_checkpoint(file, axes=axes, network=network, standardize=standardize)
+    layers = [layer for layer in checkpoint.layers if layer.shape[2:] == spatial]
     if not layers:
         size = "x".join(map(str, spatial))
         raise ValueError(f"{file}: expected {size} convolutions, as the density is of, found none")

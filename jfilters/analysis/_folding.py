@@ -39,16 +39,22 @@ FOLDED_LAYERS = pa.schema(
 
 
 def folded_quality(
-    path: Location | str, *, axes: str | None = None, sparse_eps: float = EPSILON
+    path: Location | str,
+    *,
+    axes: str | None = None,
+    network: str | None = None,
+    standardize: bool = False,
+    sparse_eps: float = EPSILON,
 ) -> pa.Table:
     """One row a layer, of every kernel size, in depth order: its quality as stored and folded.
 
     `norm` names the BatchNorm; where there is none `untied` says why, and the folded columns are null, as
-    are numbers that are undefined. One weight at a time is in memory.
+    are numbers that are undefined. One weight at a time is in memory. `axes`, `network` and `standardize`
+    are those of `open_checkpoint`.
 
     Raises CheckpointError if the checkpoint cannot be read.
     """
-    checkpoint = open_checkpoint(path, axes=axes)
+    checkpoint = open_checkpoint(path, axes=axes, network=network, standardize=standardize)
     folding = folded(checkpoint)
     rows = [_row(layer, folding, sparse_eps) for layer in checkpoint.layers]
     return pa.Table.from_pylist(rows, schema=FOLDED_LAYERS)
@@ -71,7 +77,11 @@ def folded_scan(scan: SavedScan) -> FoldedScan:
         if wanted := _layers_of(scan, model):
             try:
                 found = folded_quality(
-                    entry["path"], axes=options.axes, sparse_eps=options.sparse_eps
+                    entry["path"],
+                    axes=options.axes,
+                    network=options.network,
+                    standardize=options.standardize,
+                    sparse_eps=options.sparse_eps,
                 )
             except CheckpointError as error:
                 unread[model] = str(error)

@@ -5,17 +5,18 @@ Counts add and nothing is estimated: the histograms have to be in one basis, bet
 
 import collections
 import dataclasses
-from collections.abc import Container, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import jax
 import numpy as np
 import pyarrow as pa
 
+from ..engine import STATUSES
 from ..statistics import Moments
 from ._compatible import check_comparable, check_same_sparse
 from ._parts import MOMENTS
-from ._saved import SavedScan
+from ._saved import SavedScan, checkpoint_of
 
 
 def merge_scans(scans: Sequence[SavedScan]) -> tuple[SavedScan, list[str]]:
@@ -93,16 +94,9 @@ def _contents(scan: SavedScan) -> dict[str, object]:
     contents: dict[str, object] = {}
     for i, model in enumerate(scan.model_names):
         mine = scan.model_of_layer == i
-        known = hashes.get(_checkpoint_of(model, hashes))
+        known = hashes.get(checkpoint_of(model, hashes))
         contents[model] = (known or scan.histogram[mine].tobytes(), tuple(names[mine]))
     return contents
-
-
-def _checkpoint_of(model: str, known: Container[str]) -> str:
-    """The checkpoint of a model: of its name, or that of the population that it is a member of."""
-    while model not in known and "/" in model:
-        model = model.rpartition("/")[0]
-    return model
 
 
 def _renamed(scan: SavedScan, names: dict[str, str]) -> SavedScan:
@@ -126,8 +120,8 @@ def _checkpoints(scan: SavedScan, names: dict[str, str]) -> list[dict]:
     """What came of the checkpoints, less those of which every model is kept elsewhere."""
     entries = scan.record["checkpoints"]
     known = {entry["model"] for entry in entries}
-    gone = {_checkpoint_of(model, known) for model in scan.model_names if model not in names}
-    gone -= {_checkpoint_of(model, known) for model in names}
+    gone = {checkpoint_of(model, known) for model in scan.model_names if model not in names}
+    gone -= {checkpoint_of(model, known) for model in names}
     return [
         {**entry, "model": names.get(entry["model"], entry["model"])}
         for entry in entries
@@ -170,7 +164,7 @@ def _totals(kept: Sequence[SavedScan], checkpoints: list[dict]) -> dict[str, int
     }
     return {
         "checkpoints": len(checkpoints),
-        **{status: statuses.count(status) for status in ("ok", "empty", "refused", "failed")},
+        **{status: statuses.count(status) for status in STATUSES},
         "bytes": sum(entry.get("bytes") or 0 for entry in checkpoints),
         "layers": sum(scan.layer_table.num_rows for scan in kept),
         **{

@@ -32,26 +32,36 @@ class Near:
 class Neighborhood:
     """For every model asked about the models of the scan, closest first, and where all lie on a map.
 
-    `names` and the places of `map` have the models of the scan first, then those asked about.
+    `names` and the places of `map` have the models of the scan first, then those asked about. `partial`
+    has the checkpoints asked about that were read in part, and what was not.
     """
 
     near: dict[str, list[Near]]
     names: list[str]
     map: Embedding
+    partial: dict[str, str]
 
 
-def nearest(scan: SavedScan, file: str | Location) -> Neighborhood:
+def nearest(
+    scan: SavedScan,
+    file: str | Location,
+    *,
+    network: str | None = None,
+    standardize: bool = False,
+) -> Neighborhood:
     """The drift of every model of a scan from a checkpoint, or from each in a folder of them.
 
     **Arguments:**
 
     - `scan`: gives the basis and the edges.
     - `file`: a checkpoint, a folder of them, or what was written of some already: a scan or a card.
+    - `network`: which copy of a network to read of a checkpoint; that of the scan does not count here.
+    - `standardize`: read a checkpoint as weight standardization applies it; so it is, too, if the scan was.
 
     Raises CheckpointError for a checkpoint that cannot be read, ValueError if it has no kernels of
     the shape of the scan, or was scanned in another basis.
     """
-    asked, counts = _asked(scan, file)
+    asked, counts, partial = _asked(scan, file, network, standardize)
     ours = model_counts(scan)
     drifts = _drifts(scan, np.concatenate([ours, counts]))
     names = scan.model_names
@@ -63,7 +73,7 @@ def nearest(scan: SavedScan, file: str | Location) -> Neighborhood:
             for j, name in enumerate(names)
         ]
         near[model] = sorted(found, key=lambda one: (one.drift, one.model))
-    return Neighborhood(near, [*names, *asked], classical_mds(drifts))
+    return Neighborhood(near, [*names, *asked], classical_mds(drifts), partial)
 
 
 def neighborhood_record(found: Neighborhood) -> dict:
@@ -79,28 +89,41 @@ def neighborhood_record(found: Neighborhood) -> dict:
                 )
             ],
         },
+        "partial": found.partial,
     }
 
 
-def _asked(scan: SavedScan, file: str | Location) -> tuple[list[str], Counts]:
+def _asked(
+    scan: SavedScan, file: str | Location, network: str | None, standardize: bool
+) -> tuple[list[str], Counts, dict[str, str]]:
     place = location(file)
     if isinstance(place, Path) and is_written(place):
         other = open_scan(place)
         check_comparable(scan, other)
-        return other.model_names, model_counts(other)
-    found = scan_checkpoints(place, _same_options(scan), basis=scan.basis)
+        return other.model_names, model_counts(other), other.partial
+    options = _same_options(scan, network, standardize)
+    found = scan_checkpoints(place, options, basis=scan.basis)
     reasons = [entry.reason for entry in found.entries if entry.reason is not None]
     if found.edges is None:
         raise ValueError(f"{place}: no kernels to compare; {'; '.join(reasons) or 'no checkpoint'}")
-    return model_histograms(found)
+    partial = {x.model: x.reason or "" for x in found.entries if x.status == "partial"}
+    return *model_histograms(found), partial
 
 
-def _same_options(scan: SavedScan) -> Options:
+def _same_options(scan: SavedScan, network: str | None, standardize: bool) -> Options:
     """Those of the scan, between the same edges, for as little beside the histograms as can be."""
     options = Options.of_record(scan.record["config"])
     edges = float(scan.edges[0]), float(scan.edges[-1])
     return dataclasses.replace(
-        options, range=edges, orthogonality=False, sample=0, sha256=False, max_bytes=None
+        options,
+        range=edges,
+        network=network,
+        standardize=standardize or options.standardize,
+        orthogonality=False,
+        sample=0,
+        sha256=False,
+        max_bytes=None,
+        strict=False,
     )
 
 

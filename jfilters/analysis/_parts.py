@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from ..engine import LAYERS, MODELS
+from ..engine import LATER, LAYERS, MODELS
 from ..errors import CheckpointError
 from ..statistics import VERDICTS, Basis
 
@@ -31,7 +31,7 @@ _SHAPES = {
 ARRAYS = frozenset(_SHAPES)
 """The names of what arrays.safetensors holds beside the basis."""
 
-_WHOLE = {"model", "layer", "groups", "depthwise", "depth", "verdict", "n_layers"} | {
+_WHOLE = {"model", "layer", "depth", "verdict", "n_layers"} | {
     f"n_{what}" for what in ("kernels", "zero", "sparse", "nonfinite")
 }
 _TOGETHER = (
@@ -59,6 +59,19 @@ def check_parts(
         raise damaged(path, f"expected a basis of {d} taps, found {len(basis.mean)}")
     _check_shapes(path, arrays, {"layers": layers.num_rows, "d": d})
     _check_values(path, arrays)
+
+
+def with_later_columns(layers: pa.Table) -> pa.Table:
+    """The table of layers with the columns that scans of earlier versions lack, unknown in every row."""
+    names = layers.column_names
+    place = names.index("depth_source") + 1 if "depth_source" in names else len(names)
+    if tuple(names[place : place + len(LATER)]) == LATER:
+        return layers
+    # There a column of metadata may have such a name.
+    layers = layers.rename_columns([f"meta.{name}" if name in LATER else name for name in names])
+    for name in reversed(LATER):
+        layers = layers.add_column(place, name, pa.nulls(layers.num_rows, pa.string()))
+    return layers
 
 
 def check_record(path: Path, record: object) -> None:

@@ -168,7 +168,7 @@ def _bits(dtype: str) -> int:
 
 
 def _beside_random(row: dict, d: int) -> dict[str, Any]:
-    length = row["in_channels"] // row["groups"] * d
+    length = row["n_kernels"] // row["out_channels"] * d
     threshold = float(randomness_threshold(row["n_kernels"] - row["n_nonfinite"], d))
     return {
         "model": row["model"],

@@ -6,7 +6,7 @@ Every question takes one, and may narrow it to some of its layers first.
 import dataclasses
 import functools
 import math
-from collections.abc import Mapping
+from collections.abc import Container, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,7 @@ from ..engine import Options, component_weights
 from ..shift import host_normalize
 from ..statistics import Basis, Moments
 from ._frames import Frame, frame
-from ._parts import MOMENTS, check_parts
+from ._parts import MOMENTS, check_parts, with_later_columns
 from ._pooling import pooled_again
 from ._summary import summary, summary_html
 
@@ -86,6 +86,21 @@ class SavedScan:
         """The table of models under their name, for notebooks; needs pandas."""
         return frame(self.model_table, ("model",))
 
+    @functools.cached_property
+    def partial(self) -> dict[str, str]:
+        """The checkpoints that were read in part, and what was not read of them."""
+        return {
+            entry["model"]: str(entry.get("reason") or "")
+            for entry in self.record["checkpoints"]
+            if entry.get("status") == "partial"
+        }
+
+    def partial_models(self, models: Iterable[str]) -> dict[str, str]:
+        """Those of some models whose checkpoints were read in part, and what was not read."""
+        names = {entry["model"] for entry in self.record["checkpoints"]}
+        named = ((model, checkpoint_of(model, names)) for model in models)
+        return {model: self.partial[name] for model, name in named if name in self.partial}
+
     @property
     def component_weights(self) -> Float[np.ndarray, " d"]:
         """What each component counts in a drift."""
@@ -128,6 +143,13 @@ class SavedScan:
         return {name: place for place, name in enumerate(names)}
 
 
+def checkpoint_of(model: str, names: Container[str]) -> str:
+    """The checkpoint of a model: of its name, or that of the population that it is a member of."""
+    while model not in names and "/" in model:
+        model = model.rpartition("/")[0]
+    return model
+
+
 def assembled(
     folder: Path,
     record: dict[str, Any],
@@ -140,6 +162,7 @@ def assembled(
 
     Raises CheckpointError if they do not belong together.
     """
+    layers = with_later_columns(layers)
     check_parts(folder, record, layers, models, basis, arrays)
     return SavedScan(
         folder,

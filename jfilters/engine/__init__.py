@@ -19,6 +19,7 @@ from ._metadata import Joined as Joined
 from ._metadata import MetadataTable as MetadataTable
 from ._metadata import join_metadata as join_metadata
 from ._metadata import read_metadata as read_metadata
+from ._opening import unread_text as unread_text
 from ._options import Options as Options
 from ._plan import Entry as Entry
 from ._processes import LostProcessError as LostProcessError
@@ -26,7 +27,12 @@ from ._processes import Processes as Processes
 from ._processes import join as join
 from ._run import Scan as Scan
 from ._run import scan as scan
+from ._status import FINDINGS as FINDINGS
+from ._status import LOST as LOST
+from ._status import READ as READ
+from ._status import STATUSES as STATUSES
 from ._tables import DEGENERATE as DEGENERATE
+from ._tables import LATER as LATER
 from ._tables import LAYERS as LAYERS
 from ._tables import MODELS as MODELS
 from ._tables import layers_table as layers_table

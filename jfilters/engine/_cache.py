@@ -15,19 +15,20 @@ import os
 import zlib
 from pathlib import Path
 
-from ..converters import open_checkpoint
 from ..errors import CheckpointError
 from ._digest import digest
+from ._opening import checkpoint_at
 from ._options import Options
 from ._plan import Companion, Entry, within
 from ._reading import Reading, dump, load
+from ._status import READ
 
-VERSION = 6
+VERSION = 7
 """Of the method: raise it with every change to what a reading holds or how its numbers come about."""
 
 _RELEVANT = (
     *("spatial", "bins", "sparse_eps", "sparse_strict", "axes", "quality", "orthogonality"),
-    *("population", "dtype", "sample"),
+    *("population", "dtype", "sample", "network", "standardize"),
 )
 
 
@@ -52,7 +53,7 @@ class Cache:
         """File a reading; of one that failed nothing is kept, so that it is tried again."""
         entry = reading.entry
         content = _content(entry)
-        if entry.status not in ("ok", "empty") or content is None:
+        if entry.status not in (*READ, "empty") or content is None:
             return
         with contextlib.suppress(OSError):
             _write(self._place(content), dump(reading))
@@ -78,7 +79,7 @@ class Cache:
             if reading := self._load_hashed(entry, path):
                 return reading
             # Its first file alone is not what one of several files is known by.
-            whole = entry.with_companions_of(open_checkpoint(entry.path, axes=self._options.axes))
+            whole = entry.with_companions_of(checkpoint_at(entry.path, self._options))
             return self._load_hashed(whole, path) if whole.companions else None
         return None
 

@@ -22,12 +22,14 @@ from ..converters import (
     is_folder,
     is_remote,
     location,
-    open_checkpoint,
     write_filterdb,
 )
 from ..errors import CheckpointError, UnreadableError
 from ._digest import digest
-from ._plan import Entry, chosen_layers
+from ._opening import checkpoint_at, chosen_layers
+from ._options import Options
+from ._plan import Entry
+from ._status import READ
 
 SPATIAL = (3, 3)
 """The one kernel size of a Filter DB."""
@@ -48,7 +50,7 @@ class _Source:
     path: str
     sha256: str | None
     identity: str | None
-    axes: str | None
+    options: Options
     layers: list[_Layer]
 
 
@@ -97,13 +99,13 @@ def _read_sources(folder: Path, layers: dict[str, list[_Layer]]) -> list[_Source
     """The checkpoints in scan.json that have these layers."""
     try:
         record = json.loads((folder / "scan.json").read_text(encoding="utf-8"))
-        spatial, axes = tuple(record["config"]["spatial"]), record["config"]["axes"]
+        spatial, options = tuple(record["config"]["spatial"]), Options.of_record(record["config"])
         sources = [
-            _source(entry, axes, layers)
+            _source(entry, options, layers)
             for entry in record["checkpoints"]
-            if entry["status"] == "ok"
+            if entry["status"] in READ
         ]
-    except (OSError, ValueError, LookupError, TypeError) as error:
+    except (OSError, ValueError, LookupError, TypeError, AttributeError) as error:
         raise _no_scan(folder) from error
     if spatial != SPATIAL:
         size = "x".join(map(str, spatial))
@@ -111,9 +113,9 @@ def _read_sources(folder: Path, layers: dict[str, list[_Layer]]) -> list[_Source
     return sources
 
 
-def _source(entry: dict, axes: str | None, layers: dict[str, list[_Layer]]) -> _Source:
+def _source(entry: dict, options: Options, layers: dict[str, list[_Layer]]) -> _Source:
     known = entry["sha256"], entry.get("identity")
-    return _Source(str(entry["path"]), *known, axes, _layers_of(entry["model"], layers))
+    return _Source(str(entry["path"]), *known, options, _layers_of(entry["model"], layers))
 
 
 def _layers_of(model: str, layers: dict[str, list[_Layer]]) -> list[_Layer]:
@@ -139,6 +141,10 @@ def _meta(table: pa.Table) -> pa.Table:
     kept = [
         name for name in table.column_names if name not in {*_RENAMED.values(), _MODEL, _KERNELS}
     ]
+    if table["depthwise"].null_count:
+        # A Filter DB has no unknown truth value: numbers, of which some are NaN.
+        place = table.column_names.index("depthwise")
+        table = table.set_column(place, "depthwise", table["depthwise"].cast(pa.int64()))
     renamed = table.select(kept).rename_columns([_RENAMED.get(name, name) for name in kept])
     numbered = renamed.add_column(0, _MODEL, models.indices.cast(pa.int64()))
     return numbered.append_column(_KERNELS, counts)
@@ -148,7 +154,7 @@ def _kernels(source: _Source) -> Iterator[np.ndarray]:
     """The weights of a checkpoint's 3x3 layers, if it is still the one that was scanned."""
     path = location(source.path)
     _check_there(path)
-    checkpoint = open_checkpoint(path, axes=source.axes)
+    checkpoint = checkpoint_at(path, source.options)
     _check_unchanged(path, checkpoint, source)
     layers = chosen_layers(checkpoint, SPATIAL)
     found = [(x.layer.name, x.shape[0], x.shape[0] * x.shape[1]) for x in layers]

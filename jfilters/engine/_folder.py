@@ -29,6 +29,7 @@ from ._options import DEFAULTS, Options
 from ._plan import Entry
 from ._processes import Processes
 from ._run import Scan, scan
+from ._status import STATUSES
 from ._tables import layers_table, model_index, models_table
 
 MOST_MODELS = 2_000
@@ -131,7 +132,7 @@ def totals(scan: Scan) -> dict[str, int]:
     statuses = [entry.status for entry in scan.entries]
     return {
         "checkpoints": len(scan.entries),
-        **{status: statuses.count(status) for status in ("ok", "empty", "refused", "failed")},
+        **{status: statuses.count(status) for status in STATUSES},
         "bytes": sum(entry.total_bytes for entry in scan.entries),
         "layers": len(scan.cards),
         "kernels": int(scan.cards.n_kernels.sum()),

@@ -4,13 +4,15 @@ import dataclasses
 
 import pyarrow as pa
 
-from ..converters import Checkpoint, Location, open_checkpoint
+from ..converters import Checkpoint, Location
 from ..errors import CheckpointError
 from ._local import Local
+from ._opening import checkpoint_at
 from ._options import Options
 from ._plan import Entry, model_name
 from ._run import Scan
 from ._spool import Spool
+from ._status import READ
 from ._tables import LAYERS, layers_table
 
 
@@ -22,15 +24,22 @@ class Inspection:
     layers: pa.Table
 
 
-def inspect(path: Location | str, *, axes: str | None = None) -> Inspection:
-    """Open one checkpoint and measure the quality of every layer.
+def inspect(
+    path: Location | str,
+    *,
+    axes: str | None = None,
+    network: str | None = None,
+    standardize: bool = False,
+) -> Inspection:
+    """Open one checkpoint and measure the quality of every layer; `open_checkpoint` takes the same options.
 
     **Raises:** `CheckpointError` if it cannot be read.
     """
-    checkpoint = open_checkpoint(path, axes=axes)
+    options = Options(axes=axes, network=network, standardize=standardize, sha256=False, sample=0)
+    checkpoint = checkpoint_at(path, options)
     sizes = sorted({layer.shape[2:] for layer in checkpoint.layers})
     tables = [
-        _quality(checkpoint.path, Options(spatial=spatial, axes=axes, sha256=False, sample=0))
+        _quality(checkpoint.path, dataclasses.replace(options, spatial=spatial))
         for spatial in sizes
     ]
     layers = pa.concat_tables([LAYERS.empty_table(), *tables], promote_options="default")
@@ -41,7 +50,7 @@ def inspect(path: Location | str, *, axes: str | None = None) -> Inspection:
 def _quality(path: Location, options: Options) -> pa.Table:
     with Spool() as spool, Local(options, spool) as engine:
         ((_, reading),) = engine.measure([(0, Entry(model_name(path, path), path))])
-    if reading.entry.status != "ok":
+    if reading.entry.status not in READ:
         raise CheckpointError(reading.entry.reason or reading.entry.status)
     scan = Scan(path, options, (reading.entry,), (), reading.cards, reading.sample, None, None)
     return layers_table(scan)

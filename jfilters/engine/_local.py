@@ -14,8 +14,9 @@ from ..statistics import Basis
 from ._card import Cards
 from ._digest import digest
 from ._engine import Numbered, Progress
+from ._opening import opened
 from ._options import Options
-from ._plan import Companion, Entry, opened
+from ._plan import Companion, Entry
 from ._reading import Reading
 from ._sample import Sample, Sampler
 from ._spool import HELD_BYTES, Held, Spool

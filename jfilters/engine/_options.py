@@ -12,8 +12,9 @@ class Options:
 
     Without `quality` only the basis and the histograms are; `orthogonality`, the most costly of the
     quality metrics, can be left out alone. A checkpoint larger than `max_bytes` is refused. `strict`
-    makes the first checkpoint that is refused or fails an error, and with it the end of the scan. `sha256`:
-    hash the content of every local checkpoint into the record.
+    makes the first checkpoint that is not wholly read an error, and with it the end of the scan. `sha256`:
+    hash the content of every local checkpoint into the record. `axes`, `network` and `standardize` say how
+    checkpoints are read, as `open_checkpoint` takes them.
 
     What the basis and the histograms look at: the `population` of all kernels or of those that are not
     sparse, rounded to `dtype` before they are normalized, over the `range` of METHOD, of the data, or from
@@ -30,6 +31,8 @@ class Options:
     sparse_eps: float = 0.01
     sparse_strict: bool = True
     axes: str | None = None
+    network: str | None = None
+    standardize: bool = False
     quality: bool = True
     orthogonality: bool = True
     max_bytes: int | None = None

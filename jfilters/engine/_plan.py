@@ -1,4 +1,4 @@
-"""What there is to scan: the checkpoints under a folder and, from metadata alone, their layers.
+"""What there is to scan: the checkpoints under a folder.
 
 Nothing vanishes: what cannot be opened becomes an entry with its reason, what is no checkpoint is listed.
 """
@@ -6,16 +6,13 @@ Nothing vanishes: what cannot be opened becomes an entry with its reason, what i
 import contextlib
 import dataclasses
 import re
-from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Literal
 
 from ..converters import (
     Checkpoint,
     Location,
     Metadata,
-    StoredLayer,
     base_name,
     children,
     detect,
@@ -24,7 +21,6 @@ from ..converters import (
     is_file,
     is_folder,
     name_below,
-    open_checkpoint,
     part_names,
     promises_weights,
     remote_bytes,
@@ -33,10 +29,9 @@ from ..converters import (
 from ..errors import CheckpointError, UnknownFormatError, UnreadableError, printable
 from ..kernels import Layer
 from ._options import Options
+from ._status import LOST, Status
 
 _DIGITS = re.compile(r"(\d+)")
-
-Status = Literal["ok", "empty", "refused", "failed"]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -120,7 +115,7 @@ class Entry:
     @property
     def is_lost(self) -> bool:
         """Whether it could not be read."""
-        return self.status in ("refused", "failed")
+        return self.status in LOST
 
     def without(self, error: CheckpointError) -> "Entry":
         """The same checkpoint, lost to `error`."""
@@ -157,30 +152,9 @@ def planned(root: Location, candidates: Sequence[Location]) -> Iterator[Entry]:
         yield Entry(model_name(path, root), path, step, size, identity=identity(path))
 
 
-def opened(entry: Entry, options: Options) -> tuple[Entry, list[StoredLayer]]:
-    """The entry with what its metadata tells, and its layers of the chosen shape, not read yet.
-
-    Raises CheckpointError if it cannot be read, or is larger than was allowed.
-    """
-    _check_size(entry, options)
-    checkpoint = open_checkpoint(entry.path, axes=options.axes)
-    if checkpoint.companions:
-        entry = entry.with_companions_of(checkpoint)
-        _check_size(entry, options)
-        # Their identities have to be older than anything that is read from them.
-        checkpoint = open_checkpoint(entry.path, axes=options.axes)
-    stored = chosen_layers(checkpoint, options.spatial)
-    return _described(entry, checkpoint, stored, options.spatial), stored
-
-
 def within(entry: Entry, options: Options) -> bool:
     """Whether a checkpoint is no larger than was allowed."""
     return options.max_bytes is None or entry.total_bytes <= options.max_bytes
-
-
-def chosen_layers(checkpoint: Checkpoint, spatial: tuple[int, ...]) -> list[StoredLayer]:
-    """The layers of one spatial shape, in the checkpoint's order."""
-    return [layer for layer in checkpoint.layers if layer.shape[2:] == spatial]
 
 
 def model_name(path: Location, root: Location) -> str:
@@ -204,30 +178,6 @@ def files_of(path: Path) -> list[Path]:
     return sorted(file for file in path.rglob("*") if file.is_file())
 
 
-def _check_size(entry: Entry, options: Options) -> None:
-    if not within(entry, options):
-        reason = f"{entry.total_bytes} bytes, more than the {options.max_bytes} that were allowed"
-        raise CheckpointError(reason, path=entry.path, remedy="raise --max-bytes to read it")
-
-
-def _described(
-    entry: Entry, checkpoint: Checkpoint, stored: Sequence[StoredLayer], spatial: tuple[int, ...]
-) -> Entry:
-    layers = tuple(
-        PlannedLayer(x.layer, x.shape, x.stored.member, x.stored.metadata) for x in stored
-    )
-    reasons = Counter(skipped.reason for skipped in checkpoint.skipped)
-    reasons.update(_size(layer) for layer in checkpoint.layers if layer.shape[2:] != spatial)
-    found = dataclasses.replace(
-        entry, format=checkpoint.format, layers=layers, skipped=tuple(reasons.most_common())
-    )
-    if any(layer.n_kernels for layer in layers):
-        return found
-    return dataclasses.replace(
-        found, status="empty", reason=_why_empty(reasons, spatial), layers=()
-    )
-
-
 def _steps(candidates: Sequence[Location]) -> dict[Location, int]:
     managers = {path.parent for path in candidates if is_folder(path)}
     return {path: step for manager in managers for step, path in _steps_in(manager)}
@@ -238,17 +188,6 @@ def _steps_in(manager: Location) -> list[tuple[int, Location]]:
     with contextlib.suppress(UnreadableError):
         return steps(manager)
     return []
-
-
-def _size(layer: StoredLayer) -> str:
-    extents = layer.shape[2:]
-    return f"{'x'.join(map(str, extents))} convolution" + (" (1-D)" if len(extents) == 1 else "")
-
-
-def _why_empty(reasons: Counter[str], spatial: tuple[int, ...]) -> str:
-    size = "x".join(map(str, spatial))
-    few = "; ".join(f"{reason}: {count}" for reason, count in reasons.most_common(3))
-    return f"no {size} convolution among its {sum(reasons.values())} arrays" + (few and f" ({few})")
 
 
 def _walk(folder: Location, seen: set[Location]) -> Iterator[Location]:

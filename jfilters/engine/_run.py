@@ -213,7 +213,10 @@ class Run:
         entry = self._entries[index]
         if self._cache is None or not within(entry, self._options):
             return None
-        return self._cache.find(entry)
+        reading = self._cache.find(entry)
+        # A strict scan ends at a checkpoint that is not wholly read, where it opens it again.
+        is_partial = reading is not None and reading.entry.status == "partial"
+        return None if is_partial and self._options.strict else reading
 
     def _kept(self, index: int, reading: Reading) -> Reading:
         self._readings[index] = reading

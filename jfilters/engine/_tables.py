@@ -10,7 +10,6 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import pyarrow as pa
 
-from ..kernels import Layer
 from ..statistics import VERDICTS, entropy_from_moments, judge, randomness_threshold
 from ._card import scaled_moments
 from ._plan import Entry, PlannedLayer
@@ -106,7 +105,9 @@ def typed_column(values: list) -> pa.Array:
 
 
 def _identity(entry: Entry, planned: PlannedLayer, spatial: tuple[int, ...]) -> dict[str, object]:
-    layer: Layer = planned.layer
+    layer, inputs = planned.layer, planned.shape[1]
+    # A layer of one input channel and of groups that the file does not tell may be depthwise or not.
+    is_open = layer.groups is None and inputs == 1
     return {
         "model": entry.model_of(planned.member),
         "layer": layer.name,
@@ -116,12 +117,15 @@ def _identity(entry: Entry, planned: PlannedLayer, spatial: tuple[int, ...]) -> 
         "dtype": layer.dtype,
         "spatial": "x".join(map(str, spatial)),
         "out_channels": planned.shape[0],
-        "in_channels": None if layer.groups is None else planned.shape[1] * layer.groups,
+        "in_channels": None if layer.groups is None else inputs * layer.groups,
         "groups": layer.groups,
-        "depthwise": layer.is_depthwise(planned.shape[1]),
+        "depthwise": None if is_open else layer.is_depthwise(inputs),
         "depth": layer.depth,
         "relative_depth": layer.relative_depth,
         "depth_source": layer.depth_source,
+        "applied": layer.applied,
+        "network": layer.network or None,
+        "note": layer.note or None,
     }
 
 
@@ -213,6 +217,9 @@ _QUALITY = [
     ("l2", pa.float64()),
 ]
 
+LATER = ("applied", "network", "note")
+"""Columns of layers, after `depth_source`, that scans of earlier versions lack."""
+
 LAYERS = pa.schema(
     [
         ("model", pa.string()),
@@ -224,6 +231,7 @@ LAYERS = pa.schema(
         ("depth", pa.int64()),
         ("relative_depth", pa.float64()),
         ("depth_source", pa.string()),
+        *((name, pa.string()) for name in LATER),
         *_QUALITY,
         ("verdict", pa.string()),
         ("because", pa.string()),

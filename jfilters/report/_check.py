@@ -14,9 +14,14 @@ MOST_BREAKS = 20
 
 
 def check_text(outcomes: Sequence[Outcome]) -> RenderableType:
-    """A line a rule, below it what broke it, and how many rules hold."""
+    """A line a rule, below it what broke it; the models that were read in part; how many rules hold."""
     parts = [part for outcome in outcomes for part in _rule(outcome)]
     broken = sum(bool(outcome.broken) for outcome in outcomes)
+    partial = {model: why for outcome in outcomes for model, why in outcome.partial.items()}
+    parts += [
+        Text.assemble(("partial ", "yellow"), f"{printable(model)}: {printable(why)}")
+        for model, why in partial.items()
+    ]
     total = f"{count(len(outcomes) - broken)} of {count(len(outcomes))} rules hold"
     return Group(*parts, Text(total, "bold red" if broken else "bold green"))
 

@@ -4,13 +4,18 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from ..engine import Inspection
-from ..errors import redacted
+from ..engine import Inspection, unread_text
+from ..errors import printable, redacted
 from ._cells import number, plain_table, quantity, verdict
+
+_LEGEND = "H: variance entropy; T: its threshold for random kernels; orth: orthogonality"
+
+SHOWN = 3
+"""Layers of a note that are named."""
 
 
 def inspection_text(inspection: Inspection) -> RenderableType:
-    """Two tables: the convolution layers, and the skipped arrays with their reasons."""
+    """The convolution layers and what was assumed of them, and the skipped arrays with their reasons."""
     checkpoint = inspection.checkpoint
     rows = inspection.layers.to_pylist()
     head = Text(redacted(str(checkpoint.path)), "bold").append(
@@ -19,8 +24,13 @@ def inspection_text(inspection: Inspection) -> RenderableType:
         "not bold",
     )
     parts: list[RenderableType] = [head]
+    if (unread := unread_text(checkpoint)) is not None:
+        parts.append(Text(unread, "bold yellow"))
+    networks = dict.fromkeys(row["network"] for row in rows if row["network"])
+    if networks:
+        parts.append(Text(f"read from {', '.join(map(printable, networks))}"))
     if rows:
-        parts += ["", _layers(rows)]
+        parts += ["", _layers(rows), *_notes(rows)]
     if checkpoint.skipped:
         parts += ["", _skipped(inspection)]
     return Group(*parts)
@@ -33,29 +43,66 @@ def _layers(rows: list[dict]) -> Table:
     table.add_column("out x in", justify="right", overflow="fold")
     table.add_column("size", overflow="fold")
     table.add_column("axes", overflow="fold")
+    is_composed = any(row["applied"] != "as stored" for row in rows)
+    if is_composed:
+        table.add_column("applied", overflow="fold")
     for heading in ("sparse", "H", "H/T", "orth"):
         table.add_column(heading, justify="right", overflow="fold")
     table.add_column("verdict", overflow="fold")
     for row in rows:
-        kind = "dw" if row["depthwise"] else str(row["in_channels"])
         table.add_row(
             str(row["depth"]),
             Text(_name(row)),
-            f"{row['out_channels']} x {kind}",
+            f"{row['out_channels']} x {_inputs(row)}",
             row["spatial"],
             row["axes"],
+            *([row["applied"]] if is_composed else []),
             number(row["sparsity"], 3),
             number(row["variance_entropy"], 3),
             number(row["variance_entropy_ratio"], 2),
             number(row["orthogonality"], 2),
             verdict(row["verdict"]),
         )
-    table.caption = (
-        f"depth by {rows[0]['depth_source']}; dw: depthwise; H: variance entropy; T: its threshold "
-        "for random kernels; orth: orthogonality"
-    )
+    table.caption = "; ".join([f"depth by {rows[0]['depth_source']}", *_groups(rows), _LEGEND])
     table.caption_justify = "left"
     return table
+
+
+def _inputs(row: dict) -> str:
+    """The input channels, and the groups where there are several."""
+    if row["depthwise"]:
+        return "dw"
+    if row["groups"] is None:
+        return f"{row['n_kernels'] // row['out_channels']}*?"
+    return f"{row['in_channels']}" + (f"/{row['groups']}" if row["groups"] > 1 else "")
+
+
+def _groups(rows: list[dict]) -> list[str]:
+    """What the table says of groups, explained."""
+    groups = [row["groups"] for row in rows]
+    known = any(
+        n is not None and n > 1 and not row["depthwise"]
+        for n, row in zip(groups, rows, strict=True)
+    )
+    return [
+        "dw: depthwise",
+        *(["/n: in n groups"] if known else []),
+        *(["*?: times the groups, which the file does not tell"] if None in groups else []),
+    ]
+
+
+def _notes(rows: list[dict]) -> list[Text]:
+    """A line for every note, with the layers that it is about."""
+    layers: dict[str, list[str]] = {}
+    for row in rows:
+        if row["note"]:
+            layers.setdefault(row["note"], []).append(_name(row))
+    return [Text(f"{_listed(names)}: {printable(note)}") for note, names in layers.items()]
+
+
+def _listed(names: list[str]) -> str:
+    more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
+    return ", ".join(map(printable, names[:SHOWN])) + more
 
 
 def _name(row: dict) -> str:
@@ -72,5 +119,8 @@ def _skipped(inspection: Inspection) -> Table:
     table.add_column("reason", overflow="fold")
     for array in inspection.checkpoint.skipped:
         shape = "x".join(map(str, array.shape)) or "scalar"
-        table.add_row(Text(array.name), shape, array.dtype, Text(array.reason))
+        reason = Text.assemble(("not read: ", "bold yellow"), array.reason)
+        table.add_row(
+            Text(array.name), shape, array.dtype, reason if array.unread else Text(array.reason)
+        )
     return table

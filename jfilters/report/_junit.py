@@ -11,7 +11,7 @@ def junit_xml(outcomes: Sequence[Outcome], name: str) -> bytes:
     """The document, a test suite called `name`; the same for the same outcomes, without times.
 
     A model that breaks a rule is a failed case, with a line a layer; a rule that is about nothing is one
-    skipped case.
+    skipped case. A model that was read in part says so in the output of its cases.
     """
     root = ET.Element("testsuites")
     cases = [case for outcome in outcomes for case in _cases(outcome)]
@@ -44,6 +44,8 @@ def _judged(outcome: Outcome, model: str, broken: list[Break]) -> ET.Element:
         failure.text = "\n".join(
             printable(": ".join(filter(None, (found.layer, found.because)))) for found in broken
         )
+    if model in outcome.partial:
+        ET.SubElement(case, "system-out").text = printable(outcome.partial[model])
     return case
 
 

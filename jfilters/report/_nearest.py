@@ -25,6 +25,7 @@ def nearest_text(found: Neighborhood, *, most: int, map: bool) -> RenderableType
             number = str(numbers[one.model]) if map else ""
             table.add_row(number, Text(one.model), f"{one.drift:.4f}", f"{one.null_level:.4f}")
         parts += [table, ""]
+    parts += [Text(f"{model}: {reason}", "yellow") for model, reason in found.partial.items()]
     return Group(*parts, *(_map(found) if map else ()))
 
 

@@ -5,7 +5,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from ..engine import Scan, layers_table, left_out, model_drift, models_table, totals
+from ..engine import LOST, Scan, layers_table, left_out, model_drift, models_table, totals
 from ._cells import count, number, plain_table, quantity, verdict
 
 _DRIFT_TITLE = "drift D between models in nats: 0 is the same, larger is more different"
@@ -37,6 +37,7 @@ def _totals(scan: Scan) -> Text:
         f"{n[key]} {word}"
         for key, word in (
             ("ok", "read"),
+            ("partial", "read in part"),
             ("empty", "empty"),
             ("refused", "refused"),
             ("failed", "failed"),
@@ -107,13 +108,13 @@ def _extremes(scan: Scan) -> Text:
 
 
 def _left_out(scan: Scan) -> list[RenderableType]:
-    lost = [entry for entry in scan.entries if entry.status in ("refused", "failed")]
-    empty = [entry for entry in scan.entries if entry.status == "empty"]
+    lost = [entry for entry in scan.entries if entry.status in LOST]
     lines: list[RenderableType] = []
     for entry in lost:
         lines.append(Text.assemble((entry.status, "bold red"), " ", entry.reason or entry.model))
-    for entry in empty:
-        lines.append(Text.assemble(("empty", "yellow"), f" {entry.model}: {entry.reason}"))
+    for status, style in (("partial", "bold yellow"), ("empty", "yellow")):
+        entries = [entry for entry in scan.entries if entry.status == status]
+        lines += [Text.assemble((status, style), f" {x.model}: {x.reason}") for x in entries]
     if scan.ignored:
         lines.append(Text(f"{quantity(len(scan.ignored), 'file')} ignored: no checkpoint", "dim"))
     return ["", *lines] if lines else []

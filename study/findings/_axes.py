@@ -26,8 +26,8 @@ def axes(parts: Parts) -> Rows:
     for name, scan in {"trained": parts.trained, "initial": parts.initial}.items():
         for balance in BALANCES:
             rows += _rows(name, scan, AXES, balance, DESIGN)
-    rows += _rows("initial and trained", parts.ends, ("stage",), "models", ("network",))
-    rows += _rows("every step", parts.design, ("progress",), "models", ("network",))
+    rows += _rows("initial and trained", parts.ends, ("stage",), "models", ("net",))
+    rows += _rows("every step", parts.design, ("progress",), "models", ("net",))
     rows += _rows("zoo", parts.zoo, ZOO_AXES, "models", ())
     rows += _rows("trained and zoo", parts.beside_zoo, ("series",), "models", ())
     return with_holm(rows, "p")

@@ -48,7 +48,7 @@ def steps(parts: Parts) -> Rows:
             row = told[point.model]
             rows.append(
                 {
-                    "network": row["network"],
+                    "network": row["net"],
                     **{name: row[name] for name in DESIGN},
                     "step": point.step,
                     "progress": point.step / last,
@@ -88,7 +88,7 @@ def layers_by_network(scan: SavedScan) -> dict[str, Rows]:
     layers: dict[str, Rows] = {}
     for row in scan.layer_table.to_pylist():
         told = row | {"degenerate": float(row["verdict"] in DEGENERATE)}
-        layers.setdefault(row["network"], []).append(told)
+        layers.setdefault(row["net"], []).append(told)
     return layers
 
 

@@ -14,7 +14,7 @@ from safetensors.numpy import save_file
 from jfilters.converters import open_checkpoint
 from jfilters.engine import Options, describe, scan
 from jfilters.engine import _local as _local
-from jfilters.engine import _plan as _plan
+from jfilters.engine import _opening as _opening
 from jfilters.engine._digest import digest
 
 
@@ -169,7 +169,7 @@ def test_a_companion_that_has_gone_is_the_error_of_a_fresh_scan(several, tmp_pat
 
 def test_what_changes_before_it_is_looked_at_is_not_taken_for_what_was(tmp_path, monkeypatch):
     path, names = save_shards(tmp_path)
-    original, changes = _plan.open_checkpoint, iter(names[:1])
+    original, changes = _opening.open_checkpoint, iter(names[:1])
 
     def changing(*arguments, **options):
         found = original(*arguments, **options)
@@ -178,7 +178,7 @@ def test_what_changes_before_it_is_looked_at_is_not_taken_for_what_was(tmp_path,
             (tmp_path / name).write_bytes(data.replace(b'"F32"', b'"I32"'))
         return found
 
-    monkeypatch.setattr(_plan, "open_checkpoint", changing)
+    monkeypatch.setattr(_opening, "open_checkpoint", changing)
     for _ in range(2):
         found = scan(path, cache=tmp_path / "kept")
         assert [planned.layer.name for planned in only(found).layers] == ["b.weight"]

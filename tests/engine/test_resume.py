@@ -47,16 +47,16 @@ def folder(tmp_path):
 
 @pytest.fixture
 def reads(monkeypatch):
-    """The files that are opened as checkpoints, by pass."""
-    from jfilters.engine import _plan
+    """The files that are opened to be read, by pass; the cache looks at some without that."""
+    from jfilters.engine import _local
 
-    opened, original = [], _plan.open_checkpoint
+    opened, original = [], _local.opened
 
-    def counting(path, **options):
-        opened.append(path.name)
-        return original(path, **options)
+    def counting(entry, options):
+        opened.append(entry.path.name)
+        return original(entry, options)
 
-    monkeypatch.setattr(_plan, "open_checkpoint", counting)
+    monkeypatch.setattr(_local, "opened", counting)
     return opened
 
 

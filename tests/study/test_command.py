@@ -198,9 +198,9 @@ def test_networks_of_the_zoo_stand_beside_those_of_the_study(little):
     (zoo / "metadata.csv").write_text("model,task,license\nnet.onnx,detection,MIT\n")
     command("--only", "*-torch")
     *own, last = read_csv(out / "metadata.csv")
-    assert {row["network"] for row in own} == {row["model"].split("/")[0] for row in own}
+    assert {row["net"] for row in own} == {row["model"].split("/")[0] for row in own}
     told = {name: value for name, value in last.items() if value}
-    assert told.pop("model") == told.pop("network") == "zoo/net.onnx"
+    assert told.pop("model") == told.pop("net") == "zoo/net.onnx"
     assert told == {"series": "zoo", "task": "detection", "stage": "trained"}
     assert "zoo/net.onnx" not in (out / "hashes.csv").read_text()
 

@@ -40,7 +40,7 @@ def network(rng, task, stage, shapes=SHAPES):
 
 def told(name, step, **labels):
     stage = "trained" if step else "initial"
-    about = {"model": f"{name}/step_{step}.safetensors", "network": name, "series": "design"}
+    about = {"model": f"{name}/step_{step}.safetensors", "net": name, "series": "design"}
     about |= {"visual_category": "digits", "task": "classification", "architecture": "plain"}
     about |= {"framework": "torch", "seed": 0, "width": 16, "train_size": 1280, "score": 0.9}
     return about | {"stage": stage, "progress": step / 10} | labels

@@ -3,6 +3,7 @@
 from typing import Any
 
 from ...analysis import quality
+from ...engine import LATER
 from ...statistics import VERDICTS
 from ._pack import rounded
 from ._view import View
@@ -17,7 +18,10 @@ def layers_section(view: View) -> dict[str, Any]:
     table = scan.layer_table
     columns: dict[str, list] = {
         "model": scan.model_of_layer.tolist(),
-        **{name: table[name].to_pylist() for name in ("layer", "dtype", "depth_source", *_WHOLE)},
+        **{
+            name: table[name].to_pylist()
+            for name in ("layer", "dtype", "depth_source", *LATER, *_WHOLE)
+        },
         **{name: [rounded(x) for x in table[name].to_pylist()] for name in (*_NUMBERS, "max_abs")},
         "orthogonality": [rounded(x) for x in table["orthogonality"].to_pylist()],
     }

@@ -51,6 +51,7 @@ def _scanned(view: View) -> Told:
 
 _STATUSES = {
     "ok": "with such kernels",
+    "partial": "read in part",
     "empty": "without",
     "refused": "refused",
     "failed": "failed to be read",

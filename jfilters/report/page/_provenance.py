@@ -3,6 +3,7 @@
 import json
 from typing import Any
 
+from ...engine import READ
 from ._view import View
 
 MOST_HASHES = 500
@@ -19,7 +20,7 @@ def provenance_section(view: View) -> dict[str, Any]:
         "seed": record.get("seed"),
         **{f"config {name}": value for name, value in record["config"].items()},
     }
-    read = [entry for entry in record["checkpoints"] if entry.get("status") == "ok"]
+    read = [entry for entry in record["checkpoints"] if entry.get("status") in READ]
     return {
         "facts": [[name, _text(value)] for name, value in facts.items() if value is not None],
         "hashes": [
@@ -31,8 +32,8 @@ def provenance_section(view: View) -> dict[str, Any]:
 
 
 def refused_section(view: View) -> list[list[str]]:
-    """The checkpoints that gave no layers: model, status and reason, the refused ones first."""
-    order = ("refused", "failed", "empty")
+    """The checkpoints that were not wholly read: model, status and reason, the refused ones first."""
+    order = ("refused", "failed", "partial", "empty")
     lost = [entry for entry in view.scan.record["checkpoints"] if entry.get("status") in order]
     lost.sort(key=lambda entry: order.index(entry["status"]))
     return [[entry["model"], entry["status"], entry.get("reason") or ""] for entry in lost]

@@ -89,10 +89,14 @@ function tile(values, shape, size, label) {
   return made;
 }
 
+const optional = (name, text) => (text == null || text === "as stored" ? [] : [[name, text]]);
+
 function layerFacts(i) {
   const random = (name, digits = 3) => (layers[name]?.[i] == null ? "" : ` (random: ${number(layers[name][i], digits)})`);
-  const shape = `${whole(layers.out_channels[i])} × ${whole(layers.in_channels[i] / layers.groups[i])} × ${page.basis.shape.join(" × ")}`;
-  const told = [["weight", shape], ["groups", whole(layers.groups[i])], ["stored as", layers.dtype[i]],
+  const shape = `${whole(layers.out_channels[i])} × ${whole(layers.n_kernels[i] / layers.out_channels[i])} × ${page.basis.shape.join(" × ")}`;
+  const told = [["weight", shape], ["groups", layers.groups[i] == null ? "not told" : whole(layers.groups[i])],
+    ["stored as", layers.dtype[i]], ...optional("effective weight", layers.applied[i]),
+    ...optional("network", layers.network[i]), ...optional("note", layers.note[i]),
     ["depth", `${whole(layers.depth[i])} (relative ${number(layers.relative_depth[i])}, from ${layers.depth_source[i]})`],
     ["kernels", whole(layers.n_kernels[i])], ["largest weight", number(layers.max_abs[i])]];
   if (!page.layers.has_quality) return told;

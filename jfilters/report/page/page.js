@@ -168,7 +168,7 @@ function showProvenance() {
 
 function showRefused() {
   byId("refused-table").replaceChildren(makeTable({
-    caption: "Checkpoints without layers", rows: page.refused, limit: 50,
+    caption: "Checkpoints that were not wholly read", rows: page.refused, limit: 50,
     columns: [{ label: "checkpoint", kind: "text", head: true }, { label: "status", kind: "text" }, { label: "reason", kind: "text" }],
   }).box);
 }

@@ -1,0 +1,114 @@
+"""A checkpoint opened for a scan: from metadata alone, its layers of the chosen shape and its status."""
+
+import dataclasses
+from collections import Counter
+from collections.abc import Sequence
+
+from ..converters import Checkpoint, Location, StoredLayer, open_checkpoint
+from ..errors import CheckpointError, printable
+from ._options import Options
+from ._plan import Entry, PlannedLayer, within
+
+SHOWN = 3
+"""Reasons that are told; of more only the most common ones."""
+
+
+def opened(entry: Entry, options: Options) -> tuple[Entry, list[StoredLayer]]:
+    """The entry with what its metadata tells, and its layers of the chosen shape, not read yet.
+
+    Raises CheckpointError if it cannot be read, or is larger than was allowed, and if no layer of the
+    chosen shape can be read but there may be some; in a strict scan if any convolution cannot.
+    """
+    _check_size(entry, options)
+    checkpoint = checkpoint_at(entry.path, options)
+    if checkpoint.companions:
+        entry = entry.with_companions_of(checkpoint)
+        _check_size(entry, options)
+        # Their identities have to be older than anything that is read from them.
+        checkpoint = checkpoint_at(entry.path, options)
+    stored = chosen_layers(checkpoint, options.spatial)
+    return _described(entry, checkpoint, stored, options), stored
+
+
+def checkpoint_at(path: Location | str, options: Options) -> Checkpoint:
+    """The checkpoint, opened as the options say."""
+    return open_checkpoint(
+        path, axes=options.axes, network=options.network, standardize=options.standardize
+    )
+
+
+def chosen_layers(checkpoint: Checkpoint, spatial: tuple[int, ...]) -> list[StoredLayer]:
+    """The layers of one spatial shape, in the checkpoint's order."""
+    return [layer for layer in checkpoint.layers if layer.shape[2:] == spatial]
+
+
+def unread_text(checkpoint: Checkpoint) -> str | None:
+    """How many convolutions were read and why the others were not; None where all were.
+
+    Counted are layers of every kernel size: of a weight that cannot be read the size need not be known.
+    """
+    if not checkpoint.unread:
+        return None
+    layers, unread = len(checkpoint.layers), len(checkpoint.unread)
+    reasons = _most_common(Counter(array.reason for array in checkpoint.unread))
+    return f"{layers} of {layers + unread} convolution layers read; not read: {reasons}"
+
+
+def _check_size(entry: Entry, options: Options) -> None:
+    if not within(entry, options):
+        reason = f"{entry.total_bytes} bytes, more than the {options.max_bytes} that were allowed"
+        raise CheckpointError(reason, path=entry.path, remedy="raise --max-bytes to read it")
+
+
+def _described(
+    entry: Entry, checkpoint: Checkpoint, stored: Sequence[StoredLayer], options: Options
+) -> Entry:
+    spatial = options.spatial
+    layers = tuple(
+        PlannedLayer(x.layer, x.shape, x.stored.member, x.stored.metadata) for x in stored
+    )
+    reasons = Counter(skipped.reason for skipped in checkpoint.skipped)
+    reasons.update(_size(layer) for layer in checkpoint.layers if layer.shape[2:] != spatial)
+    described = dataclasses.replace(
+        entry, format=checkpoint.format, layers=layers, skipped=tuple(reasons.most_common())
+    )
+    has_kernels, unread = any(layer.n_kernels for layer in layers), unread_text(checkpoint)
+    if unread is not None:
+        _check_unread(checkpoint, unread, options, has_kernels)
+        return dataclasses.replace(described, status="partial", reason=printable(unread))
+    if has_kernels:
+        return described
+    return dataclasses.replace(
+        described, status="empty", reason=_why_empty(reasons, spatial), layers=()
+    )
+
+
+def _check_unread(checkpoint: Checkpoint, unread: str, options: Options, has_kernels: bool) -> None:
+    """Raise CheckpointError if what was read is not enough: "empty" would be a guess then."""
+    if has_kernels and not options.strict:
+        return
+    if has_kernels:
+        reason, remedy = unread, "without --strict the layers that were read count"
+    elif checkpoint.layers:
+        size = "x".join(map(str, options.spatial))
+        reason, remedy = f"no {size} convolution among those that were read; {unread}", None
+    else:
+        reasons = _most_common(Counter(array.reason for array in checkpoint.unread))
+        count = len(checkpoint.unread)
+        reason, remedy = f"none of its {count} convolution layers could be read: {reasons}", None
+    raise CheckpointError(reason, path=checkpoint.path, remedy=remedy)
+
+
+def _size(layer: StoredLayer) -> str:
+    extents = layer.shape[2:]
+    return f"{'x'.join(map(str, extents))} convolution" + (" (1-D)" if len(extents) == 1 else "")
+
+
+def _why_empty(reasons: Counter[str], spatial: tuple[int, ...]) -> str:
+    size = "x".join(map(str, spatial))
+    few = "; ".join(f"{reason}: {count}" for reason, count in reasons.most_common(SHOWN))
+    return f"no {size} convolution among its {sum(reasons.values())} arrays" + (few and f" ({few})")
+
+
+def _most_common(reasons: Counter[str]) -> str:
+    return "; ".join(f"{reason} ({count})" for reason, count in reasons.most_common(SHOWN))
