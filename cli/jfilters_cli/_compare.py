@@ -6,7 +6,7 @@ from typing import Annotated, Any
 import typer
 
 from ._answers import Form, answer, form_option
-from ._questions import AxesOption
+from ._questions import AxesOption, NetworkOption, StandardizeOption
 
 
 def compare(
@@ -18,6 +18,8 @@ def compare(
         bool, typer.Option("--layers", help="A table of the matched layers.")
     ] = False,
     axes: AxesOption = None,
+    network: NetworkOption = None,
+    standardize: StandardizeOption = False,
     form: Annotated[Form, form_option("pair, or a matched layer with --layers")] = Form.table,
 ) -> None:
     """Say of checkpoints whether they are the same, re-saved, quantized, pruned, fine-tuned or strangers.
@@ -30,7 +32,13 @@ def compare(
     from jfilters.analysis import compare
     from jfilters.report import comparison_text
 
-    found = compare(files, axes=axes, detailed=layers or form is Form.json)
+    found = compare(
+        files,
+        axes=axes,
+        network=network,
+        standardize=standardize,
+        detailed=layers or form is Form.json,
+    )
     answer(
         form,
         text=lambda: comparison_text(found, layers=layers),

@@ -11,10 +11,13 @@ from collections.abc import Sequence
 import numpy as np
 from jaxtyping import Float, Float32
 
-from ..converters import Checkpoint, Location, open_checkpoint
+from ..converters import Checkpoint, Location, StoredLayer, open_checkpoint
+from ..engine import unread_text
 from ..errors import redacted
 from ..shift import (
+    Difference,
     Kinship,
+    change_rank,
     channel_order,
     difference,
     drift,
@@ -27,9 +30,10 @@ from ..shift import (
     null_level,
     probability,
     rounding,
+    rounding_beside_zeros,
 )
 from ..statistics import Basis, Moments, fit_basis, fixed_edges, merge_moments
-from ._comparison import Comparison, Detail, MatchedLayer, Side
+from ._comparison import Comparison, Detail, MatchedLayer, Side, Storage
 from ._layer_quality import layer_quality
 from ._pairing import Pair, pair_layers
 from ._relation import relate
@@ -46,21 +50,28 @@ BINS = 70
 
 
 def compare(
-    paths: Sequence[str | Location], *, axes: str | None = None, detailed: bool = True
+    paths: Sequence[str | Location],
+    *,
+    axes: str | None = None,
+    network: str | None = None,
+    standardize: bool = False,
+    detailed: bool = True,
 ) -> list[Comparison]:
     """Every pair of two or more checkpoints, those with the first one first.
 
     **Arguments:**
 
     - `paths`: files, folders or URLs, of any format each.
-    - `axes`: the axis order of weights whose format leaves it open.
+    - `axes`, `network`, `standardize`: those of `open_checkpoint`, for every file.
     - `detailed`: drift and quality of every layer, for the pairs with the first checkpoint.
 
     **Raises:** `CheckpointError` for one that cannot be read, `ValueError` for fewer than two.
     """
     if len(paths) < 2:
         raise ValueError(f"expected two checkpoints or more to compare, got {len(paths)}")
-    opened = [open_checkpoint(path, axes=axes) for path in paths]
+    opened = [
+        open_checkpoint(path, axes=axes, network=network, standardize=standardize) for path in paths
+    ]
     pairs = itertools.combinations(range(len(opened)), 2)
     return [compare_pair(opened[i], opened[j], detailed=detailed and i == 0) for i, j in pairs]
 
@@ -79,7 +90,8 @@ def compare_pair(first: Checkpoint, second: Checkpoint, *, detailed: bool = True
 def _side(checkpoint: Checkpoint) -> Side:
     kernels = sum(layer.shape[0] * layer.shape[1] for layer in checkpoint.layers)
     path = redacted(str(checkpoint.path))
-    return Side(path, checkpoint.format, len(checkpoint.layers), kernels)
+    unread = unread_text(checkpoint)
+    return Side(path, checkpoint.format, len(checkpoint.layers), kernels, unread)
 
 
 class _Bases:
@@ -109,22 +121,32 @@ def _matched(pair: Pair, bases: _Bases | None) -> MatchedLayer:
     b = a if np.array_equal(a, b) else b
     detail = _quality(a, b, pair, bases) if bases is not None else None
     kin, b, reordered = _in_order(a, b)
-    explained = rounding(a, b)
-    may_be_quantized = explained is None and kin.mean >= CLOSE
-    layer, other = pair.first.layer, pair.second.layer
+    explained, change = rounding(a, b), difference(a, b)
+    is_close = explained is None and kin.mean >= CLOSE
     return MatchedLayer(
         first=pair.first.qualified.name,
         second=pair.second.qualified.name,
         shape=pair.first.shape,
         how=pair.how,
-        stored=((layer.axes, layer.dtype), (other.axes, other.dtype)),
+        stored=(_storage(pair.first), _storage(pair.second)),
         reordered=reordered,
-        difference=difference(a, b),
+        difference=change,
         kinship=kin,
         rounding=explained,
-        grids=(grid(a, b), grid(b, a)) if may_be_quantized else (None, None),
+        rounding_beside_zeros=_beside_zeros(a, b, explained, change),
+        grids=(grid(a, b), grid(b, a)) if is_close else (None, None),
+        change_rank=change_rank(a, b) if is_close else None,
         detail=detail,
     )
+
+
+def _storage(layer: StoredLayer) -> Storage:
+    return Storage(layer.layer.axes, layer.layer.dtype, layer.layer.applied)
+
+
+def _beside_zeros(a: Weight, b: Weight, explained: str | None, change: Difference) -> str | None:
+    has_zeros = change.zeroed_first or change.zeroed_second
+    return rounding_beside_zeros(a, b) if explained is None and has_zeros else explained
 
 
 def _in_order(a: Weight, b: Weight) -> tuple[Kinship, Weight, bool]:

@@ -2,36 +2,47 @@
 
 import dataclasses
 import math
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple, get_args
 
 from ..shift import Difference, Grid, Kinship
 from ._layer_quality import LayerQuality
 from ._pairing import How, Unmatched
 
 Relationship = Literal[
-    "identical", "re-saved", "quantized", "pruned", "fine-tuned", "trained apart", "unrelated"
-]
-
-RELATIONSHIPS: tuple[Relationship, ...] = (
     "identical",
     "re-saved",
     "quantized",
     "pruned",
+    "pruned and fine-tuned",
     "fine-tuned",
     "trained apart",
     "unrelated",
-)
+]
+
+RELATIONSHIPS: tuple[Relationship, ...] = get_args(Relationship)
 """Every verdict on a pair, closest first; a pair gets the first that its numbers allow."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Side:
-    """One checkpoint of a comparison: its path and format, its layers and all their kernels."""
+    """One checkpoint of a comparison: its path and format, its layers and all their kernels.
+
+    `unread` says how many convolutions were read and why the others were not, where it was read in part.
+    """
 
     path: str
     format: str
     n_layers: int
     n_kernels: int
+    unread: str | None = None
+
+
+class Storage(NamedTuple):
+    """How a layer is stored: its axes, its dtype, and how its weight is made of what is stored."""
+
+    axes: str
+    dtype: str
+    applied: str
 
 
 @dataclasses.dataclass(frozen=True)
@@ -52,20 +63,23 @@ class MatchedLayer:
     """Two layers of one shape (out, in, *spatial), and how the second differs from the first.
 
     `reordered` says that the second was compared in another order of its channels. `rounding` names the
-    storage type that explains every difference, and is "" where there is none. Grids are looked for where
-    rounding explains too little and the kernels are close.
+    storage type that explains every difference, and is "" where there is none; `rounding_beside_zeros` does
+    so for the values that are zero in neither. Where rounding explains too little and the kernels are
+    close, `grids` are looked for, and `change_rank` is the rank of the difference if that is low.
     """
 
     first: str
     second: str
     shape: tuple[int, ...]
     how: How
-    stored: tuple[tuple[str, str], tuple[str, str]]
+    stored: tuple[Storage, Storage]
     reordered: bool
     difference: Difference
     kinship: Kinship
     rounding: str | None
+    rounding_beside_zeros: str | None
     grids: tuple[Grid | None, Grid | None]
+    change_rank: int | None = None
     detail: Detail | None = None
 
     @property
@@ -92,6 +106,7 @@ class MatchedLayer:
             "rounding": self.rounding,
             "zeroed_first": change.zeroed_first,
             "zeroed_second": change.zeroed_second,
+            "change_rank": self.change_rank,
         }
         return _defined(found | (_detail_record(self.detail) if self.detail else {}))
 
@@ -126,6 +141,7 @@ class Comparison:
             "verdict": self.relation.word,
             "source": self.relation.source,
             "because": list(self.relation.because),
+            "unread": {"first": self.first.unread, "second": self.second.unread},
             "layers": [layer.record() for layer in self.layers],
             "unmatched": [dataclasses.asdict(layer) for layer in self.unmatched],
         }

@@ -6,20 +6,18 @@ the most distant one.
 
 import dataclasses
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Literal
 
-from ..shift import RELATED_SIGMAS, is_related
-from ._comparison import MatchedLayer, Relation, Side
+from ..shift import ARITHMETIC
+from ._comparison import MatchedLayer, Relation, Relationship, Side, Storage
+from ._sums import Sums
 
 MIN_SHARED = 0.5
 """Share of the smaller network's kernels in matched layers, from which a pair can be related at all."""
 
 SAME_SHAPES = 0.9
 """Share of the kernels of either network in matched layers, from which the architecture is the same."""
-
-RELATED_SHARE = 0.5
-"""Share of the matched kernels in layers that are related: heads are often trained anew."""
 
 QUANTIZED_WEIGHTS = 0.9
 """Share of the changed layers' weights in layers on a grid: first and last layers are often left out."""
@@ -44,67 +42,12 @@ DIRECTIONS: tuple[tuple[Literal[0, 1], Literal[0, 1]], ...] = ((1, 0), (0, 1))
 """Which side was made from which: the second from the first, and the other way round."""
 
 
-@dataclasses.dataclass(frozen=True)
-class _Sums:
-    """What all matched layers say together; cosines are means over kernels."""
-
-    layers: Sequence[MatchedLayer]
-    shared: tuple[float, float]
-    weights: int
-    changed: int
-    zeroed: tuple[int, int]
-    cosine: float
-    chance: float
-    spread: float
-
-    @classmethod
-    def of(cls, layers: Sequence[MatchedLayer], first: Side, second: Side) -> "_Sums":
-        kernels = sum(layer.n_kernels for layer in layers)
-        changes = [layer.difference for layer in layers]
-        kin = [layer.kinship for layer in layers if layer.kinship.n > 1]
-        n = sum(k.n for k in kin)
-        return cls(
-            layers=layers,
-            shared=(kernels / max(first.n_kernels, 1), kernels / max(second.n_kernels, 1)),
-            weights=sum(change.n for change in changes),
-            changed=sum(change.changed for change in changes),
-            zeroed=(
-                sum(change.zeroed_first for change in changes),
-                sum(change.zeroed_second for change in changes),
-            ),
-            cosine=sum(k.n * k.mean for k in kin) / n if n else math.nan,
-            chance=sum(k.n * k.chance for k in kin) / n if n else math.nan,
-            spread=math.sqrt(sum((k.n * k.spread) ** 2 for k in kin)) / n if n else math.nan,
-        )
-
-    @property
-    def judged(self) -> list[MatchedLayer]:
-        """Layers of so many kernels that a cosine of 1 would be far from chance."""
-        return [
-            layer
-            for layer in self.layers
-            if layer.kinship.chance + RELATED_SIGMAS * layer.kinship.spread < 1
-        ]
-
-    @property
-    def related(self) -> list[MatchedLayer]:
-        return [layer for layer in self.judged if is_related(layer.kinship)]
-
-    @property
-    def are_related(self) -> bool:
-        """Whether the layers that can be judged are related, or, without any, all of them together."""
-        judged = sum(layer.n_kernels for layer in self.judged)
-        if judged:
-            return sum(x.n_kernels for x in self.related) >= RELATED_SHARE * judged
-        return self.cosine - self.chance >= RELATED_SIGMAS * self.spread > 0
-
-
 def relate(layers: Sequence[MatchedLayer], first: Side, second: Side) -> Relation:
     """What two checkpoints are to each other, given their matched layers."""
-    sums = _Sums.of(layers, first, second)
-    matching = _matching(sums, first, second)
+    sums = Sums.of(layers, first, second)
+    scope = (_matching(sums, first, second), *_unread(first, second))
     if not layers or max(sums.shared) < MIN_SHARED:
-        return Relation("unrelated", (matching, *_related_few(sums)))
+        return Relation("unrelated", (*scope, *_related_few(sums)))
     found = (
         _equal(sums, first, second)
         or _quantized(sums)
@@ -113,10 +56,10 @@ def relate(layers: Sequence[MatchedLayer], first: Side, second: Side) -> Relatio
         or _apart(sums)
         or Relation("unrelated", (_cosines(sums),))
     )
-    return dataclasses.replace(found, because=(matching, *found.because))
+    return dataclasses.replace(found, because=(*scope, *found.because))
 
 
-def _equal(sums: _Sums, first: Side, second: Side) -> Relation | None:
+def _equal(sums: Sums, first: Side, second: Side) -> Relation | None:
     layers = sums.layers
     if not first.n_layers == second.n_layers == len(layers):
         return None
@@ -129,28 +72,28 @@ def _equal(sums: _Sums, first: Side, second: Side) -> Relation | None:
     if sums.changed == 0:
         because.append("every weight is bit-equal")
     else:
-        types = " and ".join(sorted({layer.rounding for layer in layers if layer.rounding}))
         because.append(
             f"{_share(sums.changed, sums.weights)} of the weights differ, all by no more "
-            f"than rounding to {types} makes"
+            f"than {_rounding({layer.rounding for layer in layers})} makes"
         )
     return Relation("re-saved", tuple(because))
 
 
 def _storage(layers: Sequence[MatchedLayer], first: Side, second: Side) -> list[str]:
     """In what the storage of two equal networks differs."""
-    stored = [tuple(zip(*layer.stored, strict=True)) for layer in layers]
+    axes, dtypes, applied = _stored(layers)
     facts = (
         (f"format {first.format} and {second.format}", first.format != second.format),
-        ("axes", any(axes[0] != axes[1] for axes, _ in stored)),
-        ("dtype", any(dtypes[0] != dtypes[1] for _, dtypes in stored)),
+        ("axes", any(a != b for a, b in axes)),
+        ("dtype", any(a != b for a, b in dtypes)),
+        (_composition(applied), any(a != b for a, b in applied)),
         ("names", any(layer.first != layer.second for layer in layers)),
         ("order of channels", any(layer.reordered for layer in layers)),
     )
     return [word for word, is_so in facts if is_so]
 
 
-def _quantized(sums: _Sums) -> Relation | None:
+def _quantized(sums: Sums) -> Relation | None:
     """Relation where one side lies on a coarser grid, to which the other rounds."""
     changed = [layer for layer in sums.layers if layer.difference.changed]
     total = sum(layer.difference.n for layer in changed)
@@ -166,32 +109,62 @@ def _is_quantized(layer: MatchedLayer, target: int, source: int) -> bool:
     return grid is not None and grid.near >= NEAR and (other is None or other.levels > grid.levels)
 
 
+def _stored(layers: Sequence[MatchedLayer]) -> tuple[list[tuple[str, str]], ...]:
+    """The axes, the dtypes and the compositions of all layers, each as pairs of both sides."""
+    names = Storage._fields
+    return tuple(
+        [(getattr(a, x), getattr(b, x)) for a, b in (y.stored for y in layers)] for x in names
+    )
+
+
+def _composition(applied: Sequence[tuple[str, str]]) -> str:
+    pairs = dict.fromkeys(pair for pair in applied if pair[0] != pair[1])
+    return "composition (" + ", ".join(f"{a} and {b}" for a, b in pairs) + ")"
+
+
 def _grid_text(layers: Sequence[MatchedLayer], target: int) -> str:
     grids = [grid for layer in layers if (grid := layer.grids[target]) is not None]
     levels, near = max(grid.levels for grid in grids), min(grid.near for grid in grids)
     scope = "of each output channel" if any(grid.per_channel for grid in grids) else "of the layer"
+    codes = sorted({grid.code for grid in grids if grid.code})
+    kind = (
+        f"values of {' and '.join(codes)} times one scale {scope}"
+        if codes
+        else f"whole multiples of one step {scope}, at most {levels} from zero"
+    )
     return (
-        f"in {len(layers)} layers the weights are whole multiples of one step {scope}, at most "
-        f"{levels} from zero; at least {near:.1%} of the other's weights lie within half a step"
+        f"in {len(layers)} layers the weights are {kind}; at least {near:.1%} of the other's "
+        "weights lie within half a step"
     )
 
 
-def _pruned(sums: _Sums) -> Relation | None:
+def _pruned(sums: Sums) -> Relation | None:
     for target, source in DIRECTIONS:
         zeroed, others = sums.zeroed[target], sums.zeroed[source]
-        if zeroed < MIN_PRUNED * sums.weights or others > ONE_SIDED * zeroed:
+        if not zeroed or others > ONE_SIDED * zeroed:
             continue
-        kept = sums.weights - zeroed
-        altered = sum(layer.difference.altered for layer in sums.layers) + others
-        if altered > EQUAL_REST * kept and not sums.are_related:
+        left, altered = sums.weights - zeroed, sums.altered + others
+        # Nothing but zeros is pruning, however few; beside other changes they may be chance.
+        if altered and zeroed < MIN_PRUNED * sums.weights:
             continue
-        rest = "the rest is equal" if not altered else f"{_share(altered, kept)} of the rest differ"
-        text = f"{_share(zeroed, sums.weights)} of the weights are zero in one alone; {rest}"
-        return Relation("pruned", (text, _cosines(sums)), source)
+        is_trained = altered > EQUAL_REST * left
+        if is_trained and not sums.are_related:
+            continue
+        word: Relationship = "pruned and fine-tuned" if is_trained else "pruned"
+        text = f"{_share(zeroed, sums.weights)} of the weights are zero in one alone; "
+        return Relation(word, (text + _beside(sums, altered, left), _cosines(sums)), source)
     return None
 
 
-def _fine_tuned(sums: _Sums) -> Relation | None:
+def _beside(sums: Sums, altered: int, left: int) -> str:
+    """What became of the weights that pruning left."""
+    roundings = {layer.rounding_beside_zeros for layer in sums.layers} - {"", None}
+    if altered:
+        return f"{_share(altered, left)} of the rest differ"
+    return f"the rest is equal up to {_rounding(roundings)}" if roundings else "the rest is equal"
+
+
+def _fine_tuned(sums: Sums) -> Relation | None:
     if not sums.are_related:
         return None
     because = [_cosines(sums)]
@@ -200,6 +173,7 @@ def _fine_tuned(sums: _Sums) -> Relation | None:
             f"far above chance in {len(sums.related)} of the {len(sums.judged)} layers "
             "that are large enough to tell"
         )
+    because += _low_rank(sums)
     if sums.changed == 0:
         because.append("every matched weight is bit-equal")
     elif sums.cosine < ONE_START:
@@ -207,13 +181,23 @@ def _fine_tuned(sums: _Sums) -> Relation | None:
     return Relation("fine-tuned", tuple(because))
 
 
-def _apart(sums: _Sums) -> Relation | None:
+def _low_rank(sums: Sums) -> list[str]:
+    """That the change has the low rank of a merged adapter, where every changed layer can tell."""
+    ranks = [layer.change_rank for layer in sums.layers if layer.rounding is None]
+    known = [rank for rank in ranks if rank is not None]
+    if not known or len(known) < len(ranks):
+        return []
+    layers = "one layer" if len(ranks) == 1 else f"{len(ranks)} layers"
+    return [f"the change of {layers} has rank {max(known)} at most, as a merged adapter makes"]
+
+
+def _apart(sums: Sums) -> Relation | None:
     if min(sums.shared) < SAME_SHAPES:
         return None
     return Relation("trained apart", (_cosines(sums), "that is what networks trained apart show"))
 
 
-def _related_few(sums: _Sums) -> list[str]:
+def _related_few(sums: Sums) -> list[str]:
     """That some layers are related though most have no partner."""
     if not sums.related:
         return []
@@ -221,7 +205,13 @@ def _related_few(sums: _Sums) -> list[str]:
     return [f"yet related in {len(sums.related)} matched layers, such as {names}"]
 
 
-def _matching(sums: _Sums, first: Side, second: Side) -> str:
+def _unread(first: Side, second: Side) -> list[str]:
+    """What the relation says nothing of: the convolutions that could not be read."""
+    sides = (("first", first.unread), ("second", second.unread))
+    return [f"of the {name} only {unread}" for name, unread in sides if unread]
+
+
+def _matching(sums: Sums, first: Side, second: Side) -> str:
     n = len(sums.layers)
     if not n:
         return f"no layer of one has the shape of one of the other ({first.n_layers} and {second.n_layers})"
@@ -235,7 +225,7 @@ def _matching(sums: _Sums, first: Side, second: Side) -> str:
     )
 
 
-def _cosines(sums: _Sums) -> str:
+def _cosines(sums: Sums) -> str:
     if math.isnan(sums.cosine):
         return "no kernels to compare that are not zero"
     chance = f"chance {sums.chance:.3f} ± {sums.spread:.3f}"
@@ -244,3 +234,9 @@ def _cosines(sums: _Sums) -> str:
 
 def _share(part: int, whole: int) -> str:
     return f"{part / max(whole, 1):.1%}"
+
+
+def _rounding(names: Iterable[str | None]) -> str:
+    """The rounding of some layers as words."""
+    types = sorted({part for name in names if name for part in name.split(" and ")} - {ARITHMETIC})
+    return f"rounding to {' and '.join(types)}" if types else f"rounding in {ARITHMETIC}"

@@ -13,7 +13,7 @@ from ._cells import number, plain_table, quantity, verdict
 LARGEST_MATRIX = 4  # checkpoints; the verdicts of more are a list
 
 _STYLES = {"unrelated": "dim", "trained apart": "dim", "identical": "green", "re-saved": "green"}
-_MADE = {"quantized": "quantized from", "pruned": "pruned from"}
+_MADE = {word: f"{word} from" for word in ("quantized", "pruned", "pruned and fine-tuned")}
 _WHOLE = {
     "fine-tuned": "fine-tuned from one another",
     "trained apart": "same architecture, trained apart",
@@ -54,7 +54,8 @@ _LEGEND = (
 def _side(place: int, side: Side) -> Text:
     text = Text.assemble((f"{place} ", "bold"), side.path)
     layers = f"{quantity(side.n_layers, 'layer')}, {quantity(side.n_kernels, 'kernel')}"
-    return text.append(f" ({side.format}): {layers}")
+    text.append(f" ({side.format}): {layers}")
+    return text.append(f"; {side.unread}", "yellow") if side.unread else text
 
 
 def _words(relation: Relation, first: int, second: int) -> str:

@@ -3,11 +3,11 @@
 Everything here runs on the host, in float64 where NumPy arrays come in: histograms are small.
 """
 
+from ._difference import ARITHMETIC as ARITHMETIC
 from ._difference import Difference as Difference
-from ._difference import Grid as Grid
 from ._difference import difference as difference
-from ._difference import grid as grid
 from ._difference import rounding as rounding
+from ._difference import rounding_beside_zeros as rounding_beside_zeros
 from ._divergence import drift as drift
 from ._divergence import drift_components as drift_components
 from ._divergence import drift_matrix as drift_matrix
@@ -17,6 +17,8 @@ from ._embedding import classical_mds as classical_mds
 from ._frechet import frechet as frechet
 from ._frechet import frechet_components as frechet_components
 from ._frechet import frechet_null as frechet_null
+from ._grid import Grid as Grid
+from ._grid import grid as grid
 from ._host import host_counts as host_counts
 from ._host import host_normalize as host_normalize
 from ._host import host_peaks as host_peaks
@@ -35,6 +37,7 @@ from ._metrics import components_of as components_of
 from ._metrics import metric_components as metric_components
 from ._metrics import metric_matrix as metric_matrix
 from ._null_level import null_level as null_level
+from ._rank import change_rank as change_rank
 from ._relabeling import AxisNull as AxisNull
 from ._relabeling import redrawn_null as redrawn_null
 from ._relabeling import relabeled_null as relabeled_null

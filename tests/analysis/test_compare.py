@@ -151,7 +151,7 @@ class TestVerdicts:
     def test_pruned_and_trained_on(self, pair, trained):
         tuned = trained["tuned"]
         found = pair(changed(tuned, lambda w: pruned(w, 0.5)))
-        assert found.relation.word == "pruned"
+        assert found.relation.word == "pruned and fine-tuned"
         assert "of the rest differ" in found.relation.because[1]
 
     def test_zeros_on_both_sides_are_no_direction(self, pair, trained):
@@ -209,7 +209,7 @@ class TestVerdicts:
         assert all(x.reordered for x in found.layers)
 
     def test_every_word_has_a_pair(self):
-        assert len(RELATIONSHIPS) == 7
+        assert len(RELATIONSHIPS) == 8
 
 
 class TestMatching:

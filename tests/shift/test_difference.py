@@ -1,10 +1,8 @@
 import ml_dtypes
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
-from jfilters.shift import difference, grid, rounding
+from jfilters.shift import difference, rounding, rounding_beside_zeros
 
 
 def weights(seed: int = 0, shape: tuple[int, ...] = (16, 8, 3, 3)) -> np.ndarray:
@@ -57,6 +55,22 @@ class TestRounding:
         a[:8] *= np.float32(1e-7)
         assert rounding(a, cast(a, "float16")) == "float16"
 
+    def test_two_ways_to_compute_a_weight(self):
+        a = weights()
+        norm = np.sqrt(np.square(a.astype(np.float64)).sum(axis=(1, 2, 3), keepdims=True))
+        folded = (norm * (a / norm.astype(np.float32))).astype(np.float32)
+        assert not np.array_equal(a, folded)
+        assert rounding(a, folded) == rounding(folded, a) == "float32 arithmetic"
+        assert rounding(a, a * np.float32(1 + 1e-5)) is None
+
+    def test_beside_zeros(self):
+        a = weights()
+        b = np.where(np.abs(a) < 1, np.float32(0), a)
+        assert rounding(a, b) is None
+        assert rounding_beside_zeros(a, b) == rounding_beside_zeros(b, a) == ""
+        assert rounding_beside_zeros(a, cast(b, "float16")) == "float16"
+        assert rounding_beside_zeros(a, 2 * b) is None
+
     def test_one_value_off_is_not_explained(self):
         a = weights()
         b = cast(a, "float16")
@@ -67,40 +81,3 @@ class TestRounding:
         assert rounding(weights(0), weights(1)) is None
         assert rounding(weights(0), cast(weights(1), "bfloat16")) is None
         assert rounding(weights(), np.full_like(weights(), np.nan)) is None
-
-
-class TestGrid:
-    @pytest.mark.parametrize("levels", [1, 7, 127, 255])
-    @pytest.mark.parametrize("per_channel", [False, True])
-    def test_a_grid_is_found_with_its_levels(self, levels, per_channel):
-        a = weights()
-        found = grid(quantized(a, levels, per_channel=per_channel), a)
-        assert found is not None
-        assert (found.levels, found.per_channel) == (levels, per_channel)
-        assert found.near == 1
-
-    def test_depthwise_channels_of_nine_values(self):
-        a = weights(shape=(96, 1, 3, 3))
-        found = grid(quantized(a, 127, per_channel=True), a)
-        assert found is not None
-        assert found.per_channel
-
-    def test_stored_as_float16_after_the_product(self):
-        a = weights()
-        found = grid(cast(quantized(a, 127, per_channel=False), "float16"), a)
-        assert found is not None
-        assert found.levels == 127
-
-    @given(st.integers(0, 500), st.sampled_from([(16, 8, 3, 3), (96, 1, 3, 3), (4, 3, 1, 3)]))
-    def test_plain_weights_lie_on_none(self, seed, shape):
-        assert grid(weights(seed, shape), weights(seed + 1, shape)) is None
-
-    def test_too_few_values_or_zeros_tell_nothing(self):
-        assert grid(weights(shape=(32, 1, 3)), weights(1, (32, 1, 3))) is None
-        zeros = np.zeros((4, 4, 3, 3), np.float32)
-        assert grid(zeros, zeros) is None
-
-    def test_far_from_the_other(self):
-        found = grid(quantized(weights(), 127, per_channel=False), weights(1))
-        assert found is not None
-        assert found.near < 0.1

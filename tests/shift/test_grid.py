@@ -1,0 +1,62 @@
+"""Grids that quantization puts weights on, and values that lie on none."""
+
+import ml_dtypes
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from jfilters.shift import grid
+
+from .test_difference import cast, quantized, weights
+
+
+class TestGrid:
+    @pytest.mark.parametrize("levels", [1, 7, 127, 255])
+    @pytest.mark.parametrize("per_channel", [False, True])
+    def test_a_grid_is_found_with_its_levels(self, levels, per_channel):
+        a = weights()
+        found = grid(quantized(a, levels, per_channel=per_channel), a)
+        assert found is not None
+        assert (found.levels, found.per_channel) == (levels, per_channel)
+        assert found.near == 1
+
+    def test_depthwise_channels_of_nine_values(self):
+        a = weights(shape=(96, 1, 3, 3))
+        found = grid(quantized(a, 127, per_channel=True), a)
+        assert found is not None
+        assert found.per_channel
+
+    def test_stored_as_float16_after_the_product(self):
+        a = weights()
+        found = grid(cast(quantized(a, 127, per_channel=False), "float16"), a)
+        assert found is not None
+        assert found.levels == 127
+
+    @given(st.integers(0, 500), st.sampled_from([(16, 8, 3, 3), (96, 1, 3, 3), (4, 3, 1, 3)]))
+    def test_plain_weights_lie_on_none(self, seed, shape):
+        assert grid(weights(seed, shape), weights(seed + 1, shape)) is None
+
+    def test_too_few_values_or_zeros_tell_nothing(self):
+        assert grid(weights(shape=(32, 1, 3)), weights(1, (32, 1, 3))) is None
+        zeros = np.zeros((4, 4, 3, 3), np.float32)
+        assert grid(zeros, zeros) is None
+
+    @pytest.mark.parametrize("per_channel", [False, True])
+    @pytest.mark.parametrize("code", ["float8_e4m3fn", "float8_e5m2"])
+    @pytest.mark.parametrize("factor", [1.0, 0.37])
+    def test_float8_times_a_scale(self, code, per_channel, factor):
+        a = weights()
+        top = np.float32(factor) * np.float32(
+            ml_dtypes.finfo(np.dtype(getattr(ml_dtypes, code))).max
+        )
+        scale = np.abs(a).max(axis=(1, 2, 3) if per_channel else None, keepdims=True) / top
+        found = grid(cast(a / scale, code) * scale, a)
+        assert found is not None
+        assert (found.code, found.per_channel, found.near) == (code, per_channel, 1)
+        assert grid(a, cast(a / scale, code) * scale) is None
+
+    def test_far_from_the_other(self):
+        found = grid(quantized(weights(), 127, per_channel=False), weights(1))
+        assert found is not None
+        assert found.near < 0.1
