@@ -168,7 +168,10 @@ def _bits(dtype: str) -> int:
 
 
 def _beside_random(row: dict, d: int) -> dict[str, Any]:
-    length = row["n_kernels"] // row["out_channels"] * d
+    if row["groups"] is None:
+        length = row["n_kernels"] // row["out_channels"] * d
+    else:
+        length = row["in_channels"] // row["groups"] * d
     threshold = float(randomness_threshold(row["n_kernels"] - row["n_nonfinite"], d))
     return {
         "model": row["model"],

@@ -31,6 +31,7 @@ class Sums:
 
     @classmethod
     def of(cls, layers: Sequence[MatchedLayer], first: Side, second: Side) -> "Sums":
+        """The sums of the matched layers of two sides."""
         kernels = sum(layer.n_kernels for layer in layers)
         changes = [layer.difference for layer in layers]
         # Small values that rounding makes zero are not pruned.
@@ -65,6 +66,7 @@ class Sums:
 
     @property
     def related(self) -> list[MatchedLayer]:
+        """Those of them whose kernels are closer than chance."""
         return [layer for layer in self.judged if is_related(layer.kinship)]
 
     @property

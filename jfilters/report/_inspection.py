@@ -8,6 +8,8 @@ from ..engine import Inspection, unread_text
 from ..errors import printable, redacted
 from ._cells import number, plain_table, quantity, verdict
 
+_PLAIN = "as stored"
+
 _LEGEND = "H: variance entropy; T: its threshold for random kernels; orth: orthogonality"
 
 SHOWN = 3
@@ -29,6 +31,9 @@ def inspection_text(inspection: Inspection) -> RenderableType:
     networks = dict.fromkeys(row["network"] for row in rows if row["network"])
     if networks:
         parts.append(Text(f"read from {', '.join(map(printable, networks))}"))
+    applied = _applied(rows)
+    if len(applied) == 1 and applied != {_PLAIN}:
+        parts.append(Text(f"effective weights: all {applied.pop()}"))
     if rows:
         parts += ["", _layers(rows), *_notes(rows)]
     if checkpoint.skipped:
@@ -43,8 +48,8 @@ def _layers(rows: list[dict]) -> Table:
     table.add_column("out x in", justify="right", overflow="fold")
     table.add_column("size", overflow="fold")
     table.add_column("axes", overflow="fold")
-    is_composed = any(row["applied"] != "as stored" for row in rows)
-    if is_composed:
+    is_mixed = len(_applied(rows)) > 1
+    if is_mixed:
         table.add_column("applied", overflow="fold")
     for heading in ("sparse", "H", "H/T", "orth"):
         table.add_column(heading, justify="right", overflow="fold")
@@ -56,7 +61,7 @@ def _layers(rows: list[dict]) -> Table:
             f"{row['out_channels']} x {_inputs(row)}",
             row["spatial"],
             row["axes"],
-            *([row["applied"]] if is_composed else []),
+            *([row["applied"]] if is_mixed else []),
             number(row["sparsity"], 3),
             number(row["variance_entropy"], 3),
             number(row["variance_entropy_ratio"], 2),
@@ -66,6 +71,11 @@ def _layers(rows: list[dict]) -> Table:
     table.caption = "; ".join([f"depth by {rows[0]['depth_source']}", *_groups(rows), _LEGEND])
     table.caption_justify = "left"
     return table
+
+
+def _applied(rows: list[dict]) -> set[str]:
+    """In which ways the effective weights are made of what is stored."""
+    return {row["applied"] for row in rows}
 
 
 def _inputs(row: dict) -> str:
