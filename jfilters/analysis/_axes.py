@@ -89,8 +89,8 @@ def _first_layer(scan: SavedScan) -> np.ndarray:
 def _depthwise(scan: SavedScan) -> np.ndarray:
     groups, depthwise = (_values(scan.layer_table, name) for name in ("groups", "depthwise"))
     labels = np.full(len(groups), None, object)
-    told = np.array([value is not None for value in groups], bool)
-    labels[told] = np.where(groups[told].astype(np.int64) > 1, "grouped", "dense")
+    is_known = np.array([value is not None for value in groups], bool)
+    labels[is_known] = np.where(groups[is_known].astype(np.int64) > 1, "grouped", "dense")
     labels[depthwise == True] = "depthwise"  # noqa: E712
     return labels
 

@@ -32,7 +32,7 @@ class Break:
 
 @dataclasses.dataclass(frozen=True)
 class Outcome:
-    """What came of one rule: the models it was about, the rows that were looked at, and what broke it.
+    """Result of one rule: the models it was about, the rows that were looked at, and what broke it.
 
     `partial` has those of the models whose checkpoints were read in part, and what was not: the rule says
     nothing of that.

@@ -157,7 +157,7 @@ def _pruned(sums: Sums) -> Relation | None:
 
 
 def _beside(sums: Sums, altered: int, left: int) -> str:
-    """What became of the weights that pruning left."""
+    """Words for the weights that pruning left."""
     roundings = {layer.rounding_beside_zeros for layer in sums.layers} - {"", None}
     if altered:
         return f"{_share(altered, left)} of the rest differ"
@@ -182,13 +182,13 @@ def _fine_tuned(sums: Sums) -> Relation | None:
 
 
 def _low_rank(sums: Sums) -> list[str]:
-    """That the change has the low rank of a merged adapter, where every changed layer can tell."""
+    """The low rank of the change, as of a merged adapter, where every changed layer has one."""
     ranks = [layer.change_rank for layer in sums.layers if layer.rounding is None]
-    known = [rank for rank in ranks if rank is not None]
-    if not known or len(known) < len(ranks):
+    low = [rank for rank in ranks if rank is not None]
+    if not low or len(low) < len(ranks):
         return []
     layers = "one layer" if len(ranks) == 1 else f"{len(ranks)} layers"
-    return [f"the change of {layers} has rank {max(known)} at most, as a merged adapter makes"]
+    return [f"the change of {layers} has rank {max(low)} at most, as a merged adapter makes"]
 
 
 def _apart(sums: Sums) -> Relation | None:
@@ -206,7 +206,7 @@ def _related_few(sums: Sums) -> list[str]:
 
 
 def _unread(first: Side, second: Side) -> list[str]:
-    """What the relation says nothing of: the convolutions that could not be read."""
+    """The convolutions that could not be read, of which the relation says nothing."""
     sides = (("first", first.unread), ("second", second.unread))
     return [f"of the {name} only {unread}" for name, unread in sides if unread]
 

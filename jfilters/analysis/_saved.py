@@ -96,7 +96,7 @@ class SavedScan:
         }
 
     def partial_models(self, models: Iterable[str]) -> dict[str, str]:
-        """Those of some models whose checkpoints were read in part, and what was not read."""
+        """The models among these whose checkpoints were read in part, and what was not read."""
         names = {entry["model"] for entry in self.record["checkpoints"]}
         named = ((model, checkpoint_of(model, names)) for model in models)
         return {model: self.partial[name] for model, name in named if name in self.partial}

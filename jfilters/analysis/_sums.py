@@ -13,7 +13,7 @@ RELATED_SHARE = 0.5
 
 @dataclasses.dataclass(frozen=True)
 class Sums:
-    """What all matched layers say together; cosines are means over kernels.
+    """Sums over all matched layers; cosines are means over kernels.
 
     `zeroed` counts the values that are zero in one network alone, and `altered` those that differ and are
     zero in neither, both beyond what rounding explains.
@@ -66,7 +66,7 @@ class Sums:
 
     @property
     def related(self) -> list[MatchedLayer]:
-        """Those of them whose kernels are closer than chance."""
+        """Judged layers whose kernels are closer than chance."""
         return [layer for layer in self.judged if is_related(layer.kinship)]
 
     @property

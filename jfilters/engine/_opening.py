@@ -43,7 +43,7 @@ def chosen_layers(checkpoint: Checkpoint, spatial: tuple[int, ...]) -> list[Stor
 
 
 def unread_text(checkpoint: Checkpoint) -> str | None:
-    """How many convolutions were read and why the others were not; None where all were.
+    """Count of the convolutions that were read, and why the others were not; None where all were.
 
     Counted are layers of every kernel size: of a weight that cannot be read the size need not be known.
     """

@@ -1,4 +1,4 @@
-"""What there is to scan: the checkpoints under a folder.
+"""The checkpoints under a folder that there are to scan.
 
 Nothing vanishes: what cannot be opened becomes an entry with its reason, what is no checkpoint is listed.
 """

@@ -88,15 +88,15 @@ def _inputs(row: dict) -> str:
 
 
 def _groups(rows: list[dict]) -> list[str]:
-    """What the table says of groups, explained."""
+    """Explanations of the table's words for groups."""
     groups = [row["groups"] for row in rows]
-    known = any(
+    is_grouped = any(
         n is not None and n > 1 and not row["depthwise"]
         for n, row in zip(groups, rows, strict=True)
     )
     return [
         "dw: depthwise",
-        *(["/n: in n groups"] if known else []),
+        *(["/n: in n groups"] if is_grouped else []),
         *(["*?: times the groups, which the file does not tell"] if None in groups else []),
     ]
 

@@ -1,4 +1,4 @@
-"""How one weight differs from another of its shape, and what of that rounding and zeros explain.
+"""The difference of one weight from another of its shape, and what of it rounding and zeros explain.
 
 NumPy on the host; every function takes float32 weights as they were read.
 """
@@ -18,7 +18,7 @@ SAMPLED = 512
 """Values of a weight that are looked at before all of it."""
 
 ARITHMETIC = "float32 arithmetic"
-"""What `rounding` calls the difference between two ways to compute one weight, such as g v / |v|."""
+"""The word of `rounding` for the difference between two ways to compute one weight, such as g v / |v|."""
 
 _SLACK = np.float32(2**-20)
 """Of a channel's largest weight: eight units of float32. The weight norm of 512 channels makes 3e-7."""

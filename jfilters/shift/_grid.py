@@ -56,10 +56,9 @@ def grid(weight: Weight, other: Weight) -> Grid | None:
     for per_channel in (False, True):
         parts = rows if per_channel else rows.reshape(1, -1)
         apart = np.abs(others.reshape(parts.shape) - parts)
-        if (found := _steps(parts, apart, per_channel)) is not None:
-            return found
-        if (found := _codes(parts, apart, per_channel)) is not None:
-            return found
+        lattice = _steps(parts, apart, per_channel) or _codes(parts, apart, per_channel)
+        if lattice is not None:
+            return lattice
     return None
 
 

@@ -19,7 +19,7 @@ LOW = 0.5
 """Share of the full rank up to which a rank is low."""
 
 CLEAR = 10.0
-"""How far the change has to stand above what rounding makes, for its rank to be told."""
+"""Multiple of what rounding makes that the change has to exceed, for its rank to be told."""
 
 
 def change_rank(a: Weight, b: Weight, seed: int = 0) -> int | None:
