@@ -10,52 +10,32 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from onnx import TensorProto, helper, numpy_helper
-from onnx.reference import ReferenceEvaluator
 
 from jfilters.converters import StoredArray, open_checkpoint
 from jfilters.converters._onnx._format import FORMAT
 from jfilters.errors import CheckpointError
 
+from .onnx_models import (
+    IMAGE,
+    conv,
+    layers,
+    listing,
+    model,
+    node,
+    reference,
+    stored_model,
+    tensor,
+)
+
 RNG = np.random.default_rng(0)
 WEIGHT = RNG.normal(size=(6, 4, 3, 3)).astype(np.float32)
-IMAGE = helper.make_tensor_value_info("x", TensorProto.FLOAT, None)
-RESULT = helper.make_tensor_value_info("y", TensorProto.FLOAT, None)
-
-
-def tensor(values: np.ndarray, name: str = "w") -> TensorProto:
-    return numpy_helper.from_array(np.asarray(values), name)
-
-
-def model(nodes, initializers=(), inputs=(IMAGE,), opset: int = 21, **more) -> onnx.ModelProto:
-    graph = helper.make_graph(nodes, "g", list(inputs), [RESULT], list(initializers))
-    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", opset)], **more)
-
-
-def conv(weight: str = "w", x: str = "x", y: str = "y", op: str = "Conv", **attributes):
-    return helper.make_node(op, [x, weight], [y], name=f"{op}_{y}", **attributes)
-
-
-def node(op: str, inputs: list[str], outputs: list[str], **attributes):
-    return helper.make_node(op, inputs, outputs, **attributes)
 
 
 @pytest.fixture
 def listed(tmp_path) -> Callable[[onnx.ModelProto], dict[str, StoredArray]]:
     """The arrays of a model, by name, through a file."""
 
-    def arrays(proto: onnx.ModelProto) -> dict[str, StoredArray]:
-        path = tmp_path / "model.onnx"
-        path.write_bytes(proto.SerializeToString())
-        assert FORMAT.recognizes(path, path.read_bytes()[:512])
-        found = FORMAT.arrays(path)
-        assert len({array.name for array in found}) == len(found)
-        return {array.name: array for array in found}
-
-    return arrays
-
-
-def layers(arrays: dict[str, StoredArray]) -> dict[str, StoredArray]:
-    return {name: array for name, array in arrays.items() if array.reason is None}
+    return lambda proto: listing(tmp_path, proto)
 
 
 def test_an_initializer_is_read_as_it_is(listed):
@@ -230,11 +210,7 @@ WAYS: dict[str, tuple[dict, list]] = {
 @pytest.mark.parametrize("way", WAYS)
 def test_a_weight_is_what_the_graph_makes_of_it(listed, way):
     stored, nodes = WAYS[way]
-    proto = model([*nodes, conv()], [tensor(values, name) for name, values in stored.items()])
-    oracle = model(nodes, [tensor(values, name) for name, values in stored.items()], inputs=())
-    oracle.graph.output[0].name = "w"
-    [expected] = ReferenceEvaluator(oracle).run(None, {})
-    arrays = listed(proto)
+    arrays, expected = listed(stored_model([*nodes, conv()], stored)), reference(nodes, stored)
     [array] = layers(arrays).values()
     assert array.name == ("q" if stored else "Conv_y")
     assert array.shape == expected.shape
@@ -469,13 +445,6 @@ def test_every_array_has_a_layer_or_a_reason(listed):
         "fill": "an attribute of ConstantOfShape",
         "holes": "a sparse tensor",
     }
-
-
-def test_a_computed_weight_is_not_followed_and_its_tensors_say_so(listed):
-    nodes = [node("Mul", ["v", "g"], ["m"]), node("Identity", ["m"], ["w"]), conv()]
-    arrays = listed(model(nodes, [tensor(WEIGHT, "v"), tensor(SCALE, "g")]))
-    reason = "not followed to Conv Conv_y: computed by Mul"
-    assert [array.reason for array in arrays.values()] == [reason, reason]
 
 
 @pytest.mark.parametrize(

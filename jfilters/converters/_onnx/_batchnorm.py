@@ -1,52 +1,31 @@
-"""Which BatchNormalization of an ONNX graph reads the output of which convolution."""
+"""The BatchNormalization of an ONNX graph that reads the output of each convolution."""
 
 from collections.abc import Mapping
 
-import numpy as np
-
-from .._bytes import Location, open_source
+from .._bytes import Location
 from .._norm import Norm
-from ._external import ExternalFiles
-from ._format import FORMAT, read_stored
+from ._format import read_listing
 from ._graph import Graph
-from ._model import read_graph
-from ._protobuf import Wire
-from ._tensor import FLOAT, Tensor, read_numbers
-from ._weights import CONVOLUTIONS, Tracer, Untraced
-
-EPSILON = 1e-5
-"""Default of the operator. Source: onnx/docs/Operators.md, BatchNormalization."""
+from ._normalization import EPSILON
+from ._tensor import Tensor
 
 _OPERATOR, _SCALE, _VARIANCE = "BatchNormalization", 1, 4
-_FLOAT_FIELD = 2  # of AttributeProto
 _SHARED = "its weight serves several convolutions"
 
 
 def graph_norms(path: Location) -> dict[str, Norm | str]:
-    """For every stored weight of a convolution the norm that reads its output, or why there is none.
+    """For every weight of a convolution the norm that reads its output, or why there is none.
 
-    The keys are the names of the stored arrays. Raises CheckpointError for a damaged file.
+    The keys are the names of the arrays. Raises CheckpointError for a damaged file.
     """
-    graph = read_graph(Wire(open_source(path)))
-    # The arrays of the format are the stored tensors in the order of the file, and what is not stored.
-    names = {
-        start: array.name
-        for start, array in zip(sorted(graph.stored), FORMAT.arrays(path), strict=False)
+    listing = read_listing(path)
+    return {
+        array.name: _SHARED
+        if len(weight.nodes) > 1
+        else _norm(listing.graph, weight.node, listing.tensors)
+        for array, weight in listing.entries()
+        if weight
     }
-    files = ExternalFiles(path)
-    tensors = {start: read_stored(stored, files) for start, stored in graph.stored.items()}
-    tracer = Tracer(graph, tensors)
-    found: dict[str, Norm | str] = {}
-    for node, op in enumerate(graph.ops):
-        if op not in CONVOLUTIONS:
-            continue
-        try:
-            stored, _ = tracer.weight(node)
-        except Untraced:
-            continue
-        name = names[stored.message.start]
-        found[name] = _SHARED if name in found else _norm(graph, node, tensors)
-    return found
 
 
 def _norm(graph: Graph, node: int, tensors: Mapping[int, Tensor]) -> Norm | str:
@@ -70,8 +49,5 @@ def _norm(graph: Graph, node: int, tensors: Mapping[int, Tensor]) -> Norm | str:
 
 def _epsilon(graph: Graph, node: int) -> float:
     attribute = graph.attributes(node).get("epsilon")
-    if attribute is None:
-        return EPSILON
-    tensor = read_numbers(attribute.message, _FLOAT_FIELD, FLOAT)
-    values = tensor.value.read() if tensor.value else np.zeros(0)
-    return float(values[0]) if len(values) == 1 else EPSILON
+    number = None if attribute is None else attribute.real()
+    return EPSILON if number is None else number

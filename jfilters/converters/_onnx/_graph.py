@@ -50,6 +50,7 @@ class Graph:
         self.wire = wire
         self.ops: list[str] = []
         self.inputs: dict[int, Message] = {}
+        self.outputs: list[int] = []
         self.stored: dict[int, Stored] = {}
         self.held: dict[int, Stored] = {}
         self.environments: list[dict[str, Message]] = [{}]
@@ -137,6 +138,24 @@ class Graph:
                     ready.append(reader)
         self._check_all_done(ready)
         return depth
+
+    def live(self) -> bytearray:
+        """For each node 1 if a path leads from it to an output of the model, else 0.
+
+        1 for every node of a model whose outputs no node makes.
+        """
+        makers = [self.maker(value) for value in self.outputs]
+        stack = [node for node in makers if node is not None]
+        if not stack:
+            return bytearray(b"\1") * len(self.ops)
+        live = bytearray(len(self.ops))
+        while stack:
+            node = stack.pop()
+            if not live[node]:
+                live[node] = 1
+                makers = map(self.maker, self.reads(node))
+                stack.extend(maker for maker in makers if maker is not None)
+        return live
 
     def _successors(self, node: int) -> Iterable[int]:
         for value in filter(None, self.makes(node)):

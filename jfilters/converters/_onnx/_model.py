@@ -112,7 +112,7 @@ class _Builder:
         if parent:
             self.graph.add(JUNCTION, fed, list(inputs))
         else:
-            self.graph.inputs = inputs
+            self.graph.inputs, self.graph.outputs = inputs, outputs
         return outputs
 
     def _scope(self, parent: _Scope | None) -> _Scope:

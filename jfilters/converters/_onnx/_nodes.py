@@ -19,7 +19,8 @@ class _NodeField:
 
 
 class _AttributeField:
-    NAME, NUMBER, INTS, TENSOR, GRAPH, GRAPHS, REFERENCE, SPARSE = 1, 3, 8, 5, 6, 11, 21, 22
+    NAME, REAL, NUMBER, TEXT, INTS, REFERENCE = 1, 2, 3, 4, 8, 21
+    TENSOR, GRAPH, GRAPHS, SPARSE = 5, 6, 11, 22
 
 
 @dataclasses.dataclass
@@ -66,6 +67,22 @@ class Attribute:
         """Its list of integers."""
         tensor = read_numbers(self.message, _AttributeField.INTS, INT64)
         return tensor.value.read().tolist() if tensor.value else []
+
+    def content(self) -> bytes:
+        """All of it as it is stored; where that is long, its place in the file instead."""
+        size = len(self.message)
+        return bytes(self.message.read()) if size <= MAX_ITEMS else self.message.start.to_bytes(8)
+
+    def real(self) -> float | None:
+        """Its floating point number, None if it holds none."""
+        tensor = read_numbers(self.message, _AttributeField.REAL, FLOAT)
+        numbers = tensor.value.read() if tensor.value else ()
+        return float(numbers[0]) if len(numbers) == 1 else None
+
+    def text(self) -> str:
+        """Its text, empty if it holds none."""
+        texts = [f.text() for f in _spans(self.message, _AttributeField.TEXT)]
+        return texts[-1] if texts else ""
 
 
 CONSTANT_NUMBERS = {

@@ -14,6 +14,7 @@ import numpy as np
 from ...errors import CheckpointError
 from ._external import ExternalFiles
 from ._protobuf import Message, packed_varints, signed
+from ._value import Value
 
 MAX_RANK = 16
 """Axes of a tensor, far beyond any weight."""
@@ -59,15 +60,6 @@ _UNREAD = {
     27: "float6_e2m3fn",
     28: "float6_e3m2fn",
 }
-
-
-@dataclasses.dataclass(frozen=True)
-class Value:
-    """An array whose shape and dtype are known and whose values are read on demand."""
-
-    shape: tuple[int, ...]
-    dtype: np.dtype
-    read: Callable[[], np.ndarray]
 
 
 @dataclasses.dataclass(frozen=True)

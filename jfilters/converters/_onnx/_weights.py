@@ -1,171 +1,217 @@
-"""From a convolution back to the tensor that stores its weight, and forward to that weight."""
+"""The weights of all convolutions of a graph: those that can be read, and the reasons against others."""
 
-import contextlib
 import dataclasses
-import functools
-from collections.abc import Iterator, Mapping, Sequence
+import math
+from collections.abc import Iterator, Mapping
 
+from ._convolutions import CONVOLUTIONS, obstacle
 from ._graph import ABSENT, Graph, Stored
-from ._operators import OPERATIONS, NotFollowed, Step, dequantize
-from ._tensor import Tensor, Value
+from ._operators import OPERATIONS
+from ._scales import dequantized, input_at
+from ._tensor import Tensor
+from ._tracing import Failure, Tracer, Untraced
+from ._value import Value
 
-MAX_STEPS = 64
-"""Operators between a stored tensor and the convolution that it is the weight of."""
-
-
-@dataclasses.dataclass(frozen=True)
-class Convolution:
-    """At which inputs an operator has its weight, bias, and the weight's scale and zero point."""
-
-    weight: int = 1
-    bias: int = 2
-    scale: int | None = None
-    zero: int | None = None
-    axes: str = "OIHW"
-    transposed: bool = False
+DEAD = "used by a convolution whose result nothing uses"
 
 
-CONVOLUTIONS = {
-    "Conv": Convolution(),
-    "com.microsoft.FusedConv": Convolution(),
-    "ConvTranspose": Convolution(axes="IOHW", transposed=True),
-    "DeformConv": Convolution(bias=3),
-    "ConvInteger": Convolution(bias=-1, zero=3),
-    "QLinearConv": Convolution(weight=3, bias=8, scale=4, zero=5),
-}
-"""All convolution operators, by name."""
+@dataclasses.dataclass
+class Weight:
+    """A weight that convolutions apply; `node` is the closest to the inputs of those in `nodes`.
 
-
-class Untraced(ValueError):
-    """A weight that cannot be traced to one stored tensor.
-
-    `blamed` are the tensors at which the trace ends, `value` is what nothing in the file makes.
+    `main` is the stored tensor that it goes by. It is not `live` if no output depends on it.
     """
 
-    def __init__(self, reason: str, *, blamed: tuple[Stored, ...] = (), value: int = ABSENT):
-        super().__init__(reason)
-        self.reason, self.blamed, self.value = reason, blamed, value
+    value: Value
+    main: Stored | None
+    node: int
+    depth: int
+    live: bool
+    nodes: list[int]
 
 
-class Tracer:
-    """The way of the weights through one graph whose stored tensors are known."""
+@dataclasses.dataclass
+class Weights:
+    """The weights of a graph, and what is to be said about the stored tensors that are none.
 
-    def __init__(self, graph: Graph, tensors: Mapping[int, Tensor]):
-        self.graph, self._tensors = graph, tensors
-        self._traced: dict[int, tuple[Stored, Value] | Untraced] = {}
+    - `read`: by the places of the stored tensors that they go by, ABSENT for none.
+    - `reasons`: against stored tensors, by their places; `unread` are those that a convolution misses.
+    - `missing`: the reasons of convolutions that no stored tensor stands for, by their nodes.
+    - `given`: the inputs of the network that are weights.
+    - `parts`: the reasons of stored tensors that merely take part in a weight, by their places.
+    """
 
-    def weight(self, node: int) -> tuple[Stored, Value]:
-        """The tensor that holds the weight of a convolution, and the weight itself.
+    read: dict[int, list[Weight]] = dataclasses.field(default_factory=dict)
+    reasons: dict[int, str] = dataclasses.field(default_factory=dict)
+    unread: set[int] = dataclasses.field(default_factory=set)
+    missing: dict[int, str] = dataclasses.field(default_factory=dict)
+    given: dict[int, None] = dataclasses.field(default_factory=dict)
+    parts: dict[int, str] = dataclasses.field(default_factory=dict)
 
-        Raises Untraced if the weight is computed in a way that is not known, or not stored.
-        """
-        convolution = CONVOLUTIONS[self.graph.ops[node]]
-        stored, value = self._trace(self._input(node, convolution.weight))
-        if convolution.zero is None:
-            return stored, value
-        with _blaming(stored):
-            scale = self._scale(node, convolution, value.shape)
-            return stored, dequantize(value, scale, self._parameter(node, convolution.zero), 0)
 
-    def _input(self, node: int, position: int) -> int:
-        reads = self.graph.reads(node)
-        return reads[position] if position < len(reads) else ABSENT
+def collect(graph: Graph, tensors: Mapping[int, Tensor]) -> Weights:
+    """The weights of all convolutions, each once, however many convolutions apply it."""
+    # Depths come first: they refuse a graph with a cycle.
+    collector = _Collector(graph, tensors, graph.depths())
+    for node, op in enumerate(graph.ops):
+        if op in CONVOLUTIONS:
+            collector.add(node)
+        elif obstacle(op):
+            collector.refuse(node)
+    return collector.result()
 
-    def _trace(self, value: int) -> tuple[Stored, Value]:
-        """The tensor that a value is made from, and the value; every one is traced once."""
-        if value not in self._traced:
+
+def _key(value: Value, main: Stored | None) -> tuple[Value, int]:
+    return value, _place(main)
+
+
+def _place(main: Stored | None) -> int:
+    return main.message.start if main else ABSENT
+
+
+class _Collector:
+    """The convolutions of a graph, one after the other."""
+
+    def __init__(self, graph: Graph, tensors: Mapping[int, Tensor], depths: list[int]):
+        self._graph, self._tensors, self._depths = graph, tensors, depths
+        self._tracer, self._live = Tracer(graph, tensors, depths), graph.live()
+        self._weights: dict[tuple[Value, int], Weight] = {}
+        self._failures: dict[int, tuple[int, Failure]] = {}
+        self._sources: dict[int, int] = {}
+
+    def add(self, node: int) -> None:
+        """Note the weight of a convolution."""
+        source = input_at(self._graph, node, CONVOLUTIONS[self._graph.ops[node]].weight)
+        try:
+            value, main = self._weight(node, source)
+        except Untraced as error:
+            self._fail(node, source, error)
+            return
+        key = _key(value, main)
+        # Without a path from an input, a convolution comes first.
+        depth, live = max(self._depths[node], 0), bool(self._live[node])
+        weight = self._weights.setdefault(key, Weight(value, main, node, depth, live, []))
+        weight.nodes.append(node)
+        if (not live, depth) < (not weight.live, weight.depth):
+            weight.node, weight.depth, weight.live = node, depth, live
+        if live or source not in self._sources:
+            self._sources[source] = node
+
+    def refuse(self, node: int) -> None:
+        """Note a convolution whose weight is stored in an order that is not known."""
+        reads = dict.fromkeys(value for value in self._graph.reads(node) if value != ABSENT)
+        for value in filter(self._tracer.is_constant, reads):
+            stored = self._main(value)
+            if stored and self._is_like_a_weight(stored.message.start):
+                reason = str(obstacle(self._graph.ops[node]))
+                self._fail(node, value, Untraced(reason, blamed=[stored]))
+                return
+
+    def result(self) -> Weights:
+        """All that was noted."""
+        weights = Weights()
+        # What lives goes first: a stored tensor stands for the first one that needs it.
+        for weight in sorted(self._weights.values(), key=lambda x: (not x.live, x.depth, x.node)):
+            siblings = weights.read.setdefault(_place(weight.main), [])
+            if weight.live or not siblings:
+                siblings.append(weight)
+        failures = sorted(self._failures.values(), key=lambda pair: not self._live[pair[0]])
+        for node, failure in failures:
+            self._settle(weights, node, failure)
+        weights.parts = self._parts()
+        return weights
+
+    def _weight(self, node: int, source: int) -> tuple[Value, Stored | None]:
+        """The weight of a convolution and the stored tensor that it goes by. Raises Untraced."""
+        convolution = CONVOLUTIONS[self._graph.ops[node]]
+        traced = self._tracer.trace(source)
+        value = traced.value
+        if convolution.zero is not None:
+            value = dequantized(self._tracer, node, convolution, traced)
+        if _key(value, traced.main) not in self._weights:
             try:
-                self._traced[value] = self._forward(*self._back(value))
-            except Untraced as error:
-                self._traced[value] = error
-        found = self._traced[value]
-        if isinstance(found, Untraced):
-            raise found
-        return found
+                self._tracer.budget.check(value)
+            except ValueError as error:
+                raise Untraced(str(error), blamed=[traced.main]) from error
+        return value, traced.main
 
-    def _back(self, value: int) -> tuple[Stored, list[int]]:
-        """The tensor that a value is made from, and the nodes between them, the last one first."""
-        nodes: list[int] = []
-        while value not in self.graph.held:
-            node = self.graph.maker(value)
-            if node is None:
-                raise Untraced("no stored values", value=value)
-            if self.graph.ops[node] not in OPERATIONS or len(nodes) == MAX_STEPS:
-                raise Untraced(f"computed by {self.graph.ops[node]}", blamed=self._held_by(node))
-            nodes.append(node)
-            value = self._input(node, 0)
-        return self.graph.held[value], nodes
+    def _fail(self, node: int, source: int, error: Untraced) -> None:
+        """Note a convolution that misses its weight, once for every weight, first for one that lives."""
+        # A convolution without a weight input misses one of its own.
+        place = source or ~node
+        earlier = self._failures.get(place)
+        if earlier is None or (self._live[node] and not self._live[earlier[0]]):
+            self._failures[place] = node, Failure(error.reason, error.blamed, error.value)
 
-    def _forward(self, stored: Stored, nodes: Sequence[int]) -> tuple[Stored, Value]:
-        with _blaming(stored):
-            value = self._tensor(stored)
-            for node in reversed(nodes):
-                op, attributes = self.graph.ops[node], self.graph.attributes(node)
-                parameter = functools.partial(self._parameter, node)
-                value = OPERATIONS[op](value, Step(op, attributes, parameter))
-            return stored, value
+    def _settle(self, weights: Weights, node: int, failure: Failure) -> None:
+        """Put the reason why a weight is not read where it belongs."""
+        places = dict.fromkeys(stored.message.start for stored in failure.blamed)
+        reason = self._reason(node, failure)
+        for place in places:
+            weights.reasons.setdefault(place, reason)
+        if not self._live[node]:
+            return
+        if failure.value in self._graph.inputs:
+            weights.given[failure.value] = None
+            return
+        if self._is_pointwise(node):
+            return
+        free = [
+            place
+            for place in places
+            if self._is_like_a_weight(place)
+            and place not in weights.unread
+            and not any(weight.live for weight in weights.read.get(place, ()))
+        ]
+        if free:
+            place = max(free, key=lambda place: math.prod(self._tensors[place].shape))
+            weights.reasons[place] = reason
+            weights.unread.add(place)
+        else:
+            weights.missing[node] = reason
 
-    def _held_by(self, node: int) -> tuple[Stored, ...]:
-        held = self.graph.held
-        return tuple(held[value] for value in self.graph.reads(node) if value in held)
+    def _reason(self, node: int, failure: Failure) -> str:
+        if not self._live[node]:
+            return DEAD
+        op, label = self._graph.ops[node], self._graph.node(node).label
+        return f"not followed to {op} {label}: {failure.reason}"
 
-    def _parameter(self, node: int, position: int) -> Value | None:
-        """The stored tensor at an input of a node, possibly copied; None if that is left out."""
-        value = self._input(node, position)
-        for _ in range(MAX_STEPS):
-            if value == ABSENT:
-                return None
-            if value in self.graph.held:
-                return self._tensor(self.graph.held[value])
-            maker = self.graph.maker(value)
-            if maker is None or self.graph.ops[maker] != "Identity":
-                break
-            value = self._input(maker, 0)
-        raise NotFollowed(f"{self.graph.ops[node]} with a parameter that is not stored")
+    def _is_like_a_weight(self, place: int) -> bool:
+        return len(self._tensors[place].shape) >= 3
 
-    def _tensor(self, stored: Stored) -> Value:
-        tensor = self._tensors[stored.message.start]
-        if tensor.value is None:
-            raise NotFollowed(f"{tensor.dtype} values are not read")
-        return tensor.value
+    def _is_pointwise(self, node: int) -> bool:
+        """True for a convolution that says it has no spatial extent: its weight is no kernel."""
+        extent = self._graph.attributes(node).get("kernel_shape")
+        return extent is not None and set(extent.ints()) == {1}
 
-    def _scale(self, node: int, convolution: Convolution, shape: tuple[int, ...]) -> Value | None:
-        if convolution.scale is not None:
-            return self._parameter(node, convolution.scale)
-        scale = self._dynamic_scale(node)
-        return scale if scale and scale.shape in ((), (1,), shape[:1]) else None
+    def _main(self, value: int) -> Stored | None:
+        try:
+            return self._tracer.trace(value).main
+        except Untraced as error:
+            return next(iter(error.blamed), None)
 
-    def _dynamic_scale(self, node: int) -> Value | None:
-        """The weight's scale behind a ConvInteger, where dynamic quantization multiplies with it.
+    def _parts(self) -> dict[int, str]:
+        """The reasons of the stored tensors in weights, those of weights that live first."""
+        parts: dict[int, str] = {}
+        visited: set[int] = {ABSENT}
+        sources = sorted(self._sources.items(), key=lambda pair: not self._live[pair[1]])
+        for source, node in sources:
+            op, label = self._graph.ops[node], self._graph.node(node).label
+            reason = f"part of the weight of {op} {label}" if self._live[node] else DEAD
+            for stored in self._walk(source, visited):
+                parts.setdefault(stored.message.start, reason)
+        return parts
 
-        None if there is none to be found; a normalized kernel is the same without.
-        """
-        for _ in range(MAX_STEPS):
-            made = self.graph.makes(node)[:1]
-            readers = self.graph.readers(made[0]) if made else []
-            if not readers:
-                return None
-            node = readers[0]
-            if self.graph.ops[node] == "Mul":
-                return self._stored_factor(self.graph.reads(node))
-            if self.graph.ops[node] not in ("Cast", "Identity"):
-                return None
-        return None
-
-    def _stored_factor(self, factors: Sequence[int]) -> Value | None:
-        """The one stored factor of a product, or of the products that are its factors."""
-        makers = [self.graph.maker(value) for value in factors]
-        products = [node for node in makers if node is not None and self.graph.ops[node] == "Mul"]
-        inner = [value for node in products for value in self.graph.reads(node)]
-        for value in (*factors, *inner):
-            if value in self.graph.held:
-                return self._tensors[self.graph.held[value].message.start].value
-        return None
-
-
-@contextlib.contextmanager
-def _blaming(stored: Stored) -> Iterator[None]:
-    try:
-        yield
-    except NotFollowed as error:
-        raise Untraced(str(error), blamed=(stored,)) from error
+    def _walk(self, value: int, visited: set[int]) -> Iterator[Stored]:
+        """The stored tensors in a constant value, without those that were visited before."""
+        stack = [value]
+        while stack:
+            value = stack.pop()
+            if value in visited:
+                continue
+            visited.add(value)
+            node = self._graph.maker(value)
+            if value in self._graph.held:
+                yield self._graph.held[value]
+            elif node is not None and self._graph.ops[node] in OPERATIONS:
+                stack.extend(self._graph.reads(node))
