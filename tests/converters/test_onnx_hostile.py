@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from onnx import TensorProto, helper, numpy_helper
 
 from jfilters.converters import StoredArray
+from jfilters.converters._onnx import _budget as _budget
 from jfilters.converters._onnx import _graph as _onnx_graph
 from jfilters.converters._onnx import _model as _onnx_model
 from jfilters.converters._onnx import _nodes as _onnx_nodes
@@ -284,6 +285,141 @@ def test_a_weight_behind_too_many_steps_says_so(write):
     tensor = tensor_bytes(SHAPE, FLOAT, RAW, name="v0")
     [array] = FORMAT.arrays(write(model_bytes(*(field(1, n) for n in nodes), field(5, tensor))))
     assert array.reason is not None
+
+
+def constant(values: np.ndarray, name: str) -> bytes:
+    return numpy_helper.from_array(np.asarray(values), name).SerializeToString()
+
+
+def computed(nodes: Iterable[bytes], **stored: np.ndarray) -> bytes:
+    """A model of nodes whose value "w" is the weight of a convolution."""
+    nodes = [*nodes, node_bytes("Conv", ["x", "w"], ["y"])]
+    tensors = [field(5, constant(values, name)) for name, values in stored.items()]
+    return model_bytes(*(field(1, node) for node in nodes), *tensors)
+
+
+KERNEL, HUGE = np.ones((1, 1, 3, 3), np.float32), np.array([1 << 30, 1 << 30, 3, 3])
+BOMBS = {
+    "Expand": computed([node_bytes("Expand", ["k", "s"], ["w"])], k=KERNEL, s=HUGE),
+    "Tile": computed([node_bytes("Tile", ["k", "s"], ["w"])], k=KERNEL, s=HUGE),
+    "ConstantOfShape": computed([node_bytes("ConstantOfShape", ["s"], ["w"])], s=HUGE),
+    "Pad": computed([node_bytes("Pad", ["k", "s"], ["w"])], k=KERNEL, s=np.tile(HUGE, 2)),
+    "Range": computed(
+        [node_bytes("Range", ["a", "b", "c"], ["w"])],
+        a=np.array(0),
+        b=np.array(1 << 62),
+        c=np.array(1),
+    ),
+    "an Expand that is then reduced": computed(
+        [node_bytes("Expand", ["k", "s"], ["e"]), node_bytes("ReduceMean", ["e"], ["w"])],
+        k=KERNEL,
+        s=HUGE,
+    ),
+    "MatMul": computed(
+        [node_bytes("MatMul", ["k", "r"], ["w"])],
+        k=np.ones((1 << 20, 1), np.float32),
+        r=np.ones((1, 1 << 20), np.float32),
+    ),
+    "Einsum": computed(
+        [
+            node_bytes(
+                "Einsum",
+                ["k"] * 6,
+                ["w"],
+                field(5, field(1, "equation") + field(4, "a,b,c,d,e,f->")),
+            )
+        ],
+        k=np.ones(99, np.float32),
+    ),
+    "a wide sum": computed(
+        [node_bytes("Neg", ["k"], [f"v{i}"]) for i in range(2000)]
+        + [node_bytes("Sum", [f"v{i}" for i in range(2000)], ["w"])],
+        k=KERNEL,
+    ),
+    "many large ones at a time": computed(
+        [node_bytes("Expand", ["k", "s"], ["e"])]
+        + [node_bytes("Add", ["e", f"k{i}"], [f"v{i}"]) for i in range(9)]
+        + [node_bytes("Max", [f"v{i}" for i in range(9)], ["w"])],
+        k=KERNEL,
+        s=np.array([1 << 16, 1, 3, 3]),
+        **{f"k{i}": KERNEL for i in range(9)},
+    ),
+}
+
+
+@pytest.mark.parametrize("case", BOMBS)
+def test_a_weight_that_would_explode_is_unread(write, case):
+    arrays = FORMAT.arrays(write(BOMBS[case]))
+    assert all(array.reason for array in arrays)
+    assert sum(array.unread for array in arrays) == 1
+
+
+def test_a_value_that_doubles_is_computed_once(write):
+    nodes = [node_bytes("Add", [f"v{i}"] * 2, [f"v{i + 1}"]) for i in range(60)]
+    path = write(computed([*nodes, node_bytes("Identity", ["v60"], ["w"])], v0=KERNEL))
+    [array] = FORMAT.arrays(path)
+    np.testing.assert_array_equal(array.read(), KERNEL * 2.0**60)
+
+
+@pytest.mark.parametrize("count", [100, 3000])
+def test_a_long_chain_of_constants_is_refused_without_recursion(write, count):
+    nodes = [node_bytes("Add", [f"v{i}", "v0"], [f"v{i + 1}"]) for i in range(count)]
+    [array] = FORMAT.arrays(
+        write(computed([*nodes, node_bytes("Neg", [f"v{count}"], ["w"])], v0=KERNEL))
+    )
+    assert array.unread
+    assert "behind too many operators" in str(array.reason)
+
+
+def test_what_all_weights_cost_together_is_bounded(write, monkeypatch):
+    monkeypatch.setattr(_budget, "TOTAL", 2000)
+    monkeypatch.setattr(_budget, "TOTAL_PER_STORED", 0)
+    monkeypatch.setattr(_budget, "_REFUSED", 100)
+    nodes = [
+        node
+        for index in range(40)
+        for node in (
+            node_bytes("Mul", ["k", f"s{index}"], [f"w{index}"]),
+            node_bytes("Conv", ["x", f"w{index}"], [f"y{index}"]),
+        )
+    ]
+    scales = {f"s{index}": np.float32(index) for index in range(40)}
+    arrays = FORMAT.arrays(write(computed(nodes, k=KERNEL, w=KERNEL, **scales)))
+    read = [array for array in arrays if array.reason is None]
+    # Three parts of 64 elements each; what is as it is stored costs nothing.
+    assert len(read) == 1 + 2000 // 192
+    assert sum(array.unread for array in arrays) == 41 - len(read)
+
+
+def test_what_is_read_at_once_is_bounded(write, monkeypatch):
+    monkeypatch.setattr(_budget, "OPENING", 500)
+    monkeypatch.setattr(_budget, "_REFUSED", 100)
+    nodes = []
+    for index in range(20):
+        nodes.append(node_bytes("Reshape", ["k", "s"], [f"r{index}"]))
+        nodes.append(node_bytes("Mul", [f"r{index}", f"k{index}"], [f"w{index}"]))
+        nodes.append(node_bytes("Conv", ["x", f"w{index}"], [f"y{index}"]))
+    factors = {f"k{index}": KERNEL for index in range(20)}
+    stored = {"k": KERNEL, "w": KERNEL, "s": np.array([1, 1, 3, 3]), **factors}
+    arrays = FORMAT.arrays(write(computed(nodes, **stored)))
+    assert {array.reason for array in arrays if array.unread} == {
+        f"not followed to Conv y{index}: Reshape: a parameter of shape (4,) that takes too much to compute"
+        for index in range(7, 20)
+    }
+
+
+def test_a_file_that_is_gone_while_it_is_opened_is_no_damaged_weight(folder, monkeypatch):
+    def gone() -> memoryview:
+        raise UnreadableError("no such file", path=folder / "data.bin")
+
+    monkeypatch.setattr(ExternalFiles, "reader", lambda *_: gone)
+    entry = field(13, field(1, "location") + field(2, "data.bin"))
+    shape = tensor_bytes(field(1, 4), field(2, 7), entry, field(14, 1), name="s")
+    nodes = [node_bytes("Reshape", ["k", "s"], ["w"]), node_bytes("Conv", ["x", "w"], ["y"])]
+    path, kernel = folder / "model.onnx", field(5, constant(KERNEL, "k"))
+    path.write_bytes(model_bytes(*(field(1, node) for node in nodes), kernel, field(5, shape)))
+    with pytest.raises(UnreadableError, match="no such file"):
+        FORMAT.arrays(path)
 
 
 def external(**entries: str) -> bytes:
