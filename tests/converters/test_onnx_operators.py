@@ -126,6 +126,7 @@ OTHERS = {
     "Slice": cut([1], [-1], [0]),
     "Slice backwards": cut([-1], [-100], [0], [-1]),
     "Slice to the very first": cut([-1, -1], [LAST, LAST], [2, 3], [-1, -1]),
+    "Slice backwards to an end": cut([100], [1], [0], [-2]),
     "Slice beyond the end": cut([0], [MOST], [1], [3]),
     "Slice without axes": cut([0, 1], [5, 100]),
     "Slice by attributes": (
@@ -183,6 +184,15 @@ OTHERS = {
             node("Add", ["q", "o"], ["w"]),
         ],
         {"q": W, "s": SHAPE},
+        21,
+    ),
+    "ConstantOfShape of no axes": (
+        [
+            node("Shape", ["h"], ["s"]),
+            node("ConstantOfShape", ["s"], ["o"], value=tensor(np.float32([3]), "v")),
+            node("Mul", ["q", "o"], ["w"]),
+        ],
+        {"q": W, "h": HALF},
         21,
     ),
     "Range": (
@@ -338,6 +348,17 @@ def test_a_scale_of_float16_gives_float16(tmp_path):
     [array] = layers(listing(tmp_path, stored_model(nodes, stored))).values()
     assert (array.dtype, array.applied) == ("float16", "dequantized")
     np.testing.assert_array_equal(array.read(), reference(nodes[:1], stored))
+
+
+@pytest.mark.parametrize(
+    ("bounds", "expected"),
+    [(([-1], [MOST], [2], [-1]), W[:, :, ::-1]), (([-100], [LAST], [0], [-1]), W[:1])],
+)
+def test_slices_backwards_in_which_onnxruntime_is_not_python(tmp_path, bounds, expected):
+    """The largest integer ends them at the front, and a start before the front is the front."""
+    nodes, stored, opset = cut(*bounds)
+    [array] = layers(listing(tmp_path, stored_model([*nodes, conv()], stored, opset))).values()
+    np.testing.assert_array_equal(array.read(), expected)
 
 
 def test_negative_pads_crop(tmp_path):

@@ -13,6 +13,8 @@ from ._step import Step, broadcast
 from ._tensor import MAX_RANK
 from ._value import Value
 
+_INT_MAX = np.iinfo(np.int32).max
+
 
 def _concat(step: Step) -> Value:
     parts = [step.input(position) for position in range(max(len(step.inputs), 1))]
@@ -37,8 +39,19 @@ def _slice(step: Step) -> Value:
         step.wrong(f"{len(starts)} starts, {len(ends)} ends and steps {steps[:MAX_RANK]}")
     places = [slice(None)] * len(x.shape)
     for axis, *place in zip(axes, starts, ends, steps, strict=True):
-        places[axis] = slice(*place)
+        places[axis] = _interval(*place, x.shape[axis])
     return _selection(step, x, places)
+
+
+def _interval(start: int, end: int, step: int, size: int) -> slice:
+    """The slice along an axis of `size`. Backwards ONNX is not Python: a start is clamped into the axis."""
+    if step > 0 or size == 0:
+        return slice(start, end, step)
+    first = start + size if start < 0 else start
+    last = end + size if end < 0 else end
+    # The largest integer means the very end in both directions, as onnxruntime has it.
+    reaches = last < 0 or end >= _INT_MAX
+    return slice(min(max(first, 0), size - 1), None if reaches else last, step)
 
 
 def _selection(step: Step, x: Value, places: list[slice]) -> Value:
@@ -175,12 +188,12 @@ def _size(step: Step) -> Value:
 
 def _constant_of_shape(step: Step) -> Value:
     shape, attribute = step.ints("shape", 0), step.attributes.get("value")
-    value, fill = None, np.zeros(1, np.float32)
+    value, fill = None, np.zeros((), np.float32)
     if attribute and attribute.tensor:
         value = step.tensor(attribute.tensor)
         if value is None or value.size != 1:
             step.wrong("a value that is not read")
-        fill = value.read().reshape(1)
+        fill = value.read().reshape(())
     if shape is None or len(shape) > MAX_RANK:
         step.wrong("no shape")
     return step.makes(shape, fill.dtype, lambda: np.broadcast_to(fill, shape))
