@@ -266,8 +266,10 @@ def test_the_scale_of_convinteger_arrives_through_products(listed):
     np.testing.assert_array_equal(array.read(), integers * SCALE)
     [array] = layers(listed(dynamic([tensor(SCALE, "s")], factor="s"))).values()
     np.testing.assert_array_equal(array.read(), integers * SCALE)
+    assert array.note == ""
     [array] = layers(listed(dynamic([]))).values()
     np.testing.assert_array_equal(array.read(), integers)
+    assert array.note == "its scale is not stored: in steps of its integers"
 
 
 def test_a_shared_constant_is_one_layer_at_its_smallest_depth(listed):

@@ -163,6 +163,16 @@ def test_a_function_that_computes_its_weight_is_one_layer_however_often_it_is_ca
     np.testing.assert_array_equal(array.read(), 2 * W)
 
 
+def test_a_weight_that_a_body_computes(tmp_path):
+    output = helper.make_tensor_value_info("out", TensorProto.FLOAT, None)
+    inner = [node("Mul", ["v", "g"], ["w"]), conv(y="out")]
+    body = helper.make_graph(inner, "branch", [], [output], [tensor(W, "v")])
+    decide = node("If", ["x"], ["y"], then_branch=body, else_branch=body)
+    arrays = listing(tmp_path, stored_model([decide], {"g": GAIN}))
+    np.testing.assert_array_equal(arrays["v"].read(), W * GAIN)
+    assert arrays["g"].reason == "part of the weight of Conv Conv_out"
+
+
 def test_the_largest_tensor_names_a_weight_and_a_mask_does_not(tmp_path):
     mask = W > 0
     nodes = [

@@ -16,8 +16,10 @@ from ._convolutions import CONVOLUTIONS, obstacle
 from ._graph import ABSENT, JUNCTION, Graph, Stored
 from ._nodes import read_value_info
 from ._operators import PASSING, applied
+from ._quantization import DEQUANTIZES
 from ._tensor import DTYPES, Tensor
 from ._tracing import MAX_STEPS
+from ._value import Value
 from ._weights import DEAD, Weight, Weights
 
 Entry = tuple[StoredArray, Weight | None]
@@ -66,22 +68,16 @@ class Listing:
             self.names(name),
             value.shape,
             value.dtype.name,
-            self._reader(weight, name),
+            _reader(value, self.path, name),
             axes=for_rank(convolution.axes, rank) if 3 <= rank <= 5 else None,
             groups=group.number if group else 1,
             transposed=convolution.transposed,
             depth=weight.depth,
             reason=None if weight.live else DEAD,
             applied=applied(value),
+            note=_note(value),
             file=file,
         )
-
-    def _reader(self, weight: Weight, name: str) -> Callable[[], np.ndarray]:
-        def read() -> np.ndarray:
-            with checkpoint_errors(self.path, name):
-                return weight.value.read()
-
-        return read
 
     def _skipped(self, stored: Stored, tensor: Tensor) -> StoredArray:
         place = stored.message.start
@@ -117,6 +113,20 @@ class Listing:
 
         is_kernel = set(shape[2:]) != {1}
         return StoredArray(self.names(name), shape, dtype, read, reason=reason, unread=is_kernel)
+
+
+def _reader(value: Value, path: Location, name: str) -> Callable[[], np.ndarray]:
+    def read() -> np.ndarray:
+        with checkpoint_errors(path, name):
+            return value.read()
+
+    return read
+
+
+def _note(value: Value) -> str:
+    """The assumption that a weight was read under, if there is one."""
+    is_unscaled = value.op == DEQUANTIZES and value.inputs[1] is None
+    return "its scale is not stored: in steps of its integers" if is_unscaled else ""
 
 
 def _reason(graph: Graph, stored: Stored, tensor: Tensor) -> str:

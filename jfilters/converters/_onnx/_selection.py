@@ -38,8 +38,8 @@ def _slice(step: Step) -> Value:
     if not len(starts) == len(ends) == len(axes) == len(steps) <= len(x.shape) or 0 in steps:
         step.wrong(f"{len(starts)} starts, {len(ends)} ends and steps {steps[:MAX_RANK]}")
     places = [slice(None)] * len(x.shape)
-    for axis, *place in zip(axes, starts, ends, steps, strict=True):
-        places[axis] = _interval(*place, x.shape[axis])
+    for axis, start, end, stride in zip(axes, starts, ends, steps, strict=True):
+        places[axis] = _interval(start, end, stride, x.shape[axis])
     return _selection(step, x, places)
 
 
