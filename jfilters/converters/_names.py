@@ -1,6 +1,5 @@
 """What the name of a stored array says: its bias, its wrapper, and whether it can be a weight."""
 
-import dataclasses
 import os
 import re
 from collections.abc import Iterable, Sequence
@@ -10,7 +9,9 @@ from ._stored import StoredArray
 _WEIGHT = re.compile(
     r"(^|[./_])(parametrizations\.weight\.original\d?|weight(_orig|_v)?|kernel|w)(\[\d+\])*$"
 )
-_TRANSPOSED = re.compile(r"transpose|deconv|upconv|up_conv|convt(?![a-z])|conv_t(?![a-z])", re.I)
+_TRANSPOSED = re.compile(
+    r"transpose|deconv|(?<![a-z])up_?conv|convt(?![a-z])|(?<![a-z])conv_t(?![a-z])", re.IGNORECASE
+)
 _COLLECTION = re.compile(r"(\w+_)?params(_\w+)?")
 _WRAPPERS = {"model", "module", "net", "network", "state_dict", "model_state_dict", "params"}
 _PREFIXES = ("module", "_orig_mod")
@@ -83,11 +84,11 @@ def display_names(arrays: Sequence[StoredArray], shown: set[str]) -> list[str]:
     for array in arrays:
         members.setdefault(array.network, []).append(array.name)
     prefixes = {network: common_prefix(names) for network, names in members.items()}
-    short = (
-        dataclasses.replace(array, name=array.name.removeprefix(prefixes[array.network]))
-        for array in arrays
-    )
-    return [array.name if shown == {array.network} else qualified(array) for array in short]
+    short = [array.name.removeprefix(prefixes[array.network]) for array in arrays]
+    return [
+        name if not array.network or shown == {array.network} else f"{array.network}.{name}"
+        for array, name in zip(arrays, short, strict=True)
+    ]
 
 
 def common_prefix(names: Iterable[str]) -> str:

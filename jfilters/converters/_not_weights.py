@@ -69,14 +69,15 @@ def _of_own_name(own: str) -> str | None:
 def training_state(arrays: Sequence[StoredArray]) -> dict[int, str]:
     """The arrays that training keeps beside the weights, by index, with the reasons."""
     paths = [tuple(parts(qualified(array).lower())) for array in arrays]
-    reasons = {index: reason for index, path in enumerate(paths) if (reason := _of_path(path))}
+    reasons = {index: reason for index, path in enumerate(paths) if (reason := path_reason(path))}
     reasons |= dict(_paired(arrays, paths))
     reasons |= dict(_derived(arrays))
     reasons |= dict(_beside_the_network(arrays, paths, reasons))
     return reasons
 
 
-def _of_path(path: tuple[str, ...]) -> str | None:
+def path_reason(path: Sequence[str]) -> str | None:
+    """The reason that a component of a name, in lower case, gives whatever lies beside the array."""
     for part in path:
         if reason := _of_part(part):
             return reason

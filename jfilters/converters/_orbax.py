@@ -20,6 +20,8 @@ import numpy as np
 from ..errors import CheckpointError, UnreadableError
 from ._bytes import Location, base_name, children, copied_arrays, open_source
 from ._format import Format
+from ._names import split_params
+from ._not_weights import OPTIMIZER, path_reason
 from ._orbax_layout import (
     COMMITTED,
     DATABASE,
@@ -47,8 +49,6 @@ CACHE = 1 << 24
 TIMEOUT = 600.0
 """Seconds after which one array is given up."""
 
-_OPTIMIZERS = {"opt_state", "opt_states", "optimizer", "optimizer_state", "optim", "optim_state"}
-_OPTIMIZER_STATE = "optimizer state"
 _TENSORSTORE_ERRORS = (ValueError, TypeError, RuntimeError, LookupError, OSError, MemoryError)
 
 
@@ -69,7 +69,7 @@ def arrays(path: Location) -> Sequence[StoredArray]:
         found = [array for item in items or [path] for array in _item_arrays(item, path, limit)]
     except OSError as error:
         raise UnreadableError(error.strerror or str(error), path=path) from error
-    if {array.reason for array in found if len(array.shape) > 1} == {_OPTIMIZER_STATE}:
+    if {array.reason for array in found if len(array.shape) > 1} == {OPTIMIZER}:
         remedy = "give the checkpoint that holds the parameters"
         raise CheckpointError("holds only optimizer state", path=path, remedy=remedy)
     return found
@@ -224,11 +224,14 @@ def _stored(
     random_keys: set[str],
 ) -> StoredArray:
     # The state of an nnx module holds every parameter as a variable with the field `value`.
-    name = ".".join(keys[:-1] if len(keys) > 1 and keys[-1] == "value" else keys)
+    path = keys[:-1] if len(keys) > 1 and keys[-1] == "value" else keys
+    name = ".".join(path)
     axes = "HWIO" if name.split(".")[-1] == "kernel" else None
     reason = "random number key" if ".".join(keys) in random_keys else None
-    if _OPTIMIZERS & {network, *keys}:
-        reason = _OPTIMIZER_STATE
+    reason = path_reason([part.lower() for part in (network, *keys)]) or reason
+    inner, own = split_params(path)
+    if inner:
+        network, name = ".".join(filter(None, (network, inner))), own.replace("/", ".")
     read = functools.partial(_read, item, name, store, limit)
     return StoredArray(
         name, tuple(store.shape), store.dtype.name, read, axes=axes, network=network, reason=reason

@@ -27,14 +27,14 @@ _RULES: tuple[Callable[[Siblings], Iterator[Composition]], ...] = (
 _CUE = re.compile(
     r"parametrizations[./]|_(orig|bar|v|_data)$|[./](g|u|scale|_data)$|scales?[./]"
     r"|\w_scale|scale_\w|(lora|hada|lokr|oft|boft|ia3|dora|vera|loha|glora)_",
-    re.IGNORECASE,
+    re.IGNORECASE | re.MULTILINE,
 )
 """The names that some rule starts from: most checkpoints hold none."""
 
 
 def compose(arrays: Sequence[StoredArray]) -> list[StoredArray]:
     """Return the arrays with effective weights in place of the parts that they are composed of."""
-    if not any(_CUE.search(array.name) for array in arrays):
+    if _CUE.search("\n".join(array.name for array in arrays)) is None:
         return list(arrays)
     siblings, composed = Siblings(arrays), list(arrays)
     taken: set[int] = set()

@@ -7,6 +7,7 @@ says average, make one the copy of the other; a network without a negative value
 
 import collections
 import dataclasses
+import functools
 import re
 from collections.abc import Sequence
 
@@ -90,8 +91,15 @@ def _may_be_alone(tree: Tree, trees: Sequence[Tree]) -> bool:
 
 def _says(words: re.Pattern[str], tree: Tree, trees: Sequence[Tree]) -> bool:
     """Whether a component of the prefix that not all the trees have is one of some words."""
+    if not any(_matches(words, part) for part in tree.path):
+        return False
     shared = set.intersection(*(set(other.path) for other in trees))
-    return any(words.search(part.lower()) for part in tree.path if part not in shared)
+    return any(_matches(words, part) for part in tree.path if part not in shared)
+
+
+@functools.lru_cache(maxsize=4096)
+def _matches(words: re.Pattern[str], part: str) -> bool:
+    return words.search(part.lower()) is not None
 
 
 class _Search:

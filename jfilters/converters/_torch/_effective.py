@@ -16,7 +16,7 @@ _PLAIN = "torch.nn.modules.conv"
 
 def source_of(part: Any) -> Any:
     """The tensor that the weight of a module comes from: the same one where modules share it."""
-    if _is_parametrized(part):
+    if is_parametrized(part):
         return (
             part.parametrizations.weight.original
             if hasattr(part.parametrizations.weight, "original")
@@ -24,7 +24,8 @@ def source_of(part: Any) -> Any:
         )
     names = ("weight_orig", "weight_v", "weight")
     own = (part._parameters.get(name) for name in names)
-    return next((tensor for tensor in own if tensor is not None), part.weight)
+    tensor = next((tensor for tensor in own if tensor is not None), None)
+    return part.weight if tensor is None else tensor
 
 
 def effective_weight(part: Any, name: str) -> Any:
@@ -36,7 +37,7 @@ def effective_weight(part: Any, name: str) -> Any:
 
     if is_lazy(part._parameters.get("weight")):
         return part.weight
-    if _is_parametrized(part):
+    if is_parametrized(part):
         with _in_eval_mode(part):
             return part.weight
     hooks = [hook for hook in part._forward_pre_hooks.values() if _weight_of(hook) == "weight"]
@@ -52,7 +53,8 @@ def effective_weight(part: Any, name: str) -> Any:
     return part.weight if weight is None else weight
 
 
-def _is_parametrized(part: Any) -> bool:
+def is_parametrized(part: Any) -> bool:
+    """Whether asking for the weight computes it, which in training mode may change the module."""
     from torch.nn.utils import parametrize
 
     return parametrize.is_parametrized(part, "weight")
@@ -114,7 +116,7 @@ def _seen_in_a_pass(part: Any) -> Any | None:
     shape = tuple(part.weight.shape)
     # Modules of others may raise whatever they like.
     with contextlib.suppress(Exception), Watch():
-        twin = copy.deepcopy(part).eval()
+        twin = copy.deepcopy(part, _detached(part)).eval()
         twin._forward_hooks.clear()
         extents = [
             (size - 1) * step + 1
@@ -123,3 +125,11 @@ def _seen_in_a_pass(part: Any) -> Any | None:
         twin(part.weight.new_zeros((1, part.in_channels, *extents)))
     fitting = [w for w in seen if isinstance(w, torch.Tensor) and tuple(w.shape) == shape]
     return fitting[0] if len(fitting) == 1 else None
+
+
+def _detached(part: Any) -> dict[int, Any]:
+    """What a copy of the module gets for results of earlier passes, which torch does not copy."""
+    import torch
+
+    attributes = (value for module in part.modules() for value in vars(module).values())
+    return {id(value): value.detach() for value in attributes if isinstance(value, torch.Tensor)}

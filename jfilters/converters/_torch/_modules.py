@@ -11,7 +11,7 @@ from ...kernels import Kernels
 from .._axes import for_rank
 from .._select import Selected, select
 from .._stored import StoredArray
-from ._effective import effective_weight, source_of
+from ._effective import effective_weight, is_parametrized, source_of
 
 
 def from_module(module: Any) -> Kernels:
@@ -51,7 +51,8 @@ def _arrays(module: Any) -> Iterator[StoredArray]:
 
 
 def _is_convolution(part: Any) -> bool:
-    return hasattr(part, "groups") and hasattr(part, "transposed") and hasattr(part, "weight")
+    is_one = hasattr(part, "groups") and hasattr(part, "transposed")
+    return is_one and (is_parametrized(part) or hasattr(part, "weight"))
 
 
 def _stored(name: str, weight: Any, groups: int, transposed: bool) -> StoredArray:
