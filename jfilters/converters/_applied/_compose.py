@@ -50,7 +50,8 @@ def _replace(arrays: list[StoredArray], composition: Composition) -> None:
     main, *others = composition.parts
     weight = dataclasses.replace(arrays[main], name=composition.name)
     for index in others:
-        reason = arrays[index].reason or f"part of {composition.name} ({composition.label})"
+        how = f" ({composition.label})" if composition.formula else ""
+        reason = arrays[index].reason or f"part of {composition.name}{how}"
         arrays[index] = dataclasses.replace(arrays[index], reason=reason)
     if composition.formula is None:
         reason = weight.reason or composition.label

@@ -18,7 +18,8 @@ _ROOM = "parametrizations"
 _ORIGINAL = re.compile(r"original\d?")
 _WEIGHTS = ("weight", "kernel", "w")
 _UNKNOWN = (
-    "stored before its parametrization: the file does not tell the weight that the network applies"
+    "stored before its parametrization, which the file does not tell; save it with the parametrization "
+    "removed"
 )
 
 _Step = tuple[Applied, str, Callable[..., Any], Sequence[int]]
