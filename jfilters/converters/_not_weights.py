@@ -35,9 +35,12 @@ _WEAK = (
 )  # fmt: skip
 _PAIRS = {"mu": "nu", "nu": "mu", "m": "v", "v": "m"}
 _DERIVED = re.compile(
-    r"[._]+\w*?(mom(entum)?|grads?|gradients?|fisher|velocity|exp_avg|accum\w*|ewc\w*|slot|importance|omega)"
+    r"[._]\w*?(mom(entum)?|grads?|gradients?|fisher|velocity|exp_avg|accum\w*|ewc|slot|importance|omega|adam"
+    r"|rmsprop|adagrad|ftrl|ema|exponential_?moving\w*|moving_?average|avg|averaged?|shadow|old|prev|backup|slow)"
     r"[_\w]*$"
 )
+"""Endings of arrays that are named after the one that they are made from, as TensorFlow names its slots."""
+
 _OWN = (
     (r"pos(ition|itional)?_?(emb|enc|table|bias)|rel(ative)?_pos|rel_[hw]$", "position table"),
     (r"relative_|coord|grid|anchor|prior", "coordinate buffer"),
@@ -127,7 +130,7 @@ def _derived(arrays: Sequence[StoredArray]) -> Iterator[tuple[int, str]]:
 
 def _flat(array: StoredArray) -> str:
     # Buffers cannot have dots in their names: the names of parameters are spelled with underscores there.
-    return qualified(array).lower().replace("__", ".")
+    return qualified(array).lower().replace("__", ".").replace("/", ".")
 
 
 def _beside_the_network(

@@ -103,6 +103,11 @@ def test_an_average_beside_the_weights_themselves():
     assert names(stored(under("model", ONE)) + stored(dotless)) == list(under("model", ONE))
 
 
+def test_an_average_that_spells_names_with_underscores():
+    twin = {f"ema_{name.replace('.', '_')}": value for name, value in TWIN.items()}
+    assert names(stored(ONE) + stored(twin)) == list(ONE)
+
+
 def test_repeated_blocks_are_no_copies_and_are_not_read():
     def unread():
         raise AssertionError("blocks need no values")

@@ -63,6 +63,9 @@ def test_a_name_tells_by_itself(name, expected):
         ("conv1_w_momentum", "conv1_w", OPTIMIZER),
         ("c__weight_EWC_estimated_fisher", "c.weight", OPTIMIZER),
         ("c.weight_grad", "c.weight", OPTIMIZER),
+        ("c.weight_ema", "c.weight", OPTIMIZER),
+        ("c/kernel/Adam_1", "c/kernel", OPTIMIZER),
+        ("c/weights/ExponentialMovingAverage", "c/weights", OPTIMIZER),
         ("c.weight_momentum", "d.weight", None),
     ],
 )

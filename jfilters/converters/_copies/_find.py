@@ -16,7 +16,7 @@ from .._not_weights import OPTIMIZER
 from .._stored import StoredArray
 from ._equal import equal_arrays
 from ._lists import aligned_lists, repeated_stream
-from ._trees import Path, Tree, alike, within
+from ._trees import Path, Tree, alike, flattened, within
 from ._values import cosine, is_nonnegative
 
 NEAR = 0.8
@@ -56,8 +56,9 @@ def find_copies(arrays: Sequence[StoredArray], weights: Sequence[int], *, compar
     for trees in alike(arrays, weights):
         for cluster in _clusters(trees):
             search.settle(cluster)
-    for outer, inner in within(arrays, search.left(weights)):
-        search.settle_inner(outer, inner)
+    for pairs in (within, flattened):
+        for outer, inner in pairs(arrays, search.left(weights)):
+            search.settle_inner(outer, inner)
     for tree, members in aligned_lists(arrays, search.left(weights)):
         search.settle_list(tree, members)
     if compare:

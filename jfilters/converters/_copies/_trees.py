@@ -68,6 +68,24 @@ def within(arrays: Sequence[StoredArray], weights: Sequence[int]) -> Iterator[li
         yield [Tree(path[:-1], tuple(outer), True), Tree(path, tuple(inner), True)]
 
 
+def flattened(arrays: Sequence[StoredArray], weights: Sequence[int]) -> Iterator[list[Tree]]:
+    """Networks, and copies of them that spell each name with underscores, behind one word."""
+    names = {_letters(qualified(arrays[index])): index for index in weights}
+    groups: dict[str, list[tuple[int, int]]] = collections.defaultdict(list)
+    for index in weights:
+        word, _, rest = qualified(arrays[index]).partition("_")
+        original = names.get(_letters(rest)) if "." not in word + rest else None
+        if original is not None and arrays[original].shape == arrays[index].shape:
+            groups[word].append((original, index))
+    for word, pairs in groups.items():
+        outer, inner = zip(*pairs, strict=True)
+        yield [Tree((), outer, True), Tree((word,), inner, True)]
+
+
+def _letters(name: str) -> str:
+    return re.sub(r"[._/]", "", name)
+
+
 def _without(path: Path, at: int) -> Path:
     return (*path[:at], *path[at + 1 :])
 
