@@ -190,6 +190,8 @@ def _by_network(convolutions: Sequence[_Convolution]) -> list[list[_Convolution]
 def _oriented(network: list[_Convolution]) -> list[_Convolution]:
     """The convolutions of one network, transposed ones turned as the channels of the others say."""
     plain = [conv.shape for conv in network if not conv.arrangement.transposed]
+    if len(plain) == len(network):
+        return network
     outputs, inputs = {shape[0] for shape in plain}, {shape[1] for shape in plain}
     result = []
     for conv in network:

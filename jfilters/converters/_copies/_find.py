@@ -11,7 +11,7 @@ import functools
 import re
 from collections.abc import Sequence
 
-from .._names import qualified
+from .._names import parts, qualified
 from .._not_weights import OPTIMIZER
 from .._stored import StoredArray
 from ._equal import equal_arrays
@@ -53,10 +53,13 @@ def find_copies(arrays: Sequence[StoredArray], weights: Sequence[int], *, compar
     Without `compare` no value is read, and names alone decide between networks of one architecture.
     """
     search = _Search(arrays, compare)
-    for trees in alike(arrays, weights):
+    is_named = _is_any_named(arrays, weights)
+    # Copies of a single weight have to be called so, or lie in entries of their own.
+    fewest = 1 if is_named or any(arrays[index].network for index in weights) else 2
+    for trees in alike(arrays, weights, fewest):
         for cluster in _clusters(trees):
             search.settle(cluster)
-    for pairs in (within, flattened):
+    for pairs in (within, flattened) if is_named else ():
         for outer, inner in pairs(arrays, search.left(weights)):
             search.settle_inner(outer, inner)
     for tree, members in aligned_lists(arrays, search.left(weights)):
@@ -67,6 +70,12 @@ def find_copies(arrays: Sequence[StoredArray], weights: Sequence[int], *, compar
         search.copies.reasons |= repeats
         search.copies.notes |= notes
     return search.copies
+
+
+def _is_any_named(arrays: Sequence[StoredArray], weights: Sequence[int]) -> bool:
+    """Whether any component of a name says that it is an average or follows another network."""
+    components = {part for index in weights for part in parts(qualified(arrays[index]))}
+    return any(_matches(words, part) for part in components for words in (_AVERAGE, _FOLLOWER))
 
 
 def _clusters(trees: list[Tree]) -> list[list[Tree]]:

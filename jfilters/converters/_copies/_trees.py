@@ -40,12 +40,18 @@ class Tree:
         return self.path[:shared] != other.path[:shared]
 
 
-def alike(arrays: Sequence[StoredArray], weights: Sequence[int]) -> Iterator[list[Tree]]:
-    """Trees of the same names and shapes, the largest first; each list in the order of storage."""
+def alike(
+    arrays: Sequence[StoredArray], weights: Sequence[int], fewest: int
+) -> Iterator[list[Tree]]:
+    """Trees of the same names and shapes, the largest first; each list in the order of storage.
+
+    Trees of less than the `fewest` weights are left out.
+    """
     paths = _paths(arrays, weights)
     groups: dict[tuple[int, int], list[Path]] = collections.defaultdict(list)
     for path, (count, signature) in _signatures(arrays, paths).items():
-        groups[count, signature].append(path)
+        if count >= fewest:
+            groups[count, signature].append(path)
     groups = {key: found for key, found in groups.items() if len(found) > 1}
     below = _below(paths, {path for found in groups.values() for path in found})
     for key in sorted(groups, key=lambda key: -key[0]):
