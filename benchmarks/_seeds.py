@@ -38,6 +38,28 @@ def _place(root: Path, label: str, name: str = "model") -> Path:
     return folder / name
 
 
+def _composed() -> dict[str, np.ndarray]:
+    """Weights in the parts that frameworks store, with copies and states of training beside them."""
+    weight, norm = _values(OIHW), np.ones((2, 1, 1, 1), "float32")
+    arrays = {"a.weight_orig": weight, "a.weight_mask": (weight > 0).astype("float32")}
+    arrays |= {"b.weight_g": norm, "b.weight_v": _values(OIHW)}
+    room = "c.parametrizations.weight"
+    arrays |= {
+        f"{room}.original": _values(OIHW),
+        f"{room}.0._u": _values((2,)),
+        f"{room}.0._v": _values((45,)),
+    }
+    arrays |= {"d.weight": weight.astype("int8"), "d.weight_scale": np.ones(2, "float32")}
+    arrays |= {"e.weight": weight, "e.lora_down.weight": _values((1, 5, 3, 3))}
+    arrays |= {"e.lora_up.weight": _values((2, 1, 1, 1)), "e.alpha": np.ones((), "float32")}
+    arrays |= {f"ema.{name}": value for name, value in arrays.items()}
+    return arrays | {
+        "optimizer.exp_avg.e": weight,
+        "heads.0.weight": weight,
+        "heads.1.weight": weight,
+    }
+
+
 def _safetensors(root: Path) -> None:
     from safetensors.numpy import save_file
 
@@ -45,6 +67,7 @@ def _safetensors(root: Path) -> None:
     half = {"features.0.weight": _values(OIHW).astype("float16"), "fc.weight": _values((4, 2))}
     save_file(weights, _place(root, "plain"), metadata={"format": "pt"})
     save_file(half, _place(root, "half"))
+    save_file(_composed(), _place(root, "composed"), metadata={"format": "pt"})
     save_file(weights, _place(root, "sharded", "shard-1.safetensors"))
     save_file(half, _place(root, "sharded", "shard-2.safetensors"))
     places = dict.fromkeys(weights, "shard-1.safetensors")
@@ -61,7 +84,13 @@ def _torch(root: Path) -> None:
     script = torch.jit.trace(network[0], torch.zeros(1, 5, 4, 4))
     torch.jit.save(script, _place(root, "script"))
     torch.save(state, _place(root, "legacy"), _use_new_zipfile_serialization=False)
-    for label, value in (("state", state), ("module", network)):
+    composed = {name: torch.tensor(value) for name, value in _composed().items()}
+    copies = {
+        "net": network.state_dict(),
+        "ema": {"shadow": [p.data for p in network.parameters()]},
+    }
+    labels = {"state": state, "module": network, "composed": composed, "copies": copies}
+    for label, value in labels.items():
         torch.save(value, _place(root, label))
     arrays = {"conv": {"weight": _values(OIHW), "bias": _values((2,))}, "epoch": 3}
     for protocol in (2, 4):
@@ -130,6 +159,15 @@ def _onnx(root: Path) -> None:
     scaled = helper.make_node("DequantizeLinear", ["q", "s"], ["d"], axis=0)
     deep = [constant, helper.make_node("Conv", ["x", "c"], ["i"])]
     deep += [scaled, helper.make_node("ConvTranspose", ["i", "d"], ["k"]), branch]
+    squares = helper.make_node("ReduceL2", ["w", "axes"], ["n"])
+    unit = helper.make_node("Div", ["w", "n"], ["u"])
+    parts = [helper.make_node("Concat", ["u", "w"], ["p"], axis=0)]
+    parts += [helper.make_node("Slice", ["p", "one", "three", "zero"], ["v"])]
+    axes = numpy_helper.from_array(np.array([1, 2, 3]), "axes")
+    numbers = [numpy_helper.from_array(np.array([i]), n) for i, n in enumerate(("zero", "one"))]
+    numbers.append(numpy_helper.from_array(np.array([3]), "three"))
+    computed = [squares, unit, *parts, helper.make_node("Conv", ["x", "v"], ["y"])]
+    save(_place(root, "computed"), computed, [weight, axes, *numbers])
     save(_place(root, "plain"), [conv], [weight])
     save(_place(root, "graph"), deep, [weight, integers, scale])
     outside = {"save_as_external_data": True, "location": "weights", "size_threshold": 0}
@@ -151,6 +189,10 @@ def _equinox(root: Path) -> None:
 
     leaves = [_values(OIHW), _values((2, 1, 1)), np.float32(0.5), 3, True]
     eqx.tree_serialise_leaves(str(_place(root, "leaves", "model.eqx")), leaves)
+    state = [leaves[0], leaves[1], 1, leaves[0], leaves[1], leaves[0] ** 2, leaves[1] ** 2]
+    eqx.tree_serialise_leaves(str(_place(root, "state", "model.eqx")), state)
+    stack = [_values((3, 2, 5, 3)), _values((3, 2, 1))]
+    eqx.tree_serialise_leaves(str(_place(root, "stack", "model.eqx")), stack)
     with _place(root, "line").open("wb") as file:
         file.write(b'{"width": 8}\n')
         eqx.tree_serialise_leaves(file, leaves)
@@ -169,6 +211,10 @@ def _flax(root: Path) -> None:
 
     conv = {"kernel": _values(HWIO), "bias": _values((2,))}
     _place(root, "linen").write_bytes(msgpack_serialize({"params": {"Conv_0": conv}}))
+    stack = {"kernel": _values((3, *HWIO)), "bias": _values((3, 2))}
+    norm = {"WeightNorm_0": {"Conv_0/kernel/scale": _values((2,))}, "Conv_0": conv}
+    tree = {"params": {"blocks": stack, **norm}, "ema_params": {"blocks": stack, "Conv_0": conv}}
+    _place(root, "composed").write_bytes(msgpack_serialize(tree))
     state = {"step": 3, "params": {"stem": {"kernel": {"value": _values(HWIO)}}}, "lr": 0.5}
     _place(root, "state").write_bytes(msgpack_serialize(state))
 
