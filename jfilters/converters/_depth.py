@@ -1,38 +1,35 @@
-"""Depth: the rank of a convolution in its network, from the graph, the place or the name."""
+"""Depth: the rank of a convolution in its network, from the graph, the place or the name.
 
-import functools
-import re
+A file that is sorted by name has lost the order in which its layers run. Names give it back as far as
+they speak of roles and numbers; the channels that layers pass to each other tell the rest.
+"""
+
 from collections.abc import Sequence
 
 from ..kernels import DepthSource
+from ._name_tree import Branch, Layers, join
 from ._names import parts
+from ._siblings import Context, ordered, set_places
+from ._stages import join_stages
 from ._stored import StoredArray
-
-# Names sort alphabetically, which puts a stem after its blocks and a decoder before its encoder.
-# What no entry names comes in the middle.
-_PLACES = (
-    ("stem", "conv_stem", "patch_embed", "conv_first", "conv_init", "conv_in"),
-    ("encoder",),
-    (),
-    ("decoder",),
-    ("head", "classifier", "conv_head", "fc", "conv_last", "conv_out"),
-)
-_MIDDLE = 2
-
-_PARTS = 1024  # parts of names that are remembered: most names share theirs
 
 
 def depths(
-    arrays: Sequence[StoredArray], names: Sequence[str], order: DepthSource
+    arrays: Sequence[StoredArray],
+    names: Sequence[str],
+    order: DepthSource,
+    shapes: Sequence[tuple[int, ...]],
+    transposed: Sequence[bool],
 ) -> tuple[list[int], DepthSource]:
     """The depth of each convolution of one network, and what it was read from.
 
-    `names` are those to sort by. Convolutions at one depth of a graph share their rank.
+    `names` are those to sort by, `shapes` are (out, in, *spatial). Convolutions at one depth of a graph
+    share their rank, and so do those of one name.
     """
     if arrays and all(array.depth is not None for array in arrays):
         return _ranks([array.depth for array in arrays]), "graph"
     if order == "name-order":
-        return _ranks([natural_key(name) for name in names]), order
+        return _ranks_by_name(names, shapes, transposed), order
     return list(range(len(arrays))), order
 
 
@@ -41,27 +38,47 @@ def relative_depth(depth: int, deepest: int) -> float:
     return depth / deepest if deepest else 0.0
 
 
-def natural_key(name: str) -> tuple:
-    """A sort key: Conv_2 before Conv_10, stems first and heads last among their siblings."""
-    return tuple((_place(part), _tokens(part)) for part in parts(name.lower()))
-
-
 def _ranks(keys: list) -> list[int]:
     rank = {key: index for index, key in enumerate(sorted(set(keys)))}
     return [rank[key] for key in keys]
 
 
-@functools.lru_cache(maxsize=_PARTS)
-def _place(part: str) -> int:
-    places = (place for place, prefixes in enumerate(_PLACES) if part.startswith(prefixes))
-    return next(places, _MIDDLE)
+def _ranks_by_name(
+    names: Sequence[str], shapes: Sequence[tuple[int, ...]], transposed: Sequence[bool]
+) -> list[int]:
+    ranks = [0] * len(names)
+    if not names:
+        return ranks
+    layers = Layers([parts(name.lower()) for name in names], shapes, transposed)
+    root = layers.tree()
+    _settle(root)
+    for rank, same in enumerate(_walked(root, Context(layers.image, is_first=True), [])):
+        for index in same:
+            ranks[index] = rank
+    return ranks
 
 
-@functools.lru_cache(maxsize=_PARTS)
-def _tokens(part: str) -> tuple:
-    # (0, number) sorts before (1, text), so that mixed tokens always compare.
-    return tuple(
-        (0, int(token)) if token.isdecimal() else (1, token)
-        for token in re.split(r"(\d+)", part)
-        if token
-    )
+def _settle(branch: Branch) -> None:
+    """Put every branch in order by itself, from the leaves up, to learn what it takes and gives."""
+    for child in branch.children.values():
+        _settle(child)
+    if branch.children:
+        stages = join_stages(branch)
+        for new in () if stages is None else (*stages.children.values(), stages):
+            _arrange(new)
+        _arrange(branch)
+
+
+def _arrange(branch: Branch) -> None:
+    set_places(branch)
+    join(branch, ordered(branch, Context()))
+
+
+def _walked(branch: Branch, context: Context, result: list[Sequence[int]]) -> list[Sequence[int]]:
+    """The layers of a branch as they run, given what comes before it, added to the result."""
+    if branch.layers:
+        result.append(branch.layers)
+    for child in ordered(branch, context) if branch.children else ():
+        _walked(child, context, result)
+        context = Context(child.gives, child.outputs)
+    return result

@@ -204,7 +204,10 @@ def _ranked(network: list[_Convolution], order: DepthSource) -> list[_Convolutio
     """The convolutions of one network in depth order, with their depths and groups."""
     stored = [conv.stored for conv in network]
     prefix = common_prefix(array.name for array in stored)
-    ranks, source = depths(stored, [a.name.removeprefix(prefix) for a in stored], order)
+    names = [array.name.removeprefix(prefix) for array in stored]
+    shapes = [conv.shape for conv in network]
+    transposed = [conv.arrangement.transposed for conv in network]
+    ranks, source = depths(stored, names, order, shapes, transposed)
     deepest = max(ranks, default=0)
     ranked = [
         dataclasses.replace(conv, depth=rank, deepest=deepest, source=source)

@@ -17,7 +17,7 @@ import numpy as np
 from ...errors import CheckpointError
 from .._axes import for_rank
 from .._bytes import Archive, ByteSource, Location, SourceFile, open_source
-from .._depth import natural_key
+from .._depth_names import natural_key
 from .._format import Format
 from .._pickle import MemorySource
 from .._shards import with_shards
