@@ -4,6 +4,7 @@ import dataclasses
 from collections.abc import Collection, Iterable
 
 from ._axes import Arrangement, for_rank
+from ._grouped import Candidate
 from ._names import looks_transposed, parts
 from ._stored import StoredArray
 
@@ -87,6 +88,14 @@ def depthwise_groups(array: StoredArray, arrangement: Arrangement, channels: Ite
     return max((c for c in channels if c > 1 and outputs % c == 0), default=1)
 
 
+def candidate(array: StoredArray, arrangement: Arrangement, groups: int) -> Candidate:
+    """A layer as its neighbors see it, open where the format leaves its groups untold."""
+    shape = dataclasses.replace(arrangement, groups=groups).shape(array.shape)
+    is_settled = array.groups is not None or arrangement.transposed or groups > 1 or shape[1] == 1
+    is_open = not is_settled and set(shape[2:]) != {1}
+    return Candidate(parts(array.name), shape, groups, is_open)
+
+
 def _inferred(array: StoredArray, axes: str, bias: int | None) -> Arrangement:
     """Transposed where the length of the bias says so, or, if it cannot tell, the name."""
     outputs, inputs = array.shape[axes.index("O")], array.shape[axes.index("I")]
@@ -107,6 +116,6 @@ def _exchanged(axes: str, groups: int) -> Arrangement:
 
 def _groups_of(bias: int | None, per_group: int, channels: int) -> int | None:
     """The groups of a transposed convolution whose bias counts the outputs of all of them."""
-    if bias is None or bias % per_group or channels % (bias // per_group):
+    if not bias or bias % per_group or channels % (bias // per_group):
         return None
     return bias // per_group

@@ -20,7 +20,8 @@ from ._axes import (
 )
 from ._copies import Copies, find_copies
 from ._depth import depths, relative_depth
-from ._groups import arranged, depthwise_groups, groups_reason, oriented
+from ._grouped import grouped
+from ._groups import arranged, candidate, depthwise_groups, groups_reason, oriented
 from ._names import bias_name, common_prefix, display_names, parts
 from ._networks import lies_in, outside
 from ._reasons import Reasons, bounded, is_lost, own_reasons, skipped_array
@@ -39,7 +40,10 @@ class Selected:
 
 @dataclasses.dataclass(frozen=True)
 class _Convolution:
-    """A convolution on its way to a layer, at `index` in the file, with a bias of length `bias`."""
+    """A convolution on its way to a layer, at `index` in the file, with a bias of length `bias`.
+
+    `in_doubt` says that its groups cannot be told.
+    """
 
     index: int
     stored: StoredArray
@@ -49,6 +53,7 @@ class _Convolution:
     deepest: int = 0
     source: DepthSource = "registration-order"
     note: str = ""
+    in_doubt: bool = False
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -218,16 +223,21 @@ def _ranked(network: list[_Convolution], order: DepthSource) -> list[_Convolutio
 
 
 def _with_groups(ranked: list[_Convolution]) -> list[_Convolution]:
-    """The same with the groups of depthwise layers, which only earlier layers give away."""
-    channels, found = set(), []
+    """The same with the groups of depthwise and grouped layers, which only neighbors give away."""
+    channels, candidates = set(), []
     for conv in ranked:
         groups = depthwise_groups(conv.stored, conv.arrangement, channels)
-        if groups != conv.arrangement.groups:
-            arrangement = dataclasses.replace(conv.arrangement, groups=groups)
-            conv = dataclasses.replace(conv, arrangement=arrangement)
-        found.append(conv)
+        candidates.append(candidate(conv.stored, conv.arrangement, groups))
         channels.add(conv.shape[0])
-    return found
+    return [
+        conv if groups == conv.arrangement.groups else _regrouped(conv, groups)
+        for conv, groups in zip(ranked, grouped(candidates), strict=True)
+    ]
+
+
+def _regrouped(conv: _Convolution, groups: int | None) -> _Convolution:
+    arrangement = dataclasses.replace(conv.arrangement, groups=groups or 1)
+    return dataclasses.replace(conv, arrangement=arrangement, in_doubt=groups is None)
 
 
 def _is_pointwise(conv: _Convolution) -> bool:
@@ -241,7 +251,7 @@ def _layer(conv: _Convolution, name: str, copies: Copies, labels: dict[int, str]
         depth=conv.depth,
         relative_depth=relative_depth(conv.depth, conv.deepest),
         depth_source=conv.source,
-        groups=conv.arrangement.groups,
+        groups=None if conv.in_doubt else conv.arrangement.groups,
         transposed=conv.arrangement.transposed,
         axes=conv.arrangement.axes,
         dtype=conv.stored.dtype,

@@ -238,6 +238,7 @@ class TestTransposed:
             ("up.weight", (64, 64, 3, 3), 64, ("OIHW", 1, False, (64, 64, 3, 3))),
             ("up.weight", (64, 32, 3, 3), None, ("OIHW", 1, False, (64, 32, 3, 3))),
             ("up.weight", (64, 32, 3, 3), 7, ("OIHW", 1, False, (64, 32, 3, 3))),
+            ("up.weight", (64, 32, 3, 3), 0, ("OIHW", 1, False, (64, 32, 3, 3))),
             ("deconv.weight", (64, 32, 2, 2), None, ("IOHW", 1, True, (32, 64, 2, 2))),
             ("upconv.weight", (64, 32, 3, 3), 64, ("OIHW", 1, False, (64, 32, 3, 3))),
             ("deconv.weight", (64, 64, 2, 2), 64, ("IOHW", 1, True, (64, 64, 2, 2))),
@@ -246,7 +247,7 @@ class TestTransposed:
     )
     def test_torch_weights(self, name, size, bias, expected):
         arrays = [torch(name, size)]
-        arrays += [torch(name.replace("weight", "bias"), (bias,))] if bias else []
+        arrays += [] if bias is None else [torch(name.replace("weight", "bias"), (bias,))]
         found = layers(arrays)[name]
         layer = found.layer
         assert (layer.axes, layer.groups, layer.transposed, shape(found)) == expected
