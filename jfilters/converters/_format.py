@@ -15,7 +15,7 @@ class Format:
     - `recognizes(path, head)`: whether the content is of this format; `head` holds the first 512 bytes,
       none for a folder. It never raises and never trusts the suffix.
     - `arrays(path)`: every stored array, in the order of storage, none of them read yet.
-    - `order`: what that order means for depth, where no graph says it.
+    - `order`: what that order means for depth, where neither a graph nor the arrays themselves say it.
     - `extra`: the extra of jfilters that installs what the reader needs, None where the core suffices.
     """
 

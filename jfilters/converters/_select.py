@@ -209,7 +209,8 @@ def _ranked(network: list[_Convolution], order: DepthSource) -> list[_Convolutio
     """The convolutions of one network in depth order, with their depths and groups."""
     stored = [conv.stored for conv in network]
     prefix = common_prefix(array.name for array in stored)
-    names = [array.name.removeprefix(prefix) for array in stored]
+    names = [array.sort_name or array.name.removeprefix(prefix) for array in stored]
+    order = stored[0].order or order
     shapes = [conv.shape for conv in network]
     transposed = [conv.arrangement.transposed for conv in network]
     ranks, source = depths(stored, names, order, shapes, transposed)

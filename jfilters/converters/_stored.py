@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import CheckpointError
-from ..kernels import Applied, Layer
+from ..kernels import Applied, DepthSource, Layer
 
 PEEK = 512
 """Bytes that `StoredArray.peek` gives at most."""
@@ -29,6 +29,9 @@ class StoredArray:
       `depth` is the longest path from an input in the network's graph.
     - `mirrored`: whether a transposed kernel is stored turned around in space; None where its axes and its
       name have to tell.
+    - `order`: what the order of the arrays of this network means for depth, where that is not the same in
+      all files of the format; all of them say the same.
+    - `sort_name`: the name to sort by, where the file tells more of the order than `name` does.
     - `network`: the wrapper that holds this array, where one file holds several networks.
     - `member`: the network that holds it, where the file is a population and every network a model of its
       own. Those of one file are distinct and printable; the arrays of one follow each other.
@@ -56,6 +59,8 @@ class StoredArray:
     transposed: bool | None = None
     mirrored: bool | None = None
     depth: int | None = None
+    order: DepthSource | None = None
+    sort_name: str = ""
     network: str = ""
     member: str = ""
     reason: str | None = None

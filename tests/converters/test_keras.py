@@ -285,6 +285,91 @@ class TestEarlierKeras:
         assert snake_case(name) == snake
 
 
+class TestOrder:
+    """The order of weights alone, and what is said about it."""
+
+    @staticmethod
+    def written(file, places, **options):
+        """The layers that are read, and what their order is said to come from."""
+        write(file, dict.fromkeys((f"{place}/vars/0" for place in places), KERNEL), **options)
+        layers = [stored.layer for stored in open_checkpoint(file).layers]
+        return [layer.name.removesuffix("/vars/0") for layer in layers], {
+            layer.depth_source for layer in layers
+        }
+
+    def test_layers_of_nested_models_lie_as_they_were_written(self, file):
+        places = [
+            "layers/functional/layers/conv2d",
+            "layers/functional/layers/depthwise_conv2d",
+            "layers/functional/layers/conv2d_1",
+            "layers/conv2d",
+            "layers/conv2d_transpose",
+            "layers/conv2d_1",
+        ]
+        assert self.written(file, places) == (places, {"registration-order"})
+
+    def test_values_of_any_size_are_in_the_order_of_their_headers(self, file):
+        # HDF5 fills the gaps between large values with small ones.
+        sizes = {"layers/b": 40, "layers/a": 2, "layers/b_1": 40, "layers/a_1": 2, "layers/c": 3}
+        arrays = {f"{place}/vars/0": np.ones((3, 3, n, n)) for place, n in sizes.items()}
+        write(file, arrays, {f"{place}/vars": "conv2d" for place in sizes})
+        names = [stored.layer.name for stored in open_checkpoint(file).layers]
+        assert names == list(arrays)
+
+    def test_attributes_were_written_by_name(self, file):
+        places = ["aa_head", *(f"blocks/conv2d_{i}" for i in range(1, 12)), "zz_stem"]
+        found, source = self.written(file, places)
+        assert source == {"name-order"}
+        assert found == ["zz_stem", *places[1:-1], "aa_head"]
+
+    def test_layers_of_ones_own_keep_their_place_among_others(self, file):
+        places = [
+            "layers/conv2d_1",
+            "layers/my_block/conv_a",
+            "layers/my_block/conv_b",
+            "layers/conv2d_2",
+        ]
+        found, source = self.written(file, places)
+        assert (found, source) == (places, {"name-order"})
+
+    @pytest.mark.parametrize("part", ["layer", "cell/inner"])
+    def test_a_wrapper_of_one_layer_hides_no_order(self, file, part):
+        places = [
+            f"layers/time_distributed/{part}",
+            "layers/conv2d",
+            f"layers/time_distributed_1/{part}",
+        ]
+        assert self.written(file, places) == (places, {"registration-order"})
+
+    def test_a_copy_by_name_has_no_order_but_that_of_one_class(self, file):
+        places = ["layers/conv2d", "layers/conv2d_1", "layers/conv2d_10", "layers/conv2d_2"]
+        found = [places[0], places[1], places[3], places[2]]
+        assert self.written(file, places) == (found, {"registration-order"})
+        file.unlink()
+        places = ["layers/conv2d", "layers/conv2d_1", "layers/depthwise_conv2d"]
+        assert self.written(file, places)[1] == {"name-order"}
+
+    def test_numbers_that_were_written_backwards_are_not_of_keras(self, file):
+        places = ["layers/conv2d_1", "layers/depthwise_conv2d", "layers/conv2d"]
+        assert self.written(file, places)[1] == {"name-order"}
+
+    def test_chunked_and_tracked_files(self, file):
+        places = ["layers/conv2d_transpose", "layers/conv2d", "layers/conv2d_transpose_1"]
+        with h5py.File(file, "w", track_order=True) as opened:
+            for place in places:
+                opened.create_dataset(f"{place}/vars/0", data=KERNEL, chunks=(3, 3, 2, 4))
+        layers = [stored.layer for stored in open_checkpoint(file).layers]
+        assert [layer.name.removesuffix("/vars/0") for layer in layers] == places
+        assert {layer.depth_source for layer in layers} == {"registration-order"}
+
+    def test_plain_arrays_are_sorted_by_name(self, file):
+        write(file, {"b/w": KERNEL, "a/w": KERNEL})
+        opened = open_checkpoint(file)
+        assert [(x.layer.name, x.layer.depth_source) for x in opened.layers] == [
+            ("a/w", "name-order"), ("b/w", "name-order"),
+        ]  # fmt: skip
+
+
 class TestHostileFiles:
     @pytest.fixture
     def with_text(self, file):

@@ -1,7 +1,7 @@
 """Keras checkpoints: .keras archives, .weights.h5 of Keras 3, and the .h5 of all earlier versions.
 
 Where a configuration is stored it tells the classes, groups and order of the layers; in a file of
-weights alone their names do.
+weights alone their names do, and the order in which they were written.
 """
 
 import functools
@@ -17,13 +17,13 @@ import numpy as np
 from ...errors import CheckpointError
 from .._axes import for_rank
 from .._bytes import Archive, ByteSource, Location, SourceFile, open_source
-from .._depth_names import natural_key
 from .._format import Format
 from .._pickle import MemorySource
 from .._shards import with_shards
 from .._stored import StoredArray
 from ._file import Hdf5File, Node, hdf5_errors, read_rows
 from ._keras_config import KerasLayer, by_own_name, configured_layers
+from ._keras_order import array_order
 from ._source import is_hdf5
 
 MAX_UNPACKED = 1 << 30
@@ -115,10 +115,10 @@ class _Reader:
         text = file.text(file.file, "model_config") if config is None else config
         self.layers = {} if text is None else configured_layers(text, file.path)
         self.own_names = by_own_name(self.layers)
-        self.ranks = {layer: rank for rank, layer in enumerate(self.layers.values())}
-        self.listed = self._listed(nodes)
         self.kinds = {node.name: self._kind(node) for node in nodes}
-        self.nodes = sorted(nodes, key=self._order)
+        weights = [node for node in nodes if len(_shape(node)) > 2 and not self._reason(node)]
+        self.order = array_order(nodes, weights, self._ranks(nodes))
+        self.nodes = self.order.nodes
 
     def arrays(self) -> list[StoredArray]:
         names = [self._name(node) for node in self.nodes]
@@ -142,10 +142,15 @@ class _Reader:
         ]
         return {path: rank for rank, path in enumerate(paths)}
 
-    def _order(self, node: Node) -> tuple:
-        layer = self._layer(node)
-        rank = self.listed.get(node.name, self.ranks[layer] if layer else None)
-        return (rank is None, rank or 0, natural_key(node.name))
+    def _ranks(self, nodes: list[Node]) -> dict[str, int | None]:
+        """The ranks of arrays by what is listed or configured, None where neither tells."""
+        listed = self._listed(nodes)
+        configured = {layer: rank for rank, layer in enumerate(self.layers.values())}
+        layers = {node.name: self._layer(node) for node in nodes}
+        return {
+            name: listed.get(name, configured[layer] if layer else None)
+            for name, layer in layers.items()
+        }
 
     def _place(self, node: Node) -> str:
         """The path under which the owner of an array is saved."""
@@ -203,6 +208,8 @@ class _Reader:
             dtype,
             self._refuse(node) if reason else functools.partial(_read, self.file, node, dtype),
             reason=reason or self._reason(node),
+            order=self.order.source,
+            sort_name=self.order.names[node.name],
             **known,
         )
 
