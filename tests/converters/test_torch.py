@@ -200,6 +200,46 @@ def test_a_module_in_a_wrapper_is_its_network_and_its_attributes_are_kept(tmp_pa
     ]
 
 
+class Nested(nn.Module):
+    """Branches within lists within sequences, registered in an order that no sorting gives."""
+
+    def __init__(self):
+        super().__init__()
+        self.stem = nn.Conv2d(3, 8, 3)
+        inner = nn.ModuleList([nn.Conv2d(8, 8, 3, groups=8), nn.Sequential(nn.Conv2d(8, 6, 3))])
+        self.layers = nn.Sequential(nn.Sequential(nn.Conv2d(8, 8, 3)), nn.Conv2d(8, 8, 3))
+        self.branches, self.ahead = inner, nn.ConvTranspose2d(6, 2, 3)
+
+    def forward(self, x):
+        x = self.layers(self.stem(x))
+        return self.ahead(self.branches[1](self.branches[0](x)))
+
+
+@pytest.mark.parametrize("how", ["zip", "legacy"])
+@pytest.mark.parametrize("wrap", ["bare", "dict", "parallel", "list"])
+def test_a_traced_module_of_torch_fx_is_one_network(tmp_path, how, wrap):
+    module = torch.fx.symbolic_trace(Nested())
+    wrapped = {
+        "bare": module, "dict": {"model": module, "epoch": 3}, "parallel": nn.DataParallel(module),
+        "list": [module],
+    }[wrap]  # fmt: skip
+    found = arrays(saved(wrapped, tmp_path / "m", how))
+    layers, _ = select(found, "registration-order")
+    prefix = "module." if wrap == "parallel" else ""
+    names = ["stem", "layers.0.0", "layers.1", "branches.0", "branches.1.0", "ahead"]
+    assert [item.stored.name for item in layers] == [f"{prefix}{name}.weight" for name in names]
+    assert len({item.stored.network for item in layers}) == 1
+    assert [item.layer.depth for item in layers] == list(range(6))
+    assert [item.layer.groups for item in layers] == [1, 1, 1, 8, 1, 1]
+    assert_equal(layers[1].stored, module.get_submodule("layers.0.0").weight)
+
+
+def test_modules_in_lists_are_networks_of_their_own(tmp_path):
+    found = by_name(saved([nn.Sequential(nn.Conv2d(3, 4, 3)), nn.Conv2d(4, 5, 3)], tmp_path / "m"))
+    assert set(found) == {"0.0.weight", "0.0.bias", "1.weight", "1.bias"}
+    assert {array.network for array in found.values()} == {"0", "1"}
+
+
 def adam(module):
     """What torch.optim.Adam.state_dict() gives, which itself takes seconds to import."""
     state = {

@@ -174,9 +174,18 @@ def _in_object(record: Inert, place: _Place) -> Iterator[_Item]:
             return _in_module(state, place)
         if record.name.startswith("__torch__."):
             return _in_mapping(state, _scripted(record.name, place))
+    module = _made_of(record)
+    if module is not None:
+        return _in_module(module, place)
     attributes = _in_mapping(state, place) if isinstance(state, Mapping) else iter(())
     parts = (record.args, record.state, record.items, record.pairs)
     return itertools.chain(attributes, ((part, place) for part in parts if _may_hold(part)))
+
+
+def _made_of(record: Inert) -> Mapping | None:
+    """The dict of the module that a function makes anew, as those of torch.fx are stored."""
+    args = record.args if isinstance(record.args, tuple) else ()
+    return next((arg for arg in args if isinstance(arg, Mapping) and arg.has(*_KEYS)), None)
 
 
 def _in_module(state: Mapping, place: _Place) -> Iterator[_Item]:
