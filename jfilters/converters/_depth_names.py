@@ -15,7 +15,7 @@ _WORDS = (
     "stem first init initial embed embeds embedder embedding embeddings patchify in inc input"
     " intro pre",
     "backbone features extractor body trunk maxpool",
-    "encoder enc encode down downs",
+    "encoder enc encode down downs quant",
     "",
     "decoder dec decode up ups neck output",
     "fusion fuse downsamplers upsamplers",
@@ -38,7 +38,7 @@ _PARTS = 4096  # components that are remembered: most names share theirs
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Component:
-    """What a component of a name says.
+    """The meaning of one component of a name.
 
     - `place`: where among its siblings it belongs, from stems to heads.
     - `family`: the component without the number that tells it from its like: "layer" for "layer1".
@@ -58,21 +58,25 @@ class Component:
 
 @functools.lru_cache(maxsize=_PARTS)
 def component(part: str) -> Component:
-    """What a component of a name, in lower case, says."""
+    """The meaning of a component, in lower case, of a name."""
     if len(part) > _LONGEST:
         return Component((_MIDDLE,), part, None, (True, ((1, part),), part), False, False)
     words = re.findall(r"[a-z]+", part)
-    places = tuple(_PLACES[word] for word in words if word in _PLACES) or (_MIDDLE,)
+    # The "post" of "post_quant_conv" is about an encoder.
+    roles = ["quant"] if "quant" in words else words
+    places = tuple(_PLACES[word] for word in roles if word in _PLACES)
     match = _NUMBER.search(part)
+    is_upward = part.startswith(("up", "dec"))
     family = part[: match.start()] if match else part
     digits = part[len(family) :].strip("_-")
     return Component(
-        places,
+        # Only stages are numbered: a block may end or begin with one layer that is called "upsample".
+        places or ((_DECODER,) if is_upward and match else (_MIDDLE,)),
         family,
         int(digits) if digits.isdecimal() else None,
         _natural_key(part, words),
         "downsampl" in part,
-        places[0] == _DECODER or part.startswith(("up", "dec")),
+        is_upward or places[:1] == (_DECODER,),
     )
 
 
@@ -82,7 +86,7 @@ def natural_key(name: str) -> tuple:
 
 
 def is_embedding(part: str) -> bool:
-    """Whether a component embeds patches, of an image or of the stage before."""
+    """True if a component embeds patches, of an image or of the stage before."""
     return "embed" in part
 
 

@@ -32,7 +32,7 @@ class Candidate:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class _Reading:
-    """What the layers before one say of its groups, and whether that is sure or needs a second."""
+    """The groups of one layer by those before it, and what they are unless another layer confirms them."""
 
     groups: int | None = 1
     is_sure: bool = True

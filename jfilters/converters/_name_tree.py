@@ -41,7 +41,7 @@ class Branch:
 
     @property
     def is_numbered(self) -> bool:
-        """Whether the children are told apart by nothing but numbers."""
+        """True if the children are told apart by nothing but numbers."""
         return bool(self.children) and all(name.isdecimal() for name in self.children)
 
 
@@ -142,5 +142,5 @@ def series(branch: Branch) -> dict[str, dict[int, Branch]]:
 
 
 def _counts(part: str) -> bool:
-    """Whether a component is a number, or the end of a name."""
+    """True if a component is a number, or the end of a name."""
     return part == _END or part.isdecimal()

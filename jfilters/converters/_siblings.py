@@ -17,7 +17,7 @@ MAX_STEPS = 100_000
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Context:
-    """What comes into a branch: the channels of the layer before it, and all those of its neighbor.
+    """The input of a branch: the channels of the layer before it, and all those of its neighbor.
 
     `channels` are None where a branch is looked at by itself. `is_first` says that nothing ran before.
     """
@@ -45,7 +45,8 @@ def ordered(branch: Branch, context: Context) -> list[Branch]:
     if context.is_first:
         # The layer that takes the image runs first, whatever its name says.
         first = next((index for index, child in enumerate(result) if child.takes_image), 0)
-        result.insert(0, result.pop(first))
+        if result[first].word.family != result[0].word.family:
+            result.insert(0, result.pop(first))
     return result
 
 
@@ -54,7 +55,7 @@ def _sorted_children(branch: Branch) -> list[Branch]:
     if len(children) == 1:
         return children
     first = min(children, key=lambda child: child.word.key)
-    runs = [child for child in children if child.is_numbered][:2]
+    runs = [child for child in children if child.is_numbered and child.name.endswith("s")][:2]
 
     def key(child: Branch) -> tuple:
         word = child.word
@@ -65,7 +66,7 @@ def _sorted_children(branch: Branch) -> list[Branch]:
 
 
 def _feeds(child: Branch, first: Branch, runs: list[Branch]) -> bool:
-    """Whether a downsampling part comes before its siblings rather than behind them.
+    """True if a downsampling part comes before its siblings rather than behind them.
 
     In a stage it does, unless the blocks take what it takes; in a residual block it is the shortcut.
     """
@@ -116,6 +117,11 @@ def _turned(branches: list[Branch], channels: int | None) -> list[Branch]:
     return branches[::-1] if back > ahead else branches
 
 
+def _direction(branches: list[Branch]) -> int:
+    """1 if the numbers of a family ascend, -1 if they descend."""
+    return 1 if (branches[0].word.number or 0) <= (branches[-1].word.number or 0) else -1
+
+
 class _Chain:
     """Families whose members are run one by one."""
 
@@ -124,6 +130,7 @@ class _Chain:
     ):
         self.families = families
         self.queues = [branches[::-1] for branches in queues]
+        self.directions = [_direction(branches) for branches in queues]
         self.outputs = [
             Counter(chain.from_iterable(branch.outputs for branch in branches))
             for branches in queues
@@ -137,9 +144,9 @@ class _Chain:
         return [self._next() for _ in range(len(self.pending))]
 
     def _next(self) -> Branch:
-        best = min(
-            (index for index, queue in enumerate(self.queues) if queue), key=self._preference
-        )
+        indices = [index for index, queue in enumerate(self.queues) if queue]
+        lowest = min(map(self._stage, indices))
+        best = min(indices, key=lambda index: self._preference(index, lowest))
         branch = self.queues[best].pop()
         self.pending.discard(id(branch))
         self.outputs[best].subtract(branch.outputs)
@@ -148,16 +155,21 @@ class _Chain:
         self.started.add(self.families[best].rank)
         return branch
 
-    def _preference(self, index: int) -> tuple:
-        branch, family = self.queues[index][-1], self.families[index]
+    def _stage(self, index: int) -> int:
+        """The number of the next stage of a family, counted in its direction."""
+        number = self.queues[index][-1].word.number or 0
+        return number * self.directions[index] if self.families[index].is_staged else 0
+
+    def _preference(self, index: int, lowest: int) -> tuple:
+        branch, family, stage = self.queues[index][-1], self.families[index], self._stage(index)
         # A decoder's block enlarges what comes in before anything else.
-        enlarges = branch.is_transposed and branch.takes == self.channels
-        stage = branch.word.number if family.is_staged else 0
+        fits = branch.takes == self.channels
+        enlarges = branch.is_transposed and fits and (stage == lowest or not family.is_staged)
         is_new = family.rank not in self.started
         return self._waits(branch, index), not enlarges, is_new, family.rank, stage, index
 
     def _waits(self, branch: Branch, index: int) -> bool:
-        """Whether a part takes channels that only another family is still to make."""
+        """True if a part takes channels that only another family is still to make."""
         if branch.after is not None and id(branch.after) in self.pending:
             return True
         takes = branch.takes

@@ -6,7 +6,7 @@ joined number by number before the tree of names is put in order.
 
 from itertools import pairwise
 
-from ._depth_names import is_embedding
+from ._depth_names import component, is_embedding
 from ._name_tree import Branch, series
 
 MAX_RUNS = 32
@@ -24,7 +24,11 @@ def join_stages(branch: Branch) -> Branch | None:
         _set_order(branch, lead, runs)
         labels = [lead]
         for label in runs if _is_chain(run) else ():
-            if _is_apart(branch, label, labels) and _follows(runs[label], run, lead):
+            if not _is_apart(branch, label, labels):
+                continue
+            if component(label).decodes == component(lead).decodes and _follows(
+                runs[label], run, lead
+            ):
                 labels.append(label)
         if len(labels) > 1:
             return _joined(branch, labels, runs)
@@ -32,14 +36,14 @@ def join_stages(branch: Branch) -> Branch | None:
 
 
 def _is_apart(branch: Branch, label: str, labels: list[str]) -> bool:
-    """Whether a run shares no branch with others: "block1" of numbers is part of "block"."""
+    """True if a run shares no branch with others: "block1" of numbers is part of "block"."""
     families = {branch.children[name].word.family for name in labels if name in branch.children}
     own = branch.children[label].word.family if label in branch.children else label
     return not {label, own} & {*labels, *families}
 
 
 def _follows(run: Run, lead: Run, label: str) -> bool:
-    """Whether each stage of a run takes what the one of the same number in another gives."""
+    """True if each stage of a run takes what the one of the same number in another gives."""
     if len(run) < 2 or not run.keys() <= lead.keys() or _is_chain(run) or _is_chain(run, back=True):
         return False
     fitting = sum(run[number].takes == lead[number].gives for number in run)
@@ -47,7 +51,7 @@ def _follows(run: Run, lead: Run, label: str) -> bool:
 
 
 def _is_chain(run: Run, back: bool = False) -> bool:
-    """Whether each stage of a run takes what the one before it gives, or the one behind it."""
+    """True if each stage of a run takes what the one before it gives, or the one behind it."""
     numbers = sorted(run, reverse=back)
     return all(run[a].gives == run[b].takes for a, b in pairwise(numbers))
 

@@ -14,10 +14,10 @@ def arrays(given_depths):
     return [StoredArray("w", (), "float32", lambda: np.zeros(()), depth=d) for d in given_depths]
 
 
-def ranks(names, shapes, order="name-order", transposed=()):
+def ranks(names, shapes, transposed=()):
     up = [name in transposed for name in names]
     shapes = [shape if len(shape) > 2 else (*shape, 3, 3) for shape in shapes]
-    return depths(arrays([None] * len(names)), names, order, shapes, up)[0]
+    return depths(arrays([None] * len(names)), names, "name-order", shapes, up)[0]
 
 
 def order_of(layers, transposed=()):
@@ -81,6 +81,10 @@ def test_names_alone_give_the_order(ordered):
 def test_the_layer_that_takes_the_image_is_the_first():
     assert_order({"z.w": (8, 3), "cell_stem.w": (8, 8), "a.w": (8, 8)})
     assert_order({"z.0.zz.w": (8, 1), "z.0.aa.w": (8, 8), "a.w": (8, 8)})
+
+
+def test_numbers_are_believed_more_than_channels():
+    assert_order({"net.0.w": (8, 4), "net.1.w": (3, 8), "net.2.w": (8, 3)})
 
 
 def test_many_layers_of_one_channel_are_depthwise():
@@ -171,6 +175,38 @@ def test_a_decoder_runs_towards_fewer_channels(name):
         (name.format(number), (2 ** (number + 2), 2 ** (number + 3))) for number in (3, 2, 1, 0)
     ]
     assert_order(encoder | dict(decoder))
+
+
+def test_the_stages_of_a_decoder_alternate_from_the_bottom_up():
+    layers = {"encoder1.a.w": (8, 3), "encoder2.a.w": (16, 8), "bottleneck.w": (32, 16)}
+    layers |= {
+        "upconv2.w": (16, 32),
+        "decoder2.a.w": (16, 32),
+        "upconv1.w": (8, 16),
+        "decoder1.a.w": (8, 16),
+    }
+    assert_order(layers, transposed=["upconv2.w", "upconv1.w"])
+
+
+def test_an_autoencoder_whose_way_up_is_stored_from_its_end():
+    coder = {
+        "encoder.conv_in": (8, 3),
+        "encoder.down.0.block.0": (8, 8),
+        "encoder.down.0.downsample": (8, 8),
+        "encoder.down.1.block.0": (16, 8),
+        "encoder.mid.block_1": (16, 16),
+        "encoder.conv_out": (4, 16),
+    }
+    latent = {"post_quant_conv": (2, 2), "quant_conv": (4, 4)}
+    decoder = {
+        "decoder.conv_in": (16, 2),
+        "decoder.mid.block_1": (16, 16),
+        "decoder.up.1.block.0": (16, 16),
+        "decoder.up.1.upsample": (16, 16),
+        "decoder.up.0.block.0": (8, 16),
+        "decoder.conv_out": (3, 8),
+    }
+    assert_order(coder | latent | decoder)
 
 
 def test_a_transposed_layer_opens_the_block_of_a_decoder():

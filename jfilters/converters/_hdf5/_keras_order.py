@@ -16,7 +16,7 @@ from .._depth_names import component, natural_key
 from ._file import Node, require_h5py
 
 CONTAINERS = {"layers", "_layer_checkpoint_dependencies"}
-"""What Keras calls the layers of a model, whose order it keeps."""
+"""Names of groups that hold the layers of a model, whose order Keras keeps."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -43,7 +43,7 @@ def array_order(
         names = {name: "/".join(_numbered(name, members)) for name in names}
     elif any(len(_classes(container)) > 1 for container in _members(weights).values()):
         return ArrayOrder(_sorted(nodes, {}, names), "name-order", names)
-    source: DepthSource = "registration-order" if members and _is_kept(weights) else "name-order"
+    source: DepthSource = "registration-order" if members and _is_ordered(weights) else "name-order"
     return ArrayOrder(_sorted(nodes, {}, names), source, names)
 
 
@@ -88,13 +88,13 @@ def _numbered(name: str, members: Mapping[str, _Container]) -> list[str]:
 
 
 def _is_original(nodes: Sequence[Node], members: Mapping[str, _Container]) -> bool:
-    """Whether the addresses of a file are those of its first writing, not of a copy by name."""
+    """True if the addresses of a file are those of its first writing, not of a copy by name."""
     paths = [node.name.split("/") for node in sorted(_datasets(nodes), key=_address)]
     return paths != sorted(paths) and all(map(_is_counted, members.values()))
 
 
 def _is_counted(container: _Container) -> bool:
-    """Whether the numbers of each class ascend in the order of the addresses."""
+    """True if the numbers of each class ascend in the order of the addresses."""
     return all(a < b for numbers in _classes(container).values() for a, b in pairwise(numbers))
 
 
@@ -106,8 +106,8 @@ def _classes(container: _Container) -> dict[str, list[int]]:
     return classes
 
 
-def _is_kept(weights: Sequence[Node]) -> bool:
-    """Whether the weights lie in layers of models alone, or in the one part of a layer that has any."""
+def _is_ordered(weights: Sequence[Node]) -> bool:
+    """True if the weights lie in layers of models alone, or in the one part of a layer that has any."""
     parts: dict[str, str] = {}
     for node in weights:
         outer = node.name.split("/")[:-1]
