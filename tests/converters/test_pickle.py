@@ -189,6 +189,7 @@ REFUSED = {
     "a giant memo index": (b"\x80\x04Nr\xff\xff\xff\xff.", "memo index"),
     "a key without a value": (b"\x80\x04}(Nu.", "no value"),
     "items of a number": (b"\x80\x04K\x01Na.", "expected a list"),
+    "items of a dict": (b"\x80\x04}Na.", "without keys"),
     "keys of a list": (b"\x80\x04]NNs.", "expected a Mapping"),
     "arguments that are no tuple": (b"\x80\x04cos\nsystem\nNR.", "expected a tuple"),
     "a class named by a number": (b"\x80\x04K\x01K\x01\x93.", "expected a str"),

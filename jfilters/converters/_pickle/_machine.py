@@ -170,6 +170,8 @@ class _Machine:
         target = self.top()
         if isinstance(target, Inert):
             target.items = target = target.items or []
+        if isinstance(target, Mapping):
+            raise self.cursor.refusal("items without keys, added to a dict")
         self.checked(target, list).extend(values)
 
     def set_pairs(self, values: list) -> None:
