@@ -14,7 +14,7 @@ from ._names import parts
 _WORDS = (
     "stem first init initial embed embeds embedder embedding embeddings patchify in inc input"
     " intro pre",
-    "backbone features extractor body trunk maxpool",
+    "backbone feature features extractor body trunk maxpool",
     "encoder enc encode down downs quant",
     "",
     "decoder dec decode up ups neck output",

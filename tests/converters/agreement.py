@@ -13,7 +13,8 @@ SHAPES = ((8, 3, 3, 3), (8, 4, 3, 3), (8, 1, 3, 3), (6, 8, 2, 2))
 TRANSPOSED = (False, False, False, True)
 GROUPS = (1, 2, 8, 1)
 # A grouped layer that is not depthwise looks like any other; only a graph or a module can tell.
-GROUPS_OF_WEIGHTS_ALONE = (1, 1, 8, 1)
+# Two groups look like a gate or a split that halves the channels.
+GROUPS_OF_WEIGHTS_ALONE = (1, None, 8, 1)
 DEPTHS = (0, 0.25, 0.5, 0.75)
 
 

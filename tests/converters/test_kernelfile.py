@@ -72,7 +72,7 @@ def test_layers_and_weights_come_back_bit_for_bit(network, converted):
 
 def test_what_it_says_about_groups_and_axes_comes_back(converted):
     known = {layer.name: layer for layer in records(open_checkpoint(converted))}
-    assert known["grouped.weight"].groups == 1  # a state dict does not say so
+    assert known["grouped.weight"].groups is None  # a state dict leaves it open
     assert known["depthwise.weight"].groups == 16
     assert (known["up_conv.weight"].transposed, known["up_conv.weight"].groups) == (True, 2)
     assert known["up_conv.weight"].axes == "IOHW"
