@@ -162,9 +162,9 @@ class _Chain:
 
     def _preference(self, index: int, lowest: int) -> tuple:
         branch, family, stage = self.queues[index][-1], self.families[index], self._stage(index)
-        # A decoder's block enlarges what comes in before anything else.
-        fits = branch.takes == self.channels
-        enlarges = branch.is_transposed and fits and (stage == lowest or not family.is_staged)
+        # A decoder's block opens with the layer that enlarges what comes in.
+        opens = stage == lowest if family.is_staged else not self.started
+        enlarges = branch.is_transposed and branch.takes == self.channels and opens
         is_new = family.rank not in self.started
         return self._waits(branch, index), not enlarges, is_new, family.rank, stage, index
 

@@ -212,6 +212,8 @@ def test_an_autoencoder_whose_way_up_is_stored_from_its_end():
 def test_a_transposed_layer_opens_the_block_of_a_decoder():
     layers = {"encoder.w": (32, 3), "decoder.0.upsample.w": (16, 32), "decoder.0.convs.w": (16, 32)}
     assert_order(layers, transposed=["decoder.0.upsample.w"])
+    layers = {"Conv_0/kernel": (8, 3), "Conv_1/kernel": (8, 8), "ConvTranspose_0/kernel": (4, 8)}
+    assert_order(layers, transposed=["ConvTranspose_0/kernel"])
 
 
 def test_kernels_along_the_width_come_before_those_along_the_height():
