@@ -13,7 +13,7 @@ import numpy as np
 
 from ..errors import CheckpointError
 from ._bytes import Location, base_name, children, is_file, is_folder, open_source
-from ._depth import natural_key
+from ._depth_names import natural_key
 from ._foreign import foreign_error, promises_weights
 from ._format import Format
 from ._json import MAX_BYTES, json_object

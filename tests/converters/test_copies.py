@@ -141,6 +141,12 @@ def test_moments_are_told_by_having_no_negative_value():
     assert set(reasons(arrays).values()) == {"optimizer state"}
 
 
+def test_networks_of_zeros_are_neither_copies_nor_moments():
+    zeros = {name: np.zeros_like(value) for name, value in ONE.items()}
+    arrays = stored(zeros, "a") + stored(zeros, "b")
+    assert len(names(arrays)) == 2 * len(ONE)
+
+
 def test_equal_arrays_count_once(tmp_path):
     values = ONE | {f"{name}.clone": value.copy() for name, value in ONE.items()}
     values |= {"zero.a": np.zeros((4, 4, 3, 3), "f4"), "zero.b": np.zeros((4, 4, 3, 3), "f4")}

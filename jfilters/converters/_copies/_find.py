@@ -17,7 +17,7 @@ from .._stored import StoredArray
 from ._equal import equal_arrays
 from ._lists import aligned_lists, repeated_stream
 from ._trees import Path, Tree, alike, flattened, within
-from ._values import cosine, is_nonnegative
+from ._values import cosine, is_nonnegative, is_zero
 
 NEAR = 0.8
 """Cosine from which two networks of one architecture are copies; strangers lie within 0.1 of 0."""
@@ -187,7 +187,7 @@ class _Search:
             return "copy"
         if not self._compare:
             return "copy" if _says(_SURE, tree, cluster) else "stranger"
-        if is_nonnegative(self._arrays, tree.members):
+        if is_nonnegative(self._arrays, tree.members) and not is_zero(self._arrays, tree.members):
             return "moment"
         enough = NEAR_IF_NAMED if _says(_FOLLOWER, tree, cluster) else NEAR
         return "copy" if cosine(self._arrays, pairs) >= enough else "stranger"

@@ -22,7 +22,13 @@ def cosine(arrays: Sequence[StoredArray], pairs: Sequence[tuple[int, int]]) -> f
         products += (a @ b, a @ a, b @ b)
     dot, first_square, second_square = products
     norm = math.sqrt(first_square * second_square)
-    return float(dot / norm if norm else first_square == second_square)
+    return float(dot / norm) if norm else math.nan
+
+
+def is_zero(arrays: Sequence[StoredArray], members: Sequence[int]) -> bool:
+    """Whether a few weights hold nothing but zeros, which tells nothing of what they are."""
+    probes = (index for index, _ in _probes(arrays, [(index, index) for index in members]))
+    return all((v := arrays[index].values()) is not None and not v.any() for index in probes)
 
 
 def is_nonnegative(arrays: Sequence[StoredArray], members: Sequence[int]) -> bool:
