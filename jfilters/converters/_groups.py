@@ -1,7 +1,7 @@
 """Transposed, grouped and depthwise layers: as told by the format, else by shape, bias and name."""
 
 import dataclasses
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Sequence
 
 from ._axes import Arrangement, for_rank
 from ._grouped import Candidate
@@ -77,14 +77,21 @@ def groups_reason(arrangement: Arrangement, shape: tuple[int, ...]) -> str | Non
     return f"{arrangement.groups} groups do not divide the {channels} channels of {shape}"
 
 
-def depthwise_groups(array: StoredArray, arrangement: Arrangement, channels: Iterable[int]) -> int:
-    """The groups of a layer of one input channel, given the output channels of all earlier layers.
+def depthwise_groups(
+    array: StoredArray, arrangement: Arrangement, channels: Sequence[int], dense: Collection[int]
+) -> int:
+    """The groups of a layer of one input channel.
 
-    A layer of one input channel is depthwise only if some earlier layer could feed its groups.
+    `channels` are the outputs of all earlier layers, `dense` the widths of the network's dense layers. A
+    layer of one input channel is depthwise only if some earlier layer could feed its groups: whole, by a
+    part of what the last one gives, or with several outputs a channel.
     """
     outputs, inputs = arrangement.shape(array.shape)[:2]
     if array.groups is not None or arrangement.groups > 1 or inputs > 1 or outputs == 1:
         return arrangement.groups
+    is_part = bool(channels) and channels[-1] > outputs and channels[-1] % outputs == 0
+    if channels and (is_part or outputs in dense):
+        return outputs
     return max((c for c in channels if c > 1 and outputs % c == 0), default=1)
 
 

@@ -5,7 +5,7 @@ with its reason; nothing is guessed and nothing vanishes.
 """
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from ..kernels import DepthSource, Layer
 from ._applied import compose
@@ -95,8 +95,9 @@ def select(
     lost = {index: reasons.pop(index) for index in list(reasons) if is_lost(arrays[index])}
     found, ambiguous = _arrange(arrays, reasons, checked_axes(axes))
     reasons |= ambiguous | lost
+    dense = {size for array in arrays if len(array.shape) == 2 for size in array.shape}
     networks = [_oriented(network) for network in _by_network(found)]
-    convolutions = [conv for network in networks for conv in _ranked(network, order)]
+    convolutions = [conv for network in networks for conv in _ranked(network, order, dense)]
     reasons |= {conv.index: _POINTWISE for conv in convolutions if _is_pointwise(conv)}
     names = display_names(arrays, {conv.stored.network for conv in convolutions})
     layers = [
@@ -205,7 +206,9 @@ def _oriented(network: list[_Convolution]) -> list[_Convolution]:
     return result
 
 
-def _ranked(network: list[_Convolution], order: DepthSource) -> list[_Convolution]:
+def _ranked(
+    network: list[_Convolution], order: DepthSource, dense: Collection[int]
+) -> list[_Convolution]:
     """The convolutions of one network in depth order, with their depths and groups."""
     stored = [conv.stored for conv in network]
     prefix = common_prefix(array.name for array in stored)
@@ -220,16 +223,16 @@ def _ranked(network: list[_Convolution], order: DepthSource) -> list[_Convolutio
         for conv, rank in zip(network, ranks, strict=True)
     ]
     ranked.sort(key=lambda conv: conv.depth)
-    return _with_groups(ranked)
+    return _with_groups(ranked, dense)
 
 
-def _with_groups(ranked: list[_Convolution]) -> list[_Convolution]:
+def _with_groups(ranked: list[_Convolution], dense: Collection[int]) -> list[_Convolution]:
     """The same with the groups of depthwise and grouped layers, which only neighbors give away."""
-    channels, candidates = set(), []
+    channels, candidates = [], []
     for conv in ranked:
-        groups = depthwise_groups(conv.stored, conv.arrangement, channels)
+        groups = depthwise_groups(conv.stored, conv.arrangement, channels, dense)
         candidates.append(candidate(conv.stored, conv.arrangement, groups))
-        channels.add(conv.shape[0])
+        channels.append(conv.shape[0])
     return [
         conv if groups == conv.arrangement.groups else _regrouped(conv, groups)
         for conv, groups in zip(ranked, grouped(candidates), strict=True)

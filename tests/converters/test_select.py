@@ -205,6 +205,15 @@ class TestGroups:
         arrays = [torch("0.weight", (8, 3, 3, 3)), torch("1.weight", (16, 1, 3, 3))]
         assert layers(arrays)["1.weight"].layer.groups == 8
 
+    def test_a_dense_layer_or_a_part_of_the_last_one_feeds_all_groups(self):
+        arrays = [torch("0.weight", (16, 3, 3, 3)), torch("1.weight", (64, 1, 3, 3))]
+        assert layers(arrays)["1.weight"].layer.groups == 16
+        arrays.append(torch("fc1.weight", (64, 16)))
+        assert layers(arrays)["1.weight"].layer.groups == 64
+        arrays = [torch("0.weight", (4, 3, 3, 3)), torch("1.weight", (48, 4, 3, 3))]
+        arrays.append(torch("2.weight", (12, 1, 3, 3)))
+        assert layers(arrays)["2.weight"].layer.groups == 12
+
     def test_an_unrelated_width_feeds_nothing(self):
         arrays = [torch("0.weight", (24, 3, 3, 3)), torch("1.weight", (32, 1, 3, 3))]
         assert layers(arrays)["1.weight"].layer.groups == 1

@@ -525,3 +525,18 @@ def test_a_view_that_skips_most_of_its_storage_is_read_in_pieces(tmp_path, monke
 @pytest.mark.parametrize("value", [None, 3, "text", torch.ones, [], {}])
 def test_a_file_of_something_else_is_empty(tmp_path, value):
     assert arrays(_dump(value, tmp_path, 4)) == []
+
+
+def test_a_convolution_has_one_weight_whatever_else_it_keeps(tmp_path):
+    network = nn.Sequential(nn.Conv2d(3, 4, 3), nn.Conv2d(4, 4, 3))
+    for index, conv in enumerate(network):
+        conv.register_buffer(f"saved{index}", conv.weight.detach() * 2)
+        conv.register_parameter("trace", nn.Parameter(torch.rand(4, 4, 3, 3)))
+    found = by_name(saved(network, tmp_path / "x.pt"))
+    assert [
+        name for name, array in found.items() if len(array.shape) == 4 and not array.reason
+    ] == [
+        "0.weight",
+        "1.weight",
+    ]
+    assert found["0.saved0"].reason == "kept by a convolution beside its weight"

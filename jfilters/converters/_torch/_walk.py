@@ -31,6 +31,8 @@ LONGEST_NAME = 1000
 """Characters in the name of an array."""
 
 _OPTIMIZER = "optimizer state"
+_BUFFER = "kept by a convolution beside its weight"
+_WEIGHT = re.compile(r"weight(_(orig|mask|bar|g|v|u|scale|zero_point))?")
 _KEYS = "_parameters", "_buffers", "_modules"
 _PARAMETERS = {"w", "b", "kernel", "bias", "weight", "scale", "offset", "mean", "var", "embedding"}
 _SCRIPTED = re.compile(r"__torch__\.torch\.nn\.modules\.conv\..*?Conv(Transpose)?\dd")
@@ -41,7 +43,8 @@ class _Place:
     """Where a value lies, and what its surroundings say about it.
 
     `path[:root]` leads to the network and the rest is the name within it; inside a module, which is
-    one network however deep it goes, the root is fixed.
+    one network however deep it goes, the root is fixed. `has_weight`: the convolution that it lies in keeps
+    its weight under the usual name, so that no other array there is one.
     """
 
     path: tuple[str, ...] = ()
@@ -50,6 +53,7 @@ class _Place:
     reason: str | None = None
     groups: int | None = None
     transposed: bool | None = None
+    has_weight: bool = False
 
     def child(self, key: object, index: int) -> "_Place":
         """The place of a value inside this one."""
@@ -202,7 +206,9 @@ def _in_module(state: Mapping, place: _Place) -> Iterator[_Item]:
 
 def _module(place: _Place) -> _Place:
     root = place.root if place.fixed else len(place.path)
-    return dataclasses.replace(place, root=root, fixed=True, groups=None, transposed=None)
+    return dataclasses.replace(
+        place, root=root, fixed=True, groups=None, transposed=None, has_weight=False
+    )
 
 
 def _convolution(state: Mapping) -> dict[str, int | bool]:
@@ -210,7 +216,10 @@ def _convolution(state: Mapping) -> dict[str, int | bool]:
     groups, transposed = state.get("groups"), state.get("transposed")
     if not isinstance(transposed, bool) or type(groups) is not int or groups < 1:
         return {}
-    return {"groups": groups, "transposed": transposed}
+    parameters = state.get("_parameters")
+    names = parameters[::2] if isinstance(parameters, Mapping) else []
+    has_weight = any(isinstance(name, str) and _WEIGHT.fullmatch(name) for name in names)
+    return {"groups": groups, "transposed": transposed, "has_weight": has_weight}
 
 
 def _scripted(name: str, place: _Place) -> _Place:
@@ -225,6 +234,7 @@ def _stored(found: Found, place: _Place, path: Location) -> StoredArray:
     if len(name) + len(network) > LONGEST_NAME:
         raise CheckpointError(f"a name of more than {LONGEST_NAME} characters", path=path)
     weight = 3 <= len(found.shape) <= 5
+    is_buffer = weight and place.has_weight and not _WEIGHT.fullmatch(place.path[-1])
     axes = for_rank("IOHW" if place.transposed else "OIHW", len(found.shape)) if weight else None
     return StoredArray(
         name=name or "tensor",
@@ -235,7 +245,7 @@ def _stored(found: Found, place: _Place, path: Location) -> StoredArray:
         groups=place.groups if weight else None,
         transposed=place.transposed if weight else None,
         network=network,
-        reason=place.reason or found.reason,
+        reason=place.reason or found.reason or (_BUFFER if is_buffer else None),
         peek=found.view.peek if found.view and found.dtype == found.view.dtype.name else None,
         unread=found.unread and weight and not place.reason,
     )
