@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 import safetensors.torch
 import torch
+from flax import nnx
 from torch.nn.utils import parametrizations, parametrize, prune
 
-from jfilters.converters import StoredArray, load, open_checkpoint
+from jfilters.converters import StoredArray, from_params, load, open_checkpoint
 from jfilters.converters._applied import _formulas, compose
 
 RULES = {
@@ -200,18 +201,36 @@ def test_norms_of_flax_are_applied(tmp_path, norm):
     (tmp_path / "net.msgpack").write_bytes(flax.serialization.to_bytes(variables))
     kernels = load(tmp_path / "net.msgpack")
     plain = {
-        name: {
-            "kernel": np.transpose(weight, (2, 3, 1, 0)),
-            "bias": variables["params"][name]["bias"],
-        }
-        for name, weight in zip(("Conv_0", "first"), kernels.weights, strict=True)
+        name.removesuffix("/kernel"): {"kernel": np.transpose(weight, (2, 3, 1, 0))}
+        for name, weight in zip(kernels.names, kernels.weights, strict=True)
     }
+    for name, params in plain.items():
+        params["bias"] = variables["params"][name]["bias"]
     off = {"update_stats": False} if norm is nn.SpectralNorm else {}
     wanted = Linen(norm).apply(variables, images, **off)
     found = images
     for name, features in (("first", 4), ("Conv_0", 3)):
         found = nn.Conv(features, (3, 3)).apply({"params": plain[name]}, found)
     np.testing.assert_allclose(found, wanted, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("norm", [nnx.WeightNorm, nnx.SpectralNorm])
+def test_norms_of_nnx_are_applied(tmp_path, norm):
+    """NNX keeps its kernel normalized after a pass, so that the state is taken before one."""
+    net = norm(nnx.Conv(3, 4, (3, 3), rngs=nnx.Rngs(0)), rngs=nnx.Rngs(1))
+    state = nnx.to_pure_dict(nnx.state(net))
+    if norm is nnx.WeightNorm:
+        state["scales"] = {key: scale * 3 for key, scale in state["scales"].items()}
+        nnx.update(net, state)
+    named = {name: {str(key): leaf for key, leaf in tree.items()} for name, tree in state.items()}
+    (tmp_path / "net.msgpack").write_bytes(flax.serialization.to_bytes(named))
+    [weight] = load(tmp_path / "net.msgpack").weights
+    [live] = from_params(net).weights
+    off = {"update_stats": False} if norm is nnx.SpectralNorm else {}
+    net(jnp.ones((1, 5, 5, 3)), **off)
+    applied = np.transpose(net.layer_instance.kernel.get_value(), (3, 2, 0, 1))
+    np.testing.assert_allclose(weight, applied, rtol=1e-5)
+    np.testing.assert_allclose(live, applied, rtol=1e-5)
 
 
 def values_of(*shape):

@@ -540,3 +540,9 @@ def test_a_convolution_has_one_weight_whatever_else_it_keeps(tmp_path):
         "1.weight",
     ]
     assert found["0.saved0"].reason == "kept by a convolution beside its weight"
+
+
+def test_a_pickled_average_is_a_network(tmp_path):
+    average = torch.optim.swa_utils.AveragedModel(nn.Conv2d(3, 4, 3))
+    found = by_name(saved(average, tmp_path / "x.pt"))
+    assert found["module.weight"].reason is None

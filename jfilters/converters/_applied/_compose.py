@@ -25,7 +25,7 @@ _RULES: tuple[Callable[[Siblings], Iterator[Composition]], ...] = (
 
 
 _CUE = re.compile(
-    r"parametrizations[./]|_(orig|bar|v|_data)$|[./](g|u|scale|_data)$|scales?[./]"
+    r"parametrizations[./]|_(orig|bar|v|_data)$|[./](g|u|scale|_data)$|scales?[./]|'u'\)$"
     r"|\w_scale|scale_\w|(lora|hada|lokr|oft|boft|ia3|dora|vera|loha|glora)_",
     re.IGNORECASE | re.MULTILINE,
 )

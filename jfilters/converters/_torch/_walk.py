@@ -171,7 +171,8 @@ def _is_layer(mapping: Mapping) -> bool:
 
 def _in_object(record: Inert, place: _Place) -> Iterator[_Item]:
     state = _attributes(record)
-    if record.name.startswith("torch.optim."):
+    # An AveragedModel of torch.optim.swa_utils is a network.
+    if record.name.startswith("torch.optim.") and ".swa_utils." not in record.name:
         place = dataclasses.replace(place, reason=_OPTIMIZER)
     if isinstance(state, Mapping):
         if state.has(*_KEYS):
