@@ -85,7 +85,7 @@ WEIGHTS = [
     ("m.pt", b'<?xml version="1.0"?><Error><Code>AccessDenied</Code>', "says AccessDenied", "again"),
     ("m.bin", b'{"error": "Entry not found"}', 'says "Entry not found"', "fetch it again"),
     ("m", json.dumps({"weightsManifest": []}).encode(), "TensorFlow.js", "converted from"),
-    ("m", gzip.compress(b"\x80\2}q\0." + NOISE), "gzip", "gunzip"),
+    ("m", gzip.compress(b"\x80\2}q\0." + NOISE, mtime=0), "gzip", "gunzip"),
     ("m.pth.bz2", bz2.compress(NOISE), "bzip2", "bunzip2"),
     ("m.pth.xz", lzma.compress(NOISE), "xz", "unxz"),
     ("m.pth.zst", b"\x28\xb5\x2f\xfd" + NOISE, "zstd", "unzstd"),
@@ -94,7 +94,7 @@ WEIGHTS = [
     ("m.pth.rar", b"Rar!\x1a\7" + NOISE, "rar", "unrar"),
     ("m", zlib.compress(b"\x80\2}q\0." + NOISE), "zlib-compressed, as joblib", "joblib.load"),
     ("m", archive("tar", a__pth=NOISE, notes__txt=b""), "tar archive with a.pth", "tar xf"),
-    ("m", gzip.compress(archive("tar", a__pth=b"abc")), "gzip-compressed tar .* a.pth", "tar xf"),
+    ("m", gzip.compress(archive("tar", a__pth=b"abc"), mtime=0), "gzip-compressed tar .* a.pth", "tar xf"),
     ("m", archive("zip", a__pth=NOISE, b__onnx=b""), "zip archive with a.pth, b.onnx", "unzip"),
     ("m", archive("zip", m_in_archive_format=b"pt2"), "torch.export", "torch.export.load"),
     ("m", archive("zip", **{"MAR-INF_in_MANIFEST__json": b"{}"}), "TorchServe", "state_dict"),
@@ -104,7 +104,10 @@ WEIGHTS = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize(("name", "data", "words", "remedy"), WEIGHTS)
+# Bytes make unreadable names, and different ones in every process.
+@pytest.mark.parametrize(
+    ("name", "data", "words", "remedy"), WEIGHTS, ids=[f"{row[0]}-{row[2]}" for row in WEIGHTS]
+)
 def test_weights_in_a_format_that_is_not_read_are_refused_by_name(
     tmp_path, name, data, words, remedy
 ):
@@ -124,7 +127,7 @@ OTHERS = [
     ("a.exe", b"MZ\x90\0" + bytes(600), "PE"),
     ("a.parquet", b"PAR1" + bytes(600), "Parquet"),
     ("a.db", b"SQLite format 3\0" + bytes(600), "SQLite"),
-    ("a.rds", gzip.compress(b"X\n\0\0\0\3" + bytes(600)), "gzip"),
+    ("a.rds", gzip.compress(b"X\n\0\0\0\3" + bytes(600), mtime=0), "gzip"),
     ("a.py", b"import torch\n\nprint(torch)\n", "Python source"),
     ("a.csv", b"name,loss,epoch\na,1,2\nb,3,4\n", "a table as text"),
     ("a.md", b"# A model\n\nIt is good.\n", "a text that starts with '# A model"),
@@ -136,14 +139,14 @@ OTHERS = [
     ("a.prototxt", b'name: "VGG16"\nlayer { name: "a" }\n', "a Caffe network as text"),
     ("checkpoint", b'model_checkpoint_path: "model.ckpt-10"\n', "a list of TensorFlow checkpoints"),
     ("m.data-00000-of-00001", NOISE, "probably the data of a TensorFlow checkpoint"),
-    ("a.csv.gz", gzip.compress(b"a,b\n1,2\n"), "gzip"),
+    ("a.csv.gz", gzip.compress(b"a,b\n1,2\n", mtime=0), "gzip"),
     ("a.tar", archive("tar", notes__txt=b"abc"), "a tar archive with notes.txt"),
     ("a.zip", archive("zip", notes__txt=b"abc"), "a zip archive with notes.txt"),
     ("a.png", POINTER, "a Git LFS pointer"),
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize(("name", "data", "words"), OTHERS)
+@pytest.mark.parametrize(("name", "data", "words"), OTHERS, ids=[row[0] for row in OTHERS])
 def test_files_without_weights_are_named_and_ignored(tmp_path, name, data, words):
     path = tmp_path / name
     path.write_bytes(data)
