@@ -30,12 +30,11 @@ def convert(
     Example: jfilters convert zoo/mobilenet_v2_imagenet.pth -o kernels.npz
     """
     from jfilters.converters import open_checkpoint, save_kernels
-    from jfilters.engine import unread_text
 
     checkpoint = open_checkpoint(file, axes=axes, network=network, standardize=standardize)
     save_kernels(output, checkpoint)
     layers, skipped = len(checkpoint.layers), len(checkpoint.skipped)
     talk(f"wrote {output} (layers: {layers}, skipped arrays: {skipped})")
-    if (unread := unread_text(checkpoint)) is not None:
+    if (unread := checkpoint.shortfall) is not None:
         talk(f"{file}: {unread}", style="yellow")
         raise typer.Exit(1)

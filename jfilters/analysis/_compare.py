@@ -12,7 +12,6 @@ import numpy as np
 from jaxtyping import Float, Float32
 
 from ..converters import Checkpoint, Location, StoredLayer, open_checkpoint
-from ..engine import unread_text
 from ..errors import redacted
 from ..shift import (
     Difference,
@@ -90,7 +89,7 @@ def compare_pair(first: Checkpoint, second: Checkpoint, *, detailed: bool = True
 def _side(checkpoint: Checkpoint) -> Side:
     kernels = sum(layer.shape[0] * layer.shape[1] for layer in checkpoint.layers)
     path = redacted(str(checkpoint.path))
-    unread = unread_text(checkpoint)
+    unread = checkpoint.shortfall
     return Side(path, checkpoint.format, len(checkpoint.layers), kernels, unread)
 
 

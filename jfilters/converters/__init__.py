@@ -12,9 +12,11 @@ from ._bytes import is_remote as is_remote
 from ._bytes import location as location
 from ._bytes import name_below as name_below
 from ._bytes import remote_bytes as remote_bytes
+from ._checkpoint import SHOWN as SHOWN
 from ._checkpoint import Checkpoint as Checkpoint
 from ._checkpoint import StoredLayer as StoredLayer
 from ._checkpoint import load as load
+from ._checkpoint import most_common as most_common
 from ._checkpoint import open_checkpoint as open_checkpoint
 from ._detect import FORMATS as FORMATS
 from ._detect import detect as detect

@@ -1,6 +1,8 @@
 """A checkpoint as its layers: opened from metadata, read one weight at a time, or loaded whole."""
 
 import dataclasses
+import warnings
+from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
@@ -71,6 +73,27 @@ class Checkpoint:
         """The weights that the network convolves with and that could not be read."""
         return tuple(array for array in self.skipped if array.unread)
 
+    @property
+    def shortfall(self) -> str | None:
+        """How many of the convolutions were read, and why the others were not; None where all were.
+
+        Counted are layers of every kernel size: of a weight that cannot be read the size need not be known.
+        """
+        if not self.unread:
+            return None
+        layers, unread = len(self.layers), len(self.unread)
+        reasons = most_common(Counter(array.reason for array in self.unread))
+        return f"{layers} of {layers + unread} convolution layers read; not read: {reasons}"
+
+
+SHOWN = 3
+"""Reasons that are given; of more only the most common ones."""
+
+
+def most_common(reasons: Counter[str]) -> str:
+    """The most common reasons, each with its count."""
+    return "; ".join(f"{reason} ({count})" for reason, count in reasons.most_common(SHOWN))
+
 
 def open_checkpoint(
     path: str | Location,
@@ -117,11 +140,14 @@ def load(
 ) -> Kernels:
     """All convolution weights of a checkpoint as float32 JAX arrays, in depth order.
 
-    Arguments and errors are those of `open_checkpoint`.
+    Arguments and errors are those of `open_checkpoint`. Warns where the network convolves with weights that
+    cannot be read: the layers are then not all of it.
     """
     checkpoint = open_checkpoint(
         path, axes=axes, like=like, network=network, standardize=standardize
     )
+    if checkpoint.shortfall:
+        warnings.warn(f"{checkpoint.path}: {checkpoint.shortfall}", stacklevel=2)
     layers = checkpoint.layers
     return Kernels(
         weights=tuple(jnp.asarray(layer.read()) for layer in layers),

@@ -83,7 +83,7 @@ class Blocks:
 
     def _add_dense(self, index: int, array: StoredArray) -> None:
         """Note the outputs of a dense layer over several axes, which another one may take in."""
-        bias = self._bias(index) if is_channels_last(array) else None
+        bias = self._bias(index) if _is_channels_last(array) else None
         if bias is not None:
             shape = _vector(self._arrays[bias].shape)
             self._dense |= {shape[at:] for at in _dense_axes(array.shape, shape)}
@@ -158,7 +158,7 @@ class Blocks:
 
     def _beside(self, array: StoredArray, bias: _Shape) -> Stack | str | None:
         """The stack of a weight with a bias of this shape beside it."""
-        shape, count, is_last = array.shape, len(bias) - 1, is_channels_last(array)
+        shape, count, is_last = array.shape, len(bias) - 1, _is_channels_last(array)
         if count == 0 or len(bias) > len(shape):
             return DENSE if self._contracts(shape, array) else None
         if is_last and bias == (*shape[:-2], shape[-1]):
@@ -176,11 +176,11 @@ class Blocks:
 
     def _contracts(self, shape: _Shape, array: StoredArray) -> bool:
         """Whether a kernel of three axes takes in what a dense layer over two gives out."""
-        return len(shape) == 3 and is_channels_last(array) and shape[:2] in self._dense
+        return len(shape) == 3 and _is_channels_last(array) and shape[:2] in self._dense
 
     def _unclear(self, array: StoredArray) -> str | None:
         """The reason against an array of one more axis than others, where no vector says why."""
-        shape, is_last = array.shape, is_channels_last(array)
+        shape, is_last = array.shape, _is_channels_last(array)
         if len(shape) < 4 or len(shape) - 1 not in self._ranks:
             return None
         spatial = shape[:-2] if is_last else shape[2:]
@@ -223,7 +223,7 @@ def _of_other_axis(shape: _Shape, bias: _Shape, *, is_last: bool) -> Stack | Non
     return next(square, stacks[0] if stacks else None)
 
 
-def is_channels_last(array: StoredArray) -> bool:
+def _is_channels_last(array: StoredArray) -> bool:
     return (array.axes or "").endswith(("IO", "OI")) or parts(array.name)[-1] in ("kernel", "w")
 
 

@@ -19,7 +19,6 @@ from ._metadata import Joined as Joined
 from ._metadata import MetadataTable as MetadataTable
 from ._metadata import join_metadata as join_metadata
 from ._metadata import read_metadata as read_metadata
-from ._opening import unread_text as unread_text
 from ._options import Options as Options
 from ._plan import Entry as Entry
 from ._processes import LostProcessError as LostProcessError

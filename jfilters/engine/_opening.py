@@ -4,13 +4,10 @@ import dataclasses
 from collections import Counter
 from collections.abc import Sequence
 
-from ..converters import Checkpoint, Location, StoredLayer, open_checkpoint
+from ..converters import SHOWN, Checkpoint, Location, StoredLayer, most_common, open_checkpoint
 from ..errors import CheckpointError, printable
 from ._options import Options
 from ._plan import Entry, PlannedLayer, within
-
-SHOWN = 3
-"""Reasons that are told; of more only the most common ones."""
 
 
 def opened(entry: Entry, options: Options) -> tuple[Entry, list[StoredLayer]]:
@@ -42,18 +39,6 @@ def chosen_layers(checkpoint: Checkpoint, spatial: tuple[int, ...]) -> list[Stor
     return [layer for layer in checkpoint.layers if layer.shape[2:] == spatial]
 
 
-def unread_text(checkpoint: Checkpoint) -> str | None:
-    """Count of the convolutions that were read, and why the others were not; None where all were.
-
-    Counted are layers of every kernel size: of a weight that cannot be read the size need not be known.
-    """
-    if not checkpoint.unread:
-        return None
-    layers, unread = len(checkpoint.layers), len(checkpoint.unread)
-    reasons = _most_common(Counter(array.reason for array in checkpoint.unread))
-    return f"{layers} of {layers + unread} convolution layers read; not read: {reasons}"
-
-
 def _check_size(entry: Entry, options: Options) -> None:
     if not within(entry, options):
         reason = f"{entry.total_bytes} bytes, more than the {options.max_bytes} that were allowed"
@@ -72,7 +57,7 @@ def _described(
     described = dataclasses.replace(
         entry, format=checkpoint.format, layers=layers, skipped=tuple(reasons.most_common())
     )
-    has_kernels, unread = any(layer.n_kernels for layer in layers), unread_text(checkpoint)
+    has_kernels, unread = any(layer.n_kernels for layer in layers), checkpoint.shortfall
     if unread is not None:
         _check_unread(checkpoint, unread, options, has_kernels)
         return dataclasses.replace(described, status="partial", reason=printable(unread))
@@ -93,7 +78,7 @@ def _check_unread(checkpoint: Checkpoint, unread: str, options: Options, has_ker
         size = "x".join(map(str, options.spatial))
         reason, remedy = f"no {size} convolution among those that were read; {unread}", None
     else:
-        reasons = _most_common(Counter(array.reason for array in checkpoint.unread))
+        reasons = most_common(Counter(array.reason for array in checkpoint.unread))
         count = len(checkpoint.unread)
         reason, remedy = f"none of its {count} convolution layers could be read: {reasons}", None
     raise CheckpointError(reason, path=checkpoint.path, remedy=remedy)
@@ -108,7 +93,3 @@ def _why_empty(reasons: Counter[str], spatial: tuple[int, ...]) -> str:
     size = "x".join(map(str, spatial))
     few = "; ".join(f"{reason}: {count}" for reason, count in reasons.most_common(SHOWN))
     return f"no {size} convolution among its {sum(reasons.values())} arrays" + (few and f" ({few})")
-
-
-def _most_common(reasons: Counter[str]) -> str:
-    return "; ".join(f"{reason} ({count})" for reason, count in reasons.most_common(SHOWN))

@@ -4,7 +4,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from ..engine import Inspection, unread_text
+from ..engine import Inspection
 from ..errors import printable, redacted
 from ._cells import number, plain_table, quantity, verdict
 
@@ -26,7 +26,7 @@ def inspection_text(inspection: Inspection) -> RenderableType:
         "not bold",
     )
     parts: list[RenderableType] = [head]
-    if (unread := unread_text(checkpoint)) is not None:
+    if (unread := checkpoint.shortfall) is not None:
         parts.append(Text(unread, "bold yellow"))
     networks = dict.fromkeys(row["network"] for row in rows if row["network"])
     if networks:

@@ -113,6 +113,15 @@ def test_an_unknown_parametrization_is_said_and_not_read(tmp_path):
     assert all("stored before its parametrization" in x.reason for x in checkpoint.unread)
 
 
+def test_loading_a_part_of_a_network_warns(tmp_path):
+    net = network()
+    parametrizations.orthogonal(net.conv)
+    torch.save(net.state_dict(), tmp_path / "net.pth")
+    with pytest.warns(UserWarning, match=r"net\.pth: 1 of 2 convolution layers read; not read"):
+        kernels = load(tmp_path / "net.pth")
+    assert kernels.names == ("deconv.weight",)
+
+
 def test_parametrizations_apply_one_after_the_other(tmp_path):
     net = network(parametrizations.weight_norm)
     mask = (torch.rand(6, 3, 3, 3) > 0.5).float()
