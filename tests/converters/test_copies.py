@@ -83,7 +83,8 @@ def test_a_near_network_under_another_prefix_is_a_copy(first, second, is_first):
 
 
 @pytest.mark.parametrize(
-    ("first", "second"), [("teacher", "student"), ("netG_A", "netG_B"), ("model", "target")]
+    ("first", "second"),
+    [("teacher", "student"), ("netG_A", "netG_B"), ("model", "target"), ("max_pool", "avg_pool")],
 )
 def test_networks_of_one_architecture_trained_apart_stay_two(first, second):
     arrays = stored(under(first, ONE)) + stored(under(second, OTHER))

@@ -26,11 +26,11 @@ NEAR_IF_NAMED = 0.2
 """The same where a name says that one follows the other, as a teacher or a target does."""
 
 _AVERAGE = re.compile(
-    r"(^|[^a-z])(emas?|swa|moving_averages?|exponential_moving\w*|averaged?|avg|polyak|shadow\w*)([^a-z]|$)"
+    r"(^|[^a-z])(emas?|swa|moving_averages?|exponential_moving\w*|polyak|shadow_params)([^a-z]|$)"
 )
 _FOLLOWER = re.compile(
     r"(^|[^a-z])(teachers?|targets?|tgt|slow|momentum|best|copy|clone|old|prev\w*|last|init\w*|backup|snapshots?"
-    r"|reference|frozen|original_module|k|key|mean)([^a-z]|$)"
+    r"|reference|frozen|original_module|k|key|mean|averaged?|avg|shadow\w*)([^a-z]|$)"
 )
 _SURE = re.compile(r"(^|[^a-z])(teachers?|targets?|tgt|slow|momentum)([^a-z]|$)")
 
