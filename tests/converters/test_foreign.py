@@ -345,3 +345,10 @@ def test_a_bomb_is_not_unpacked(tmp_path):
     (tmp_path / "x.pth.gz").write_bytes(gzip.compress(bytes(1 << 26)))
     with pytest.raises(ForeignFormatError, match="gzip"):
         detect(tmp_path / "x.pth.gz")
+
+
+@pytest.mark.parametrize("size", range(16))
+def test_a_few_bytes_are_of_no_format(tmp_path, size):
+    (tmp_path / "x.safetensors").write_bytes(bytes(size))
+    with pytest.raises(UnknownFormatError, match="byte|empty"):
+        open_checkpoint(tmp_path / "x.safetensors")

@@ -11,7 +11,7 @@ from jfilters.converters import _checkpoint, open_checkpoint
 from jfilters.engine import Options, export_filterdb, scan_into
 from jfilters.engine._opening import checkpoint_at
 
-LAYERS = {"dense.weight": (8, 4, 3, 3), "open.weight": (8, 1, 3, 3)}
+LAYERS = {"open.weight": (8, 1, 3, 3), "dense.weight": (8, 4, 3, 3)}
 
 
 @pytest.fixture
@@ -40,7 +40,7 @@ def test_what_is_not_told_is_null(out):
     assert [row["layer"] for row in rows] == list(LAYERS)
     assert [row["groups"] for row in rows] == [None, None]
     assert [row["in_channels"] for row in rows] == [None, None]
-    assert [row["depthwise"] for row in rows] == [False, None]
+    assert [row["depthwise"] for row in rows] == [None, False]
     for row in rows:
         assert (row["applied"], row["network"], row["note"]) == ("masked", "ema", "no groups")
 

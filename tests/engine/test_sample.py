@@ -10,7 +10,7 @@ from jfilters.statistics import EPSILONS
 
 from . import reference
 
-SIZES = {"a": (40, 20), "b": (16, 3)}
+SIZES = {"a": (16, 3), "b": (40, 20)}
 
 
 def weights(name, out, inner):
@@ -45,8 +45,8 @@ def test_sampled_kernels_are_kernels_of_their_layers_and_none_comes_twice(folder
 
 def test_a_sample_holds_layers_in_proportion(folder):
     found = scan(folder, Options(sample=424)).sample
-    # 800 kernels of 848 lie in the first layer: a hypergeometric draw.
-    share = (found.layer[found.layer < 2] == 0).mean()
+    # 800 kernels of 848 lie in the second layer: a hypergeometric draw.
+    share = (found.layer[found.layer < 2] == 1).mean()
     assert share == pytest.approx(800 / 848, abs=0.03)
 
 
@@ -63,7 +63,7 @@ def test_a_sample_of_none_is_not_written(folder, tmp_path):
 
 def test_a_sample_is_kept_between_scans_and_holds_no_nan(folder, tmp_path):
     arrays = safetensors.numpy.load_file(folder / "one.safetensors")
-    arrays["a.weight"][:30] = np.nan
+    arrays["b.weight"][:30] = np.nan
     save_file(arrays, folder / "one.safetensors", metadata={"format": "pt"})
     first, second = (scan_into(tmp_path / "out", folder).sample for _ in range(2))
     assert np.isfinite(first.kernels).all()

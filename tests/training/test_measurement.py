@@ -114,17 +114,17 @@ def test_a_broken_kernel_counts_and_spoils_no_number():
 
 def test_degenerate_layers():
     layers = {
-        "constant": conv(4, 4, 3, 3) * 0 + 0.1,
         "one kernel": conv(1, 1, 3, 3),
+        "constant": conv(4, 4, 3, 3) * 0 + 0.1,
         "sparse": hwio(sample(4, 4, 3, 3) * THIN),
         "zero": conv(4, 4, 3, 3) * 0,
     }
     found = measure_layers({name: {"kernel": weight} for name, weight in layers.items()})
-    entropies = [0, np.nan, entropy(sample(4, 4, 3, 3) * THIN), 0]
+    entropies = [np.nan, 0, entropy(sample(4, 4, 3, 3) * THIN), 0]
     np.testing.assert_allclose(found.variance_entropy, entropies, atol=1e-5)
     np.testing.assert_allclose(found.sparsity, [0, 0, 0.25, 1])
     np.testing.assert_allclose(
-        found.orthogonality[jnp.asarray([0, 1, 3])], [0, np.nan, 1], atol=1e-6
+        found.orthogonality[jnp.asarray([0, 1, 3])], [np.nan, 0, 1], atol=1e-6
     )
 
 

@@ -65,6 +65,6 @@ def _file_kind(path: Location, head: bytes) -> Kind | None:
         # A pointer or a page may stand for weights of any format, read or not.
         misplaced = kind.stands_for and promises_weights(base_name(path))
         return kind._replace(weights=kind.weights or misplaced)
-    if head[:2] == b"\0\0" and bytes(source.read(source.size - 8, source.size)) == _FOOTER:
+    if head[:2] == b"\0\0" and bytes(source.read(max(source.size - 8, 0), source.size)) == _FOOTER:
         return _INDEX
     return by_magic(head) or by_packing(source, head) or by_fields(source) or by_name(path)
