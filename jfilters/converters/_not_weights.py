@@ -34,11 +34,14 @@ _WEAK = (
     (r"(\w+_)?(moment(a|um|ums|s)?|velocit(y|ies)|traces?|importances?|omegas?)", OPTIMIZER),
 )  # fmt: skip
 _PAIRS = {"mu": "nu", "nu": "mu", "m": "v", "v": "m"}
-_DERIVED = re.compile(
-    r"[._]\w*?(mom(entum)?|grads?|gradients?|fisher|velocity|exp_avg|accum\w*|ewc|slot|importance|omega|adam"
-    r"|rmsprop|adagrad|ftrl|ema|exponential_?moving\w*|moving_?average|avg|averaged?|shadow|old|prev|backup|slow)"
-    r"[_\w]*$"
+_CHAINED = {"mu", "nu", "trace"}
+_STATES = (
+    r"mom(entum)?|grads?|gradients?|fisher|velocity|exp_avg|accum\w*|ewc|slot|importance|omega|adam"
+    r"|rmsprop|adagrad|ftrl|ema|exponential_?moving\w*|moving_?average|avg|averaged?|shadow|old|prev|backup"
+    r"|slow"
 )
+_STATE = re.compile(_STATES)
+_DERIVED = re.compile(rf"[._]\w*?({_STATES})[_\w]*$")
 """Endings of arrays that are named after the one that they are made from, as TensorFlow names its slots."""
 
 _OWN = (
@@ -72,10 +75,17 @@ def _of_own_name(own: str) -> str | None:
 def training_state(arrays: Sequence[StoredArray]) -> dict[int, str]:
     """The arrays that training keeps beside the weights, by index, with the reasons."""
     paths = [tuple(parts(qualified(array).lower())) for array in arrays]
-    reasons = {index: reason for index, path in enumerate(paths) if (reason := path_reason(path))}
-    reasons |= dict(_paired(arrays, paths))
-    reasons |= dict(_derived(arrays))
-    reasons |= dict(_beside_the_network(arrays, paths, reasons))
+    # Names share their components: what each says by itself is asked once.
+    components = set().union(*paths)
+    reasons = {}
+    if not components.isdisjoint(_CHAINED) or any(map(_of_part, components)):
+        reasons = {i: reason for i, path in enumerate(paths) if (reason := path_reason(path))}
+    if not components.isdisjoint(_PAIRS):
+        reasons |= dict(_paired(arrays, paths))
+    if any(map(_STATE.search, components)):
+        reasons |= dict(_derived(arrays))
+    if any(map(_of_weak, components)):
+        reasons |= dict(_beside_the_network(arrays, paths, reasons))
     return reasons
 
 
@@ -87,7 +97,7 @@ def path_reason(path: Sequence[str]) -> str | None:
     # optax chains its states: (ScaleByAdamState(count, mu, nu), ...).
     for at, part in enumerate(path[:-1]):
         is_chained = at == 0 or len(path) > at + 3
-        if part.isdecimal() and path[at + 1] in ("mu", "nu", "trace") and is_chained:
+        if part.isdecimal() and path[at + 1] in _CHAINED and is_chained:
             return OPTIMIZER
     return None
 
@@ -106,8 +116,6 @@ def _paired(
     arrays: Sequence[StoredArray], paths: Sequence[tuple[str, ...]]
 ) -> Iterator[tuple[int, str]]:
     """First and second moments that lie side by side under the letters of the papers."""
-    if not any(not _PAIRS.keys().isdisjoint(path) for path in paths):
-        return
     shapes = {path: array.shape for path, array in zip(paths, arrays, strict=True)}
     for index, path in enumerate(paths):
         for at, part in enumerate(path[:-1]):

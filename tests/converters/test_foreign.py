@@ -350,5 +350,5 @@ def test_a_bomb_is_not_unpacked(tmp_path):
 @pytest.mark.parametrize("size", range(16))
 def test_a_few_bytes_are_of_no_format(tmp_path, size):
     (tmp_path / "x.safetensors").write_bytes(bytes(size))
-    with pytest.raises(UnknownFormatError, match="byte|empty"):
+    with pytest.raises(UnknownFormatError, match=r"byte|empty"):
         open_checkpoint(tmp_path / "x.safetensors")
