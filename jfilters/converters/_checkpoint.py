@@ -83,7 +83,7 @@ class Checkpoint:
             return None
         layers, unread = len(self.layers), len(self.unread)
         reasons = most_common(Counter(array.reason for array in self.unread))
-        return f"{layers} of {layers + unread} convolution layers read; not read: {reasons}"
+        return f"{layers} of {layers + unread} layers read; not read: {reasons}"
 
 
 SHOWN = 3

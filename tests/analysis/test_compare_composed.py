@@ -198,12 +198,10 @@ class TestReadInPart:
         with unread_layers("c.weight"):
             part = open_checkpoint(a)
         found = compare_pair(whole, part)
-        unread = f"2 of 3 convolution layers read; not read: {REASON} (1)"
+        unread = f"2 of 3 layers read; not read: {REASON} (1)"
         assert f"of the second only {unread}" in found.relation.because
         assert found.record()["unread"] == {"first": None, "second": unread}
-        assert "2 of 3 convolution layers read" in " ".join(
-            shown(comparison_text([found]), 80).split()
-        )
+        assert "2 of 3 layers read" in " ".join(shown(comparison_text([found]), 80).split())
 
 
 def _applied(layer: StoredLayer, word: str) -> StoredLayer:

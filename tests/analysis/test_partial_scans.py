@@ -31,7 +31,7 @@ from jfilters.report.page._view import View
 from ..engine.unread import unread_layers
 from .scans import made_scan, real_scan, save_folder
 
-WHY = "2 of 3 convolution layers read; not read: unknown parametrization (1)"
+WHY = "2 of 3 layers read; not read: unknown parametrization (1)"
 
 
 def with_partial(scan, model="a"):
@@ -75,7 +75,7 @@ class TestPartial:
         rules.write_text('[[rule]]\nname = "big"\nrequire = "n_kernels > 9"\n')
         (outcome,) = check(scan, rules)
         assert (outcome.broken, outcome.partial) == ((), {"a": WHY})
-        assert "partial a: 2 of 3 convolution layers read" in text(check_text([outcome]))
+        assert "partial a: 2 of 3 layers read" in text(check_text([outcome]))
         cases = ET.fromstring(junit_xml([outcome], "r")).findall(".//testcase")
         assert [case.findtext("system-out") for case in cases] == [WHY, None]
 
@@ -87,9 +87,9 @@ class TestPartial:
         with unread_layers("conv2.weight"):
             found = nearest(open_scan(written), tmp_path / "in/b.safetensors")
         ((model, why),) = found.partial.items()
-        assert (model, why[:12]) == ("b.safetensors", "1 of 2 convo")
+        assert (model, why[:18]) == ("b.safetensors", "1 of 2 layers read")
         assert neighborhood_record(found)["partial"] == found.partial
-        assert "1 of 2 convolution layers read" in text(nearest_text(found, most=1, map=False))
+        assert "1 of 2 layers read" in text(nearest_text(found, most=1, map=False))
 
 
 class TestEarlierVersions:

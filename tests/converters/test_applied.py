@@ -117,7 +117,7 @@ def test_loading_a_part_of_a_network_warns(tmp_path):
     net = network()
     parametrizations.orthogonal(net.conv)
     torch.save(net.state_dict(), tmp_path / "net.pth")
-    with pytest.warns(UserWarning, match=r"net\.pth: 1 of 2 convolution layers read; not read"):
+    with pytest.warns(UserWarning, match=r"net\.pth: 1 of 2 layers read; not read"):
         kernels = load(tmp_path / "net.pth")
     assert kernels.names == ("deconv.weight",)
 

@@ -33,7 +33,7 @@ def test_what_was_read_counts_and_the_reason_counts_all_sizes(folder):
         found = scan(folder)
     (entry,) = found.entries
     assert entry.status == "partial"
-    assert entry.reason == f"2 of 3 convolution layers read; not read: {REASON} (1)"
+    assert entry.reason == f"2 of 3 layers read; not read: {REASON} (1)"
     assert [planned.layer.name for planned in entry.layers] == ["a.weight"]
     assert found.cards.n_kernels.tolist() == whole.cards.n_kernels.tolist()[:1]
     assert found.cards.histogram.sum() == 9 * 24
@@ -49,7 +49,7 @@ def test_the_record_the_tables_and_the_summary_say_so(folder, tmp_path):
     assert pq.read_table(tmp_path / "out/layers.parquet").num_rows == 1
     text = shown(summary_text(found), 80)
     assert "1 checkpoint (1 read in part), 1 layer, 24 3x3 kernels" in text
-    assert "partial net.safetensors: 2 of 3 convolution layers read" in text
+    assert "partial net.safetensors: 2 of 3 layers read" in text
 
 
 @pytest.mark.parametrize(
@@ -110,5 +110,5 @@ def test_inspect_says_how_much_was_read(folder):
         found = inspect(folder / "net.safetensors")
         assert found.layers["layer"].to_pylist() == ["a.weight", "c.weight"]
     text = shown(inspection_text(found), 80)
-    assert "2 of 3 convolution layers read; not read: spectral norm" in text
+    assert "2 of 3 layers read; not read: spectral norm" in text
     assert "not read: spectral norm" in text.split("skipped array")[1].replace("\n", " ")
