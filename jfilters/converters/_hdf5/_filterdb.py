@@ -138,7 +138,7 @@ def _layer(
     kernels: FilterPopulation,
     ids: range,
     layer: Layer,
-    channels: tuple[int, int, int],
+    channels: tuple[int, int, int | None],
     member: str,
     metadata: Metadata,
 ) -> StoredArray:

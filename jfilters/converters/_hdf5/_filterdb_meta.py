@@ -60,16 +60,19 @@ class Rows:
             )
         ]
 
-    def channels(self, row: int, count: int) -> tuple[int, int, int]:
+    def channels(self, row: int, count: int) -> tuple[int, int, int | None]:
         """Output channels, input channels of a group, and groups of a layer of `count` kernels.
 
-        Where the table does not tell, all kernels count as those of one output channel: nothing is said
-        then that depends on which of them belong together.
+        The groups are None where the table leaves them open. Where it does not tell the channels, all
+        kernels count as those of one output channel: nothing is said then that depends on which belong together.
         """
         names = ("out_channels", "in_channels", "groups")
         out, inner, groups = (int(self._number(name, row) or 0) for name in names)
         if groups and out % groups == inner % groups == 0 and out * inner == count * groups:
             return out, inner // groups, groups
+        # A scan that could not tell the groups leaves them and the input channels out.
+        if out and not inner and not groups and count % out == 0:
+            return out, count // out, None
         return 1, count, 1
 
     def metadata(self, row: int) -> Metadata:
