@@ -64,7 +64,8 @@ class Rows:
         """Output channels, input channels of a group, and groups of a layer of `count` kernels.
 
         The groups are None where the table leaves them open. Where it does not tell the channels, all
-        kernels count as those of one output channel: nothing is said then that depends on which belong together.
+        kernels count as those of one output channel: nothing is said then that depends on which of them
+        belong together.
         """
         names = ("out_channels", "in_channels", "groups")
         out, inner, groups = (int(self._number(name, row) or 0) for name in names)
