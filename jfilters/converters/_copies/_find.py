@@ -17,13 +17,10 @@ from .._stored import StoredArray
 from ._equal import equal_arrays
 from ._lists import aligned_lists, repeated_stream
 from ._trees import Path, Tree, alike, flattened, within
-from ._values import cosine, is_nonnegative, is_zero
-
-NEAR = 0.8
-"""Cosine from which two networks of one architecture are copies; strangers lie within 0.1 of 0."""
+from ._values import NEAR, cosine, is_nonnegative, is_zero
 
 NEAR_IF_NAMED = 0.2
-"""The same where a name says that one follows the other, as a teacher or a target does."""
+"""Cosine that is enough where a name says that one follows the other, as a teacher or a target does."""
 
 _AVERAGE = re.compile(
     r"(^|[^a-z])(emas?|swa|moving_averages?|exponential_moving\w*|polyak|shadow_params)([^a-z]|$)"

@@ -7,9 +7,8 @@ from .._names import parts, qualified
 from .._not_weights import OPTIMIZER
 from .._stored import StoredArray
 from ._trees import Path, Tree
-from ._values import cosine, is_nonnegative
+from ._values import NEAR, cosine, is_nonnegative
 
-_NEAR = 0.8
 _COPY = "second copy of the weights before it"
 _NOTE = (
     "the file repeats the shapes of its first half: it may hold an optimizer's state or a copy; "
@@ -101,4 +100,4 @@ def _repeats(arrays: Sequence[StoredArray], weights: Sequence[int], times: int) 
 
 def _is_near(arrays: Sequence[StoredArray], weights: Sequence[int]) -> bool:
     half = len(weights) // 2
-    return cosine(arrays, list(zip(weights[:half], weights[half:], strict=True))) >= _NEAR
+    return cosine(arrays, list(zip(weights[:half], weights[half:], strict=True))) >= NEAR

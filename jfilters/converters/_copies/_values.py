@@ -7,6 +7,9 @@ import numpy as np
 
 from .._stored import StoredArray
 
+NEAR = 0.8
+"""Cosine from which two networks of one architecture are copies; strangers lie within 0.1 of 0."""
+
 _PROBES, _FEWEST = 3, 1000
 """Weights that are compared, and elements that a weight should have to be one of them."""
 
