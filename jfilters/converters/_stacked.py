@@ -6,7 +6,7 @@ Each layer becomes an array of its own, read from the common one.
 import dataclasses
 import functools
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -44,6 +44,7 @@ def unstack(arrays: Sequence[StoredArray], *, compare: bool) -> list[StoredArray
         return list(arrays)
     blocks = Blocks(arrays)
     stacks = blocks.stacks()
+    copies = _sizes_of_copies(arrays, stacks) if compare else set()
     result: list[StoredArray] = []
     for index, array in enumerate(arrays):
         stack = stacks.get(index)
@@ -53,7 +54,8 @@ def unstack(arrays: Sequence[StoredArray], *, compare: bool) -> list[StoredArray
             is_lost = stack not in (LOCAL, DENSE)
             result.append(dataclasses.replace(array, reason=stack, unread=is_lost))
         else:
-            result += _layers(array, stack, blocks.root(index, stack), compare=compare)
+            is_copied = stack.sizes in copies and len(array.shape) > 3
+            result += _layers(array, stack, blocks.root(index, stack), is_copied=is_copied)
     return result
 
 
@@ -62,9 +64,29 @@ def _may_hold_stacks(arrays: Sequence[StoredArray]) -> bool:
     return any(array.stacked or is_tall(array) for array in arrays) or len(ranks) > 1
 
 
-def _layers(array: StoredArray, stack: Stack, root: int, *, compare: bool) -> Iterator[StoredArray]:
+def _sizes_of_copies(
+    arrays: Sequence[StoredArray], stacks: Mapping[int, Stack | str]
+) -> set[tuple[int, ...]]:
+    """The sizes of stacks all of whose kernels are equal copies; the first that is not settles it.
+
+    A kernel that is still zero in every layer is equal too, beside others that are not.
+    """
+    groups: dict[tuple[int, ...], list[tuple[StoredArray, Stack]]] = {}
+    for index, stack in stacks.items():
+        if isinstance(stack, Stack) and len(arrays[index].shape) > 3:
+            groups.setdefault(stack.sizes, []).append((arrays[index], stack))
+    return {
+        sizes
+        for sizes, group in groups.items()
+        if all(_is_replicated(array, stack) for array, stack in group)
+    }
+
+
+def _layers(
+    array: StoredArray, stack: Stack, root: int, *, is_copied: bool
+) -> Iterator[StoredArray]:
     values, shape = _Values(array, stack), stack.layer_shape(array.shape)
-    if compare and len(array.shape) > 3 and _is_replicated(array, stack):
+    if is_copied:
         read = functools.partial(values.layer, (0,) * len(stack.axes))
         note = _REPLICATED.format(math.prod(stack.sizes))
         yield dataclasses.replace(array, shape=shape, read=read, note=note, peek=None, stacked=0)

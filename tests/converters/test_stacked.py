@@ -89,6 +89,14 @@ def test_copies_from_several_devices_count_once(tmp_path):
     assert layer.layer.note == "the first of 4 equal copies, as several devices save them"
 
 
+def test_a_kernel_that_is_zero_in_every_layer_is_no_copy(tmp_path):
+    first = {"kernel": jnp.zeros((5, 3, 3, 8, 8)), "bias": jnp.zeros((5, 8))}
+    blocks = filled({"a": first, "b": first})
+    blocks["b"]["kernel"] *= 0
+    path = written(tmp_path / "net.msgpack", {"params": {"blocks": blocks}})
+    assert len(open_checkpoint(path).layers) == 10
+
+
 class Dense(nn.Module):
     names: tuple[str | None, str | None]
 
