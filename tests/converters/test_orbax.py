@@ -254,7 +254,9 @@ def unfinished(path: Path):
 
 
 def half_written(path: Path):
-    files = [*path.glob("ocdbt.process_0/d/*"), *path.glob(f"{KERNEL}/[0-9c]*")]
+    # Which of its folders a database keeps values in depends on the timing of its writer.
+    folders = ("ocdbt.process_0/d/*", "d/*", f"{KERNEL}/[0-9c]*")
+    files = [file for folder in folders for file in path.glob(folder)]
     for file in files:
         if file.is_file():
             file.write_bytes(file.read_bytes()[: file.stat().st_size // 2])
