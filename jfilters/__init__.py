@@ -1,35 +1,14 @@
-"""jfilters: functional analysis of trained convolution kernels, in JAX."""
+"""jfilters: functional analysis of trained convolution kernels, in JAX.
 
-from . import analysis as analysis
-from . import converters as converters
-from . import density as density
-from . import shift as shift
-from . import statistics as statistics
-from . import training as training
-from .analysis import compare as compare
-from .analysis import open_scan as open_scan
-from .converters import Checkpoint as Checkpoint
-from .converters import from_module as from_module
-from .converters import from_params as from_params
-from .converters import load as load
-from .converters import open_checkpoint as open_checkpoint
-from .engine import Options as Options
-from .engine import Scan as Scan
-from .engine import inspect as inspect
-from .engine import measure as measure
-from .engine import scan as scan
-from .engine import write_scan as write_scan
-from .errors import CheckpointError as CheckpointError
-from .kernels import Kernels as Kernels
-from .kernels import Layer as Layer
-from .shift import kernel_drift as kernel_drift
-from .statistics import Basis as Basis
-from .statistics import fit_basis as fit_basis
-from .statistics import load_basis as load_basis
-from .statistics import normalize as normalize
-from .statistics import orthogonality as orthogonality
-from .statistics import randomness_threshold as randomness_threshold
-from .statistics import save_basis as save_basis
-from .statistics import sparsity as sparsity
-from .statistics import variance_entropy as variance_entropy
-from .training import watch as watch
+The names below load lazily (SPEC 1), so that nothing imports JAX before it computes.
+"""
+
+import lazy_loader as lazy
+
+# Imported first: an import at a later time would put the room in the place of the function of its name.
+from . import compare
+from ._methods import introduce_methods
+
+del compare
+introduce_methods()
+__getattr__, __dir__, __all__ = lazy.attach_stub(__name__, __file__)

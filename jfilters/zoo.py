@@ -20,6 +20,7 @@ from typing import Any, Literal
 
 from ._configs import config_folder
 from ._files import written_whole
+from .answers import Answer
 from .errors import CheckpointError, UnreadableError
 
 
@@ -48,6 +49,14 @@ class Entry:
     architecture: str
     n_3x3_kernels: int
     notes: str
+
+
+class Zoo(tuple[Entry, ...], Answer):
+    """Checkpoints of the zoo, those of one package side by side."""
+
+    def record(self) -> list[dict[str, Any]]:
+        """Return one record a checkpoint."""
+        return [dataclasses.asdict(entry) for entry in self]
 
 
 Progress = Callable[[Entry, Literal["present", "fetching"]], None]

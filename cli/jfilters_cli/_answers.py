@@ -1,8 +1,7 @@
-"""How commands answer on stdout: as text for people, as JSON or CSV for programs."""
+"""Answers on stdout: as text for people, as JSON or CSV for programs."""
 
 import enum
 import json
-from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 import typer
@@ -10,11 +9,11 @@ import typer
 from ._console import out
 
 if TYPE_CHECKING:
-    from rich.console import RenderableType
+    from jfilters.answers import Answer
 
 
 class Form(enum.StrEnum):
-    """What an answer is printed as."""
+    """The form in which an answer is printed."""
 
     table = "table"
     json = "json"
@@ -26,26 +25,19 @@ def form_option(row: str) -> Any:
     return typer.Option("--format", help=f"How to print the answer; csv: one line a {row}.")
 
 
-def answer(
-    form: Form,
-    *,
-    text: "Callable[[], RenderableType]",
-    record: Callable[[], Any],
-    rows: Callable[[Any], Iterable[Mapping[str, Any]]] = iter,
-) -> None:
+def answer(form: Form, result: "Answer", **options: Any) -> None:
     """Print an answer in the form that is asked for; nothing is made of the other forms.
 
-    **Arguments:**
-
-    - `text`: makes what people read.
-    - `record`: makes what JSON holds, all that is known.
-    - `rows`: takes the lines of CSV out of that record; if not given it is a list of them.
+    Args:
+        form: text for people, JSON with all that is known, or CSV with one line a row.
+        result: what a question returned.
+        options: of its text, such as how many rows to show.
     """
-    if form is Form.table:
-        out.print(text(), highlight=False)
-    elif form is Form.json:
-        typer.echo(json.dumps(record(), indent=1))
-    else:
-        from jfilters.report import csv_text
+    from jfilters.report import csv_text, text
 
-        typer.echo(csv_text(rows(record())), nl=False)
+    if form is Form.table:
+        out.print(text(result, **options), highlight=False)
+    elif form is Form.json:
+        typer.echo(json.dumps(result.record(), indent=1))
+    else:
+        typer.echo(csv_text(result.rows()), nl=False)

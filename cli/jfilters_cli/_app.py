@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from ._axes import axes
-from ._card import card
+from ._bundle import bundle
 from ._check import check
 from ._compare import compare
 from ._console import out, report_errors
@@ -43,7 +43,7 @@ app.command()(phenotypes)
 app.command()(figures)
 app.command()(check)
 app.command()(report)
-app.command()(card)
+app.command()(bundle)
 app.command()(merge)
 app.command()(convert)
 app.command()(export)

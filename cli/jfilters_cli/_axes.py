@@ -16,7 +16,7 @@ from ._questions import (
     ScanArgument,
     SeedOption,
     WhereOption,
-    asked,
+    open_scan,
 )
 
 
@@ -40,22 +40,14 @@ def axes(
 
     Example: jfilters axes results/zoo --axis first_layer --axis depth_decile
     """
-    from jfilters.analysis import axes_record, axes_table
-    from jfilters.report import axes_text
+    from jfilters.questions import Question, axes_table
 
-    table = axes_table(
-        asked(scan, meta, where),
-        axis or None,
+    question = Question(
         metric=metric,
         clean=clean,
         balance=balance.value,
-        matched=matched or (),
+        matched=tuple(matched or ()),
         permutations=permutations,
         seed=seed,
     )
-    answer(
-        form,
-        text=lambda: axes_text(table),
-        record=lambda: axes_record(table),
-        rows=lambda record: record["rows"],
-    )
+    answer(form, axes_table(open_scan(scan, meta, where), axis or None, question))

@@ -1,7 +1,6 @@
 """`jfilters compare A B [C ...]`: what checkpoints are to each other, and the evidence."""
 
-from collections.abc import Iterator
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
@@ -29,30 +28,13 @@ def compare(
 
     Example: jfilters compare pretrained.pth finetuned.safetensors --layers
     """
-    from jfilters.analysis import compare
-    from jfilters.report import comparison_text
+    from jfilters.compare import compare
 
-    found = compare(
+    comparisons = compare(
         files,
         axes=axes,
         network=network,
         standardize=standardize,
         detailed=layers or form is Form.json,
     )
-    answer(
-        form,
-        text=lambda: comparison_text(found, layers=layers),
-        record=lambda: [pair.record() for pair in found],
-        rows=_layers if layers else _pairs,
-    )
-
-
-def _pairs(record: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
-    for pair in record:
-        yield {name: pair[name] for name in ("first", "second", "verdict", "source", "because")}
-
-
-def _layers(record: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
-    for pair in record:
-        told = {name: pair[name] for name in ("first", "second", "verdict")}
-        yield from ({"pair": told, **layer} for layer in pair["layers"])
+    answer(form, comparisons.by_layer() if layers else comparisons, layers=layers)

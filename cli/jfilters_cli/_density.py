@@ -18,7 +18,7 @@ from ._questions import (
     SeedOption,
     StandardizeOption,
     WhereOption,
-    asked,
+    open_scan,
 )
 
 density = typer.Typer(
@@ -58,20 +58,15 @@ def fit(
 
     Example: jfilters density fit results/zoo --by task -o task.density
     """
-    from jfilters.analysis import fit_densities, likelihood_record, save_fitted
     from jfilters.engine import keep_compiled
-    from jfilters.report import densities_text
+    from jfilters.questions import fit_densities, save_fitted
 
     keep_compiled()
-    fitted = fit_densities(asked(scan, meta, where), by, kernels=kernels, seed=seed)
+    fitted = fit_densities(open_scan(scan, meta, where), by, kernels=kernels, seed=seed)
     if output is not None:
         save_fitted(fitted, output)
         talk(f"wrote {output}: {len(fitted.likelihoods)} densities")
-    answer(
-        form,
-        text=lambda: densities_text(fitted),
-        record=lambda: [likelihood_record(likelihood) for likelihood in fitted.likelihoods],
-    )
+    answer(form, fitted)
 
 
 @density.command()
@@ -90,24 +85,17 @@ def divergence(
 
     Example: jfilters density divergence results/zoo --by model
     """
-    from jfilters.analysis import density_divergence, density_record
     from jfilters.engine import keep_compiled
-    from jfilters.report import divergence_text
+    from jfilters.questions import density_divergence
 
     keep_compiled()
-    found = density_divergence(asked(scan, meta, where), by, kernels=kernels, seed=seed)
-    record = density_record(found)
+    table = density_divergence(open_scan(scan, meta, where), by, kernels=kernels, seed=seed)
     if where is None and scan.is_dir() and os.access(scan, os.W_OK):
         name = re.sub(r"[^\w.-]", "_", by)
         path = scan / f"density-{name}.json"
-        path.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
+        path.write_text(json.dumps(table.record(), indent=1) + "\n", encoding="utf-8")
         talk(f"wrote {path}")
-    answer(
-        form,
-        text=lambda: divergence_text(found),
-        record=lambda: record,
-        rows=lambda record: record["pairs"],
-    )
+    answer(form, table)
 
 
 @density.command()
@@ -126,14 +114,13 @@ def score(
 
     Example: jfilters density score net.pt --under task.density --label detection
     """
-    from jfilters.analysis import density_scores, score_record
     from jfilters.density import load_densities
     from jfilters.engine import keep_compiled
-    from jfilters.report import scores_text
+    from jfilters.questions import density_scores
 
     keep_compiled()
     saved = load_densities(under)
-    found = density_scores(
+    scores = density_scores(
         saved.density(label),
         file,
         tuple(saved.header["spatial"]),
@@ -142,11 +129,7 @@ def score(
         standardize=standardize,
         seed=seed,
     )
-    answer(
-        form,
-        text=lambda: scores_text(found, most=most),
-        record=lambda: [score_record(one) for one in found],
-    )
+    answer(form, scores, most=most)
 
 
 @density.command()
@@ -171,6 +154,6 @@ def sample(
 
     keep_compiled()
     saved = load_densities(under)
-    drawn = samples(jax.random.key(seed), saved.density(label), n)
-    np.save(output, np.asarray(drawn).reshape(n, *saved.header["spatial"]))
+    kernels = samples(jax.random.key(seed), saved.density(label), n)
+    np.save(output, np.asarray(kernels).reshape(n, *saved.header["spatial"]))
     talk(f"wrote {output}: {n:,} kernels")

@@ -1,4 +1,4 @@
-"""`jfilters drift SCAN --by AXIS`: what shifted along an axis, and whether it is more than chance."""
+"""`jfilters drift SCAN --by AXIS`: drift between the groups of an axis, with its nulls."""
 
 import os
 import re
@@ -20,11 +20,11 @@ from ._questions import (
     ScanArgument,
     SeedOption,
     WhereOption,
-    asked,
+    open_scan,
 )
 
 if TYPE_CHECKING:
-    from jfilters.analysis import DriftTable
+    from jfilters.questions import DriftTable
 
 
 def drift(
@@ -47,46 +47,41 @@ def drift(
     ] = None,
     form: Annotated[Form, form_option("pair")] = Form.table,
 ) -> None:
-    """Show how groups of layers differ along an axis, and whether chance makes as much.
+    """Show how groups of layers differ along an axis, beside the drift that sampling and permuted labels
+    make.
 
     The plain question also writes the square matrix drift-AXIS.csv into the scan.
 
     Example: jfilters drift results/zoo --by first_layer
     """
-    from jfilters.analysis import drift_between, drift_record, save_pairs
-    from jfilters.report import drift_text
+    from jfilters.questions import Question, drift_between, save_pairs
 
-    table = drift_between(
-        asked(scan, meta, where),
-        by,
+    question = Question(
         within=within,
         metric=metric,
         clean=clean,
         balance=balance.value,
-        matched=matched or (),
+        matched=tuple(matched or ()),
         permutations=permutations,
         seed=seed,
     )
+    table = drift_between(open_scan(scan, meta, where), by, question)
     if output is not None:
         save_pairs(table, output)
         talk(f"wrote {output}: {len(table.pairs):,} pairs")
     if where is None:
         _keep_matrix(table, scan)
-    answer(
-        form,
-        text=lambda: drift_text(table),
-        record=lambda: drift_record(table),
-        rows=lambda record: record["pairs"],
-    )
+    answer(form, table)
 
 
 def _keep_matrix(table: "DriftTable", scan: Path) -> None:
     """Write drift-AXIS.csv into the scan, if this is D of all kernels and the folder can be written."""
-    from jfilters.analysis import save_matrix
+    from jfilters.questions import save_matrix
 
-    plain = (table.metric, table.within, table.clean, table.balance)
+    question = table.question
+    values = (question.metric, question.within, question.clean, question.balance)
     # The scan itself writes that of models.
-    if plain != ("drift", None, False, "kernels") or table.by == "model":
+    if values != ("drift", None, False, "kernels") or table.by == "model":
         return
     if scan.is_dir() and os.access(scan, os.W_OK):
         name = re.sub(r"[^\w.-]", "_", table.by)

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from ._console import out, talk
-from ._questions import MetaOption, ScanArgument, WhereOption, asked
+from ._questions import MetaOption, ScanArgument, WhereOption, open_scan
 
 OnlyOption = Annotated[
     list[str] | None,
@@ -44,7 +44,7 @@ def figures(
 
     missing: list[str] = []
     paths = save_figures(
-        asked(scan, meta, where),
+        open_scan(scan, meta, where),
         to,
         by=by,
         only=only,

@@ -10,6 +10,6 @@ def formats(form: Annotated[Form, form_option("format")] = Form.table) -> None:
 
     Example: jfilters formats
     """
-    from jfilters.report import describe_formats, formats_text
+    from jfilters.report import Formats
 
-    answer(form, text=formats_text, record=describe_formats)
+    answer(form, Formats())

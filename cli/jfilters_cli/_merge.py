@@ -1,4 +1,4 @@
-"""`jfilters merge FILE... -o FILE`: scans and cards put together."""
+"""`jfilters merge FILE... -o FILE`: scans and bundles put together."""
 
 from pathlib import Path
 from typing import Annotated
@@ -10,7 +10,7 @@ from ._console import talk
 
 def merge(
     sources: Annotated[
-        list[Path], typer.Argument(metavar="SCAN...", help="Folders of scans, card files, or both.")
+        list[Path], typer.Argument(metavar="SCAN...", help="Folders of scans, bundles, or both.")
     ],
     output: Annotated[
         Path,
@@ -18,24 +18,24 @@ def merge(
             "--output",
             "-o",
             metavar="PATH",
-            help="A card file, or without suffix a folder, to write.",
+            help="A bundle, or without suffix a folder, to write.",
         ),
     ],
 ) -> None:
-    """Merge scans and cards into one, exactly: their bases and histogram edges have to be the same.
+    """Merge scans and bundles into one, exactly: their bases and histogram edges have to be the same.
 
     A model that several hold with the same content is kept once; models of one name but different content
     get the name of their source before theirs.
 
-    Example: jfilters merge results/zoo lab.card -o both.card
+    Example: jfilters merge results/zoo lab.bundle -o both.bundle
     """
-    from jfilters.analysis import merge_scans, open_scan, save_card, save_scan
+    from jfilters.scans import merge_scans, open_scan, save_bundle
 
-    merged, lost = merge_scans([open_scan(path) for path in sources])
+    merged, missing = merge_scans([open_scan(path) for path in sources])
     if output.is_dir() or not output.suffix:
-        save_scan(merged, output)
+        merged.save(output)
     else:
-        save_card(merged, output)
-    if lost:
-        talk(f"left out, since not all have the same: {', '.join(lost)}", style="yellow")
+        save_bundle(merged, output)
+    if missing:
+        talk(f"left out, since not all have the same: {', '.join(missing)}", style="yellow")
     talk(f"wrote {output}: {len(merged.model_names)} models, {merged.layer_table.num_rows} layers")

@@ -1,12 +1,11 @@
 """`jfilters nearest SCAN FILE`: the models of a scan that are closest to a checkpoint."""
 
-from collections.abc import Iterator
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
 from ._answers import Form, answer, form_option
-from ._questions import NetworkOption, ScanArgument, StandardizeOption, WhereOption, asked
+from ._questions import NetworkOption, ScanArgument, StandardizeOption, WhereOption, open_scan
 
 
 def nearest(
@@ -15,7 +14,7 @@ def nearest(
         str,
         typer.Argument(
             metavar="FILE",
-            help="A checkpoint or a folder of them, a path or a URL; or a scan or card.",
+            help="A checkpoint or a folder of them, a path or a URL; or a scan or bundle.",
         ),
     ],
     most: Annotated[int, typer.Option("--most", help="How many to show.", min=1)] = 10,
@@ -34,22 +33,7 @@ def nearest(
 
     Example: jfilters nearest results/zoo mine.safetensors --map
     """
-    import jfilters.analysis as analysis
-    from jfilters.engine import keep_compiled
-    from jfilters.report import nearest_text
+    from jfilters.questions import nearest
 
-    keep_compiled()
-    found = analysis.nearest(
-        asked(scan, None, where), file, network=network, standardize=standardize
-    )
-    answer(
-        form,
-        text=lambda: nearest_text(found, most=most, map=show_map),
-        record=lambda: analysis.neighborhood_record(found),
-        rows=_rows,
-    )
-
-
-def _rows(record: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    for asked_about, near in record["nearest"].items():
-        yield from ({"asked": asked_about, **one} for one in near)
+    models = nearest(open_scan(scan, None, where), file, network=network, standardize=standardize)
+    answer(form, models, most=most, map=show_map)

@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from ._answers import Form, answer, form_option
-from ._questions import MetaOption, ScanArgument, WhereOption, asked
+from ._questions import MetaOption, ScanArgument, WhereOption, open_scan
 
 
 def phenotypes(
@@ -23,13 +23,6 @@ def phenotypes(
 
     Example: jfilters phenotypes results/zoo --by depth_decile
     """
-    import jfilters.analysis as analysis
-    from jfilters.report import phenotypes_text
+    from jfilters.questions import phenotypes
 
-    found = analysis.phenotypes(asked(scan, meta, where), by)
-    answer(
-        form,
-        text=lambda: phenotypes_text(found),
-        record=found.record,
-        rows=lambda record: record["groups"],
-    )
+    answer(form, phenotypes(open_scan(scan, meta, where), by))

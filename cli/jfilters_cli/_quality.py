@@ -1,12 +1,11 @@
 """`jfilters quality SCAN`: which layers are degenerate, where, and what could be pruned."""
 
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
-from rich.console import Group, RenderableType
 
 from ._answers import Form, answer, form_option
-from ._questions import MetaOption, ScanArgument, WhereOption, asked
+from ._questions import MetaOption, ScanArgument, WhereOption, open_scan
 
 
 def quality(
@@ -35,21 +34,7 @@ def quality(
 
     Example: jfilters quality results/zoo --layers --where "verdict == 'sparse'"
     """
-    import jfilters.analysis as analysis
-    from jfilters.report import folded_text, quality_text
+    from jfilters.questions import quality
 
-    chosen = asked(scan, meta, where)
-    found = analysis.quality(chosen, by=by)
-    folded = analysis.folded_scan(chosen) if fold_batchnorm else None
-
-    def text() -> RenderableType:
-        return Group(quality_text(found, layers=layers), *([folded_text(folded)] if folded else []))
-
-    def record() -> dict[str, Any]:
-        return analysis.quality_record(found) | ({"folded": vars(folded)} if folded else {})
-
-    answer(form, text=text, record=record, rows=_layers)
-
-
-def _layers(record: dict[str, Any]) -> list[dict[str, Any]]:
-    return record["folded"]["rows"] if "folded" in record else record["layers"]
+    result = quality(open_scan(scan, meta, where), by=by, fold_batchnorm=fold_batchnorm)
+    answer(form, result, layers=layers)

@@ -9,12 +9,12 @@ import typer
 from ._console import talk
 
 if TYPE_CHECKING:
-    from jfilters.analysis import SavedScan
+    from jfilters.scans import Scan
 
 SHOWN = 5  # names of a kind; of more only the count is told
 
 ScanArgument = Annotated[
-    Path, typer.Argument(metavar="SCAN", help="The folder that a scan wrote, or a card file.")
+    Path, typer.Argument(metavar="SCAN", help="The folder that a scan wrote, or a bundle.")
 ]
 MetaOption = Annotated[
     Path | None,
@@ -39,7 +39,7 @@ CleanOption = Annotated[bool, typer.Option("--clean", help="Leave sparse kernels
 
 
 class Balance(enum.StrEnum):
-    """What counts the same in a group."""
+    """The unit that counts the same in a group."""
 
     models = "models"
     layers = "layers"
@@ -81,30 +81,25 @@ StandardizeOption = Annotated[
 ]
 
 
-def asked(scan_folder: Path, meta: Path | None = None, where: str | None = None) -> "SavedScan":
-    """The scan with its metadata and the layers that are asked about.
+def open_scan(folder: Path, meta: Path | None = None, where: str | None = None) -> "Scan":
+    """Open a scan with its metadata, narrowed to the layers for which a condition holds.
 
     Rows and models of the metadata that match nothing are named on stderr. Raises ValueError if no
     layer is left.
     """
-    import jfilters.analysis as analysis
+    from jfilters.scans import open_scan, with_metadata
 
-    scan = analysis.open_scan(scan_folder)
+    scan = open_scan(folder)
     if meta is not None:
-        scan, joined = analysis.with_metadata(scan, meta)
+        scan, joined = with_metadata(scan, meta)
         tell_unmatched(meta, joined.unmatched_rows, joined.unmatched_models)
-    if where is None:
-        return scan
-    mask = analysis.where(scan, where)
-    if not mask.any():
-        raise ValueError(f"none of {len(mask)} layers is left where {where}; loosen the condition")
-    return scan.only(mask)
+    return scan if where is None else scan.where(where)
 
 
 def tell_unmatched(meta: Path, rows: tuple[str, ...], models: tuple[str, ...]) -> None:
     """Name on stderr what a table of metadata and a scan do not have in common."""
     _tell(f"{meta}: no model matches", rows)
-    _tell(f"{meta}: nothing is told of", models)
+    _tell(f"{meta}: it holds no row for", models)
 
 
 def _tell(what: str, names: tuple[str, ...]) -> None:

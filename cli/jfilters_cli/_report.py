@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from ._console import talk
-from ._questions import MetaOption, ScanArgument, WhereOption, asked
+from ._questions import MetaOption, ScanArgument, WhereOption, open_scan
 
 
 def report(
@@ -43,7 +43,7 @@ def report(
 
     check_can_draw()
     path = out_file or default_page(scan)
-    write_page(asked(scan, meta, where), path, by=by or ())
+    write_page(open_scan(scan, meta, where), path, by=by or ())
     talk(f"wrote {path}")
     if show:
         import webbrowser

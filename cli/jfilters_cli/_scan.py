@@ -2,20 +2,18 @@
 
 import enum
 import gc
-from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from ._answers import Form, answer, form_option
 from ._config import range_of_histograms, spatial_shape, use_config
 from ._console import alone_when_it_fails, talk
-from ._progress import progress_bar
 from ._questions import AxesOption, NetworkOption, StandardizeOption, tell_unmatched
 
 if TYPE_CHECKING:
-    from jfilters.engine import Scan
+    from jfilters.scans import Scan
 
 
 class Population(enum.StrEnum):
@@ -156,7 +154,9 @@ def scan(
     """
     if address is not None and engine is not Engine.ray:
         raise typer.BadParameter("--address needs --engine ray")
-    from jfilters.engine import Options, join, keep_compiled, read_metadata, scan_into
+    from jfilters.engine import Options, join, keep_compiled, scan_into
+    from jfilters.scans import read_metadata
+    from jfilters.scans.internal import FINDINGS
     from jfilters.statistics import load_basis
 
     if report:
@@ -166,69 +166,64 @@ def scan(
     keep_compiled()
     processes = join(coordinator, num_processes, process_id)
     folder = out_folder or Path("results") / _name(checkpoints)
-    options = Options(
-        spatial=spatial,  # type: ignore[arg-type]
-        range=histogram_range,  # type: ignore[arg-type]
-        population=population.value,  # type: ignore[arg-type]
-        dtype=dtype.value,  # type: ignore[arg-type]
-        weights=weights.value,  # type: ignore[arg-type]
-        sparse_strict=sparse_test is SparseTest.less,
-        sample=sample,
-        axes=axes,
-        network=network,
-        standardize=standardize,
-        max_bytes=max_bytes,
-        orthogonality=orthogonality,
-        strict=strict,
+    options = Options.of_record(
+        {
+            "spatial": spatial,
+            "range": histogram_range,
+            "population": population.value,
+            "dtype": dtype.value,
+            "weights": weights.value,
+            "sparse_strict": sparse_test is SparseTest.less,
+            "sample": sample,
+            "axes": axes,
+            "network": network,
+            "standardize": standardize,
+            "max_bytes": max_bytes,
+            "orthogonality": orthogonality,
+            "strict": strict,
+        }
     )
-    known = None if basis is None else load_basis(basis)
-    told = None if meta is None else read_metadata(meta)
-    gc.freeze()  # what was imported stays: the collector need not go through it again and again
-    with alone_when_it_fails(processes), progress_bar(shown=processes.index == 0) as progress:
-        found = scan_into(
+    known_basis = None if basis is None else load_basis(basis)
+    metadata = None if meta is None else read_metadata(meta)
+    is_first = processes.index == 0
+    gc.freeze()  # the collector need not go through imported modules again and again
+    with alone_when_it_fails(processes):
+        result = scan_into(
             folder,
             checkpoints,
             options,
-            basis=known,
-            metadata=told,
-            progress=progress,
+            basis=known_basis,
+            metadata=metadata,
+            progress=is_first,
             processes=processes,
-            engine=engine.value,  # type: ignore[arg-type]
+            engine=engine.value,
             address=address,
         )
-    if meta is not None and processes.index == 0:
-        tell_unmatched(meta, found.unmatched.rows, found.unmatched.models)
-    if report and processes.index == 0:
-        _write_page(folder)
-    _show(found, folder, form, quiet=processes.index > 0)
-
-
-def _show(found: "Scan", folder: Path, form: Form, *, quiet: bool) -> None:
-    from jfilters.engine import FINDINGS, describe
-    from jfilters.report import summary_text
-
-    record = describe(found)
-    if not quiet:
-        answer(form, text=lambda: summary_text(found), record=lambda: record, rows=_checkpoints)
-        talk(f"wrote {folder}")
-    if any(record["totals"][status] for status in FINDINGS):
+    if is_first:
+        if meta is not None:
+            unmatched = result.record["metadata_unmatched"]
+            tell_unmatched(meta, unmatched["rows"], unmatched["models"])
+        if report:
+            _write_page(result, folder)
+        _show(result, folder, form)
+    if any(result.record["totals"][status] for status in FINDINGS):
         raise typer.Exit(1)
 
 
-def _checkpoints(record: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    for checkpoint in record["checkpoints"]:
-        yield {name: value for name, value in checkpoint.items() if name != "skipped"}
+def _show(scan: "Scan", folder: Path, form: Form) -> None:
+    from jfilters.report import Summary
+
+    answer(form, Summary(scan))
+    talk(f"wrote {folder}")
 
 
-def _write_page(folder: Path) -> None:
-    from jfilters.analysis import open_scan
-    from jfilters.errors import CheckpointError
+def _write_page(scan: "Scan", folder: Path) -> None:
     from jfilters.report import write_page
 
     try:
-        write_page(open_scan(folder), folder / "report.html")
+        write_page(scan, folder / "report.html")
         talk(f"wrote {folder / 'report.html'}")
-    except CheckpointError as error:
+    except ValueError as error:
         talk(f"no page: {error}", style="yellow")
 
 

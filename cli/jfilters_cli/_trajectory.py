@@ -1,10 +1,9 @@
 """`jfilters trajectory SCAN`: how kernels move over the steps of a training run."""
 
-from collections.abc import Iterator
-from typing import Annotated, Any
+from typing import Annotated
 
 from ._answers import Form, answer, form_option
-from ._questions import ScanArgument, WhereOption, asked
+from ._questions import ScanArgument, WhereOption, open_scan
 
 
 def trajectory(
@@ -18,19 +17,6 @@ def trajectory(
 
     Example: jfilters trajectory results/run
     """
-    import jfilters.analysis as analysis
-    from jfilters.report import trajectory_text
+    from jfilters.questions import trajectories
 
-    found = analysis.trajectories(asked(scan, None, where))
-    answer(
-        form,
-        text=lambda: trajectory_text(found),
-        record=lambda: analysis.trajectories_record(found),
-        rows=_points,
-    )
-
-
-def _points(record: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
-    for run in record:
-        told = {"run": run["run"], "settled": run["settled"]}
-        yield from ({**told, **point} for point in run["points"])
+    answer(form, trajectories(open_scan(scan, None, where)))

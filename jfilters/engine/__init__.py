@@ -1,40 +1,5 @@
-"""The scan: plans, streams blocks through the passes and keeps cards; it has no mathematics of its own."""
+"""The scan: plans, streams blocks through the passes and fills a `Scan`; no mathematics of its own."""
 
-from ._compilation import keep_compiled as keep_compiled
-from ._export import export_filterdb as export_filterdb
-from ._folder import component_weights as component_weights
-from ._folder import describe as describe
-from ._folder import left_out as left_out
-from ._folder import model_drift as model_drift
-from ._folder import model_histograms as model_histograms
-from ._folder import scan_into as scan_into
-from ._folder import totals as totals
-from ._folder import write_scan as write_scan
-from ._inspect import Inspection as Inspection
-from ._inspect import inspect as inspect
-from ._measure import Measured as Measured
-from ._measure import measure as measure
-from ._measure import measure_quality as measure_quality
-from ._metadata import Joined as Joined
-from ._metadata import MetadataTable as MetadataTable
-from ._metadata import join_metadata as join_metadata
-from ._metadata import read_metadata as read_metadata
-from ._options import Options as Options
-from ._plan import Entry as Entry
-from ._processes import LostProcessError as LostProcessError
-from ._processes import Processes as Processes
-from ._processes import join as join
-from ._run import Scan as Scan
-from ._run import scan as scan
-from ._status import FINDINGS as FINDINGS
-from ._status import LOST as LOST
-from ._status import READ as READ
-from ._status import STATUSES as STATUSES
-from ._tables import DEGENERATE as DEGENERATE
-from ._tables import LATER as LATER
-from ._tables import LAYERS as LAYERS
-from ._tables import MODELS as MODELS
-from ._tables import layers_table as layers_table
-from ._tables import models_table as models_table
-from ._tables import pooled as pooled
-from ._tables import typed_column as typed_column
+import lazy_loader as lazy
+
+__getattr__, __dir__, __all__ = lazy.attach_stub(__name__, __file__)

@@ -16,12 +16,12 @@ import zlib
 from pathlib import Path
 
 from ..errors import CheckpointError
+from ..scans.internal import READ
 from ._digest import digest
 from ._opening import checkpoint_at
 from ._options import Options
 from ._plan import Companion, Entry, within
 from ._reading import Reading, dump, load
-from ._status import READ
 
 VERSION = 7
 """Of the method: raise it with every change to what a reading holds or how its numbers come about."""

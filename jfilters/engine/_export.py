@@ -25,11 +25,11 @@ from ..converters import (
     write_filterdb,
 )
 from ..errors import CheckpointError, UnreadableError
+from ..scans.internal import READ
 from ._digest import digest
 from ._opening import checkpoint_at, chosen_layers
 from ._options import Options
 from ._plan import Entry
-from ._status import READ
 
 SPATIAL = (3, 3)
 """The one kernel size of a Filter DB."""

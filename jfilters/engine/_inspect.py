@@ -1,27 +1,42 @@
 """One checkpoint looked at closely: its layers of every kernel size with their quality."""
 
 import dataclasses
+from typing import Any
 
 import pyarrow as pa
 
+from ..answers import Answer
 from ..converters import Checkpoint, Location
 from ..errors import CheckpointError
+from ..scans.internal import READ
+from ..scans.schema import LAYERS
 from ._local import Local
+from ._measurements import Measurements
 from ._opening import checkpoint_at
 from ._options import Options
 from ._plan import Entry, model_name
-from ._run import Scan
 from ._spool import Spool
-from ._status import READ
-from ._tables import LAYERS, layers_table
+from ._tables import layers_table
 
 
 @dataclasses.dataclass(frozen=True)
-class Inspection:
+class Inspection(Answer):
     """A checkpoint and the table of its layers, in depth order, whatever their kernel size."""
 
     checkpoint: Checkpoint
     layers: pa.Table
+
+    def record(self) -> dict[str, Any]:
+        """Return the format, one record a layer, and the skipped arrays with their reasons."""
+        return {
+            "format": self.checkpoint.format,
+            "layers": self.rows(),
+            "skipped": [dataclasses.asdict(array) for array in self.checkpoint.skipped],
+        }
+
+    def rows(self) -> list[dict[str, Any]]:
+        """Return one row a layer."""
+        return self.layers.to_pylist()
 
 
 def inspect(
@@ -52,5 +67,7 @@ def _quality(path: Location, options: Options) -> pa.Table:
         ((_, reading),) = engine.measure([(0, Entry(model_name(path, path), path))])
     if reading.entry.status not in READ:
         raise CheckpointError(reading.entry.reason or reading.entry.status)
-    scan = Scan(path, options, (reading.entry,), (), reading.cards, reading.sample, None, None)
-    return layers_table(scan)
+    measurements = Measurements(
+        path, options, (reading.entry,), (), reading.cards, reading.sample, None, None
+    )
+    return layers_table(measurements)

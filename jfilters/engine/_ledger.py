@@ -11,9 +11,9 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Float, Int64
 
+from ..scans.internal import LayerStatistics, scaled_moments
 from ..statistics import moments_from_gram, symmetric
 from ._blocks import Block
-from ._card import Cards, scaled_moments
 from ._passes import SlotCounts, SlotSums, kinds_of
 
 LAYERS_AT_ONCE = 4_096
@@ -54,7 +54,7 @@ class Account:
     """
 
     index: int
-    cards: Cards
+    cards: LayerStatistics
     first: int
     left: int = 0
     is_read: bool = False
@@ -85,7 +85,7 @@ class Ledger:
         self._open: dict[int, Account] = {}
         self._done: list[int] = []
 
-    def open(self, index: int, cards: Cards) -> Account:
+    def open(self, index: int, cards: LayerStatistics) -> Account:
         """An account for checkpoint `index`."""
         account = self._open[self._next] = Account(index, cards, self._next)
         self._next += len(cards)
@@ -135,7 +135,7 @@ class Ledger:
         self._done.append(account.index)
 
 
-def _fill(cards: Cards, first: int, parts: Parts) -> None:
+def _fill(cards: LayerStatistics, first: int, parts: Parts) -> None:
     """Add up the parts of some layers, and write them into their cards, in units of the weights again."""
     runs = _runs(parts.owners)
     rows = parts.owners[runs] - first

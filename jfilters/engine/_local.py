@@ -10,8 +10,8 @@ import numpy as np
 
 from ..converters import StoredLayer, identity, is_remote
 from ..errors import CheckpointError, UnreadableError
+from ..scans.internal import LayerStatistics
 from ..statistics import Basis
-from ._card import Cards
 from ._digest import digest
 from ._engine import Numbered, Progress
 from ._opening import opened
@@ -72,7 +72,7 @@ class Local:
                     self._hash(index, entry)
                 self._leave_open(index, stored)
                 options = self._options
-                cards = Cards.empty(len(stored), options.d, options.bins)
+                cards = LayerStatistics.empty(len(stored), options.d, options.bins)
                 sampler = samplers[index] = Sampler(entry.layers, options.d, options.sample)
                 nothing = Sample.of_nothing(options.d)
                 found.readings[index] = Reading(entry, cards, nothing, bins and bins.key)

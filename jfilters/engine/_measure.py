@@ -1,4 +1,4 @@
-"""Cards of kernels that are in memory already: the passes of a scan without a checkpoint."""
+"""Layer statistics of kernels that are in memory already: the passes of a scan without a checkpoint."""
 
 from typing import NamedTuple
 
@@ -7,8 +7,8 @@ from jaxtyping import Float, Int
 
 from ..errors import CheckpointError
 from ..kernels import Kernels
+from ..scans.internal import LayerStatistics, pooled_moments
 from ..statistics import Basis, fit_basis
-from ._card import Cards, pooled_moments
 from ._options import DEFAULTS, Options
 from ._stream import Bins, Opened, Work, collect, data_free_edges, extremes
 
@@ -16,7 +16,7 @@ from ._stream import Bins, Opened, Work, collect, data_free_edges, extremes
 class Measured(NamedTuple):
     """The cards of the layers, in their order, and the basis and edges that their histograms are in."""
 
-    cards: Cards
+    cards: LayerStatistics
     basis: Basis
     edges: Float[np.ndarray, " edges"]
 
@@ -45,7 +45,7 @@ def measure(
     return Measured(cards.take(back), basis, edges)
 
 
-def measure_quality(kernels: Kernels, options: Options = DEFAULTS) -> Cards:
+def measure_quality(kernels: Kernels, options: Options = DEFAULTS) -> LayerStatistics:
     """The cards of `measure` with what the quality metrics need alone, in one pass.
 
     Without histograms and moments of normalized kernels. Raises ValueError for options without quality.
@@ -66,13 +66,13 @@ def _largest_first(kernels: Kernels) -> tuple[Kernels, Int[np.ndarray, " layers"
     return Kernels(weights, layers), np.argsort(order)
 
 
-def _first(chosen: Kernels, options: Options, *, shapes: bool) -> Cards:
-    cards = Cards.empty(len(chosen), options.d, options.bins)
+def _first(chosen: Kernels, options: Options, *, shapes: bool) -> LayerStatistics:
+    cards = LayerStatistics.empty(len(chosen), options.d, options.bins)
     _drain(_opened(chosen, cards), Work(options, first=True, shapes=shapes))
     return cards
 
 
-def _opened(kernels: Kernels, cards: Cards) -> list[Opened]:
+def _opened(kernels: Kernels, cards: LayerStatistics) -> list[Opened]:
     return [(0, cards, (np.asarray(weight, np.float32) for _, weight in kernels))]
 
 

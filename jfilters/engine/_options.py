@@ -1,4 +1,4 @@
-"""What a scan can be asked for."""
+"""The options of a scan, validated where they are made."""
 
 import dataclasses
 import math
@@ -8,7 +8,9 @@ from typing import Any, Literal
 
 @dataclasses.dataclass(frozen=True)
 class Options:
-    """What a scan computes; written into its record as run.
+    """The options of a scan; its record holds them as run.
+
+    Raises ValueError for a value that no scan can run with.
 
     Without `quality` only the basis and the histograms are; `orthogonality`, the most costly of the
     quality metrics, can be left out alone. A checkpoint larger than `max_bytes` is refused. `strict`
@@ -40,16 +42,47 @@ class Options:
     sha256: bool = True
     sample: int = 1_000
 
+    def __post_init__(self):
+        if not 1 <= len(self.spatial) <= 3 or min(self.spatial) < 1 or self.d < 2:
+            raise ValueError(f"expected a kernel size such as (3, 3) or (7,), got {self.spatial}")
+        for name, choices in _CHOICES.items():
+            if getattr(self, name) not in choices:
+                raise ValueError(
+                    f"expected {name} to be one of {', '.join(choices)}; got {getattr(self, name)!r}"
+                )
+        if isinstance(self.range, str):
+            if self.range not in _RANGES:
+                raise ValueError(
+                    f"expected a range: fixed, data or two numbers; got {self.range!r}"
+                )
+        elif not -math.inf < self.range[0] < self.range[1] < math.inf:
+            raise ValueError(f"expected a range from a lower to a higher number, got {self.range}")
+        for name, least in _LEAST.items():
+            value = getattr(self, name)
+            if value is not None and value < least:
+                raise ValueError(f"expected {name} of {least} or more, got {value}")
+        if not 0 < self.sparse_eps < 1:
+            raise ValueError(f"expected sparse_eps between 0 and 1, got {self.sparse_eps}")
+
     @classmethod
     def of_record(cls, config: Mapping[str, Any]) -> "Options":
-        """The options in a scan's record; what an earlier version did not know is as it is by default."""
-        known = {field.name for field in dataclasses.fields(cls)}
-        found: dict[str, Any] = {
+        """Return the options of a scan's record, a TOML file or a command line.
+
+        Lists become tuples; names that are no options are passed over, and options that are missing have
+        their defaults. Raises ValueError for a value that is none of its option.
+        """
+        names = {field.name for field in dataclasses.fields(cls)}
+        values: dict[str, Any] = {
             name: tuple(value) if isinstance(value, list) else value
             for name, value in config.items()
-            if name in known
+            if name in names
         }
-        return cls(**found)
+        return cls(**values)
+
+    def record(self) -> dict[str, Any]:
+        """Return the options as JSON holds them."""
+        values = dataclasses.asdict(self)
+        return {k: list(v) if isinstance(v, tuple) else v for k, v in values.items()}
 
     @property
     def d(self) -> int:
@@ -61,6 +94,14 @@ class Options:
         """Only what the compiled programs depend on, so that no other choice makes them compile again."""
         return Options(**{name: getattr(self, name) for name in _OF_PASSES})
 
+
+_RANGES = ("fixed", "data")
+_CHOICES = {
+    "population": ("all", "clean"),
+    "dtype": ("float32", "float16"),
+    "weights": ("variance-ratio", "uniform"),
+}
+_LEAST = {"bins": 1, "max_bytes": 1, "sample": 0}
 
 _OF_PASSES = ("population", "dtype", "bins", "sparse_eps", "sparse_strict", "quality")
 

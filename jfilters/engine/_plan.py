@@ -28,8 +28,8 @@ from ..converters import (
 )
 from ..errors import CheckpointError, UnknownFormatError, UnreadableError, printable
 from ..kernels import Layer
+from ..scans.internal import LOST, Status
 from ._options import Options
-from ._status import LOST, Status
 
 _DIGITS = re.compile(r"(\d+)")
 

@@ -9,8 +9,8 @@ import numpy as np
 import safetensors.numpy
 
 from ..kernels import Layer
+from ..scans.internal import LayerStatistics
 from ..statistics import Moments
-from ._card import Cards
 from ._options import Options
 from ._plan import Companion, Entry, PlannedLayer
 from ._sample import Sample
@@ -24,14 +24,16 @@ class Reading:
     """
 
     entry: Entry
-    cards: Cards
+    cards: LayerStatistics
     sample: Sample
     bins_key: str | None = None
 
     @classmethod
     def of_nothing(cls, entry: Entry, options: Options) -> "Reading":
         """A checkpoint without layers, whatever the reason."""
-        return cls(entry, Cards.empty(0, options.d, options.bins), Sample.of_nothing(options.d))
+        return cls(
+            entry, LayerStatistics.empty(0, options.d, options.bins), Sample.of_nothing(options.d)
+        )
 
 
 def dump(reading: Reading) -> bytes:
@@ -74,7 +76,9 @@ _MOMENTS = ("normalized", "raw", "clean")
 _PARTS = ("count", "mean", "scatter")
 _HISTOGRAMS = ("histogram", "sparse_histogram")
 _PLAIN = tuple(
-    field.name for field in dataclasses.fields(Cards) if field.name not in (*_MOMENTS, *_HISTOGRAMS)
+    field.name
+    for field in dataclasses.fields(LayerStatistics)
+    if field.name not in (*_MOMENTS, *_HISTOGRAMS)
 )
 
 
@@ -97,7 +101,7 @@ def _planned_layers(records: list[dict], columns: dict[str, list]) -> tuple[Plan
     return tuple(found)
 
 
-def _arrays(cards: Cards) -> dict[str, np.ndarray]:
+def _arrays(cards: LayerStatistics) -> dict[str, np.ndarray]:
     arrays = {name: getattr(cards, name) for name in _PLAIN}
     for name in _MOMENTS:
         moments = getattr(cards, name)
@@ -110,7 +114,7 @@ def _arrays(cards: Cards) -> dict[str, np.ndarray]:
     return {name: np.ascontiguousarray(values) for name, values in arrays.items()}
 
 
-def _cards(arrays: dict[str, np.ndarray], bins: int) -> Cards:
+def _cards(arrays: dict[str, np.ndarray], bins: int) -> LayerStatistics:
     fields: dict[str, Any] = {name: arrays[name] for name in _PLAIN}
     shape = (*arrays["normalized.mean"].shape, bins)
     for name in _HISTOGRAMS:
@@ -118,4 +122,4 @@ def _cards(arrays: dict[str, np.ndarray], bins: int) -> Cards:
         fields[name] = arrays[name].astype(np.int64) if kept else np.zeros(shape, np.int64)
     for name in _MOMENTS:
         fields[name] = Moments(*(arrays[f"{name}.{part}"] for part in _PARTS))
-    return Cards(**fields)
+    return LayerStatistics(**fields)

@@ -7,22 +7,19 @@ import contextlib
 import dataclasses
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Literal
 
-import jax
 import numpy as np
-from jaxtyping import Float
 
-from .. import _html
 from ..converters import Location, location
-from ..errors import printable, redacted
+from ..scans import MetadataTable
+from ..scans.internal import LayerStatistics, concatenated, pooled_moments
 from ..statistics import Basis, fit_basis
 from ._cache import Cache
-from ._card import Cards, pooled_moments
 from ._cluster import Cluster
 from ._engine import Engine, Numbered, Progress
 from ._local import Local
-from ._metadata import MetadataTable
+from ._measurements import Measurements
+from ._metadata import with_metadata
 from ._options import DEFAULTS, Options
 from ._plan import Entry, find_checkpoints, planned, within
 from ._processes import Processes
@@ -30,56 +27,15 @@ from ._reading import Reading, dump, load
 from ._sample import Sample
 from ._spool import SPOOL_BYTES, Spool
 from ._stream import Bins, data_free_edges
-from ._told import Unmatched, told
+
+ENGINES = ("local", "ray")
+"""Who reads the checkpoints: this machine, or a Ray cluster."""
 
 WORTH_KEEPING = 1 << 20
 """A checkpoint of fewer bytes is kept only with its histograms: it is read again as fast as it is kept."""
 
 
-@dataclasses.dataclass(frozen=True)
-class Scan:
-    """What one scan found: its checkpoints, the cards of their layers in order, and the common basis.
-
-    `basis` and `edges` are None when no kernels of the chosen shape were found.
-    """
-
-    root: Location
-    options: Options
-    entries: tuple[Entry, ...]
-    ignored: tuple[Location, ...]
-    cards: Cards
-    sample: Sample
-    basis: Basis | None
-    edges: Float[np.ndarray, " edges"] | None
-    unmatched: Unmatched = dataclasses.field(default_factory=Unmatched)
-
-    def __repr__(self) -> str:
-        kernels = int(self.cards.n_kernels.sum())
-        counts = (
-            f"{len(self.entries):,} checkpoints, {len(self.cards):,} layers, {kernels:,} kernels"
-        )
-        return f"Scan({printable(redacted(str(self.root)))}: {counts})"
-
-    def _repr_html_(self) -> str:
-        rows = [
-            [
-                entry.model,
-                entry.format,
-                len(entry.layers),
-                sum(layer.n_kernels for layer in entry.layers),
-                entry.status,
-                entry.reason,
-            ]
-            for entry in self.entries
-        ]
-        head = ("checkpoint", "format", "layers", "kernels", "status", "reason")
-        caption = (
-            "write_scan writes it into a folder, which open_scan reads with every layer's quality"
-        )
-        return _html.paragraph(repr(self)) + _html.table(head, rows, caption=caption)
-
-
-def scan(
+def measure_checkpoints(
     checkpoints: Location | str,
     options: Options = DEFAULTS,
     *,
@@ -89,25 +45,17 @@ def scan(
     progress: Progress | None = None,
     spool_bytes: int = SPOOL_BYTES,
     processes: Processes | None = None,
-    engine: Literal["local", "ray"] = "local",
+    engine: str = "local",
     address: str | None = None,
-) -> Scan:
-    """Scan a folder of checkpoints, or a single one; a path, or a URL that fsspec knows.
+) -> Measurements:
+    """Read checkpoints and return the statistics of their layers; arguments and errors are those of `scan`.
 
     Weights are read one tensor at a time and never kept: once with a known `basis`, else twice, and once
     more for the data range. Those of remote checkpoints travel once, since up to `spool_bytes` of them
-    wait in a temporary file. What is in the folder `cache`, from this scan or an earlier one, is not read
-    again. A checkpoint that cannot be read becomes an entry with its reason. What `metadata` tells about
-    models goes into the tables.
-
-    With `processes` each process of a job reads its share, and all return the same scan. With the engine
-    "ray" the nodes of the Ray cluster at `address` read, by default of that which this machine is part
-    of; there remote weights travel once a pass.
-
-    Raises UnreadableError if there is no such folder, and with `strict` the first error of a checkpoint,
-    LostProcessError when another process of the job has gone; ConnectionError without a Ray cluster, and
-    MissingExtraError without ray.
+    wait in a temporary file.
     """
+    if engine not in ENGINES:
+        raise ValueError(f"expected an engine, one of {', '.join(ENGINES)}; got {engine!r}")
     if address is not None and engine != "ray":
         raise ValueError("an address is that of a Ray cluster: it needs the engine ray")
     root = location(checkpoints)
@@ -120,13 +68,13 @@ def scan(
         run = Run(options, reader, _cache(cache, options, basis), processes or Processes())
         bins = run.to_the_end(entries, basis)
         readings = [Reading.of_nothing(_NOWHERE, options), *run.readings()]
-    found, unmatched = told([reading.entry for reading in readings[1:]], metadata)
-    return Scan(
+    described, unmatched = with_metadata([reading.entry for reading in readings[1:]], metadata)
+    return Measurements(
         root,
         options,
-        tuple(found),
+        tuple(described),
         tuple(ignored),
-        Cards.concatenate([reading.cards for reading in readings]),
+        LayerStatistics.concatenate([reading.cards for reading in readings]),
         Sample.concatenate([r.sample for r in readings], [len(r.cards) for r in readings]),
         bins and bins.basis,
         bins and bins.edges,
@@ -255,9 +203,8 @@ def _cache(folder: Path | None, options: Options, known: Basis | None) -> Cache 
     return Cache(folder, options)
 
 
-def _fitted(cards: Sequence[Cards]) -> Basis | None:
+def _fitted(cards: Sequence[LayerStatistics]) -> Basis | None:
     try:
-        parts = (card.normalized for card in cards)
-        return fit_basis(pooled_moments(jax.tree.map(lambda *x: np.concatenate(x), *parts)))
+        return fit_basis(pooled_moments(concatenated([record.normalized for record in cards])))
     except ValueError:
         return None

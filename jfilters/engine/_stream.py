@@ -11,9 +11,9 @@ import numpy as np
 from jaxtyping import Float
 
 from ..errors import CheckpointError
+from ..scans.internal import LayerStatistics
 from ..statistics import Basis, fixed_edges
 from ._blocks import Piece, Slots, pack
-from ._card import Cards
 from ._devices import over_blocks, run
 from ._ledger import Ledger
 from ._options import Options
@@ -85,7 +85,7 @@ class Work:
         return self.first and (self.bins is None or self.options.quality)
 
 
-Opened = tuple[int, Cards, Weights]
+Opened = tuple[int, LayerStatistics, Weights]
 """A checkpoint on its way through the passes: its index, its cards, and its weights."""
 
 Lost = Callable[[int, CheckpointError], None]
@@ -140,7 +140,9 @@ def extremes(
     return low, high
 
 
-def _piece(cards: Cards, row: int, weight: np.ndarray, work: Work, *, first: int = 0) -> Piece:
+def _piece(
+    cards: LayerStatistics, row: int, weight: np.ndarray, work: Work, *, first: int = 0
+) -> Piece:
     """A layer's weight as kernels for the passes; at its first reading its card notes what the host sees.
 
     Later readings know the largest weight of a finite layer from the card.

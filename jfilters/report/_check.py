@@ -5,8 +5,8 @@ from collections.abc import Sequence
 from rich.console import Group, RenderableType
 from rich.text import Text
 
-from ..analysis import Break, Outcome
 from ..errors import printable
+from ..questions import Break, Outcome
 from ._cells import count, quantity
 
 MOST_BREAKS = 20
@@ -42,4 +42,4 @@ def _rule(outcome: Outcome) -> list[Text]:
 
 def _break(found: Break) -> str:
     where = printable(found.model) + (f" {printable(found.layer)}" if found.layer else "")
-    return f"{where}: {printable(found.because)}"
+    return f"{where}: {printable(found.reason)}"

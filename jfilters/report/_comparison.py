@@ -7,7 +7,7 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from ..analysis import Comparison, MatchedLayer, Relation, Side
+from ..compare import Comparison, MatchedLayer, Relation, Side
 from ._cells import number, plain_table, quantity, verdict
 
 LARGEST_MATRIX = 4  # checkpoints; the verdicts of more are a list
@@ -60,18 +60,18 @@ def _side(place: int, side: Side) -> Text:
 
 def _words(relation: Relation, first: int, second: int) -> str:
     """The verdict as a sentence about two numbered checkpoints."""
-    if relation.source is None or relation.word not in _MADE:
-        return f"{first} and {second}: {_WHOLE.get(relation.word, relation.word)}"
+    if relation.source is None or relation.label not in _MADE:
+        return f"{first} and {second}: {_WHOLE.get(relation.label, relation.label)}"
     made, source = (second, first) if relation.source == 0 else (first, second)
-    return f"{made} {_MADE[relation.word]} {source}"
+    return f"{made} {_MADE[relation.label]} {source}"
 
 
 def _verdict(relation: Relation, first: int, second: int) -> Text:
-    return Text(_words(relation, first, second), _STYLES.get(relation.word, "yellow") + " bold")
+    return Text(_words(relation, first, second), _STYLES.get(relation.label, "yellow") + " bold")
 
 
 def _evidence(comparison: Comparison) -> list[Padding]:
-    return [Padding(Text(sentence), (0, 0, 0, 2)) for sentence in comparison.relation.because]
+    return [Padding(Text(sentence), (0, 0, 0, 2)) for sentence in comparison.relation.reasons]
 
 
 def _matrix(comparisons: Sequence[Comparison], n: int) -> RenderableType:
@@ -90,8 +90,8 @@ def _matrix(comparisons: Sequence[Comparison], n: int) -> RenderableType:
 
 
 def _cell(relation: Relation, first: int, second: int) -> Text:
-    word = relation.word if relation.source is None else _words(relation, first, second)
-    return Text(word, _STYLES.get(relation.word, "yellow"))
+    word = relation.label if relation.source is None else _words(relation, first, second)
+    return Text(word, _STYLES.get(relation.label, "yellow"))
 
 
 def _layers(layers: Sequence[MatchedLayer]) -> Table:
@@ -112,7 +112,7 @@ def _first_line(layer: MatchedLayer) -> list[RenderableType]:
     return [
         Text(layer.first),
         number(record.get("drift"), 2),
-        number(record.get("null_level"), 2),
+        number(record.get("null_mean"), 2),
         number(record["cosine"], 2),
         number(record["cosine_low"], 2),
         f"{record['changed']:.0%}",

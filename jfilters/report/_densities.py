@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from rich.console import Group, RenderableType
 from rich.text import Text
 
-from ..analysis import DensityTable, FittedDensities, LayerScore, Sampled, density_record
+from ..questions import DensityTable, FittedDensities, LayerScore, Sampled
 from ._cells import count, number, plain_table, quantity
 
 _LIKELIHOOD = (
@@ -15,7 +15,7 @@ _LIKELIHOOD = (
 _DIVERGENCE = (
     "KL and their sum J in nats, +- one standard error; 0 is the same, larger is more "
     "different; = not distinguishable (J within 2 errors of 0); acc.: accuracy of a classifier "
-    "on held-out kernels, 0.5 by chance"
+    "on held-out kernels, 0.5 for equal distributions"
 )
 
 
@@ -42,7 +42,7 @@ def divergence_text(found: DensityTable) -> RenderableType:
         table.add_column(heading, overflow="fold", ratio=1, min_width=12)
     for heading in ("KL", "KL back", "J", "", "acc."):
         table.add_column(heading, justify="right", no_wrap=True)
-    for pair in sorted(density_record(found)["pairs"], key=lambda pair: -pair["jeffreys"]):
+    for pair in sorted(found.rows(), key=lambda pair: -pair["jeffreys"]):
         values = [
             f"{pair[name]:.2f} +-{pair[f'{name}_error']:.2f}"
             for name in ("forward", "backward", "jeffreys")

@@ -5,14 +5,14 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from ..analysis import ALPHA, DriftTable, Pair
+from ..questions import ALPHA, DriftTable, Pair
 from ..shift import METRICS
 from ._cells import count, number, plain_table, quantity
 
 MOST_PAIRS = 40  # of the pairs, the largest first; the rest is only in the file
 LARGEST_MATRIX = 9  # groups; a wider matrix does not fit
 
-_WORDS = {"shifted": "bold red", "within chance": "green", "too few kernels": "dim"}
+_WORDS = {"shifted": "bold red", "within null": "green", "too few kernels": "dim"}
 
 
 def drift_text(table: DriftTable) -> RenderableType:
@@ -31,8 +31,8 @@ def _head(table: DriftTable) -> Text:
     metric = METRICS[table.metric]
     within = "" if table.within is None else f" within {table.within}"
     unit = "" if metric.unit == "none" else f", in {metric.unit}"
-    clean = ", without sparse kernels" if table.clean else ""
-    counted = f"; every {table.balance.removesuffix('s')} counts the same"
+    clean = ", without sparse kernels" if table.question.clean else ""
+    counted = f"; every {table.question.balance.removesuffix('s')} counts the same"
     return Text.assemble(
         (f"{table.metric} between groups of {table.by}{within}", "bold"),
         f"{unit}{clean}{counted}\n{metric.direction}",
@@ -72,7 +72,7 @@ def _pairs(table: DriftTable) -> Table:
         rows.add_column(table.within, overflow="fold", ratio=1)
     for heading in ("from", "to"):
         rows.add_column(heading, overflow="fold", ratio=1)
-    for heading in ("value", "chance", "p"):
+    for heading in ("value", "null 95 %", "p"):
         rows.add_column(heading, justify="right", overflow="fold")
     rows.add_column("most by", overflow="fold")
     rows.add_column("", overflow="fold")
@@ -83,9 +83,9 @@ def _pairs(table: DriftTable) -> Table:
 
 def _cells(pair: Pair) -> list[Text | str]:
     labels = [Text(x) for x in (pair.within, pair.first, pair.second) if x is not None]
-    chance = None if pair.null is None else pair.null.quantile95
-    word = Text("-") if pair.word is None else Text(pair.word, _WORDS[pair.word])
-    numbers = [number(x, 3) for x in (pair.value, chance, pair.p_adjusted)]
+    null_95 = None if pair.null is None else pair.null.quantile95
+    word = Text("-") if pair.label is None else Text(pair.label, _WORDS[pair.label])
+    numbers = [number(x, 3) for x in (pair.value, null_95, pair.p_adjusted)]
     return [*labels, *numbers, _most(pair), word]
 
 
@@ -99,22 +99,24 @@ def _most(pair: Pair) -> str:
 
 def _notes(table: DriftTable) -> list[str]:
     notes = [
-        "chance: 95 % of values between two samples of one distribution lie below; p: share of "
+        "null 95 %: the quantile of values between two samples of one distribution; p: share of "
         "random splits of whole models, or inside each model that has layers in both groups, that "
         f"shift as much, corrected for {quantity(len(table.pairs), 'pair')}; most by: the component "
         "that adds most"
     ]
     single = sum(pair.p is None for pair in table.pairs)
     unable = sum(pair.p is not None and pair.smallest_p > ALPHA for pair in table.pairs)
-    if table.matched:
-        notes.append(f"only models that agree on {', '.join(table.matched)} change sides, for p")
+    if table.question.matched:
+        notes.append(
+            f"only models that agree on {', '.join(table.question.matched)} change sides, for p"
+        )
     if table.unknown:
         notes.append(f"{quantity(table.unknown, 'layer')} without a label: in no group")
     if unable:
         notes.append(f"{quantity(unable, 'pair')} of too few models for any p of {ALPHA} or less")
-    if single and table.permutations:
+    if single and table.question.permutations:
         notes.append(
-            f"{quantity(single, 'pair')} without p: judged by chance alone, which says that these "
+            f"{quantity(single, 'pair')} without p: judged by the sampling null alone, which says that these "
             "models differ, not that their kinds do"
         )
     return ["", *notes]

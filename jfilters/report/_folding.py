@@ -7,7 +7,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from ..analysis import FoldedScan
+from ..questions import FoldedScan
 from ._cells import number, plain_table, quantity, verdict
 
 _NUMBERS = ("sparsity", "variance_entropy", "orthogonality")
@@ -15,9 +15,9 @@ _NUMBERS = ("sparsity", "variance_entropy", "orthogonality")
 
 def folded_text(found: FoldedScan) -> RenderableType:
     """Two lines a layer with a BatchNorm, raw and folded; of the others how many, and why."""
-    tied = [row for row in found.rows if row["norm"] is not None]
-    untied = [row for row in found.rows if row["norm"] is None]
-    head = f"{quantity(len(tied), 'layer')} of {len(found.rows)} with a BatchNorm to fold in"
+    tied = [row for row in found.layers if row["norm"] is not None]
+    untied = [row for row in found.layers if row["norm"] is None]
+    head = f"{quantity(len(tied), 'layer')} of {len(found.layers)} with a BatchNorm to fold in"
     parts: list[RenderableType] = ["", Text(head, "bold")]
     if tied:
         parts += ["", _tied(tied)]

@@ -1,41 +1,47 @@
-"""What can be read: the formats, how their files are called, and the extra that some of them need."""
+"""The formats that can be read, the names of their files, and the extra that some of them need."""
 
 import re
 from importlib.metadata import PackageNotFoundError, requires, version
+from typing import Any
 
 from rich.table import Table
 from rich.text import Text
 
+from ..answers import Answer
 from ..converters import FORMATS
 
 
-def describe_formats() -> list[dict[str, object]]:
-    """One record a format: name, reads, suffixes, extra, and whether what it needs is installed."""
-    return [
-        {
-            "name": known.name,
-            "reads": known.reads,
-            "suffixes": list(known.suffixes),
-            "extra": known.extra,
-            "installed": known.extra is None or _is_installed(known.extra),
-        }
-        for known in FORMATS.values()
-    ]
+class Formats(Answer):
+    """The formats that can be read."""
+
+    def record(self) -> list[dict[str, Any]]:
+        """Return one record a format: name, reads, suffixes, extra, and whether what it needs is
+        installed."""
+        return [
+            {
+                "name": format.name,
+                "reads": format.reads,
+                "suffixes": list(format.suffixes),
+                "extra": format.extra,
+                "installed": format.extra is None or _is_installed(format.extra),
+            }
+            for format in FORMATS.values()
+        ]
 
 
-def formats_text() -> Table:
-    """The same as a table for a terminal."""
+def formats_text(formats: Formats) -> Table:
+    """Return the formats as a table for a terminal."""
     table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
     table.add_column("format", no_wrap=True)
     table.add_column("reads", overflow="fold")
     table.add_column("suffixes", overflow="fold", max_width=23)
     table.add_column("needs", overflow="fold")
-    for known in FORMATS.values():
+    for format in FORMATS.values():
         table.add_row(
-            known.name,
-            Text(known.reads),
-            Text(" ".join(known.suffixes) or "-"),
-            _needs(known.extra),
+            format.name,
+            Text(format.reads),
+            Text(" ".join(format.suffixes) or "-"),
+            _needs(format.extra),
         )
     return table
 

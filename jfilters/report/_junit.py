@@ -3,8 +3,8 @@
 import xml.etree.ElementTree as ET
 from collections.abc import Sequence
 
-from ..analysis import Break, Outcome
 from ..errors import printable
+from ..questions import Break, Outcome
 
 
 def junit_xml(outcomes: Sequence[Outcome], name: str) -> bytes:
@@ -42,7 +42,7 @@ def _judged(outcome: Outcome, model: str, broken: list[Break]) -> ET.Element:
         required = outcome.rule.require or f"drift of at most {outcome.rule.most_drift:g}"
         failure = ET.SubElement(case, "failure", {"message": printable(f"required: {required}")})
         failure.text = "\n".join(
-            printable(": ".join(filter(None, (found.layer, found.because)))) for found in broken
+            printable(": ".join(filter(None, (found.layer, found.reason)))) for found in broken
         )
     if model in outcome.partial:
         ET.SubElement(case, "system-out").text = printable(outcome.partial[model])

@@ -4,7 +4,7 @@ import numpy as np
 from rich.console import Group, RenderableType
 from rich.text import Text
 
-from ..analysis import Neighborhood
+from ..questions import Neighborhood
 from ._cells import plain_table
 
 WIDTH, HEIGHT = 72, 20  # characters of the map
@@ -19,11 +19,11 @@ def nearest_text(found: Neighborhood, *, most: int, map: bool) -> RenderableType
         table = plain_table()
         table.add_column("", justify="right", no_wrap=True)
         table.add_column(f"closest to {model}", overflow="fold", ratio=1)
-        for heading in ("D in nats", "by chance"):
+        for heading in ("D in nats", "null mean"):
             table.add_column(heading, justify="right", no_wrap=True)
         for one in near[:most]:
             number = str(numbers[one.model]) if map else ""
-            table.add_row(number, Text(one.model), f"{one.drift:.4f}", f"{one.null_level:.4f}")
+            table.add_row(number, Text(one.model), f"{one.drift:.4f}", f"{one.null_mean:.4f}")
         parts += [table, ""]
     parts += [Text(f"{model}: {reason}", "yellow") for model, reason in found.partial.items()]
     return Group(*parts, *(_map(found) if map else ()))

@@ -4,7 +4,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from ..analysis import PhenotypeRow, Phenotypes
+from ..questions import PhenotypeRow, Phenotypes
 from ..statistics import PHENOTYPES
 from ._cells import count, number, plain_table, quantity
 
@@ -21,10 +21,10 @@ def phenotypes_text(found: Phenotypes) -> RenderableType:
 
 
 def _totals(found: Phenotypes) -> Text:
-    words = [row.found.word for row in found.rows if row.found]
-    text = Text(f"{quantity(len(found.rows), 'group')} by {found.by}: ")
+    words = [row.phenotype.word for row in found.groups if row.phenotype]
+    text = Text(f"{quantity(len(found.groups), 'group')} by {found.by}: ")
     told = [(f"{count(words.count(word))} {word}", _STYLES[word]) for word in PHENOTYPES]
-    told.append((f"{count(len(found.rows) - len(words))} of too few kernels", "dim"))
+    told.append((f"{count(len(found.groups) - len(words))} of too few kernels", "dim"))
     for i, part in enumerate(told):
         text.append(", " if i else "").append(*part)
     return text
@@ -36,7 +36,7 @@ def _table(found: Phenotypes) -> Table:
     for heading in ("kernels", "near 0", "spots", "off", "shape", "spread"):
         table.add_column(heading, justify="right", no_wrap=True)
     table.add_column("phenotype", no_wrap=True)
-    for row in found.rows:
+    for row in found.groups:
         table.add_row(Text(row.label), count(row.kernels), *_features(row), _word(row))
     table.caption = (
         "kernels: sampled; near 0, spots: share of them near 0 and in the eight fullest spots; off: "
@@ -47,12 +47,12 @@ def _table(found: Phenotypes) -> Table:
 
 
 def _features(row: PhenotypeRow) -> list[str]:
-    if row.found is None:
+    if row.phenotype is None:
         return ["-"] * len(_FEATURES)
-    return [number(getattr(row.found.features, name), 2) for name in _FEATURES]
+    return [number(getattr(row.phenotype.features, name), 2) for name in _FEATURES]
 
 
 def _word(row: PhenotypeRow) -> Text:
-    if row.found is None:
+    if row.phenotype is None:
         return Text("too few", "dim")
-    return Text(row.found.word, _STYLES[row.found.word])
+    return Text(row.phenotype.word, _STYLES[row.phenotype.word])

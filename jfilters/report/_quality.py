@@ -6,9 +6,10 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from ..analysis import Prunable, Quality, Share
+from ..questions import Prunable, Quality, Share
 from ..statistics import VERDICTS
 from ._cells import count, number, plain_table, quantity, verdict
+from ._folding import folded_text
 
 MOST_MODELS = 10
 BAR = 20  # characters
@@ -25,6 +26,8 @@ def quality_text(found: Quality, *, layers: bool = False) -> RenderableType:
     parts += ["", _prunable(found.prunable)]
     if layers:
         parts += ["", _layers(found)]
+    if found.folded:
+        parts.append(folded_text(found.folded))
     return Group(*parts)
 
 

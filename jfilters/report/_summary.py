@@ -1,11 +1,17 @@
 """The summary of a scan for a terminal of 80 columns: totals, models, drift, and what was left out."""
 
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
 import numpy as np
 from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from ..engine import LOST, Scan, layers_table, left_out, model_drift, models_table, totals
+from ..answers import Answer
+from ..scans import Scan
+from ..scans.internal import LOST, left_out, model_drift
 from ._cells import count, number, plain_table, quantity, verdict
 
 _DRIFT_TITLE = "drift D between models in nats: 0 is the same, larger is more different"
@@ -13,26 +19,44 @@ MOST_ROWS = 100  # models; the rest is only in the table
 LARGEST_MATRIX = 12  # models; a wider matrix does not fit a terminal and is only in the CSV
 
 
-def summary_text(scan: Scan) -> RenderableType:
-    """Totals, one row a model, the drift matrix when it is small, and what was refused and why."""
+@dataclass(frozen=True, eq=False)
+class Summary(Answer):
+    """A scan in short: totals, models, drift, and what became of every checkpoint."""
+
+    scan: Scan
+
+    def record(self) -> dict[str, Any]:
+        """Return the record of the scan, as scan.json holds it."""
+        return self.scan.record
+
+    def rows(self) -> Iterator[dict[str, Any]]:
+        """Return one row a checkpoint."""
+        for checkpoint in self.scan.record["checkpoints"]:
+            yield {name: value for name, value in checkpoint.items() if name != "skipped"}
+
+
+def summary_text(summary: Summary) -> RenderableType:
+    """Return totals, one row a model, the drift matrix when it is small, and what was refused and why."""
+    scan = summary.scan
     parts: list[RenderableType] = [_totals(scan)]
-    models = models_table(scan, layers_table(scan)).to_pylist()
+    models = scan.model_table.to_pylist()
+    omitted = left_out(len(models))
     if models:
         parts += ["", _models(models[:MOST_ROWS])]
     if len(models) > MOST_ROWS:
         parts.append(Text(f"and {quantity(len(models) - MOST_ROWS, 'more model')}: models.parquet"))
-    if scan.basis is not None and 1 < len(models) <= LARGEST_MATRIX:
+    if scan.arrays and 1 < len(models) <= LARGEST_MATRIX:
         parts += ["", Text(_DRIFT_TITLE, "bold"), _drift(scan)]
-    elif left_out(scan):
-        parts += ["", *map(Text, left_out(scan))]
-    elif scan.basis is not None and len(models) > 1:
+    elif omitted:
+        parts += ["", *map(Text, omitted)]
+    elif scan.arrays and len(models) > 1:
         parts += ["", Text(_DRIFT_TITLE, "bold"), _extremes(scan)]
     return Group(*parts, *_left_out(scan))
 
 
 def _totals(scan: Scan) -> Text:
-    n = totals(scan)
-    size = "x".join(map(str, scan.options.spatial))
+    n = scan.record["totals"]
+    size = "x".join(map(str, scan.spatial))
     statuses = ", ".join(
         f"{n[key]} {word}"
         for key, word in (
@@ -80,7 +104,7 @@ def _models(models: list[dict]) -> Table:
 
 
 def _drift(scan: Scan) -> Table:
-    names, matrix = model_drift(scan)
+    names, matrix = scan.model_names, model_drift(scan)
     table = plain_table()
     table.add_column("", justify="right", overflow="fold")
     table.add_column("model", overflow="fold", ratio=1)
@@ -95,7 +119,7 @@ def _drift(scan: Scan) -> Table:
 
 def _extremes(scan: Scan) -> Text:
     """The closest and the furthest pair, where the whole matrix does not fit."""
-    names, matrix = model_drift(scan)
+    names, matrix = scan.model_names, model_drift(scan)
     rows, columns = np.triu_indices(len(names), 1)
     drift = matrix[rows, columns]
     lines = []
@@ -103,18 +127,24 @@ def _extremes(scan: Scan) -> Text:
         models = f"{names[rows[pair]]} and {names[columns[pair]]}"
         lines.append(f"{word}: {number(float(drift[pair]), 3)}, {models}")
     return Text(
-        "\n".join([*lines, "drift-model.csv holds all pairs; small models drift by chance"])
+        "\n".join([*lines, "drift-model.csv holds all pairs; small models drift by sampling alone"])
     )
 
 
 def _left_out(scan: Scan) -> list[RenderableType]:
-    lost = [entry for entry in scan.entries if entry.status in LOST]
-    lines: list[RenderableType] = []
-    for entry in lost:
-        lines.append(Text.assemble((entry.status, "bold red"), " ", entry.reason or entry.model))
+    checkpoints = scan.record["checkpoints"]
+    lines: list[RenderableType] = [
+        Text.assemble((entry["status"], "bold red"), " ", entry["reason"] or entry["model"])
+        for entry in checkpoints
+        if entry["status"] in LOST
+    ]
     for status, style in (("partial", "bold yellow"), ("empty", "yellow")):
-        entries = [entry for entry in scan.entries if entry.status == status]
-        lines += [Text.assemble((status, style), f" {x.model}: {x.reason}") for x in entries]
-    if scan.ignored:
-        lines.append(Text(f"{quantity(len(scan.ignored), 'file')} ignored: no checkpoint", "dim"))
+        entries = [entry for entry in checkpoints if entry["status"] == status]
+        lines += [
+            Text.assemble((status, style), f" {entry['model']}: {entry['reason']}")
+            for entry in entries
+        ]
+    ignored = len(scan.record["ignored"])
+    if ignored:
+        lines.append(Text(f"{quantity(ignored, 'file')} ignored: no checkpoint", "dim"))
     return ["", *lines] if lines else []

@@ -6,7 +6,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from ..analysis import SETTLED, Trajectory
+from ..questions import SETTLED, Trajectory
 from ._cells import count, number, plain_table
 
 BAR = 12  # characters
@@ -43,6 +43,6 @@ def _points(run: Trajectory) -> Table:
 
 def _settled(run: Trajectory) -> Text:
     if run.settled is None:
-        return Text("never moved beyond what chance makes")
-    what = f"from there on within {SETTLED:.0%} of the whole way, or chance, of the last step"
+        return Text("never moved beyond the null")
+    what = f"from there on within {SETTLED:.0%} of the whole way, or the null, of the last step"
     return Text(f"settled at step {run.settled}: {what}")

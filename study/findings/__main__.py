@@ -8,7 +8,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from jfilters.analysis import open_scan
+from jfilters.scans import open_scan
 
 from .._csv import write_csv
 from ._axes import Rows, alone, axes, pairs

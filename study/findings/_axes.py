@@ -5,7 +5,8 @@ from typing import Any
 
 import numpy as np
 
-from jfilters.analysis import Balance, SavedScan, axes_table, drift_between
+from jfilters.questions import Balance, axes_table, drift_between
+from jfilters.scans import Scan
 from jfilters.shift import holm
 
 from ._parts import DESIGN, Parts, about_models
@@ -97,7 +98,7 @@ def with_holm(rows: Rows, column: str) -> Rows:
 
 def _rows(
     population: str,
-    scan: SavedScan,
+    scan: Scan,
     axes: tuple[str, ...],
     balance: Balance,
     matched: tuple[str, ...],
@@ -114,11 +115,11 @@ def _rows(
             "kernels": sum(scan.layer_table["n_kernels"].to_pylist()),
             "groups": row.groups,
             "median": row.median,
-            "chance": row.chance,
+            "chance": row.null_mean,
             "mean": row.mean,
             "maximum": row.maximum,
             "furthest": " | ".join(row.furthest),
             "p": row.p,
         }
-        for row in table.rows
+        for row in table.axes
     ]

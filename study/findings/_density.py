@@ -3,8 +3,9 @@
 import numpy as np
 import scipy.stats
 
-from jfilters.analysis import OpenScan, density_divergence, density_record, drift_between
 from jfilters.density import FitOptions
+from jfilters.questions import density_divergence, drift_between
+from jfilters.scans import Scan
 
 from ._axes import SEED, Rows, with_holm
 from ._parts import DESIGN, Parts
@@ -32,11 +33,11 @@ def agreement(rows: Rows) -> Rows:
     return [{"pairs": len(rows), "spearman": float(correlation)}]
 
 
-def _rows(axis: str, scan: OpenScan, kernels: int, options: FitOptions | None) -> Rows:
+def _rows(axis: str, scan: Scan, kernels: int, options: FitOptions | None) -> Rows:
     drifts = drift_between(scan, axis, balance="models", permutations=0, replicates=0)
     drift = {(pair.first, pair.second): pair.value for pair in drifts.pairs}
     found = density_divergence(scan, axis, kernels=kernels, seed=SEED, options=options)
-    record = density_record(found)
+    record = found.record()
     return [
         {
             "axis": axis,

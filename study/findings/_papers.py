@@ -7,7 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from jfilters.analysis import SavedScan, group_layers, variance_ratios
+from jfilters.questions import variance_ratios
+from jfilters.scans import Scan, group_layers
 
 from ._axes import Rows
 from ._parts import Parts
@@ -156,6 +157,6 @@ def _yes(appears: bool) -> str:
     return "yes" if appears else "no"
 
 
-def _variance_ratio(scan: SavedScan) -> list[float]:
+def _variance_ratio(scan: Scan) -> list[float]:
     (own,) = variance_ratios(scan, group_layers(scan, "spatial"))
     return np.asarray(own, float).tolist()

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from jfilters.analysis import OpenScan, SavedScan
+from jfilters.scans import Scan
 
 DESIGN = ("visual_category", "task", "architecture")
 """The axes that are crossed: two networks, with two of three seeds, for every combination."""
@@ -14,39 +14,39 @@ DESIGN = ("visual_category", "task", "architecture")
 class Parts:
     """A scan of the whole population, every step of every network, and of the zoo."""
 
-    scan: OpenScan
+    scan: Scan
 
     @cached_property
-    def design(self) -> OpenScan:
+    def design(self) -> Scan:
         """All steps of the networks of the crossed design."""
         return self.scan.where("series == 'design'")
 
     @cached_property
-    def trained(self) -> OpenScan:
+    def trained(self) -> Scan:
         """Their last steps."""
         return self.design.where("stage == 'trained'")
 
     @cached_property
-    def initial(self) -> OpenScan:
+    def initial(self) -> Scan:
         """Their first steps: what they were before training."""
         return self.design.where("stage == 'initial'")
 
     @cached_property
-    def ends(self) -> OpenScan:
+    def ends(self) -> Scan:
         """First and last steps."""
         return self.design.where("stage != 'between'")
 
     @cached_property
-    def zoo(self) -> OpenScan:
+    def zoo(self) -> Scan:
         """Real networks of others."""
         return self.scan.where("series == 'zoo'")
 
     @cached_property
-    def beside_zoo(self) -> OpenScan:
+    def beside_zoo(self) -> Scan:
         """The trained networks of the design and those of the zoo."""
         return self.scan.where("stage == 'trained' and (series == 'design' or series == 'zoo')")
 
-    def series(self, axis: str) -> OpenScan:
+    def series(self, axis: str) -> Scan:
         """The trained networks of the series along `width` or `train_size`: all else is the same."""
         same = (
             "stage == 'trained' and visual_category == 'digits' and task == 'classification' "
@@ -56,6 +56,6 @@ class Parts:
         return self.scan.where(f"{same} and {held[axis]}")
 
 
-def about_models(scan: SavedScan) -> dict[str, dict[str, Any]]:
+def about_models(scan: Scan) -> dict[str, dict[str, Any]]:
     """What is told of every model, whatever its layers: the row of one of them."""
     return {row["model"]: row for row in scan.layer_table.to_pylist()}

@@ -2,7 +2,8 @@
 
 from collections import Counter
 
-from jfilters.analysis import OpenScan, phenotypes
+from jfilters.questions import phenotypes
+from jfilters.scans import Scan
 
 from ._axes import Rows
 from ._parts import Parts
@@ -23,9 +24,11 @@ def shapes(parts: Parts) -> Rows:
     return rows
 
 
-def _counted(population: str, architecture: str, scan: OpenScan) -> Rows:
-    found = phenotypes(scan).rows
-    words = Counter("too few kernels" if row.found is None else row.found.word for row in found)
+def _counted(population: str, architecture: str, scan: Scan) -> Rows:
+    found = phenotypes(scan).groups
+    words = Counter(
+        "too few kernels" if row.phenotype is None else row.phenotype.word for row in found
+    )
     return [
         {
             "population": population,

@@ -3,8 +3,9 @@
 import numpy as np
 import scipy.stats
 
-from jfilters.analysis import SavedScan, trajectories
-from jfilters.engine import DEGENERATE
+from jfilters.engine.internal import DEGENERATE
+from jfilters.questions import trajectories
+from jfilters.scans import Scan
 
 from ._axes import Rows, with_holm
 from ._parts import DESIGN, Parts, about_models
@@ -54,7 +55,7 @@ def steps(parts: Parts) -> Rows:
                     "progress": point.step / last,
                     "drift_from_first": point.first,
                     "drift_to_last": point.last,
-                    "chance_95": point.chance,
+                    "chance_95": point.null_95,
                     "share_left": point.last / whole if whole else None,
                     "settled": None if run.settled is None else run.settled <= point.step,
                     "score": row["score"],
@@ -83,7 +84,7 @@ def settling(rows: Rows) -> Rows:
     return found
 
 
-def layers_by_network(scan: SavedScan) -> dict[str, Rows]:
+def layers_by_network(scan: Scan) -> dict[str, Rows]:
     """The layers of every network of a scan, each with whether it is degenerate."""
     layers: dict[str, Rows] = {}
     for row in scan.layer_table.to_pylist():

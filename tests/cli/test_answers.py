@@ -12,11 +12,11 @@ import numpy as np
 import pytest
 from safetensors.numpy import save_file
 
-from jfilters.analysis import _densities as of_scans
 from jfilters.density import Divergences, Fits, TwoSampleTests
 from jfilters.density._density import like
+from jfilters.questions import _densities as of_scans
 
-from ..analysis.scans import made_scan, save_folder
+from ..scans.scans import made_scan, save_folder
 from .commands import run
 
 RULES = """
@@ -38,7 +38,7 @@ def folder(tmp_path_factory):
     sample = rng.standard_normal((600, 9)).astype(np.float32)
     sample[300:] += 2 * sample[300:].mean(axis=1, keepdims=True)
     layer = np.repeat(np.arange(6), 100)
-    save_folder(dataclasses.replace(scan, sample=sample, sample_layer=layer))
+    save_folder(replaced(scan, sample=sample, sample_layer=layer))
     (folder / "nets").mkdir()
     for name in ("a", "b"):
         weights = {

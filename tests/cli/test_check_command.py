@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from jfilters.analysis import open_scan
+from jfilters.scans import open_scan
 
-from ..analysis.scans import made_scan, same, save_folder
+from ..scans.scans import made_scan, same, save_folder
 from .commands import fail, run
 
 

@@ -5,8 +5,8 @@ import json
 
 import pytest
 
-from jfilters.analysis import save_scan
-from tests.analysis.populations import population
+from jfilters.scans.internal import write_scan
+from tests.scans.populations import population
 
 from .commands import fail, run
 
@@ -14,7 +14,7 @@ from .commands import fail, run
 @pytest.fixture(scope="module")
 def scan(tmp_path_factory):
     folder = tmp_path_factory.mktemp("scans") / "scan"
-    save_scan(population(folder, [0, 0.1, 0.1, 0.05, 1, 1.1, 0.9, 1.2]), folder)
+    write_scan(population(folder, [0, 0.1, 0.1, 0.05, 1, 1.1, 0.9, 1.2]), folder)
     return folder
 
 

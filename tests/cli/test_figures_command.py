@@ -2,7 +2,7 @@
 
 import pytest
 
-from jfilters.analysis import save_scan
+from jfilters.scans.internal import write_scan
 from tests.report.figures.scans import drawable
 
 from .commands import run
@@ -11,7 +11,7 @@ from .commands import run
 @pytest.fixture(scope="module")
 def scan(tmp_path_factory):
     folder = tmp_path_factory.mktemp("scans") / "scan"
-    save_scan(drawable(folder), folder)
+    write_scan(drawable(folder), folder)
     return folder
 
 

@@ -16,7 +16,8 @@ import typer.main
 from jfilters_cli._app import app
 from safetensors.numpy import save_file
 
-from jfilters.engine import read_metadata, scan_into
+from jfilters.engine import scan_into
+from jfilters.scans import read_metadata
 
 DOCS = Path(__file__).parents[2] / "docs"
 PAGES = {page.stem: page.read_text(encoding="utf-8") for page in sorted(DOCS.glob("*.md"))}

@@ -10,9 +10,9 @@ import pytest
 from safetensors.numpy import save_file
 
 from jfilters import CheckpointError
-from jfilters.engine import Options, scan, write_scan
-from jfilters.engine import _cluster as _cluster
+from jfilters.engine import Options, scan
 from jfilters.engine._cluster import Cluster
+from jfilters.engine.internal import _cluster, write_scan
 from jfilters.errors import MissingExtraError
 
 pytestmark = [

@@ -12,10 +12,9 @@ from onnx import TensorProto, helper, numpy_helper
 from safetensors.numpy import save_file
 
 from jfilters.converters import open_checkpoint
-from jfilters.engine import Options, describe, scan
-from jfilters.engine import _local as _local
-from jfilters.engine import _opening as _opening
+from jfilters.engine import Options, scan
 from jfilters.engine._digest import digest
+from jfilters.engine.internal import _local, _opening, describe
 
 
 def weights():

@@ -11,7 +11,8 @@ import pytest
 import safetensors.numpy
 from safetensors.numpy import save_file
 
-from jfilters.engine import scan, write_scan
+from jfilters.engine import scan
+from jfilters.engine.internal import write_scan
 
 SCAN = """
 import sys

@@ -11,8 +11,9 @@ from safetensors.numpy import save_file
 
 from jfilters import CheckpointError
 from jfilters.converters._hdf5._filterdb import population
-from jfilters.engine import export_filterdb, scan, write_scan
+from jfilters.engine import export_filterdb, scan
 from jfilters.engine._digest import digest
+from jfilters.engine.internal import write_scan
 from jfilters.errors import MissingExtraError
 
 MODELS = ["a.safetensors", "deep/b.safetensors", "deep/c.safetensors"]

@@ -8,7 +8,8 @@ from safetensors.numpy import save
 
 from jfilters import CheckpointError
 from jfilters.converters import identity, location
-from jfilters.engine import export_filterdb, scan, write_scan
+from jfilters.engine import export_filterdb, scan
+from jfilters.engine.internal import write_scan
 
 upath = pytest.importorskip("upath")
 

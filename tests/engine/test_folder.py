@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 from safetensors.numpy import save_file
 
-from jfilters.engine import _folder, model_drift, scan, totals, write_scan
+from jfilters.engine import scan
+from jfilters.engine.internal import _folder, model_drift, totals, write_scan
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""Cards of kernels in memory: quality alone is what the whole measurement says of it."""
+"""LayerStatistics of kernels in memory: quality alone is what the whole measurement says of it."""
 
 import jax
 import numpy as np

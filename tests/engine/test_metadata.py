@@ -10,8 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from jfilters import CheckpointError
-from jfilters.engine import MetadataTable, join_metadata, read_metadata
 from jfilters.errors import UnreadableError
+from jfilters.scans import MetadataTable, read_metadata
+from jfilters.scans.internal import join_metadata
 
 
 def written(tmp_path, text, name="meta.csv"):

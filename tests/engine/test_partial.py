@@ -8,9 +8,10 @@ import pytest
 from safetensors.numpy import save_file
 
 from jfilters import CheckpointError
-from jfilters.engine import Options, inspect, scan, scan_into, write_scan
-from jfilters.engine import _cache as cache
+from jfilters.engine import Options, inspect, scan, scan_into
 from jfilters.engine._reading import Reading, dump, load
+from jfilters.engine.internal import _cache as cache
+from jfilters.engine.internal import write_scan
 from jfilters.report import inspection_text, summary_text
 
 from ..report.test_summary import shown

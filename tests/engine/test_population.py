@@ -11,9 +11,10 @@ import pytest
 from safetensors.numpy import save_file
 
 from jfilters.converters._hdf5 import FilterPopulation, write_filterdb
-from jfilters.engine import export_filterdb, inspect, model_drift, scan, write_scan
+from jfilters.engine import export_filterdb, inspect, scan
 from jfilters.engine._spool import Held
 from jfilters.engine._tables import LAYERS, MODELS
+from jfilters.engine.internal import model_drift, write_scan
 
 NAMES = ["a.safetensors", "deep/b.safetensors"]
 

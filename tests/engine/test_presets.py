@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 from safetensors.numpy import save_file
 
-from jfilters.engine import Options, model_drift, scan
+from jfilters.engine import Options, scan
+from jfilters.engine.internal import model_drift
 
 from . import reference
 

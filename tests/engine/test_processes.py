@@ -13,7 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from safetensors.numpy import save_file
 
-from jfilters.engine import Options, Processes, join, scan, write_scan
+from jfilters.engine import Options, Processes, join, scan
+from jfilters.engine.internal import write_scan
 
 FILES = ("arrays.safetensors", "drift-model.csv", "layers.parquet", "models.parquet", "scan.json")
 

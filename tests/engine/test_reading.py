@@ -6,16 +6,16 @@ import jax
 import numpy as np
 import pytest
 
-from jfilters.engine._card import Cards
 from jfilters.engine._plan import Entry
 from jfilters.engine._reading import Reading, dump, load
 from jfilters.engine._sample import Sample
+from jfilters.scans._layer_statistics import LayerStatistics
 
 ENTRY = Entry("net", Path("net.safetensors"))
 
 
 def reading(counts, sparse=0, layers=50):
-    cards = Cards.empty(layers, 9, 70)
+    cards = LayerStatistics.empty(layers, 9, 70)
     cards.histogram[...] = counts
     cards.sparse_histogram[:, 3, 7] = sparse
     cards.raw.scatter[...] = np.random.default_rng(0).normal(size=cards.raw.scatter.shape)

@@ -11,9 +11,10 @@ import pytest
 from safetensors.numpy import save, save_file
 
 from jfilters.converters import StoredLayer
-from jfilters.converters._bytes import _remote as _remote
-from jfilters.engine import Options, scan, write_scan
+from jfilters.converters._bytes import _remote
+from jfilters.engine import Options, scan
 from jfilters.engine._spool import Spool
+from jfilters.engine.internal import write_scan
 
 upath = pytest.importorskip("upath")
 

@@ -48,7 +48,7 @@ def folder(tmp_path):
 @pytest.fixture
 def reads(monkeypatch):
     """The files that are opened to be read, by pass; the cache looks at some without that."""
-    from jfilters.engine import _local
+    from jfilters.engine.internal import _local
 
     opened, original = [], _local.opened
 

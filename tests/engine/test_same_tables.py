@@ -15,7 +15,8 @@ import safetensors.numpy
 import torch
 from onnx import TensorProto, helper, numpy_helper
 
-from jfilters.engine import model_drift, scan, write_scan
+from jfilters.engine import scan
+from jfilters.engine.internal import model_drift, write_scan
 
 SHAPES = {
     "layer0": (16, 3, 3, 3),
@@ -49,7 +50,7 @@ EXACT = [
     "spatial",
     "dtype",
     "verdict",
-    "because",
+    "reason",
 ]
 
 

@@ -5,7 +5,8 @@ import pytest
 import safetensors.numpy
 from safetensors.numpy import save_file
 
-from jfilters.engine import Options, scan, scan_into, write_scan
+from jfilters.engine import Options, scan, scan_into
+from jfilters.engine.internal import write_scan
 from jfilters.statistics import EPSILONS
 
 from . import reference

@@ -10,7 +10,8 @@ import safetensors.numpy
 from safetensors.numpy import save_file
 
 from jfilters import CheckpointError
-from jfilters.engine import Options, model_drift, scan, write_scan
+from jfilters.engine import Options, scan
+from jfilters.engine.internal import model_drift, write_scan
 from jfilters.statistics import load_basis
 
 from . import reference

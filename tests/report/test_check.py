@@ -6,7 +6,7 @@ import xml.etree.ElementTree as ET
 import pytest
 from rich.console import Console
 
-from jfilters.analysis import Break, Outcome, Rule
+from jfilters.questions import Break, Outcome, Rule
 from jfilters.report import check_text, junit_xml
 
 

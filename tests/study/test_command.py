@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 from jfilters import load, open_checkpoint, scan
-from jfilters.engine import Options, read_metadata
+from jfilters.engine import Options
+from jfilters.scans import read_metadata
 from study import _one, _pool, _tables
 from study.__main__ import main
 from study._one import BelowFloorError, kernels_sha256, record_file, train_one, untrained

@@ -13,9 +13,9 @@ import pytest
 from safetensors.numpy import save_file
 
 from jfilters import Options
-from jfilters.analysis import open_scan
 from jfilters.density import FitOptions
-from jfilters.engine import read_metadata, scan_into
+from jfilters.engine import scan_into
+from jfilters.scans import open_scan, read_metadata
 from study._csv import write_csv
 from study.findings import __main__ as findings
 from study.findings._axes import with_holm

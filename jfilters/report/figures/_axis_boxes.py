@@ -5,7 +5,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ...analysis import ModelPairs, SavedScan, axes_of, model_labels, model_pairs
+from ...questions import ModelPairs, model_labels, model_pairs
+from ...scans import Scan, axes_of
 from ...shift import METRICS
 from ._boxes import FEW, boxes
 from ._canvas import ACCENT, COLUMN, OTHER, GivenAxes, axes_on, plain_numbers
@@ -19,7 +20,7 @@ _LEAST = 1e-4  # nats; what is smaller, as between copies of one model, is drawn
 
 
 def axis_boxes(
-    scan: SavedScan,
+    scan: Scan,
     ax: GivenAxes = None,
     *,
     axes: Sequence[str] | None = None,
@@ -54,9 +55,7 @@ def axis_boxes(
     return drawn
 
 
-def _asked(
-    scan: SavedScan, axes: Sequence[str] | None, metric: str, clean: bool
-) -> list[ModelPairs]:
+def _asked(scan: Scan, axes: Sequence[str] | None, metric: str, clean: bool) -> list[ModelPairs]:
     names = [axis for axis in axes_of(scan) if _is_of_models(scan, axis)] if axes is None else axes
     found = model_pairs(scan, names, metric=metric, clean=clean)
     both = [pairs for pairs in found if len(pairs.within) and len(pairs.between)]
@@ -68,7 +67,7 @@ def _asked(
     return sorted(both, key=_contrast, reverse=True) if axes is None else both
 
 
-def _is_of_models(scan: SavedScan, axis: str) -> bool:
+def _is_of_models(scan: Scan, axis: str) -> bool:
     if axis == "model":
         return False
     try:

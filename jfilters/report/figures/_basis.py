@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from jaxtyping import Float
 
-from ...analysis import SavedScan
+from ...scans import Scan
 from ._canvas import COLUMN, DIVERGING, Canvas, GivenCanvas, figure_on, grid, no_frame
 
 if TYPE_CHECKING:
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 _COLUMNS = 5
 
 
-def basis(scan: SavedScan, figure: GivenCanvas = None) -> Canvas:
+def basis(scan: Scan, figure: GivenCanvas = None) -> Canvas:
     """The mean of all normalized kernels, and the components by falling share of the variance.
 
     White is 0, red positive, blue negative; components have one scale, the mean has its own, which its

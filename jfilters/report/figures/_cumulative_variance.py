@@ -4,7 +4,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ...analysis import SavedScan, group_layers, variance_ratios
+from ...questions import variance_ratios
+from ...scans import Scan, group_layers
 from ._canvas import ACCENT, COLUMN, FAINT, GivenAxes, axes_on, colors_of
 from ._names import name_legend
 
@@ -16,7 +17,7 @@ MOST_COLORS = 8
 
 
 def cumulative_variance(
-    scan: SavedScan, ax: GivenAxes = None, *, by: str | None = None
+    scan: Scan, ax: GivenAxes = None, *, by: str | None = None
 ) -> "matplotlib.axes.Axes":
     """Share of variance in the first components: of all kernels, and of each group in its own components.
 
@@ -45,7 +46,7 @@ def cumulative_variance(
     return axes
 
 
-def _groups(ax: "matplotlib.axes.Axes", scan: SavedScan, by: str) -> dict[str, list]:
+def _groups(ax: "matplotlib.axes.Axes", scan: Scan, by: str) -> dict[str, list]:
     """Draw a line a group; the lines by their name in the legend."""
     if "normalized" not in scan.moments:
         raise ValueError(f"{scan.folder}: expected the moments of kernels, found none; scan again")

@@ -4,7 +4,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ...analysis import Pair, SavedScan, drift_between, drift_from_rest
+from ...questions import Pair, drift_between, drift_from_others
+from ...scans import Scan
 from ._canvas import ACCENT, FAINT, PAGE, Canvas, GivenCanvas, figure_on
 from ._drift_map import drift_map
 from ._names import name_ticks
@@ -14,11 +15,11 @@ if TYPE_CHECKING:
 
 
 def depth_deciles(
-    scan: SavedScan, figure: GivenCanvas = None, *, clean: bool = False, permutations: int = 1000
+    scan: Scan, figure: GivenCanvas = None, *, clean: bool = False, permutations: int = 1000
 ) -> Canvas:
     """Left the drift between all deciles of depth, right that of each from all other layers, in nats.
 
-    Blue bars are more than chance by the rules of docs/drift.md, gray ones are not; the black line in a
+    Blue bars are more than the null by the rules of docs/drift.md, gray ones are not; the black line in a
     bar is what sampling alone stays below in 95 of 100 draws.
 
     Raises ValueError for layers of one decile.
@@ -26,7 +27,7 @@ def depth_deciles(
     Source: Gavrikov & Keuper, CVPRW 2022, arXiv:2204.02481.
     """
     table = drift_between(scan, "depth_decile", clean=clean, permutations=permutations)
-    pairs = drift_from_rest(scan, "depth_decile", clean=clean, permutations=permutations)
+    pairs = drift_from_others(scan, "depth_decile", clean=clean, permutations=permutations)
     with figure_on(figure, PAGE, 3.1) as canvas:
         left, right = canvas.subplots(1, 2, width_ratios=(1, 1.05))
         drift_map(table, left)
@@ -40,7 +41,7 @@ def _bars(ax: "matplotlib.axes.Axes", pairs: tuple[Pair, ...]) -> None:
     from matplotlib.patches import Patch
 
     values = [np.nan if pair.value is None else pair.value for pair in pairs]
-    colors = [ACCENT if pair.word == "shifted" else FAINT for pair in pairs]
+    colors = [ACCENT if pair.label == "shifted" else FAINT for pair in pairs]
     ax.bar(range(len(pairs)), values, color=colors, width=0.75)
     for place, pair in enumerate(pairs):
         if pair.null is not None:
@@ -51,7 +52,7 @@ def _bars(ax: "matplotlib.axes.Axes", pairs: tuple[Pair, ...]) -> None:
     ax.set(xlabel="decile of relative depth", ylabel="D from all other layers (nats)")
     handles = [
         Patch(color=ACCENT, label="shifted"),
-        Patch(color=FAINT, label="within chance, or too few kernels"),
+        Patch(color=FAINT, label="within null, or too few kernels"),
         Line2D([], [], color="black", label="95 % of sampling alone"),
     ]
     ax.legend(handles=handles, loc="lower left", bbox_to_anchor=(0, 1), borderpad=0, frameon=False)

@@ -1,4 +1,4 @@
-"""The drift between all groups of an axis as a map, with a mark for what is no more than chance."""
+"""The drift between all groups of an axis as a map, with a mark for what is no more than the null."""
 
 import math
 from typing import TYPE_CHECKING
@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from jaxtyping import Float
 
-from ...analysis import DriftTable, SavedScan, drift_between, marks
+from ...questions import DriftTable, drift_between, marks
+from ...scans import Scan
 from ...shift import METRICS
 from ._canvas import COLUMN, PAGE, SEQUENTIAL, GivenAxes, axes_on, plain_numbers
 from ._names import name_ticks
@@ -18,14 +19,14 @@ if TYPE_CHECKING:
 MOST_NAMES = 60
 """Groups with a name of their own beside the map."""
 
-MARKS = {"within chance": "o", "too few kernels": "x"}
+MARKS = {"within null": "o", "too few kernels": "x"}
 """The markers of pairs by their word; a pair without a marker is shifted."""
 
 _LEAST = 1e-4  # nats; what is smaller, as between copies of one model, has the color of this
 _SPAN = 2.0  # the scale goes at least so many times below and above its middle
 _WIDE = 14  # groups from which on the map takes both columns
 
-Asked = SavedScan | DriftTable
+Asked = Scan | DriftTable
 
 
 def drift_map(
@@ -39,7 +40,7 @@ def drift_map(
 ) -> "matplotlib.axes.Axes":
     """The matrix of drift between the groups of the axis `by`, row against column, in nats.
 
-    Dark is near, bright is far, on a logarithmic scale. A circle marks a pair that is within chance, a
+    Dark is near, bright is far, on a logarithmic scale. A circle marks a pair that is within the null, a
     cross one of too few kernels to tell (docs/drift.md has the rules). Instead of a scan a `DriftTable`
     may be given, which knows the question.
 

@@ -1,6 +1,6 @@
 """What fits a page: a figure of more says so rather than leave something out."""
 
-from ...analysis import Groups
+from ...scans import Groups
 
 MOST_ROWS = 40
 """Groups with a row of their own in one figure."""

@@ -5,7 +5,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from jaxtyping import Float
 
-from ...analysis import PhenotypeRow, SavedScan, coefficient_plane, group_layers, phenotypes
+from ...questions import PhenotypeRow, coefficient_plane, phenotypes
+from ...scans import Scan, group_layers
 from ._canvas import PAGE, Canvas, GivenCanvas, figure_on, grid, no_frame
 from ._limits import few_enough
 from ._names import shown_all
@@ -22,7 +23,7 @@ _LONGEST = 22
 _MAP = "magma_r"  # even to the eye, and pale where little is
 
 
-def phenotype_planes(scan: SavedScan, figure: GivenCanvas = None, *, by: str = "model") -> Canvas:
+def phenotype_planes(scan: Scan, figure: GivenCanvas = None, *, by: str = "model") -> Canvas:
     """How the sampled kernels of every group lie in the plane of their first two coefficients.
 
     Across the first, upward the second, one range for all; dark is full, each picture up to its own
@@ -36,7 +37,7 @@ def phenotype_planes(scan: SavedScan, figure: GivenCanvas = None, *, by: str = "
     points, layer_of = coefficient_plane(scan)
     groups = group_layers(scan, by)
     few_enough(groups)
-    words = {row.label: _word(row) for row in phenotypes(scan, by).rows}
+    words = {row.label: _word(row) for row in phenotypes(scan, by).groups}
     end = float(np.quantile(np.abs(points).max(axis=1), _INSIDE))
     names = shown_all([group.label for group in groups.groups], _LONGEST)
     rows, columns = grid(len(names), _COLUMNS)
@@ -69,4 +70,4 @@ def _plane(ax: "matplotlib.axes.Axes", points: Float[np.ndarray, "n 2"], end: fl
 
 
 def _word(row: PhenotypeRow) -> str:
-    return "too few kernels" if row.found is None else row.found.word
+    return "too few kernels" if row.phenotype is None else row.phenotype.word

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from jaxtyping import Float
 
-from ...analysis import SavedScan, group_layers
+from ...scans import Scan, group_layers
 from ...statistics import HIGH_SPARSITY
 from ._boxes import boxes
 from ._canvas import ACCENT, OTHER, PAGE, Canvas, GivenCanvas, figure_on
@@ -23,9 +23,7 @@ QUALITY = {
 """Columns of the layers: what they are called, and the limit above which layers get a word."""
 
 
-def quality_boxes(
-    scan: SavedScan, figure: GivenCanvas = None, *, by: str = "depth_decile"
-) -> Canvas:
+def quality_boxes(scan: Scan, figure: GivenCanvas = None, *, by: str = "depth_decile") -> Canvas:
     """A box a group over the layers' share of sparse kernels S, their H/T, and their orthogonality O.
 
     Dashed are the share from which a layer is called sparse, and the H/T of random kernels. Fewer than
@@ -61,7 +59,7 @@ def quality_boxes(
     return canvas
 
 
-def _numbers(scan: SavedScan, name: str) -> Float[np.ndarray, " layers"]:
+def _numbers(scan: Scan, name: str) -> Float[np.ndarray, " layers"]:
     return np.array([np.nan if x is None else x for x in scan.layer_table[name].to_pylist()], float)
 
 

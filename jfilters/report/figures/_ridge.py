@@ -5,7 +5,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from jaxtyping import Bool, Float
 
-from ...analysis import FEWEST, SavedScan, coefficient_densities, group_layers
+from ...questions import FEWEST, coefficient_densities
+from ...scans import Scan, group_layers
 from ._canvas import ACCENT, FAINT, PAGE, Canvas, GivenCanvas, figure_on
 from ._limits import few_enough
 from ._names import name_ticks
@@ -21,12 +22,12 @@ _INSIDE = 0.999  # share of the kernels between both ends of an axis
 
 
 def ridge(
-    scan: SavedScan, figure: GivenCanvas = None, *, by: str = "model", clean: bool = False
+    scan: Scan, figure: GivenCanvas = None, *, by: str = "model", clean: bool = False
 ) -> Canvas:
     """Densities of the coefficients, a column a component and a row a group along the axis `by`.
 
     Every curve is as high as its own peak. Groups of fewer than 100 kernels are gray: their curves are
-    mostly chance. Columns are headed by the component and its share of the variance.
+    mostly noise. Columns are headed by the component and its share of the variance.
 
     Raises ValueError for an axis that is not there, and for more groups than fit a page.
 

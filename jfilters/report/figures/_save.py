@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..._files import written_whole
-from ...analysis import SavedScan, group_layers
+from ...scans import Scan, group_layers
 from ._axis_boxes import axis_boxes
 from ._basis import basis
 from ._canvas import style
@@ -53,7 +53,7 @@ _NO_DATE = {"pdf": {"CreationDate": None}, "svg": {"Date": None}, "png": {}}
 
 
 def save_figures(
-    scan: SavedScan,
+    scan: Scan,
     folder: Path | str,
     *,
     by: str | None = None,
@@ -103,7 +103,7 @@ def stem(name: str, by: str | None) -> str:
 
 
 def _drawn(
-    scan: SavedScan, name: str, by: str | None, axes: Sequence[str] | None
+    scan: Scan, name: str, by: str | None, axes: Sequence[str] | None
 ) -> "matplotlib.figure.Figure":
     """The figure, whether its function draws on axes or on a figure."""
     asked = {} if by is None or name not in BY else {"by": by}

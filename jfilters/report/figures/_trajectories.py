@@ -5,8 +5,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ...analysis import SavedScan, Trajectory
-from ...analysis import trajectories as analyze
+from ...questions import Trajectory
+from ...questions import trajectories as analyze
+from ...scans import Scan
 from ._canvas import FAINT, PAGE, Canvas, GivenCanvas, colors_of, figure_on
 from ._names import name_legend
 
@@ -26,7 +27,7 @@ _BELOW = {"loc": "outside lower center", "ncols": 4}
 _SPAN = 50  # of the last step over the first after 0, from which steps are on a logarithmic scale
 
 
-def trajectories(scan: SavedScan, figure: GivenCanvas = None) -> Canvas:
+def trajectories(scan: Scan, figure: GivenCanvas = None) -> Canvas:
     """Drift from the first and to the last step in nats, and two measures of quality, over training steps.
 
     A ring marks the step from which a run is settled; dotted is what sampling alone stays below, at 95 %.
@@ -60,7 +61,7 @@ def _line(ax: "matplotlib.axes.Axes", run: Trajectory, name: str, color):
     numbers = np.array([np.nan if value is None else value for value in values], float)
     (line,) = ax.plot(steps, numbers, ".-", color=color, markersize=2.5)
     if name == "last":
-        ax.plot(steps, [point.chance for point in run.points], ":", color=color, linewidth=0.7)
+        ax.plot(steps, [point.null_95 for point in run.points], ":", color=color, linewidth=0.7)
     if name == "last" and run.settled is not None:
         at = steps.index(run.settled)
         style = {"markersize": 5, "fillstyle": "none", "markeredgewidth": 0.7}

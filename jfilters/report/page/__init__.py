@@ -1,6 +1,5 @@
 """The page of a scan: one self-contained HTML file to look at, on any screen and without a network."""
 
-from ._page import check_can_draw as check_can_draw
-from ._page import page_data as page_data
-from ._page import page_html as page_html
-from ._page import write_page as write_page
+import lazy_loader as lazy
+
+__getattr__, __dir__, __all__ = lazy.attach_stub(__name__, __file__)

@@ -4,14 +4,8 @@ from typing import Any
 
 import numpy as np
 
-from ...analysis import (
-    DriftTable,
-    Group,
-    SavedScan,
-    axes_record,
-    group_layers,
-    phenotypes,
-)
+from ...questions import DriftTable, phenotypes
+from ...scans import Group, Scan, group_layers
 from ._pack import packed, rounded
 from ._view import MOST_GROUPS, View
 
@@ -59,15 +53,15 @@ def _pairs(table: DriftTable) -> dict[str, Any]:
     parts = parts[:, :MOST_COMPONENTS]
     return {
         "value": [rounded(pair.value) for pair in table.pairs],
-        "chance": [rounded(pair.null and pair.null.quantile95) for pair in table.pairs],
+        "null_95": [rounded(pair.null and pair.null.quantile95) for pair in table.pairs],
         "p": [rounded(pair.p_adjusted) for pair in table.pairs],
         "smallest_p": [rounded(pair.smallest_p) for pair in table.pairs],
-        "word": [pair.word for pair in table.pairs],
+        "label": [pair.label for pair in table.pairs],
         "parts": packed(parts * _FULL, "u2"),
     }
 
 
-def _densities(scan: SavedScan, groups: tuple[Group, ...]) -> dict[str, Any]:
+def _densities(scan: Scan, groups: tuple[Group, ...]) -> dict[str, Any]:
     """Share of kernels per unit of coefficient, and where each component is highest."""
     shown = scan.histogram[:, :MOST_COMPONENTS]
     counts = np.stack([shown[group.layers].sum(axis=0) for group in groups])
@@ -79,17 +73,17 @@ def _densities(scan: SavedScan, groups: tuple[Group, ...]) -> dict[str, Any]:
     }
 
 
-def _phenotypes(scan: SavedScan, axis: str) -> list[list] | None:
+def _phenotypes(scan: Scan, axis: str) -> list[list] | None:
     """Of every group the word, why, and how many kernels it was decided by; None without a sample."""
     if scan.sample is None or not len(scan.sample) or scan.d < 2:
         return None
     return [
-        [row.found and row.found.word, row.found and row.found.because, row.kernels]
-        for row in phenotypes(scan, axis).rows
+        [row.phenotype and row.phenotype.word, row.phenotype and row.phenotype.because, row.kernels]
+        for row in phenotypes(scan, axis).groups
     ]
 
 
-def _places(scan: SavedScan, axis: str, labels: tuple[str, ...]) -> np.ndarray:
+def _places(scan: Scan, axis: str, labels: tuple[str, ...]) -> np.ndarray:
     """For every layer of the scan the place of its group, 255 if that is not shown."""
     places = np.full(scan.layer_table.num_rows, 255)
     of_label = {label: place for place, label in enumerate(labels)}
@@ -100,9 +94,9 @@ def _places(scan: SavedScan, axis: str, labels: tuple[str, ...]) -> np.ndarray:
 
 def _ranking(view: View) -> dict[str, Any]:
     """The axes by the median drift between their groups, as `jfilters axes` has it."""
-    found = axes_record(view.ranking)
-    names = ("median", "mean", "maximum", "chance", "p")
-    rows = [row | {name: rounded(row[name]) for name in names} for row in found["rows"]]
+    found = view.ranking.record()
+    names = ("median", "mean", "maximum", "null_mean", "p")
+    rows = [row | {name: rounded(row[name]) for name in names} for row in found["axes"]]
     told = {row["axis"] for row in rows} | found["left_out"].keys()
     many = {axis: f"more than {MOST_GROUPS} groups" for axis in view.compared if axis not in told}
     return {"rows": rows, "left_out": found["left_out"] | many}

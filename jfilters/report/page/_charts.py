@@ -73,7 +73,7 @@ def _matrix() -> "alt.TopLevelMixin":
     tooltip = [
         alt.Tooltip("from:N"),
         alt.Tooltip("to:N"),
-        *(alt.Tooltip(f"{name}:N") for name in ("D", "chance", "p", "verdict")),
+        *(alt.Tooltip(f"{name}:N") for name in ("D", "null 95 %", "p", "verdict")),
     ]
     cells = base.mark_rect(cursor="pointer", description="cells").encode(
         x=x,

@@ -15,9 +15,10 @@ def densities_section(view: View) -> list[dict[str, Any]] | None:
 
     Raises CheckpointError for a file that holds something else.
     """
-    if not view.scan.folder.is_dir():
+    folder = view.scan.folder
+    if folder is None or not folder.is_dir():
         return None
-    files = sorted(view.scan.folder.glob("density-*.json"))
+    files = sorted(folder.glob("density-*.json"))
     return [_read(file) for file in files] or None
 
 

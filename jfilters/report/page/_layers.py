@@ -2,13 +2,14 @@
 
 from typing import Any
 
-from ...analysis import quality
-from ...engine import LATER
+from ...questions import quality
+from ...scans.schema import LAYER_COLUMNS
 from ...statistics import VERDICTS
 from ._pack import rounded
 from ._view import View
 
 _NUMBERS = ("relative_depth", "sparsity", "variance_entropy", "variance_entropy_ratio")
+_OPTIONAL = tuple(column.name for column in LAYER_COLUMNS if column.optional)
 _WHOLE = ("out_channels", "in_channels", "groups", "depth", "n_kernels", "n_zero", "n_sparse")
 
 
@@ -20,7 +21,7 @@ def layers_section(view: View) -> dict[str, Any]:
         "model": scan.model_of_layer.tolist(),
         **{
             name: table[name].to_pylist()
-            for name in ("layer", "dtype", "depth_source", *LATER, *_WHOLE)
+            for name in ("layer", "dtype", "depth_source", *_OPTIONAL, *_WHOLE)
         },
         **{name: [rounded(x) for x in table[name].to_pylist()] for name in (*_NUMBERS, "max_abs")},
         "orthogonality": [rounded(x) for x in table["orthogonality"].to_pylist()],
@@ -51,5 +52,5 @@ def _judged(view: View) -> dict[str, list]:
     random = ("random_variance_entropy", "random_orthogonality")
     return {
         **{name: [rounded(row[name]) for row in layers] for name in random},
-        **{name: [row[name] for row in layers] for name in ("verdict", "because")},
+        **{name: [row[name] for row in layers] for name in ("verdict", "reason")},
     }

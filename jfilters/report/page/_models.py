@@ -2,8 +2,8 @@
 
 from typing import Any
 
-from ...analysis import SavedScan
-from ...engine import LAYERS
+from ...scans import Scan
+from ...scans.schema import LAYERS
 from ._pack import rounded
 from ._view import View
 
@@ -43,7 +43,7 @@ def models_section(view: View) -> dict[str, Any]:
     }
 
 
-def _metadata(scan: SavedScan) -> dict[str, list]:
+def _metadata(scan: Scan) -> dict[str, list]:
     """What is told of models beside what was measured, one value a model; of steps if there are some."""
     layers, models = scan.layer_table, scan.model_table["model"].to_pylist()
     found = {}

@@ -4,8 +4,8 @@ from collections import Counter
 from collections.abc import Iterator
 from typing import Any
 
-from ...analysis import ALPHA, AxisRow, Pair
-from ...engine import DEGENERATE
+from ...questions import ALPHA, AxisRow, Pair
+from ...scans.internal import DEGENERATE
 from ...statistics import VERDICTS
 from .._cells import count, quantity
 from ._view import View
@@ -77,7 +77,7 @@ def _degenerate(view: View) -> Told:
     found = [f"{count(words[x])} {x}" for x in VERDICTS if words[x] and x in DEGENERATE]
     verb = "is" if len(worst) == 1 else "are"
     share = f"{count(len(worst))} of {quantity(len(rows), 'layer')} ({len(worst) / len(rows):.0%})"
-    named = "; ".join(f"{x['layer']} of {x['model']} ({x['because']})" for x in worst[:WORST])
+    named = "; ".join(f"{x['layer']} of {x['model']} ({x['reason']})" for x in worst[:WORST])
     text = f"{share} {verb} degenerate: {', '.join(found)}. Worst: {named}. {rest}"
     yield "Health", text, "quality"
 
@@ -91,7 +91,7 @@ def _models(view: View) -> Told:
         yield "Models", "There is one model, so that no two can be compared.", "models"
         return
     table = view.drift("model")
-    told = sorted((x for x in table.pairs if x.word not in (None, "too few kernels")), key=_value)
+    told = sorted((x for x in table.pairs if x.label not in (None, "too few kernels")), key=_value)
     small = len(table.pairs) - len(told)
     rest = f" {_large(small, 'pair')} too few kernels to tell." if small else ""
     if not told:
@@ -112,19 +112,19 @@ def _value(pair: Pair) -> float:
 
 def _pair(pair: Pair) -> str:
     sizes = f"{count(pair.first_size.kernels)} and {count(pair.second_size.kernels)} kernels"
-    chance = "unknown" if pair.null is None else f"{pair.null.quantile95:.2g}"
+    null_95 = "unknown" if pair.null is None else f"{pair.null.quantile95:.2g}"
     return (
         f"{pair.first} and {pair.second}: D = {_value(pair):.3g} nats, where sampling alone stays "
-        f"below {chance} in 95 of 100 draws (n = {sizes}): {_WORDS.get(pair.word or '', 'not tested')}."
+        f"below {null_95} in 95 of 100 draws (n = {sizes}): {_WORDS.get(pair.label or '', 'not tested')}."
     )
 
 
-_WORDS = {"shifted": "more than sampling makes", "within chance": "within chance"}
+_WORDS = {"shifted": "more than sampling makes", "within null": "within null"}
 
 
 def _axes(view: View) -> Told:
     """The axis of the largest median among those that people chose; models and verdicts are measured."""
-    rows = [row for row in view.ranking.rows if row.axis not in ("model", "verdict")]
+    rows = [row for row in view.ranking.axes if row.axis not in ("model", "verdict")]
     if not rows:
         return
     top = rows[0]
@@ -140,16 +140,16 @@ def _axes(view: View) -> Told:
 
 def _tested(p: float | None) -> str:
     if p is None:
-        return "It cannot be tested against chance: its labels cannot be dealt anew."
+        return "It cannot be tested: there is no other permutation of its labels."
     word = "more than" if p <= ALPHA else "not more than"
-    return f"That is {word} chance makes of labels that are dealt anew: p = {p:.2g}."
+    return f"That is {word} permuted labels make: p = {p:.2g}."
 
 
 def _surest(rows: list[AxisRow]) -> str:
-    """The axes below the first that shift beyond chance."""
+    """Name the axes below the first that shift beyond their null."""
     sure = [x for x in rows[1:] if x.p is not None and x.p <= ALPHA]
     told = [f"{x.axis} (median D = {x.median:.3g}, p = {x.p:.2g})" for x in sure]
-    return f"Others that shift more than chance makes: {', '.join(told)}." if told else ""
+    return f"Others that shift more than permuted labels make: {', '.join(told)}." if told else ""
 
 
 def _sparse(view: View) -> Told:

@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import Any
 
 from ..._files import written_whole
-from ...analysis import SavedScan
 from ...errors import MissingExtraError, printable
+from ...scans import Scan
 from ._axes import axes_section
 from ._basis import basis_section
 from ._charts import VERDICT_COLORS, charts
@@ -34,14 +34,14 @@ _SCRIPTS = ("data.js", "chart.js", "table.js", "drift.js", "layers.js", "page.js
 _LIBRARIES = "window.vegaEmbed = vegaEmbed; window.vega = vega;"
 
 
-def write_page(scan: SavedScan, path: Path, *, by: Sequence[str] = ()) -> None:
+def write_page(scan: Scan, path: Path, *, by: Sequence[str] = ()) -> None:
     """Write `page_html` into a file; it appears whole or not at all. Raises what that does, and OSError."""
     text = page_html(scan, by=by)
     with written_whole(path) as temporary:
         temporary.write_text(text, encoding="utf-8")
 
 
-def page_html(scan: SavedScan, *, by: Sequence[str] = ()) -> str:
+def page_html(scan: Scan, *, by: Sequence[str] = ()) -> str:
     """The page of a scan, as self-contained HTML.
 
     **Arguments:**
@@ -68,11 +68,11 @@ def page_html(scan: SavedScan, *, by: Sequence[str] = ()) -> str:
     )
 
 
-def page_data(scan: SavedScan, *, by: Sequence[str] = ()) -> dict[str, Any]:
+def page_data(scan: Scan, *, by: Sequence[str] = ()) -> dict[str, Any]:
     """Everything that the page shows, as JSON has it; sections that the scan cannot fill are None."""
     view = View(scan, tuple(by))
     return {
-        "name": scan.folder.resolve().stem if scan.folder.is_file() else scan.folder.resolve().name,
+        "name": scan.title,
         "findings": findings(view),
         "models": models_section(view),
         "axes": axes_section(view),

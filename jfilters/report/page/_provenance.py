@@ -3,7 +3,7 @@
 import json
 from typing import Any
 
-from ...engine import READ
+from ...scans.internal import READ
 from ._view import View
 
 MOST_HASHES = 500

@@ -2,14 +2,14 @@
 
 from typing import Any
 
-from ...analysis import SETTLED, Trajectory, trajectories
+from ...questions import SETTLED, Trajectory, trajectories
 from ._pack import rounded
 from ._view import View
 
 MOST_RUNS = 60
 """Runs that are shown: those with the most steps."""
 
-_NUMBERS = ("previous", "first", "last", "chance")
+_NUMBERS = ("previous", "first", "last", "null_95")
 _QUALITY = ("sparsity", "variance_entropy_ratio", "orthogonality")
 
 

@@ -6,17 +6,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from ...analysis import (
-    ALPHA,
-    AxisTable,
-    DriftTable,
-    SavedScan,
-    axes_of,
-    axes_table,
-    axis_values,
-    drift_between,
-    group_layers,
-)
+from ...questions import ALPHA, AxisTable, DriftTable, axes_table, drift_between
+from ...scans import Scan, axes_of, axis_values, group_layers
 
 MOST_GROUPS = 60
 """Groups of an axis, and models, that are shown one by one: those with the most kernels."""
@@ -41,7 +32,7 @@ class View:
     `by` are the axes that were asked for by name; all useful ones if there are none.
     """
 
-    scan: SavedScan
+    scan: Scan
     by: tuple[str, ...] = ()
 
     @property
@@ -50,7 +41,7 @@ class View:
         return self.scan.record["config"].get("quality", True)
 
     @functools.cached_property
-    def shown(self) -> SavedScan:
+    def shown(self) -> Scan:
         """The scan with the models alone that are shown one by one."""
         return self.along("model")
 
@@ -116,7 +107,7 @@ class View:
     def _drifts(self) -> dict[str, DriftTable]:
         return {}
 
-    def along(self, axis: str) -> SavedScan:
+    def along(self, axis: str) -> Scan:
         """The scan with the largest groups of an axis alone, `MOST_GROUPS` of them."""
         groups = group_layers(self.scan, axis).groups
         if len(groups) <= MOST_GROUPS:
@@ -129,7 +120,7 @@ class View:
         return self.scan.only(mask)
 
 
-def _partition(scan: SavedScan, axis: str) -> tuple:
+def _partition(scan: Scan, axis: str) -> tuple:
     """The same for two axes that make the same groups, whatever they call them."""
     places: dict[object, int] = {}
     return tuple(

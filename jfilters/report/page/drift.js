@@ -1,7 +1,7 @@
 // Drift: the matrix of an axis, the pair that is looked at, all pairs as a table, and the ridges of groups.
 let pair = [0, 1];
 let markChosen = () => {};
-const MARKS = { "within chance": "○", "too few kernels": "×" };
+const MARKS = { "within null": "○", "too few kernels": "×" };
 
 function centers() {
   return page.axes.edges.slice(1).map((edge, i) => (edge + page.axes.edges[i]) / 2);
@@ -10,7 +10,7 @@ function centers() {
 // What is known of a pair of groups of the chosen axis.
 function pairOf(i, j) {
   const place = pairPlace(i, j), { pairs, labels, sizes } = axis.table;
-  const told = Object.fromEntries(["value", "chance", "p", "smallest_p", "word"].map((x) => [x, pairs[x][place]]));
+  const told = Object.fromEntries(["value", "null_95", "p", "smallest_p", "label"].map((x) => [x, pairs[x][place]]));
   const d = page.axes.components;
   const parts = Array.from(axis.table.parts.subarray(place * d, (place + 1) * d), (part) => part / 65535);
   return { ...told, parts, names: [labels[i], labels[j]], sizes: [sizes[i], sizes[j]] };
@@ -18,8 +18,8 @@ function pairOf(i, j) {
 
 // A word of the analysis, with what it rests on: without p it says that these models differ, not their kinds.
 function wordOf(told) {
-  if (told.word === "shifted" && told.p === null) return "more than sampling";
-  return told.word === "shifted" ? "more than chance" : told.word ?? "not known";
+  if (told.label === "shifted" && told.p === null) return "more than sampling";
+  return told.label === "shifted" ? "more than the null" : told.label ?? "not known";
 }
 
 function matrixRows() {
@@ -29,10 +29,10 @@ function matrixRows() {
     for (let second = 0; second < n; second++) {
       if (first === second) continue;
       const told = pairOf(first, second);
-      const mark = MARKS[told.word] ?? "";
+      const mark = MARKS[told.label] ?? "";
       rows.push({
         first, second, value: told.value, from: told.names[0], to: told.names[1], D: `${number(told.value)} nats`,
-        chance: `below ${number(told.chance)}`, p: number(told.p), verdict: wordOf(told), light: told.value > 0.42 * top, tells: told.word !== "too few kernels",
+        "null 95 %": `below ${number(told.null_95)}`, p: number(told.p), verdict: wordOf(told), light: told.value > 0.42 * top, tells: told.label !== "too few kernels",
         mark: n <= 10 ? `${number(told.value, 2)} ${mark}`.trim() : mark,
       });
     }
@@ -74,12 +74,12 @@ function pairSentences(told) {
   const [a, b] = told.sizes;
   const group = ([models, layers, kernels], name) =>
     `${name}: ${quantity(models, "model")}, ${quantity(layers, "layer")}, ${quantity(kernels, "kernel")}.`;
-  const chance = told.chance === null ? "" : ` Sampling alone stays below ${number(told.chance)} in 95 of 100 draws.`;
+  const nullText = told.null_95 === null ? "" : ` Sampling alone stays below ${number(told.null_95)} in 95 of 100 draws.`;
   const p = told.p === null ? " No p: see the note above the matrix."
     : ` p = ${number(told.p, 2)}, corrected for the number of pairs; it could not be below ${number(told.smallest_p, 2)} for one.`;
   const most = told.parts.indexOf(Math.max(...told.parts));
   const part = told.value > 0 ? ` Component ${most + 1} makes ${percent(told.parts[most])} of it.` : "";
-  return `D = ${number(told.value)} nats: ${wordOf(told)}.${chance}${p}${part} ${group(a, told.names[0])} ${group(b, told.names[1])}`;
+  return `D = ${number(told.value)} nats: ${wordOf(told)}.${nullText}${p}${part} ${group(a, told.names[0])} ${group(b, told.names[1])}`;
 }
 
 function showPair() {
@@ -175,14 +175,14 @@ function showPairTable() {
   for (let j = 1; j < n; j++) {
     for (let i = 0; i < j; i++) {
       const told = pairOf(i, j);
-      rows.push([told.names[0], told.names[1], told.value, told.chance, told.p, wordOf(told), i, j]);
+      rows.push([told.names[0], told.names[1], told.value, told.null_95, told.p, wordOf(told), i, j]);
     }
   }
   const look = (text, row) => linkButton(text, () => { choosePair(row[6], row[7], true); });
   const { box } = makeTable({
     caption: `All ${whole(rows.length)} pairs by ${axis.name}`, rows, limit: 20, sorted: { place: 2, up: false },
     columns: [{ label: "first", kind: "text", head: true, show: look }, { label: "second", kind: "text" },
-      { label: "D", kind: "number" }, { label: "chance", kind: "number" }, { label: "p", kind: "number" },
+      { label: "D", kind: "number" }, { label: "null 95 %", kind: "number" }, { label: "p", kind: "number" },
       { label: "verdict", kind: "text" }],
   });
   byId("pair-table").replaceChildren(box);
@@ -192,7 +192,7 @@ function showAxis() {
   const { labels, pairs } = axis.table, options = labels.map((label, i) => [i, label]);
   fillSelect(byId("pair-first"), options);
   fillSelect(byId("pair-second"), options);
-  const largest = pairs.value.indexOf(Math.max(...pairs.value.map((value, k) => (pairs.word[k] === "too few kernels" ? -1 : value ?? -1))));
+  const largest = pairs.value.indexOf(Math.max(...pairs.value.map((value, k) => (pairs.label[k] === "too few kernels" ? -1 : value ?? -1))));
   pair = placesOf(Math.max(largest, 0));
   byId("axis-note").textContent = axisNote();
   drawMatrix();
@@ -211,11 +211,11 @@ function showRanking() {
   const { rows, left_out: leftOut } = page.axes.ranking;
   const { box } = makeTable({
     caption: "Axes by the median of D", sorted: { place: 2, up: false },
-    rows: rows.map((x) => [x.axis, x.groups, x.median, x.chance, x.mean, x.maximum, x.p, x.furthest.join(" | ")]),
+    rows: rows.map((x) => [x.axis, x.groups, x.median, x.null_mean, x.mean, x.maximum, x.p, x.furthest.join(" | ")]),
     columns: [
       { label: "axis", kind: "text", head: true,
         show: (name) => linkButton(name, () => { axis.choose(name); byId("drift").scrollIntoView(); byId("axis").focus(); }) },
-      ...["groups", "median", "chance", "mean", "max", "p"].map((label) => ({ label, kind: "number" })),
+      ...["groups", "median", "null", "mean", "max", "p"].map((label) => ({ label, kind: "number" })),
       { label: "furthest apart", kind: "text" }],
   });
   byId("axes-table").replaceChildren(box);

@@ -111,7 +111,7 @@ function showLayer() {
   const i = Number(byId("layer-name").value);
   byId("layer-title").textContent = `${layers.layer[i]} of ${page.layers.models[layers.model[i]]}`;
   const verdict = byId("layer-verdict");
-  if (page.layers.has_quality) verdict.replaceChildren(verdictMark(layers.verdict[i]), `: ${layers.because[i]}`);
+  if (page.layers.has_quality) verdict.replaceChildren(verdictMark(layers.verdict[i]), `: ${layers.reason[i]}`);
   else verdict.textContent = "The scan measured no quality: run it again with it for a verdict.";
   facts(byId("layer-facts"), layerFacts(i));
   showTiles(i);

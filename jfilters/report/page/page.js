@@ -91,13 +91,13 @@ function showRun() {
       const value = point[STEP_FIELDS[measure] ?? measure];
       if (value === null) continue;
       rows.push({ measure, step: point.step, model: point.model, value, shown: number(value),
-        reference: measure === "last" ? point.chance : REFERENCES[measure] ?? 0 });
+        reference: measure === "last" ? point.null_95 : REFERENCES[measure] ?? 0 });
     }
   }
   const share = percent(page.trajectories.settled_share);
   byId("run-text").textContent = `${quantity(run.points.length, "step")}. ${run.settled === null
     ? "It never moved beyond what sampling alone makes."
-    : `Settled from step ${whole(run.settled)} on: from there less than ${share} of the way, or no more than chance, is left to the last step.`}`;
+    : `Settled from step ${whole(run.settled)} on: from there less than ${share} of the way, or no more than the null, is left to the last step.`}`;
   const { runs, total } = page.trajectories;
   if (runs.length < total) byId("run-text").textContent += ` The ${runs.length} runs with the most steps are here, of ${whole(total)}.`;
   draw(byId("steps"), "steps", {
@@ -124,7 +124,7 @@ function showDensities() {
       if (value === null) continue;
       const mark = x.distinguishable ? "" : "○";
       rows.push({ first, second, value: Math.max(value, 0), from: labels[first], to: labels[second], D: plusMinus(value, error),
-        chance: "–", p: "–", verdict: x.distinguishable ? "distinguishable" : "within its error", light: value > 0.42 * top, tells: true,
+        "null 95 %": "–", p: "–", verdict: x.distinguishable ? "distinguishable" : "within its error", light: value > 0.42 * top, tells: true,
         mark: labels.length <= 8 ? `${number(value, 2)} ${mark}`.trim() : mark });
     }
   }
@@ -135,7 +135,7 @@ function showDensities() {
       fitMatrix(spec, width, labels.length, top);
       spec.layer[0].encoding.color.condition.legend.title = "KL(row || column), nats";
       for (const tip of spec.layer[0].encoding.tooltip) if (tip.field === "D") tip.title = "KL, nats";
-      spec.layer[0].encoding.tooltip = spec.layer[0].encoding.tooltip.filter((tip) => !["chance", "p"].includes(tip.field));
+      spec.layer[0].encoding.tooltip = spec.layer[0].encoding.tooltip.filter((tip) => !["null 95 %", "p"].includes(tip.field));
       spec.layer[0].mark.cursor = "default";
     },
   });

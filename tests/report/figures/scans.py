@@ -4,8 +4,8 @@ import dataclasses
 
 import numpy as np
 
-from tests.analysis.populations import labeled, population
-from tests.analysis.scans import D
+from tests.scans.populations import labeled, population
+from tests.scans.scans import D
 
 KINDS = ("near", "near", "far", "far")
 

@@ -7,12 +7,11 @@ import pytest
 from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
 
-from jfilters.analysis import (
+from jfilters.questions import (
     coefficient_densities,
     coefficient_plane,
     drift_between,
-    drift_from_rest,
-    group_layers,
+    drift_from_others,
     marks,
     model_pairs,
     trajectories,
@@ -21,6 +20,7 @@ from jfilters.analysis import (
 from jfilters.report import figures
 from jfilters.report.figures._basis import picture
 from jfilters.report.figures._names import shown_all
+from jfilters.scans import group_layers
 from jfilters.statistics import Basis
 
 from .scans import drawable, renamed, run_of
@@ -74,7 +74,7 @@ class TestRidge:
         assert "the first 9 of 25 components" in drawn.get_supxlabel()
 
     def test_small_groups_are_gray_and_said_to_be(self, scan):
-        small = dataclasses.replace(scan, histogram=scan.histogram.copy())
+        small = replaced(scan, histogram=scan.histogram.copy())
         small.histogram[:4] //= 4000
         small.histogram[:4, :, 35] += 5
         drawn = figures.ridge(small)
@@ -122,7 +122,7 @@ class TestDriftMap:
         assert bar.get_ylabel() == "wasserstein (coefficients)"
 
     def test_copies_of_a_model_have_the_darkest_color(self, scan):
-        twins = dataclasses.replace(scan, histogram=scan.histogram.copy())
+        twins = replaced(scan, histogram=scan.histogram.copy())
         twins.histogram[4:8] = twins.histogram[:4]
         image = figures.drift_map(twins).images[0]
         low = image.get_clim()[0]
@@ -150,7 +150,7 @@ class TestCumulativeVariance:
         assert len(ax.lines) == 6
 
     def test_without_moments(self, scan):
-        bare = dataclasses.replace(scan, moments={})
+        bare = replaced(scan, moments={})
         assert figures.cumulative_variance(bare).lines
         with pytest.raises(ValueError, match="expected the moments of kernels"):
             figures.cumulative_variance(bare, by="kind")
@@ -195,7 +195,7 @@ class TestAxisBoxes:
 class TestDepthDeciles:
     def test_bars_are_drifts_from_the_rest(self, scan):
         left, right = figures.depth_deciles(scan).axes[:2]
-        pairs = drift_from_rest(scan, "depth_decile", permutations=400)
+        pairs = drift_from_others(scan, "depth_decile", permutations=400)
         bars = [patch.get_height() for patch in right.patches]
         np.testing.assert_allclose(bars, [pair.value for pair in pairs])
         lines = [
@@ -239,7 +239,7 @@ class TestPhenotypePlanes:
         assert first.get_title() == "far\nsun"
 
     def test_without_a_sample(self, scan):
-        bare = dataclasses.replace(scan, sample=None, sample_layer=None)
+        bare = replaced(scan, sample=None, sample_layer=None)
         with pytest.raises(ValueError, match="without `--sample 0`"):
             figures.phenotype_planes(bare)
 

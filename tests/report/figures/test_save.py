@@ -11,7 +11,7 @@ from matplotlib.image import imread
 from jfilters.errors import MissingExtraError
 from jfilters.report import save_figures
 from jfilters.report.figures import FIGURES, ridge
-from tests.analysis.populations import labeled
+from tests.scans.populations import labeled
 
 from .scans import drawable, renamed, run_of
 

@@ -7,7 +7,7 @@ import json
 import numpy as np
 import pyarrow as pa
 
-from tests.analysis.scans import BINS, D, made_scan
+from tests.scans.scans import BINS, D, made_scan
 
 HOSTILE = "<img src=x onerror=alert(1)>.pt"
 KERNELS = 20_000
@@ -35,7 +35,7 @@ def lively_scan(folder):
 
 
 def verdict(word, ratio, because):
-    return {"verdict": word, "variance_entropy_ratio": ratio, "because": because}
+    return {"verdict": word, "variance_entropy_ratio": ratio, "reason": because}
 
 
 def record(scan):

@@ -6,15 +6,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jfilters.analysis import (
-    axes_table,
-    drift_between,
-    group_layers,
-    phenotypes,
-    quality,
-    trajectories,
-)
 from jfilters.errors import CheckpointError
+from jfilters.questions import axes_table, drift_between, phenotypes, quality, trajectories
 from jfilters.report.page import _axes
 from jfilters.report.page._axes import axes_section
 from jfilters.report.page._densities import densities_section
@@ -25,8 +18,9 @@ from jfilters.report.page._provenance import provenance_section, refused_section
 from jfilters.report.page._sample import MOST_BYTES, TILES, points_section, tiles_section
 from jfilters.report.page._trajectories import trajectories_section
 from jfilters.report.page._view import MOST_AXES, MOST_GROUPS, View
+from jfilters.scans import group_layers
 from jfilters.statistics import normalize, project
-from tests.analysis.scans import BINS, D, made_scan
+from tests.scans.scans import BINS, D, made_scan
 
 from .pages import KERNELS, SIZES, TASKS, lively_scan, save_densities, unpacked, with_column
 
@@ -143,7 +137,7 @@ class TestSample:
         layers = scan.layer_table.set_column(
             scan.layer_table.column_names.index("max_abs"), "max_abs", [[1.0] * 15]
         )
-        found = tiles_section(View(dataclasses.replace(scan, sample=sample, layer_table=layers)))
+        found = tiles_section(View(replaced(scan, sample=sample, layer_table=layers)))
         peaks = (unpacked(found["peaks"], "u1") / 255) ** 2
         np.testing.assert_allclose(peaks, 0.25, atol=0.005)
 
@@ -151,7 +145,7 @@ class TestSample:
         made = made_scan(tmp_path, {f"m{i}.pt": 50 for i in range(50)})
         layer = np.repeat(np.arange(2500), 100)
         sample = np.ones((len(layer), D), np.float32)
-        found = tiles_section(View(dataclasses.replace(made, sample=sample, sample_layer=layer)))
+        found = tiles_section(View(replaced(made, sample=sample, sample_layer=layer)))
         assert len(found["taps"]) + len(found["peaks"]) <= MOST_BYTES * 4 / 3 + 8
         assert min(found["counts"]) == max(found["counts"]) > 30
 
@@ -168,11 +162,11 @@ class TestSample:
     def test_kernels_that_are_not_finite_are_left_out(self, scan):
         sample = scan.sample.copy()
         sample[0, 0] = np.nan
-        found = points_section(View(dataclasses.replace(scan, sample=sample)))
+        found = points_section(View(replaced(scan, sample=sample)))
         assert found["counts"][0] == 299
 
     def test_without_a_sample_there_is_neither(self, scan):
-        view = View(dataclasses.replace(scan, sample=None, sample_layer=None))
+        view = View(replaced(scan, sample=None, sample_layer=None))
         assert (tiles_section(view), points_section(view)) == (None, None)
         assert axes_section(view)["tables"]["model"]["phenotypes"] is None
 

@@ -5,10 +5,10 @@ import dataclasses
 import numpy as np
 import pytest
 
-from jfilters.analysis import axes_table, drift_between
+from jfilters.questions import axes_table, drift_between
 from jfilters.report.page._overview import findings
 from jfilters.report.page._view import View
-from tests.analysis.scans import made_scan
+from tests.scans.scans import made_scan
 
 from .pages import HOSTILE, lively_scan, with_column
 

@@ -11,11 +11,11 @@ import pytest
 from jfilters_cli._app import app
 from typer.testing import CliRunner
 
-from jfilters.analysis import open_scan, save_card
 from jfilters.errors import MissingExtraError
 from jfilters.report import page_html, write_page
 from jfilters.report.page import _view, page_data
-from tests.analysis.scans import made_scan, real_scan, save_folder
+from jfilters.scans import open_scan, save_bundle
+from tests.scans.scans import made_scan, real_scan, save_folder
 
 from .pages import HOSTILE, lively_scan, with_column
 
@@ -62,7 +62,7 @@ class TestHtml:
         assert "@import" not in text
 
     def test_a_card_has_the_name_of_its_file(self, tmp_path):
-        save_card(lively_scan(tmp_path / "scan"), tmp_path / "zoo.jfcard")
+        save_bundle(lively_scan(tmp_path / "scan"), tmp_path / "zoo.jfcard")
         assert page_data(open_scan(tmp_path / "zoo.jfcard"))["name"] == "zoo"
 
     @pytest.mark.parametrize("package", ["altair", "vl_convert"])
@@ -96,7 +96,7 @@ class TestCommand:
         assert data_of((tmp_path / "scan/report.html").read_text("utf-8"))["name"] == "scan"
 
     def test_of_a_card_beside_it(self, tmp_path):
-        save_card(lively_scan(tmp_path / "scan"), tmp_path / "zoo.jfcard")
+        save_bundle(lively_scan(tmp_path / "scan"), tmp_path / "zoo.jfcard")
         assert run("report", tmp_path / "zoo.jfcard").exit_code == 0
         assert (tmp_path / "zoo.html").exists()
 

@@ -1,0 +1,5 @@
+"""Two checkpoints compared by their weights: matched layers, differences, and what one is to the other."""
+
+import lazy_loader as lazy
+
+__getattr__, __dir__, __all__ = lazy.attach_stub(__name__, __file__)

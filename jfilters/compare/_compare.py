@@ -1,0 +1,193 @@
+"""Compare checkpoints by their weights: every pair gets a verdict, pairs with the first all numbers.
+
+The one question that reads weights, two layers at a time: beside what the readers hold it takes about
+eight times the largest pair of layers, whatever the size of the checkpoints.
+"""
+
+import dataclasses
+import itertools
+from collections.abc import Sequence
+
+import numpy as np
+from jaxtyping import Float, Float32
+
+from ..converters import Checkpoint, Location, StoredLayer, open_checkpoint
+from ..errors import redacted
+from ..shift import (
+    Difference,
+    Kinship,
+    change_rank,
+    channel_order,
+    difference,
+    drift,
+    grid,
+    host_counts,
+    host_normalize,
+    host_set_moments,
+    is_related,
+    kinship,
+    null_level,
+    probability,
+    rounding,
+    rounding_beside_zeros,
+)
+from ..statistics import Basis, Moments, fit_basis, fixed_edges, merge_moments
+from ._comparison import Comparison, Comparisons, Detail, MatchedLayer, Side, Storage
+from ._layer_quality import layer_quality
+from ._pairing import Pair, pair_layers
+from ._relation import relate
+
+Weight = Float32[np.ndarray, "out in *spatial"]
+
+Spatial = tuple[int, ...]
+
+CLOSE = 0.5
+"""Mean cosine from which a layer may be the other one quantized: even a grid of one level keeps 0.7."""
+
+BINS = 70
+"""Bins of the fixed range, as in a scan (METHOD, Histogram)."""
+
+
+def compare(
+    paths: Sequence[str | Location],
+    *,
+    axes: str | None = None,
+    network: str | None = None,
+    standardize: bool = False,
+    detailed: bool = True,
+) -> Comparisons:
+    """Every pair of two or more checkpoints, those with the first one first.
+
+    **Arguments:**
+
+    - `paths`: files, folders or URLs, of any format each.
+    - `axes`, `network`, `standardize`: those of `open_checkpoint`, for every file.
+    - `detailed`: drift and quality of every layer, for the pairs with the first checkpoint.
+
+    **Raises:** `CheckpointError` for one that cannot be read, `ValueError` for fewer than two.
+    """
+    if len(paths) < 2:
+        raise ValueError(f"expected two checkpoints or more to compare, got {len(paths)}")
+    opened = [
+        open_checkpoint(path, axes=axes, network=network, standardize=standardize) for path in paths
+    ]
+    pairs = itertools.combinations(range(len(opened)), 2)
+    return Comparisons(
+        compare_pair(opened[i], opened[j], detailed=detailed and i == 0) for i, j in pairs
+    )
+
+
+def compare_pair(first: Checkpoint, second: Checkpoint, *, detailed: bool = True) -> Comparison:
+    """One pair of opened checkpoints; without details neither drift nor quality is measured."""
+    pairs, unmatched = pair_layers(first.layers, second.layers)
+    bases = _Bases()
+    layers = [_matched(pair, bases if detailed else None) for pair in pairs]
+    if detailed:
+        layers = [_with_drift(x, pair, bases) for x, pair in zip(layers, pairs, strict=True)]
+    sides = _side(first), _side(second)
+    return Comparison(*sides, relate(layers, *sides), tuple(layers), tuple(unmatched))
+
+
+def _side(checkpoint: Checkpoint) -> Side:
+    kernels = sum(layer.shape[0] * layer.shape[1] for layer in checkpoint.layers)
+    path = redacted(str(checkpoint.path))
+    unread = checkpoint.shortfall
+    return Side(path, checkpoint.format, len(checkpoint.layers), kernels, unread)
+
+
+class _Bases:
+    """The one basis of the pair for each kernel size: of the matched kernels of both networks."""
+
+    def __init__(self) -> None:
+        self._moments: dict[Spatial, Moments] = {}
+        self._fitted: dict[Spatial, Basis | None] = {}
+
+    def add(self, spatial: Spatial, moments: Moments) -> None:
+        known = self._moments.get(spatial)
+        self._moments[spatial] = moments if known is None else merge_moments(known, moments)
+
+    def __getitem__(self, spatial: Spatial) -> Basis | None:
+        """The basis; None where the kernels are too few or do not vary."""
+        if spatial not in self._fitted:
+            try:
+                self._fitted[spatial] = fit_basis(self._moments[spatial])
+            except ValueError:
+                self._fitted[spatial] = None
+        return self._fitted[spatial]
+
+
+def _matched(pair: Pair, bases: _Bases | None) -> MatchedLayer:
+    """All that one reading tells of a pair; with `bases` the quality too, and the moments added to them."""
+    a, b = pair.first.read(), pair.second.read()
+    b = a if np.array_equal(a, b) else b
+    detail = _quality(a, b, pair, bases) if bases is not None else None
+    kin, b, reordered = _in_order(a, b)
+    explained, change = rounding(a, b), difference(a, b)
+    is_close = explained is None and kin.mean >= CLOSE
+    return MatchedLayer(
+        first=pair.first.qualified.name,
+        second=pair.second.qualified.name,
+        shape=pair.first.shape,
+        how=pair.how,
+        stored=(_storage(pair.first), _storage(pair.second)),
+        reordered=reordered,
+        difference=change,
+        kinship=kin,
+        rounding=explained,
+        rounding_beside_zeros=_beside_zeros(a, b, explained, change),
+        grids=(grid(a, b), grid(b, a)) if is_close else (None, None),
+        change_rank=change_rank(a, b) if is_close else None,
+        detail=detail,
+    )
+
+
+def _storage(layer: StoredLayer) -> Storage:
+    return Storage(layer.layer.axes, layer.layer.dtype, layer.layer.applied)
+
+
+def _beside_zeros(a: Weight, b: Weight, explained: str | None, change: Difference) -> str | None:
+    has_zeros = change.zeroed_first or change.zeroed_second
+    return rounding_beside_zeros(a, b) if explained is None and has_zeros else explained
+
+
+def _in_order(a: Weight, b: Weight) -> tuple[Kinship, Weight, bool]:
+    """The cosines of the kernels, `b` with its channels in the order that they are taken in, and
+    whether that is another than stored."""
+    kin = kinship(_rows(a), _rows(b))
+    order = None if is_related(kin) else channel_order(a, b)
+    if order is None:
+        return kin, b, False
+    ordered = b[order[0]][:, order[1]]
+    again = kinship(_rows(a), _rows(ordered))
+    return (again, ordered, True) if is_related(again) else (kin, b, False)
+
+
+def _quality(a: Weight, b: Weight, pair: Pair, bases: _Bases) -> Detail:
+    weights = [a] if a is b else [a, b]
+    moments = [host_set_moments(host_normalize(_rows(weight))) for weight in weights]
+    bases.add(pair.first.shape[2:], merge_moments(moments[0], moments[-1]))
+    qualities = [layer_quality(weight) for weight in weights]
+    return Detail(None, None, qualities[0], qualities[-1])
+
+
+def _with_drift(layer: MatchedLayer, pair: Pair, bases: _Bases) -> MatchedLayer:
+    """The layer with its drift in nats and its null level, from a second reading."""
+    basis = bases[layer.shape[2:]]
+    if basis is None or layer.detail is None:
+        return layer
+    edges = fixed_edges(len(basis.mean), BINS)
+    stored = [pair.first] if layer.difference.changed == 0 else [pair.first, pair.second]
+    counts = [host_counts(host_normalize(_rows(x.read())), basis, edges) for x in stored]
+    first, second = counts[0], counts[-1]
+    n, m = float(first[0].sum()), float(second[0].sum())
+    if not (n and m):
+        return layer
+    ratio = np.asarray(basis.variance_ratio)
+    found = drift(probability(first, edges), probability(second, edges), ratio)
+    level = null_level(n, m, np.count_nonzero(first + second, axis=1), ratio)
+    detail = dataclasses.replace(layer.detail, drift=float(found), null_mean=level)
+    return dataclasses.replace(layer, detail=detail)
+
+
+def _rows(weight: Weight) -> Float[np.ndarray, "n d"]:
+    return weight.reshape(weight.shape[0] * weight.shape[1], -1)

@@ -1,0 +1,195 @@
+"""Two checkpoints beside each other, as records: matched layers with their numbers, and the verdict."""
+
+import dataclasses
+import math
+from collections.abc import Iterator
+from typing import Any, Literal, NamedTuple, get_args
+
+from ..answers import Answer
+from ..shift import Difference, Grid, Kinship
+from ._layer_quality import LayerQuality
+from ._pairing import How, Unmatched
+
+Relationship = Literal[
+    "identical",
+    "re-saved",
+    "quantized",
+    "pruned",
+    "pruned and fine-tuned",
+    "fine-tuned",
+    "trained apart",
+    "unrelated",
+]
+
+RELATIONSHIPS: tuple[Relationship, ...] = get_args(Relationship)
+"""Every verdict on a pair, closest first; a pair gets the first that its numbers allow."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Side:
+    """One checkpoint of a comparison: its path and format, its layers and all their kernels.
+
+    `unread` says how many convolutions were read and why the others were not, where it was read in part.
+    """
+
+    path: str
+    format: str
+    n_layers: int
+    n_kernels: int
+    unread: str | None = None
+
+
+class Storage(NamedTuple):
+    """How a layer is stored: its axes, its dtype, and how its weight is made of what is stored."""
+
+    axes: str
+    dtype: str
+    applied: str
+
+
+@dataclasses.dataclass(frozen=True)
+class Detail:
+    """What is shown of a matched layer beside its verdict: drift in nats, null level, quality of both.
+
+    Drift is in the one basis of the pair for this kernel size; None where none could be fitted.
+    """
+
+    drift: float | None
+    null_mean: float | None
+    first: LayerQuality
+    second: LayerQuality
+
+
+@dataclasses.dataclass(frozen=True)
+class MatchedLayer:
+    """Two layers of one shape (out, in, *spatial), and how the second differs from the first.
+
+    `reordered` says that the second was compared in another order of its channels. `rounding` names the
+    storage type that explains every difference, and is "" where there is none; `rounding_beside_zeros` does
+    so for the values that are zero in neither. Where rounding explains too little and the kernels are
+    close, `grids` are looked for, and `change_rank` is the rank of the difference if that is low.
+    """
+
+    first: str
+    second: str
+    shape: tuple[int, ...]
+    how: How
+    stored: tuple[Storage, Storage]
+    reordered: bool
+    difference: Difference
+    kinship: Kinship
+    rounding: str | None
+    rounding_beside_zeros: str | None
+    grids: tuple[Grid | None, Grid | None]
+    change_rank: int | None = None
+    detail: Detail | None = None
+
+    @property
+    def n_kernels(self) -> int:
+        """Kernels of either weight."""
+        return self.shape[0] * self.shape[1]
+
+    def record(self) -> dict[str, Any]:
+        """What the layer's row of the table says, for JSON; None where a number is undefined."""
+        change, kin = self.difference, self.kinship
+        found = {
+            "first": self.first,
+            "second": self.second,
+            "shape": list(self.shape),
+            "matched_by": self.how,
+            "reordered": self.reordered,
+            "n_kernels": self.n_kernels,
+            "changed": change.changed / change.n if change.n else 0.0,
+            "relative_change": change.distance / change.norm if change.norm else None,
+            "cosine": kin.mean,
+            "cosine_low": kin.low,
+            "cosine_null_mean": kin.chance,
+            "cosine_z": kin.sigmas,
+            "rounding": self.rounding,
+            "zeroed_first": change.zeroed_first,
+            "zeroed_second": change.zeroed_second,
+            "change_rank": self.change_rank,
+        }
+        return _defined(found | (_detail_record(self.detail) if self.detail else {}))
+
+
+@dataclasses.dataclass(frozen=True)
+class Relation:
+    """What two checkpoints are to each other, and the sentences with numbers that say why.
+
+    `source` is the checkpoint that the other was made from, where that is known: 0 the first, 1 the second.
+    """
+
+    label: Relationship
+    reasons: tuple[str, ...]
+    source: Literal[0, 1] | None = None
+
+
+@dataclasses.dataclass(frozen=True)
+class Comparison:
+    """One pair of checkpoints."""
+
+    first: Side
+    second: Side
+    relation: Relation
+    layers: tuple[MatchedLayer, ...]
+    unmatched: tuple[Unmatched, ...]
+
+    def record(self) -> dict[str, Any]:
+        """The comparison for JSON."""
+        return {
+            "first": self.first.path,
+            "second": self.second.path,
+            "verdict": self.relation.label,
+            "source": self.relation.source,
+            "reason": list(self.relation.reasons),
+            "unread": {"first": self.first.unread, "second": self.second.unread},
+            "layers": [layer.record() for layer in self.layers],
+            "unmatched": [dataclasses.asdict(layer) for layer in self.unmatched],
+        }
+
+
+class Comparisons(tuple[Comparison, ...], Answer):
+    """The comparisons of all pairs of some checkpoints, those with the first one first."""
+
+    def record(self) -> list[dict[str, Any]]:
+        """Return one record a pair, with its layers."""
+        return [pair.record() for pair in self]
+
+    def rows(self) -> Iterator[dict[str, Any]]:
+        """Return one row a pair."""
+        for pair in self.record():
+            yield {name: pair[name] for name in ("first", "second", "verdict", "source", "reason")}
+
+    def by_layer(self) -> "LayerComparisons":
+        """Return the same comparisons, with one row a matched layer."""
+        return LayerComparisons(self)
+
+
+class LayerComparisons(Comparisons):
+    """The comparisons of all pairs, with one row a matched layer."""
+
+    def rows(self) -> Iterator[dict[str, Any]]:
+        """Return one row a matched layer, with the verdict on its pair."""
+        for pair in self.record():
+            names = {name: pair[name] for name in ("first", "second", "verdict")}
+            yield from ({"pair": names, **layer} for layer in pair["layers"])
+
+
+def _detail_record(detail: Detail) -> dict[str, Any]:
+    found: dict[str, Any] = {"drift": detail.drift, "null_mean": detail.null_mean}
+    for side, quality in (("first", detail.first), ("second", detail.second)):
+        found |= {
+            f"sparsity_{side}": quality.sparsity,
+            f"variance_entropy_{side}": quality.variance_entropy,
+            f"orthogonality_{side}": quality.orthogonality,
+            f"verdict_{side}": quality.verdict.word,
+        }
+    return found
+
+
+def _defined(record: dict[str, Any]) -> dict[str, Any]:
+    return {
+        name: None if isinstance(value, float) and not math.isfinite(value) else value
+        for name, value in record.items()
+    }

@@ -1,0 +1,242 @@
+"""The verdict on a pair of checkpoints, from the numbers of its matched layers, with the evidence.
+
+Convolution kernels alone are looked at. The first verdict that fits holds, from the closest relation to
+the most distant one.
+"""
+
+import dataclasses
+import math
+from collections.abc import Iterable, Sequence
+from typing import Literal
+
+from ..shift import ARITHMETIC
+from ._comparison import MatchedLayer, Relation, Relationship, Side, Storage
+from ._totals import Sums
+
+MIN_SHARED = 0.5
+"""Share of the smaller network's kernels in matched layers, from which a pair can be related at all."""
+
+SAME_SHAPES = 0.9
+"""Share of the kernels of either network in matched layers, from which the architecture is the same."""
+
+QUANTIZED_WEIGHTS = 0.9
+"""Share of the changed layers' weights in layers on a grid: first and last layers are often left out."""
+
+NEAR = 0.95
+"""Share of a layer's weights within half a step of the grid; quantizers clip or compensate the rest."""
+
+MIN_PRUNED = 0.01
+"""Share of zeros in one network alone: rounding and dead channels make far fewer."""
+
+ONE_SIDED = 0.1
+"""Zeros in the other network alone, for each of those: pruning sets weights to zero on one side."""
+
+EQUAL_REST = 0.01
+"""Share of the weights that pruning left and that differ, up to which the rest counts as equal."""
+
+ONE_START = 0.95
+"""Mean cosine below which two trainings from one initialization can look the same as fine-tuning."""
+
+
+DIRECTIONS: tuple[tuple[Literal[0, 1], Literal[0, 1]], ...] = ((1, 0), (0, 1))
+"""Which side was made from which: the second from the first, and the other way round."""
+
+
+def relate(layers: Sequence[MatchedLayer], first: Side, second: Side) -> Relation:
+    """What two checkpoints are to each other, given their matched layers."""
+    sums = Sums.of(layers, first, second)
+    scope = (_matching(sums, first, second), *_unread(first, second))
+    if not layers or max(sums.shared) < MIN_SHARED:
+        return Relation("unrelated", (*scope, *_related_few(sums)))
+    found = (
+        _equal(sums, first, second)
+        or _quantized(sums)
+        or _pruned(sums)
+        or _fine_tuned(sums)
+        or _apart(sums)
+        or Relation("unrelated", (_cosines(sums),))
+    )
+    return dataclasses.replace(found, reasons=(*scope, *found.reasons))
+
+
+def _equal(sums: Sums, first: Side, second: Side) -> Relation | None:
+    layers = sums.layers
+    if not first.n_layers == second.n_layers == len(layers):
+        return None
+    if any(layer.rounding is None for layer in layers):
+        return None
+    differences = _storage(layers, first, second)
+    if sums.changed == 0 and not differences:
+        return Relation("identical", ("every weight is bit-equal, and stored alike",))
+    reasons = [f"stored in another way: {', '.join(differences)}"] if differences else []
+    if sums.changed == 0:
+        reasons.append("every weight is bit-equal")
+    else:
+        reasons.append(
+            f"{_share(sums.changed, sums.weights)} of the weights differ, all by no more "
+            f"than {_rounding({layer.rounding for layer in layers})} makes"
+        )
+    return Relation("re-saved", tuple(reasons))
+
+
+def _storage(layers: Sequence[MatchedLayer], first: Side, second: Side) -> list[str]:
+    """In what the storage of two equal networks differs."""
+    axes, dtypes, applied = _stored(layers)
+    facts = (
+        (f"format {first.format} and {second.format}", first.format != second.format),
+        ("axes", any(a != b for a, b in axes)),
+        ("dtype", any(a != b for a, b in dtypes)),
+        (_composition(applied), any(a != b for a, b in applied)),
+        ("names", any(layer.first != layer.second for layer in layers)),
+        ("order of channels", any(layer.reordered for layer in layers)),
+    )
+    return [word for word, is_so in facts if is_so]
+
+
+def _quantized(sums: Sums) -> Relation | None:
+    """Relation where one side lies on a coarser grid, to which the other rounds."""
+    changed = [layer for layer in sums.layers if layer.difference.changed]
+    total = sum(layer.difference.n for layer in changed)
+    for target, source in DIRECTIONS:
+        on_grid = [layer for layer in changed if _is_quantized(layer, target, source)]
+        if total and sum(x.difference.n for x in on_grid) >= QUANTIZED_WEIGHTS * total:
+            return Relation("quantized", (_grid_text(on_grid, target), _cosines(sums)), source)
+    return None
+
+
+def _is_quantized(layer: MatchedLayer, target: int, source: int) -> bool:
+    grid, other = layer.grids[target], layer.grids[source]
+    return grid is not None and grid.near >= NEAR and (other is None or other.levels > grid.levels)
+
+
+def _stored(layers: Sequence[MatchedLayer]) -> tuple[list[tuple[str, str]], ...]:
+    """The axes, the dtypes and the compositions of all layers, each as pairs of both sides."""
+    names = Storage._fields
+    return tuple(
+        [(getattr(a, x), getattr(b, x)) for a, b in (y.stored for y in layers)] for x in names
+    )
+
+
+def _composition(applied: Sequence[tuple[str, str]]) -> str:
+    pairs = dict.fromkeys(pair for pair in applied if pair[0] != pair[1])
+    return "composition (" + ", ".join(f"{a} and {b}" for a, b in pairs) + ")"
+
+
+def _grid_text(layers: Sequence[MatchedLayer], target: int) -> str:
+    grids = [grid for layer in layers if (grid := layer.grids[target]) is not None]
+    levels, near = max(grid.levels for grid in grids), min(grid.near for grid in grids)
+    scope = "of each output channel" if any(grid.per_channel for grid in grids) else "of the layer"
+    codes = sorted({grid.code for grid in grids if grid.code})
+    kind = (
+        f"values of {' and '.join(codes)} times one scale {scope}"
+        if codes
+        else f"whole multiples of one step {scope}, at most {levels} from zero"
+    )
+    return (
+        f"in {len(layers)} layers the weights are {kind}; at least {near:.1%} of the other's "
+        "weights lie within half a step"
+    )
+
+
+def _pruned(sums: Sums) -> Relation | None:
+    for target, source in DIRECTIONS:
+        zeroed, others = sums.zeroed[target], sums.zeroed[source]
+        if not zeroed or others > ONE_SIDED * zeroed:
+            continue
+        left, altered = sums.weights - zeroed, sums.altered + others
+        # Nothing but zeros is pruning, however few; beside other changes they may be chance.
+        if altered and zeroed < MIN_PRUNED * sums.weights:
+            continue
+        is_trained = altered > EQUAL_REST * left
+        if is_trained and not sums.are_related:
+            continue
+        word: Relationship = "pruned and fine-tuned" if is_trained else "pruned"
+        text = f"{_share(zeroed, sums.weights)} of the weights are zero in one alone; "
+        return Relation(word, (text + _beside(sums, altered, left), _cosines(sums)), source)
+    return None
+
+
+def _beside(sums: Sums, altered: int, left: int) -> str:
+    """Words for the weights that pruning left."""
+    roundings = {layer.rounding_beside_zeros for layer in sums.layers} - {"", None}
+    if altered:
+        return f"{_share(altered, left)} of the rest differ"
+    return f"the rest is equal up to {_rounding(roundings)}" if roundings else "the rest is equal"
+
+
+def _fine_tuned(sums: Sums) -> Relation | None:
+    if not sums.are_related:
+        return None
+    reasons = [_cosines(sums)]
+    if sums.judged:
+        reasons.append(
+            f"far above chance in {len(sums.related)} of the {len(sums.judged)} layers "
+            "that are large enough to tell"
+        )
+    reasons += _low_rank(sums)
+    if sums.changed == 0:
+        reasons.append("every matched weight is bit-equal")
+    elif sums.cosine < ONE_START:
+        reasons.append("two trainings from one initialization can look the same")
+    return Relation("fine-tuned", tuple(reasons))
+
+
+def _low_rank(sums: Sums) -> list[str]:
+    """The low rank of the change, as of a merged adapter, where every changed layer has one."""
+    ranks = [layer.change_rank for layer in sums.layers if layer.rounding is None]
+    low = [rank for rank in ranks if rank is not None]
+    if not low or len(low) < len(ranks):
+        return []
+    layers = "one layer" if len(ranks) == 1 else f"{len(ranks)} layers"
+    return [f"the change of {layers} has rank {max(low)} at most, as a merged adapter makes"]
+
+
+def _apart(sums: Sums) -> Relation | None:
+    if min(sums.shared) < SAME_SHAPES:
+        return None
+    return Relation("trained apart", (_cosines(sums), "that is what networks trained apart show"))
+
+
+def _related_few(sums: Sums) -> list[str]:
+    """That some layers are related though most have no partner."""
+    if not sums.related:
+        return []
+    names = ", ".join(layer.first for layer in sums.related[:3])
+    return [f"yet related in {len(sums.related)} matched layers, such as {names}"]
+
+
+def _unread(first: Side, second: Side) -> list[str]:
+    """The convolutions that could not be read, of which the relation says nothing."""
+    sides = (("first", first.unread), ("second", second.unread))
+    return [f"of the {name} only {unread}" for name, unread in sides if unread]
+
+
+def _matching(sums: Sums, first: Side, second: Side) -> str:
+    n = len(sums.layers)
+    if not n:
+        return f"no layer of one has the shape of one of the other ({first.n_layers} and {second.n_layers})"
+    ways = ("name", "content", "order")
+    counts = {how: sum(layer.how == how for layer in sums.layers) for how in ways}
+    told = ", ".join(f"{count} by {how}" for how, count in counts.items() if count)
+    a, b = sums.shared
+    return (
+        f"{n} layers matched of {first.n_layers} and {second.n_layers} ({told}), "
+        f"{a:.0%} and {b:.0%} of the kernels"
+    )
+
+
+def _cosines(sums: Sums) -> str:
+    if math.isnan(sums.cosine):
+        return "no kernels to compare that are not zero"
+    chance = f"null mean {sums.null_mean:.3f} ± {sums.spread:.3f}"
+    return f"mean cosine of matched kernels {sums.cosine:.3f} ({chance})"
+
+
+def _share(part: int, whole: int) -> str:
+    return f"{part / max(whole, 1):.1%}"
+
+
+def _rounding(names: Iterable[str | None]) -> str:
+    """The rounding of some layers as words."""
+    types = sorted({part for name in names if name for part in name.split(" and ")} - {ARITHMETIC})
+    return f"rounding to {' and '.join(types)}" if types else f"rounding in {ARITHMETIC}"

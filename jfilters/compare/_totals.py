@@ -1,0 +1,78 @@
+"""The numbers of all matched layers of two checkpoints together, from which their relation is judged."""
+
+import dataclasses
+import math
+from collections.abc import Sequence
+
+from ..shift import RELATED_SIGMAS, is_related
+from ._comparison import MatchedLayer, Side
+
+RELATED_SHARE = 0.5
+"""Share of the matched kernels in layers that are related: heads are often trained anew."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Sums:
+    """Sums over all matched layers; cosines are means over kernels.
+
+    `zeroed` counts the values that are zero in one network alone, and `altered` those that differ and are
+    zero in neither, both beyond what rounding explains.
+    """
+
+    layers: Sequence[MatchedLayer]
+    shared: tuple[float, float]
+    weights: int
+    changed: int
+    zeroed: tuple[int, int]
+    altered: int
+    cosine: float
+    null_mean: float
+    spread: float
+
+    @classmethod
+    def of(cls, layers: Sequence[MatchedLayer], first: Side, second: Side) -> "Sums":
+        """The sums of the matched layers of two sides."""
+        kernels = sum(layer.n_kernels for layer in layers)
+        changes = [layer.difference for layer in layers]
+        # Small values that rounding makes zero are not pruned.
+        beyond = [layer.difference for layer in layers if layer.rounding is None]
+        kin = [layer.kinship for layer in layers if layer.kinship.n > 1]
+        n = sum(k.n for k in kin)
+        return cls(
+            layers=layers,
+            shared=(kernels / max(first.n_kernels, 1), kernels / max(second.n_kernels, 1)),
+            weights=sum(change.n for change in changes),
+            changed=sum(change.changed for change in changes),
+            zeroed=(
+                sum(change.zeroed_first for change in beyond),
+                sum(change.zeroed_second for change in beyond),
+            ),
+            altered=sum(
+                layer.difference.altered for layer in layers if layer.rounding_beside_zeros is None
+            ),
+            cosine=sum(k.n * k.mean for k in kin) / n if n else math.nan,
+            null_mean=sum(k.n * k.chance for k in kin) / n if n else math.nan,
+            spread=math.sqrt(sum((k.n * k.spread) ** 2 for k in kin)) / n if n else math.nan,
+        )
+
+    @property
+    def judged(self) -> list[MatchedLayer]:
+        """Layers of so many kernels that a cosine of 1 would be far from chance."""
+        return [
+            layer
+            for layer in self.layers
+            if layer.kinship.chance + RELATED_SIGMAS * layer.kinship.spread < 1
+        ]
+
+    @property
+    def related(self) -> list[MatchedLayer]:
+        """Judged layers whose kernels are closer than chance."""
+        return [layer for layer in self.judged if is_related(layer.kinship)]
+
+    @property
+    def are_related(self) -> bool:
+        """Whether the layers that can be judged are related, or, without any, all of them together."""
+        judged = sum(layer.n_kernels for layer in self.judged)
+        if judged:
+            return sum(x.n_kernels for x in self.related) >= RELATED_SHARE * judged
+        return self.cosine - self.null_mean >= RELATED_SIGMAS * self.spread > 0

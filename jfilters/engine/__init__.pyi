@@ -1,0 +1,13 @@
+from ._compilation import keep_compiled as keep_compiled
+from ._export import export_filterdb as export_filterdb
+from ._folder import scan as scan
+from ._folder import scan_into as scan_into
+from ._inspect import Inspection as Inspection
+from ._inspect import inspect as inspect
+from ._measure import Measured as Measured
+from ._measure import measure as measure
+from ._measure import measure_quality as measure_quality
+from ._options import Options as Options
+from ._processes import LostProcessError as LostProcessError
+from ._processes import Processes as Processes
+from ._processes import join as join

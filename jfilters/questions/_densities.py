@@ -1,0 +1,217 @@
+"""Learned densities of the groups of a scan, from the kernels that it sampled: fits and divergences.
+
+Unlike the rest of this room it compiles and runs JAX, for seconds to minutes.
+"""
+
+import hashlib
+import math
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+
+from ..answers import Answer
+from ..density import (
+    BASELINES,
+    Divergences,
+    FitOptions,
+    Fits,
+    TwoSampleTests,
+    baselines,
+    divergences,
+    fit_many,
+    save_densities,
+    two_sample_tests,
+)
+from ..scans import Scan
+from ._density_samples import Sampled, Surfaces, surfaces
+
+
+@dataclass(frozen=True)
+class Likelihood:
+    """The held-out log-density of one group, in nats per kernel, under its flow and under the baselines."""
+
+    group: Sampled
+    flow: float
+    error: float
+    baselines: dict[str, float]
+    epochs: int
+
+    @property
+    def gain(self) -> float:
+        """Nats by which the flow is ahead of the best baseline; below 0 it has not earned its place."""
+        return self.flow - max(self.baselines.values())
+
+
+@dataclass(frozen=True, eq=False)
+class FittedDensities(Answer):
+    """A density for each group of a scan, and how likely each makes the kernels it was not trained on."""
+
+    surfaces: Surfaces
+    fits: Fits
+    likelihoods: tuple[Likelihood, ...]
+    options: FitOptions
+    seed: int
+    source: dict[str, Any]
+
+    def record(self) -> list[dict[str, Any]]:
+        """Return one record a group, in nats per kernel."""
+        return [likelihood_record(likelihood) for likelihood in self.likelihoods]
+
+
+@dataclass(frozen=True, eq=False)
+class DensityTable(Answer):
+    """Divergences between the densities of every two groups, and what a classifier says of them."""
+
+    surfaces: Surfaces
+    divergences: Divergences
+    tests: TwoSampleTests
+    seed: int
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """The groups, in the order of the rows and columns."""
+        return tuple(group.label for group in self.surfaces.groups)
+
+    def record(self) -> dict[str, Any]:
+        """Return groups and pairs, in nats; `forward` is KL(first || second)."""
+        divergences = self.divergences
+        columns = divergences.likelihood.tolist(), divergences.likelihood_error.tolist()
+        groups = [
+            {**_group_record(group), "likelihood": likelihood, "likelihood_error": error}
+            for group, likelihood, error in zip(self.surfaces.groups, *columns, strict=True)
+        ]
+        return {
+            "by": self.surfaces.by,
+            "seed": self.seed,
+            "kernels": self.surfaces.kernels.shape[1],
+            "groups": groups,
+            "left_out": [_group_record(group) for group in self.surfaces.left_out],
+            "pairs": self.rows(),
+        }
+
+    def rows(self) -> list[dict[str, Any]]:
+        """Return one row a pair."""
+        return [_pair_record(self, k) for k in range(len(self.tests.pairs))]
+
+
+def fit_densities(
+    scan: Scan,
+    by: str | None = None,
+    *,
+    kernels: int | None = None,
+    seed: int = 0,
+    options: FitOptions | None = None,
+) -> FittedDensities:
+    """A density for each group of a scan along an axis; of all layers together if there is none.
+
+    **Arguments:**
+
+    - `kernels`: how many sampled kernels of each group; see `surfaces`.
+    - `seed`: of the noise, the split, the starts and the order of the batches.
+
+    Raises ValueError for a scan without a sample, an unknown axis, and too few kernels.
+    """
+    options = options or FitOptions()
+    of_surfaces, of_fit = jax.random.split(jax.random.key(seed))
+    found = surfaces(of_surfaces, scan, by, kernels)
+    fits = fit_many(of_fit, found.kernels, options=options)
+    likelihoods = tuple(_likelihood(found, fits, i) for i in range(len(found.groups)))
+    return FittedDensities(found, fits, likelihoods, options, seed, _source(scan))
+
+
+def density_divergence(
+    scan: Scan,
+    by: str,
+    *,
+    kernels: int | None = None,
+    seed: int = 0,
+    options: FitOptions | None = None,
+) -> DensityTable:
+    """KL between the densities of every two groups of a scan along an axis, both ways, with errors.
+
+    Raises ValueError as `fit_densities` does, and for fewer than two groups.
+    """
+    of_surfaces, of_fits, of_tests = jax.random.split(jax.random.key(seed), 3)
+    found = surfaces(of_surfaces, scan, by, kernels)
+    if len(found.groups) == 1:
+        raise ValueError(
+            f"expected two groups or more along {by} with enough kernels, found one; ask for fewer "
+            "with --kernels, or for another axis"
+        )
+    compared = divergences(of_fits, found.kernels, options=options or FitOptions())
+    return DensityTable(found, compared, two_sample_tests(of_tests, found.kernels), seed)
+
+
+def save_fitted(fitted: FittedDensities, path: Path) -> None:
+    """Write the densities into one file, whose header tells what they are of and how they do."""
+    groups = [likelihood_record(likelihood) for likelihood in fitted.likelihoods]
+    told = {"by": fitted.surfaces.by, "seed": fitted.seed, "groups": groups, **fitted.source}
+    sizes = {"layers": fitted.options.layers, "width": fitted.options.width}
+    labels = tuple(group.label for group in fitted.surfaces.groups)
+    save_densities(path, fitted.fits.densities, labels, **sizes, told=told)
+
+
+def likelihood_record(likelihood: Likelihood) -> dict[str, Any]:
+    """The same as JSON has it, in nats per kernel."""
+    return {
+        **_group_record(likelihood.group),
+        "flow": likelihood.flow,
+        "flow_error": likelihood.error,
+        **likelihood.baselines,
+        "epochs": likelihood.epochs,
+    }
+
+
+def _pair_record(table: DensityTable, k: int) -> dict[str, Any]:
+    found, tests = table.divergences, table.tests
+    i, j = (int(place) for place in tests.pairs[k])
+    return {
+        "first": table.labels[i],
+        "second": table.labels[j],
+        "forward": float(found.kl[i, j]),
+        "forward_error": float(found.kl_error[i, j]),
+        "backward": float(found.kl[j, i]),
+        "backward_error": float(found.kl_error[j, i]),
+        "jeffreys": float(found.jeffreys[i, j]),
+        "jeffreys_error": float(found.jeffreys_error[i, j]),
+        "distinguishable": bool(found.distinguishable[i, j]),
+        "accuracy": float(tests.accuracy[k]),
+        "accuracy_p": float(tests.p[k]),
+        "jeffreys_of_classifier": float(tests.jeffreys[k]),
+    }
+
+
+def _group_record(group: Sampled) -> dict[str, Any]:
+    return {
+        "label": group.label,
+        "models": group.models,
+        "kernels": group.sampled,
+        "zero": group.zero,
+    }
+
+
+def _likelihood(found: Surfaces, fits: Fits, i: int) -> Likelihood:
+    rows = np.asarray(found.kernels[i], np.float64)
+    simple = baselines(rows[~fits.held_out], rows[fits.held_out])
+    own = np.asarray(fits.log_prob[i], np.float64)
+    return Likelihood(
+        found.groups[i],
+        float(own.mean()),
+        float(own.std(ddof=1) / math.sqrt(own.size)),
+        {name: float(simple[name].mean()) for name in BASELINES},
+        int(fits.epochs[i]),
+    )
+
+
+def _source(scan: Scan) -> dict[str, Any]:
+    """Whose kernels they are: their shape, the scan's name, its models, and a hash of the sample."""
+    assert scan.sample is not None
+    return {
+        "spatial": list(scan.spatial),
+        "scan": scan.title,
+        "models": scan.model_names,
+        "sample_sha256": hashlib.sha256(np.ascontiguousarray(scan.sample).tobytes()).hexdigest(),
+    }

@@ -1,0 +1,145 @@
+"""The models of a scan that are closest to a checkpoint, and a map of all of them."""
+
+import dataclasses
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float, Int64
+
+from ..answers import Answer
+from ..converters import Location, location
+from ..engine import Options
+from ..engine import scan as scan_checkpoints
+from ..scans import Scan, open_scan
+from ..scans.internal import check_comparable, is_written, model_counts
+from ..shift import Embedding, classical_mds, drift_matrix, null_level, probability
+
+Counts = Int64[np.ndarray, "models d bins"]
+
+
+@dataclass(frozen=True)
+class Near:
+    """A model of the scan: its drift D from the checkpoint, in nats, and the mean of the null of
+    sampling."""
+
+    model: str
+    drift: float
+    null_mean: float
+
+
+@dataclass(frozen=True, eq=False)
+class Neighborhood(Answer):
+    """The models of a scan by their drift from each checkpoint, closest first, and a map of all.
+
+    `names` and the places of `map` have the models of the scan first, then the checkpoints. `partial`
+    has the checkpoints that were read in part, and what was not.
+    """
+
+    near: dict[str, list[Near]]
+    names: list[str]
+    map: Embedding
+    partial: dict[str, str]
+
+    def record(self) -> dict[str, Any]:
+        """Return the models by drift for every checkpoint, the places on the map, and partial
+        checkpoints."""
+        places = zip(self.names, self.map.places.tolist(), strict=True)
+        first_query = len(self.names) - len(self.near)
+        return {
+            "nearest": {
+                query: [vars(model) for model in near] for query, near in self.near.items()
+            },
+            "map": {
+                "share": self.map.share,
+                "places": [
+                    {"model": name, "query": i >= first_query, "place": place}
+                    for i, (name, place) in enumerate(places)
+                ],
+            },
+            "partial": self.partial,
+        }
+
+    def rows(self) -> Iterator[dict[str, Any]]:
+        """Return one row a checkpoint and model of the scan."""
+        for query, near in self.near.items():
+            yield from ({"query": query, **vars(model)} for model in near)
+
+
+def nearest(
+    scan: Scan,
+    file: str | Location,
+    *,
+    network: str | None = None,
+    standardize: bool = False,
+) -> Neighborhood:
+    """The drift of every model of a scan from a checkpoint, or from each in a folder of them.
+
+    **Arguments:**
+
+    - `scan`: gives the basis and the edges.
+    - `file`: a checkpoint, a folder of them, or what was written of some already: a scan or a card.
+    - `network`: which copy of a network to read of a checkpoint; that of the scan does not count here.
+    - `standardize`: read a checkpoint as weight standardization applies it; so it is, too, if the scan was.
+
+    Raises CheckpointError for a checkpoint that cannot be read, ValueError if it has no kernels of
+    the shape of the scan, or was scanned in another basis.
+    """
+    queries, counts, partial = _query(scan, file, network, standardize)
+    models = model_counts(scan)
+    drifts = _drifts(scan, np.concatenate([models, counts]))
+    names = scan.model_names
+    near = {}
+    for i, query in enumerate(queries):
+        row = drifts[len(names) + i]
+        unsorted = [
+            Near(name, float(row[j]), _null_mean(scan, counts[i], models[j]))
+            for j, name in enumerate(names)
+        ]
+        near[query] = sorted(unsorted, key=lambda model: (model.drift, model.model))
+    return Neighborhood(near, [*names, *queries], classical_mds(drifts), partial)
+
+
+def _query(
+    scan: Scan, file: str | Location, network: str | None, standardize: bool
+) -> tuple[list[str], Counts, dict[str, str]]:
+    place = location(file)
+    if isinstance(place, Path) and is_written(place):
+        other = open_scan(place)
+        check_comparable(scan, other)
+        return other.model_names, model_counts(other), other.partial
+    options = _same_options(scan, network, standardize)
+    other = scan_checkpoints(place, options, basis=scan.basis, progress=False)
+    if not other.arrays:
+        reasons = [x["reason"] for x in other.record["checkpoints"] if x["reason"] is not None]
+        raise ValueError(f"{place}: no kernels to compare; {'; '.join(reasons) or 'no checkpoint'}")
+    return other.model_names, model_counts(other), other.partial
+
+
+def _same_options(scan: Scan, network: str | None, standardize: bool) -> Options:
+    """Those of the scan, between the same edges, for as little beside the histograms as can be."""
+    options = Options.of_record(scan.record["config"])
+    edges = float(scan.edges[0]), float(scan.edges[-1])
+    return dataclasses.replace(
+        options,
+        range=edges,
+        network=network,
+        standardize=standardize or options.standardize,
+        orthogonality=False,
+        sample=0,
+        sha256=False,
+        max_bytes=None,
+        strict=False,
+    )
+
+
+def _drifts(scan: Scan, counts: Counts) -> Float[np.ndarray, "m m"]:
+    return drift_matrix(np.asarray(probability(counts, scan.edges)), scan.component_weights)
+
+
+def _null_mean(scan: Scan, a: Int64[np.ndarray, "d bins"], b: Int64[np.ndarray, "d bins"]) -> float:
+    occupied = np.count_nonzero(a + b, axis=1)
+    n, m = int(a[0].sum()), int(b[0].sum())
+    return null_level(n, m, occupied, scan.component_weights) if n and m else float("nan")

@@ -1,0 +1,106 @@
+"""The phenotype of every layer, model or other group of a scan, from the sample of kernels that it kept."""
+
+import dataclasses
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float, Int64
+
+from ..answers import Answer
+from ..scans import Scan, group_layers
+from ..statistics import Phenotype, phenotype
+
+FEWEST = 200
+"""Sampled kernels of a group that has a phenotype; of fewer a Gaussian sample looks like spikes."""
+
+
+@dataclasses.dataclass(frozen=True)
+class PhenotypeRow:
+    """One group: its layers, its sampled kernels, and its phenotype, None where these are too few."""
+
+    label: str
+    layers: int
+    kernels: int
+    phenotype: Phenotype | None
+
+
+@dataclasses.dataclass(frozen=True)
+class Phenotypes(Answer):
+    """The groups along the axis `by`; `unknown` layers have no label on it and are in none."""
+
+    by: str
+    groups: tuple[PhenotypeRow, ...]
+    unknown: int
+
+    def record(self) -> dict[str, Any]:
+        """Return the axis, the layers without a label, and one record a group."""
+        return {
+            "by": self.by,
+            "unknown": self.unknown,
+            "groups": list(self.rows()),
+        }
+
+    def rows(self) -> Iterator[dict[str, Any]]:
+        """Return one row a group."""
+        return map(_record, self.groups)
+
+
+def phenotypes(scan: Scan, by: str = "model") -> Phenotypes:
+    """Classify the plane of the first two coefficients of every group along an axis; "layer" is each layer.
+
+    The sample holds as many kernels of every model, however large it is. Raises ValueError for a scan
+    without a sample, and for an axis that is not there.
+    """
+    points, layer_of = coefficient_plane(scan)
+    groups, unknown = _groups(scan, by)
+    rows = [_row(label, layers, points, layer_of) for label, layers in groups]
+    return Phenotypes(by, tuple(rows), unknown)
+
+
+def coefficient_plane(
+    scan: Scan,
+) -> tuple[Float[np.ndarray, "m 2"], Int64[np.ndarray, " m"]]:
+    """The first two coefficients of the sampled kernels that are finite, and the row of each one's layer.
+
+    Raises ValueError for a scan without a sample, and for kernels of one tap.
+    """
+    if scan.sample is None or scan.sample_layer is None or not len(scan.sample):
+        raise ValueError(
+            f"{scan.folder}: expected a sample of kernels, found none; "
+            "run `jfilters scan` again without `--sample 0`"
+        )
+    finite = np.isfinite(scan.sample).all(axis=1)
+    if scan.d < 2:
+        raise ValueError(f"{scan.folder}: expected kernels of 2 taps or more, found {scan.d}")
+    return scan.coefficients(scan.sample[finite])[:, :2], scan.sample_layer[finite]
+
+
+def _groups(scan: Scan, by: str) -> tuple[list[tuple[str, np.ndarray]], int]:
+    """Labels with the rows of their layers, and how many layers have no label."""
+    if by == "layer":
+        names = zip(
+            *(scan.layer_table[column].to_pylist() for column in ("model", "layer")), strict=True
+        )
+        return [(f"{model}: {layer}", np.array([i])) for i, (model, layer) in enumerate(names)], 0
+    found = group_layers(scan, by)
+    return [(group.label, group.layers) for group in found.groups], found.unknown
+
+
+def _row(
+    label: str,
+    layers: Int64[np.ndarray, " layers"],
+    points: Float[np.ndarray, "m 2"],
+    layer_of: Int64[np.ndarray, " m"],
+) -> PhenotypeRow:
+    chosen = points[np.isin(layer_of, layers)]
+    found = phenotype(chosen) if len(chosen) >= FEWEST else None
+    return PhenotypeRow(label, len(layers), len(chosen), found)
+
+
+def _record(row: PhenotypeRow) -> dict[str, Any]:
+    record: dict[str, Any] = {"label": row.label, "layers": row.layers, "kernels": row.kernels}
+    if row.phenotype is None:
+        return record | {"phenotype": None, "reason": f"too few kernels: below {FEWEST}"}
+    label, reason, features = row.phenotype
+    return record | {"phenotype": label, "reason": reason, **features._asdict()}

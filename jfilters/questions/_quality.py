@@ -1,0 +1,195 @@
+"""The health of a scan's layers: verdicts along an axis, how they hang on epsilon, what could be pruned."""
+
+import math
+from collections import Counter
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from ..answers import Answer
+from ..converters import numeric_dtype
+from ..scans import Scan, axis_values
+from ..scans.internal import DEGENERATE
+from ..statistics import VERDICTS, judge, random_orthogonality, randomness_threshold
+from ._folding import FoldedScan, folded_scan
+
+OF_MODELS = (
+    *("model", "n_layers", "n_degenerate", "n_kernels", "sparsity", "variance_entropy"),
+    *("variance_entropy_ratio", "orthogonality", "verdict"),
+)
+NUMBERS = ("n_kernels", "sparsity", "variance_entropy", "orthogonality", "verdict", "reason")
+
+
+@dataclass(frozen=True)
+class Share:
+    """The layers with one label, and how many of them are degenerate."""
+
+    label: str
+    layers: int
+    degenerate: int
+
+    @property
+    def share(self) -> float:
+        """Degenerate layers of all."""
+        return self.degenerate / self.layers
+
+
+@dataclass(frozen=True)
+class Prunable:
+    """The sparse kernels of a model, and the bytes that they take as stored."""
+
+    model: str
+    kernels: int
+    sparse: int
+    bytes: int
+
+
+@dataclass(frozen=True)
+class Quality(Answer):
+    """The health of the layers of a scan, from their statistics.
+
+    `layers` has a record for each: its numbers, and beside them those of random weights of its size. In
+    `strip` the layers of every verdict are counted for every epsilon of the test for sparse kernels; None
+    if the scan did not count for them. `models` are pooled over their layers.
+    """
+
+    by: str
+    verdicts: dict[str, int]
+    shares: list[Share]
+    strip: dict[float, dict[str, int]] | None
+    prunable: list[Prunable]
+    models: list[dict[str, Any]]
+    layers: list[dict[str, Any]]
+    folded: FoldedScan | None = None
+
+    def record(self) -> dict[str, Any]:
+        """Return verdicts, shares of degenerate layers, the strip, sparse kernels, models and layers."""
+        labels = [{**vars(share), "share": round(share.share, 6)} for share in self.shares]
+        record = {
+            "verdicts": self.verdicts,
+            "degenerate": {"by": self.by, "labels": labels},
+            "strip": self.strip and {str(eps): verdicts for eps, verdicts in self.strip.items()},
+            "prunable": [vars(model) for model in self.prunable],
+            "models": self.models,
+            "layers": self.layers,
+        }
+        return record | ({"folded": self.folded.record()} if self.folded else {})
+
+    def rows(self) -> list[dict[str, Any]]:
+        """Return one row a layer; of its quality as stored and folded, if that was computed."""
+        return self.folded.rows() if self.folded else self.layers
+
+
+def quality(scan: Scan, *, by: str = "depth_decile", fold_batchnorm: bool = False) -> Quality:
+    """Return the verdicts of all layers, the share of degenerate ones along an axis, and sparse kernels.
+
+    Degenerate are layers that look random, are collapsed, or all zero (METHOD, Degeneration).
+
+    Args:
+        scan: in memory or opened.
+        by: the axis along which degenerate layers are counted.
+        fold_batchnorm: read the checkpoints again, and add the quality of every layer with its BatchNorm
+            folded in.
+
+    Raises:
+        ValueError: for an axis that is not there.
+    """
+    rows = scan.layer_table.to_pylist()
+    return Quality(
+        by,
+        _counted(row["verdict"] for row in rows),
+        _shares(rows, axis_values(scan, by)),
+        _strip(scan, rows),
+        _prunable(rows),
+        [{name: row[name] for name in OF_MODELS} for row in scan.model_table.to_pylist()],
+        [_beside_random(row, scan.d) for row in rows],
+        folded_scan(scan) if fold_batchnorm else None,
+    )
+
+
+def _counted(words) -> dict[str, int]:
+    counts = Counter(words)
+    return {word: counts[word] for word in VERDICTS if counts[word]}
+
+
+def _shares(rows: list[dict], labels: np.ndarray) -> list[Share]:
+    layers: Counter = Counter()
+    degenerate: Counter = Counter()
+    for row, label in zip(rows, labels.tolist(), strict=True):
+        layers[label] += 1
+        degenerate[label] += row["verdict"] in DEGENERATE
+    known = sorted((label for label in layers if label is not None), key=_order)
+    labels_in_order = known + [None] * (None in layers)
+    return [
+        Share("unknown" if label is None else str(label), layers[label], degenerate[label])
+        for label in labels_in_order
+    ]
+
+
+def _order(label: object) -> tuple[bool, object]:
+    return isinstance(label, str), label
+
+
+def _strip(scan: Scan, rows: list[dict]) -> dict[float, dict[str, int]] | None:
+    if scan.sparse_at is None or scan.sparse_eps is None:
+        return None
+    return {
+        float(eps): _counted(
+            _verdict_at(row, int(sparse), scan.d)
+            for row, sparse in zip(rows, scan.sparse_at[:, i], strict=True)
+        )
+        for i, eps in enumerate(scan.sparse_eps)
+    }
+
+
+def _verdict_at(row: dict, sparse: int, d: int) -> str:
+    finite = row["n_kernels"] - row["n_nonfinite"]
+    return judge(
+        n_kernels=row["n_kernels"],
+        n_nonfinite=row["n_nonfinite"],
+        max_abs=row["max_abs"],
+        sparsity=sparse / finite if finite else math.nan,
+        variance_entropy=_or_nan(row["variance_entropy"]),
+        threshold=float(randomness_threshold(finite, d)),
+        d=d,
+    ).word
+
+
+def _or_nan(value: float | None) -> float:
+    return math.nan if value is None else value
+
+
+def _prunable(rows: list[dict]) -> list[Prunable]:
+    """The models with sparse kernels, those with the most bytes in them first."""
+    models: dict[str, list[int]] = {}
+    for row in rows:
+        taps = math.prod(map(int, row["spatial"].split("x")))
+        sums = models.setdefault(row["model"], [0, 0, 0])
+        sums[0] += row["n_kernels"]
+        sums[1] += row["n_sparse"]
+        sums[2] += row["n_sparse"] * taps * _bits(row["dtype"]) // 8
+    found = [Prunable(model, *sums) for model, sums in models.items() if sums[1]]
+    return sorted(found, key=lambda model: (-model.bytes, model.model))
+
+
+def _bits(dtype: str) -> int:
+    if dtype.lstrip("u") == "int4" or dtype.startswith("float4"):
+        return 4
+    known = numeric_dtype(dtype)
+    return 32 if known is None else 8 * known.itemsize
+
+
+def _beside_random(row: dict, d: int) -> dict[str, Any]:
+    if row["groups"] is None:
+        length = row["n_kernels"] // row["out_channels"] * d
+    else:
+        length = row["in_channels"] // row["groups"] * d
+    threshold = float(randomness_threshold(row["n_kernels"] - row["n_nonfinite"], d))
+    return {
+        "model": row["model"],
+        "layer": row["layer"],
+        **{name: row[name] for name in NUMBERS},
+        "random_variance_entropy": None if math.isnan(threshold) else threshold,
+        "random_orthogonality": random_orthogonality(length),
+    }

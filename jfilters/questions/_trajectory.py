@@ -1,0 +1,179 @@
+"""How kernels move while a network is trained: runs of checkpoints along their steps."""
+
+import math
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from jaxtyping import Int64
+
+from ..answers import Answer
+from ..scans import Scan
+from ..scans.internal import model_counts, model_probabilities
+from ..shift import drift_matrix, sampling_null
+
+SETTLED = 0.05
+"""Of the drift from the first step to the last: what may be left when a run is said to be settled."""
+
+SEED = 0
+
+# "step=500", "epoch-3", "ckpt_7", "iter0100"; of several in a name the finest is the step.
+_COUNTED = re.compile(
+    r"(global_step|step|iteration|iter|checkpoint|ckpt|epoch|ep)([=_-]?)(\d+)", re.I
+)
+_METRIC = re.compile(r"(\w+=)-?\d+(?:\.\d+)?")  # "val_loss=0.12", as Lightning names files
+_NUMBER = re.compile(r"\d+")
+_COARSE = ("epoch", "ep")
+
+
+@dataclass(frozen=True)
+class Point:
+    """A model at one step: its quality, and its drift in nats from the one before, the first and the last.
+
+    `null_95` is the 95 % quantile of the drift from the last step that sampling alone makes.
+    """
+
+    step: int
+    model: str
+    sparsity: float | None
+    variance_entropy_ratio: float | None
+    orthogonality: float | None
+    n_degenerate: int
+    previous: float | None
+    first: float
+    last: float
+    null_95: float
+
+
+@dataclass(frozen=True)
+class Trajectory:
+    """The steps of one run; it is `settled` from that step on, None if it never moved beyond the null."""
+
+    run: str
+    points: list[Point]
+    settled: int | None
+
+
+class Trajectories(tuple[Trajectory, ...], Answer):
+    """The runs of a scan, by name."""
+
+    def record(self) -> list[dict[str, Any]]:
+        """Return one record a run, with its points."""
+        return [
+            {
+                "run": run.run,
+                "settled": run.settled,
+                "points": [vars(point) for point in run.points],
+            }
+            for run in self
+        ]
+
+    def rows(self) -> Iterator[dict[str, Any]]:
+        """Return one row a step of a run."""
+        for run in self:
+            for point in run.points:
+                yield {"run": run.run, "settled": run.settled, **vars(point)}
+
+
+def trajectories(scan: Scan) -> Trajectories:
+    """Return the runs of a scan: models whose names differ in their step alone, two or more of them.
+
+    The step is that of a checkpoint manager, or the number in the name. Raises ValueError if there is
+    no run.
+    """
+    runs = _runs(scan)
+    if not runs:
+        raise ValueError(
+            f"{scan.name} holds no run: expected the steps of a checkpoint manager, or names such as "
+            "step_100.safetensors and step_200.safetensors"
+        )
+    return Trajectories(_trajectory(scan, run, steps) for run, steps in sorted(runs.items()))
+
+
+def _runs(scan: Scan) -> dict[str, dict[int, int]]:
+    """For every run the places of its models by step."""
+    told = dict(
+        zip(
+            scan.model_table["model"].to_pylist(), scan.model_table["step"].to_pylist(), strict=True
+        )
+    )
+    found: dict[str, dict[int, int]] = {}
+    for place, model in enumerate(scan.model_names):
+        run, step = _run_and_step(model, told[model])
+        if step is not None:
+            found.setdefault(run, {}).setdefault(step, place)
+    return {run: dict(sorted(steps.items())) for run, steps in found.items() if len(steps) > 1}
+
+
+def _run_and_step(model: str, step: int | None) -> tuple[str, int | None]:
+    """The name with a star for the step, and the step; None if there is no number in it."""
+    if step is not None:
+        head, _, tail = model.rpartition(str(step))
+        return f"{head}*{tail}", step
+    named = list(_COUNTED.finditer(model))
+    if named:
+        finest = [match for match in named if match[1].lower() not in _COARSE] or named
+        starred = _METRIC.sub(r"\1*", _COUNTED.sub(r"\1\2*", model))
+        return starred, int(finest[-1][3])
+    numbers = list(_NUMBER.finditer(model.rpartition("/")[2]))
+    if not numbers:
+        return model, None
+    last, start = numbers[-1], len(model) - len(model.rpartition("/")[2])
+    return f"{model[: start + last.start()]}*{model[start + last.end() :]}", int(last[0])
+
+
+def _trajectory(scan: Scan, run: str, steps: dict[int, int]) -> Trajectory:
+    places = list(steps.values())
+    drifts = drift_matrix(model_probabilities(scan)[places], scan.component_weights)
+    null_95 = _nulls_95(scan, places)
+    rows = {row["model"]: row for row in scan.model_table.to_pylist()}
+    points = []
+    for i, (step, place) in enumerate(steps.items()):
+        row = rows[scan.model_names[place]]
+        points.append(
+            Point(
+                step,
+                row["model"],
+                *(row[name] for name in _QUALITY),
+                previous=float(drifts[i, i - 1]) if i else None,
+                first=float(drifts[i, 0]),
+                last=float(drifts[i, -1]),
+                null_95=null_95[i],
+            )
+        )
+    return Trajectory(run, points, _settled(points))
+
+
+_QUALITY = ("sparsity", "variance_entropy_ratio", "orthogonality", "n_degenerate")
+
+
+def _settled(points: list[Point]) -> int | None:
+    """Return the first step from which all are as close to the last as `SETTLED` or the null allow."""
+    if points[0].last <= points[0].null_95:
+        return None
+    most = SETTLED * points[0].last
+    far = [i for i, point in enumerate(points) if point.last > max(most, point.null_95)]
+    return points[far[-1] + 1].step
+
+
+def _nulls_95(scan: Scan, places: list[int]) -> list[float]:
+    counts = model_counts(scan)[places]
+    last = counts[-1]
+    rng = np.random.default_rng(SEED)
+    return [_null_95(rng, scan, first, last) for first in counts]
+
+
+def _null_95(
+    rng: np.random.Generator,
+    scan: Scan,
+    first: Int64[np.ndarray, "d bins"],
+    last: Int64[np.ndarray, "d bins"],
+) -> float:
+    sizes = float(first[0].sum()), float(last[0].sum())
+    if not all(sizes):
+        return math.inf
+    pooled = (first + last).astype(np.float64)
+    null = sampling_null(rng, "drift", pooled, sizes, scan.component_weights, scan.edges)
+    return null.quantile95

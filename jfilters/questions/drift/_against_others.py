@@ -1,0 +1,33 @@
+"""Each group of an axis compared with all other layers, to see which one stands out."""
+
+import dataclasses
+from typing import Unpack
+
+import numpy as np
+
+from ...scans import Group, Groups, Scan, group_layers
+from ._drift import DEFAULTS, adjusted, drift_between
+from ._question import Question, QuestionOptions
+from ._table import Pair
+
+OTHERS = "others"
+"""The second label of every pair."""
+
+
+def drift_from_others(
+    scan: Scan, by: str, question: Question = DEFAULTS, **options: Unpack[QuestionOptions]
+) -> tuple[Pair, ...]:
+    """Compare every group along an axis with the layers of all other groups together.
+
+    Arguments and errors are those of `drift_between`; `within` is not used. The adjusted p is corrected for
+    the number of groups.
+    """
+    question = dataclasses.replace(question, **options)
+    groups = group_layers(scan, by).groups
+    labeled = np.sort(np.concatenate([group.layers for group in groups]))
+    pairs = []
+    for group in groups:
+        others = Group(OTHERS, None, np.setdiff1d(labeled, group.layers))
+        partition = Groups(by, None, (group, others), len(scan.model_of_layer) - len(labeled))
+        pairs += drift_between(scan, partition, question).pairs
+    return adjusted(pairs)

@@ -1,0 +1,162 @@
+"""Drift between groups of the layers of one scan: all pairs, with their nulls."""
+
+import dataclasses
+from collections.abc import Sequence
+from typing import Protocol, Unpack
+
+import numpy as np
+from jaxtyping import Float
+
+from ...scans import Groups, Scan, group_layers
+from ...shift import METRICS, PopulationNull, SamplingNull, holm
+from ._by_sample import SampleComparison
+from ._by_statistics import StatisticsComparison
+from ._question import Question, QuestionOptions
+from ._sides import Side, sides_of
+from ._table import DriftTable, Pair, Size
+
+MOST_GROUPS = 2_000
+"""Groups of which all pairs are compared: two million pairs."""
+
+MOST_REPLICATES = 8_000
+"""Of the bootstrap over all pairs of a question, so that many pairs take no longer than some."""
+
+FEWEST_REPLICATES = 50
+"""Of the bootstrap of a pair: its 95 % quantile is then off by a tenth of the spread."""
+
+DEFAULTS = Question()
+
+_NOT_PERMUTED = PopulationNull(None, 1.0, False, "no permutations were asked for")
+
+
+class _Comparison(Protocol):
+    """A metric between the sides of one question."""
+
+    def row(self, i: int) -> tuple[np.ndarray, np.ndarray | None]: ...
+
+    def sampling(
+        self, rng: np.random.Generator, i: int, j: int, replicates: int
+    ) -> SamplingNull | None: ...
+
+    def population(
+        self, rng: np.random.Generator, i: int, j: int, permutations: int
+    ) -> PopulationNull: ...
+
+
+def drift_between(
+    scan: Scan,
+    by: str | Groups = "model",
+    question: Question = DEFAULTS,
+    **options: Unpack[QuestionOptions],
+) -> DriftTable:
+    """Compare every pair of groups of layers: the value, its nulls, and a label.
+
+    NumPy on the host, in float64; no weights are read.
+
+    Args:
+        scan: in memory or opened.
+        by: the axis whose labels make the groups; or a partition of the layers.
+        question: metric, balance, permutations and the like.
+        options: fields of `Question`, which replace those of `question`.
+
+    Returns:
+        The square matrix, in the unit of the metric, and one record a pair.
+
+    Raises:
+        ValueError: for an axis or metric that is not there, fewer than two groups, and what the scan does
+            not hold.
+
+    >>> import jfilters as jf, numpy as np, safetensors.numpy, tempfile
+    >>> folder, rng = tempfile.mkdtemp(), np.random.default_rng(0)
+    >>> for name in ("a", "b"):
+    ...     weight = rng.normal(size=(8, 4, 3, 3)).astype(np.float32)
+    ...     safetensors.numpy.save_file({"conv.weight": weight}, f"{folder}/{name}.safetensors")
+    >>> answer = jf.scan(folder, progress=False).drift(by="model", permutations=0)
+    >>> answer.labels, answer.matrix.shape
+    (('a.safetensors', 'b.safetensors'), (2, 2))
+    """
+    question = dataclasses.replace(question, **options)
+    groups = by if isinstance(by, Groups) else group_layers(scan, by, question.within)
+    _check_groups(groups)
+    sides = sides_of(scan, groups.groups, question)
+    comparison = _comparison(scan, sides, question)
+    sizes = tuple(Size(s.models, len(s.group.layers), s.kernels, s.size) for s in sides)
+    rows = [comparison.row(i) for i in range(len(sides))]
+    matrix = _compared(np.stack([values for values, _ in rows]), groups)
+    places = list(groups.pairs)
+    replicates = min(question.replicates, max(MOST_REPLICATES // len(places), FEWEST_REPLICATES))
+    pairs = []
+    for i, j in places:
+        # Each pair draws numbers of its own, which no other pair changes.
+        rng = np.random.default_rng([question.seed, i, j])
+        sampling = comparison.sampling(rng, i, j, replicates) if replicates else None
+        population = (
+            comparison.population(rng, i, j, question.permutations)
+            if question.permutations
+            else _NOT_PERMUTED
+        )
+        pairs.append(_pair(groups, sizes, rows[i], (i, j), sampling, population))
+    labels = tuple(group.name for group in groups.groups)
+    return DriftTable(groups.by, question, labels, sizes, matrix, adjusted(pairs), groups.unknown)
+
+
+def _comparison(scan: Scan, sides: Sequence[Side], question: Question) -> _Comparison:
+    if METRICS[question.metric].reads == "sample":
+        return SampleComparison(scan, sides, question)
+    return StatisticsComparison(scan, sides, question)
+
+
+def _check_groups(groups: Groups) -> None:
+    where = "" if groups.within is None else f" inside one value of {groups.within}"
+    if next(iter(groups.pairs), None) is None:
+        found = ", ".join(group.name for group in groups.groups[:5]) or "none"
+        raise ValueError(
+            f"expected two groups or more along {groups.by}{where}, found {found}; "
+            "ask for another axis, or hand over --meta"
+        )
+    if len(groups.groups) > MOST_GROUPS:
+        raise ValueError(
+            f"expected at most {MOST_GROUPS} groups along {groups.by}{where}, found "
+            f"{len(groups.groups)}; narrow the question with --where"
+        )
+
+
+def _pair(
+    groups: Groups,
+    sizes: tuple[Size, ...],
+    row: tuple[np.ndarray, np.ndarray | None],
+    places: tuple[int, int],
+    sampling: SamplingNull | None,
+    population: PopulationNull,
+) -> Pair:
+    (i, j), (values, shares) = places, row
+    first, second = groups.groups[i], groups.groups[j]
+    return Pair(
+        first=first.label,
+        second=second.label,
+        within=first.within,
+        value=None if np.isnan(values[j]) else float(values[j]),
+        shares=None if shares is None else tuple(shares[j].tolist()),
+        first_size=sizes[i],
+        second_size=sizes[j],
+        null=sampling,
+        p=population.p,
+        p_adjusted=None,
+        smallest_p=population.smallest,
+        reason=population.reason,
+    )
+
+
+def _compared(matrix: Float[np.ndarray, "m m"], groups: Groups) -> Float[np.ndarray, "m m"]:
+    """Only pairs inside one value of the other axis; NaN elsewhere."""
+    within = np.array([group.within or "" for group in groups.groups], object)
+    return np.where(within[:, None] == within[None], matrix, np.nan)
+
+
+def adjusted(pairs: list[Pair]) -> tuple[Pair, ...]:
+    """With p corrected for the number of pairs that have one."""
+    tested = [k for k, pair in enumerate(pairs) if pair.p is not None]
+    adjusted = dict(zip(tested, holm([pairs[k].p or 0 for k in tested]).tolist(), strict=True))
+    return tuple(
+        dataclasses.replace(pair, p_adjusted=adjusted.get(k)) for k, pair in enumerate(pairs)
+    )

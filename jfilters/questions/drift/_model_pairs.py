@@ -1,0 +1,72 @@
+"""Drift between models of one kind beside drift between models of different kinds."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Float
+
+from ...scans import Scan, axis_values
+from ._drift import drift_between
+from ._table import FEWEST, DriftTable
+
+
+@dataclass(frozen=True, eq=False)
+class ModelPairs:
+    """The values of all pairs of models with the same label on an axis, and with different ones.
+
+    `models` have a label and are compared; `small` have one and fewer than `FEWEST` kernels, which say
+    nothing; `unknown` have none.
+    """
+
+    by: str
+    metric: str
+    within: Float[np.ndarray, " same"]
+    between: Float[np.ndarray, " different"]
+    models: int
+    small: int
+    unknown: int
+
+
+def model_pairs(
+    scan: Scan, axes: Sequence[str], *, metric: str = "drift", clean: bool = False
+) -> tuple[ModelPairs, ...]:
+    """How far models lie apart within and between the groups of every axis; in nats for drift.
+
+    Raises ValueError for an axis that is not there or divides the layers of one model, and for fewer
+    than two models.
+    """
+    labels = [model_labels(scan, axis) for axis in axes]
+    table = drift_between(scan, "model", metric=metric, clean=clean, permutations=0, replicates=0)
+    place = {model: i for i, model in enumerate(scan.model_names)}
+    order = [place[model] for model in table.labels]
+    return tuple(
+        _pairs(axis, table, [of_models[i] for i in order])
+        for axis, of_models in zip(axes, labels, strict=True)
+    )
+
+
+def model_labels(scan: Scan, by: str) -> list[object]:
+    """The label of every model along an axis, in the order of `model_names`; None where it is unknown.
+
+    Raises ValueError for an axis that is not there or divides the layers of one model.
+    """
+    labels: dict[int, object] = {}
+    for model, label in zip(scan.model_of_layer.tolist(), axis_values(scan, by), strict=True):
+        if labels.setdefault(model, label) != label:
+            raise ValueError(
+                f"expected an axis of whole models, got {by}: it divides the layers of "
+                f"{scan.model_names[model]}"
+            )
+    return [labels[i] for i in range(len(scan.model_names))]
+
+
+def _pairs(axis: str, table: DriftTable, labels: list[object]) -> ModelPairs:
+    has_label = np.array([label is not None for label in labels])
+    large = np.array([size.kernels >= FEWEST for size in table.sizes])
+    kept = np.flatnonzero(has_label & large)
+    rows, columns = (kept[place] for place in np.triu_indices(len(kept), 1))
+    same = np.array([labels[i] == labels[j] for i, j in zip(rows, columns, strict=True)], bool)
+    values = table.matrix[rows, columns]
+    small, unknown = int(np.sum(has_label & ~large)), int(np.sum(~has_label))
+    return ModelPairs(axis, table.metric, values[same], values[~same], len(kept), small, unknown)

@@ -1,0 +1,81 @@
+"""The kernels that a scan sampled, as points of the sides of a comparison."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Bool, Float, Int64
+
+from ...scans import Scan
+from ._sides import Side
+from ._units import kernel_counts
+
+MOST_POINTS = 500
+"""Sampled kernels of a side that are compared, where there are few pairs of sides."""
+
+FEWEST_POINTS = 150
+"""The same for many pairs: the cost of a pair grows with the square of the number of points."""
+
+_ALL_POINTS = 1_000  # times the root of the number of pairs: what keeps a question within seconds
+
+
+@dataclass(frozen=True, eq=False)
+class Points:
+    """Sampled kernels of a side: coefficients, what each counts, and its layer's place in the side."""
+
+    points: Float[np.ndarray, "n d"]
+    weights: Float[np.ndarray, " n"]
+    layer: Int64[np.ndarray, " n"]
+
+
+def sampled_points(
+    rng: np.random.Generator, scan: Scan, sides: Sequence[Side], clean: bool
+) -> list[Points]:
+    """Some sampled kernels of every side, up to `MOST_POINTS`, without sparse ones if `clean`.
+
+    A point counts what the kernels count that it stands for. Raises ValueError for a scan that kept
+    no sample.
+    """
+    if scan.sample is None or scan.sample_layer is None:
+        raise ValueError(
+            f"{scan.folder}: expected a sample of kernels, which this metric needs, found none; "
+            "scan again with --sample, or ask for a metric of histograms"
+        )
+    kernels, layers = scan.sample, scan.sample_layer
+    kept = ~_is_sparse(scan, kernels, layers) if clean else np.ones(len(kernels), bool)
+    most = most_points(len(sides))
+    stands_for = _kernels_a_point(scan, layers)
+    found = []
+    for side in sides:
+        place = np.full(scan.layer_table.num_rows, -1)
+        place[side.group.layers] = np.arange(len(side.group.layers))
+        at = np.flatnonzero(kept & (place[layers] >= 0))
+        at = np.sort(rng.choice(at, most, replace=False)) if len(at) > most else at
+        weights = stands_for[layers[at]] * side.weights[place[layers[at]]]
+        found.append(Points(scan.coefficients(kernels[at]), weights, place[layers[at]]))
+    return found
+
+
+def most_points(sides: int) -> int:
+    """The number of points of a side that are compared with all others."""
+    pairs = max(sides * (sides - 1) / 2, 1)
+    return int(min(max(_ALL_POINTS / pairs**0.5, FEWEST_POINTS), MOST_POINTS))
+
+
+def _kernels_a_point(
+    scan: Scan, sample_layer: Int64[np.ndarray, " m"]
+) -> Float[np.ndarray, " layers"]:
+    """The kernels that a sampled kernel of a layer stands for: each model is sampled evenly."""
+    model = scan.model_of_layer
+    sampled = np.bincount(model[sample_layer], minlength=len(scan.model_names))
+    kernels = np.bincount(model, kernel_counts(scan, clean=False))
+    return (kernels / np.maximum(sampled, 1))[model]
+
+
+def _is_sparse(
+    scan: Scan, kernels: Float[np.ndarray, "m d"], sample_layer: Int64[np.ndarray, " m"]
+) -> Bool[np.ndarray, " m"]:
+    config = scan.record["config"]
+    peaks = np.abs(kernels).max(axis=1)
+    bound = config["sparse_eps"] * np.array(scan.layer_table["max_abs"].to_pylist())[sample_layer]
+    return peaks < bound if config.get("sparse_strict", True) else peaks <= bound

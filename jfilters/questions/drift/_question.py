@@ -1,0 +1,65 @@
+"""The options of a comparison of groups, as one record that every step of it takes."""
+
+import difflib
+from dataclasses import dataclass
+from typing import Literal, TypedDict, get_args
+
+from ...shift import METRICS
+
+Balance = Literal["kernels", "layers", "models"]
+"""What counts the same in a group: every kernel, every layer, or every model."""
+
+
+class QuestionOptions(TypedDict, total=False):
+    """The fields of `Question` as keyword arguments; those that are not given have its defaults."""
+
+    within: str | None
+    metric: str
+    clean: bool
+    balance: Balance
+    matched: tuple[str, ...]
+    permutations: int
+    replicates: int
+    seed: int
+
+
+@dataclass(frozen=True)
+class Question:
+    """How groups of layers are compared.
+
+    - `within`: another axis; groups are compared inside each of its values alone.
+    - `metric`: a name of `METRICS`.
+    - `clean`: without sparse kernels.
+    - `balance`: what counts the same in a group: every kernel, every layer or every model.
+    - `matched`: axes of models; the permutations exchange only models with the same labels on all of
+      them. In a crossed design, where each kind of model is in every group, this takes what these axes do
+      out of the null.
+    - `permutations`: random splits a pair; all distinct ones where there are no more. 0: no p.
+    - `replicates`: of the bootstrap behind the sampling null, fewer for many pairs. 0: no sampling null.
+    - `seed`: of the bootstrap and the permutations; the same seed gives the same numbers.
+
+    Raises ValueError for a value that is none of its field.
+    """
+
+    within: str | None = None
+    metric: str = "drift"
+    clean: bool = False
+    balance: Balance = "kernels"
+    matched: tuple[str, ...] = ()
+    permutations: int = 1000
+    replicates: int = 200
+    seed: int = 0
+
+    def __post_init__(self):
+        object.__setattr__(self, "matched", tuple(self.matched))
+        if self.metric not in METRICS:
+            near = difflib.get_close_matches(self.metric, METRICS, 1)
+            hint = f"; did you mean {near[0]}?" if near else ""
+            names = ", ".join(METRICS)
+            raise ValueError(f"expected a metric, one of {names}; got {self.metric!r}{hint}")
+        if self.balance not in get_args(Balance):
+            names = ", ".join(get_args(Balance))
+            raise ValueError(f"expected a balance, one of {names}; got {self.balance!r}")
+        for name in ("permutations", "replicates", "seed"):
+            if getattr(self, name) < 0:
+                raise ValueError(f"expected 0 {name} or more, got {getattr(self, name)}")

@@ -1,0 +1,255 @@
+"""The answer to "what shifted along an axis": one record a pair of groups, a plain word, and its files."""
+
+import csv
+import dataclasses
+from collections import Counter
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import pyarrow as pa
+from jaxtyping import Float
+
+from ... import _html
+from ..._files import written_whole
+from ...answers import Answer
+from ...scans.internal import Frame, frame, matrix_csv, matrix_frame
+from ...shift import METRICS, SamplingNull
+from ._question import Question
+
+Label = Literal["shifted", "within null", "too few kernels"]
+
+FEWEST = 100
+"""Kernels of a group below which no number says much: sampling alone makes a drift of about 1 nat."""
+
+ENOUGH = 10_000
+"""Kernels of a group from which on sampling makes little: a drift of about 0.005 nats."""
+
+ALPHA = 0.05
+"""The chance of one false "shifted" among all pairs of a question."""
+
+
+MOST_SHOWN = 20
+"""Groups whose matrix a notebook shows; of more it shows as many of the largest pairs."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Size:
+    """What a group is made of; `effective` is the number of equally weighted kernels that tell as much."""
+
+    models: int
+    layers: int
+    kernels: int
+    effective: float
+
+
+@dataclasses.dataclass(frozen=True)
+class Pair:
+    """Two groups compared: from the first to the second.
+
+    `shares` is what each component adds to `value`; `p_adjusted` is corrected for the number of pairs,
+    and `smallest_p` what p could be at least. What is not known is None; `reason` says why there is no p.
+    """
+
+    first: str
+    second: str
+    within: str | None
+    value: float | None
+    shares: tuple[float, ...] | None
+    first_size: Size
+    second_size: Size
+    null: SamplingNull | None
+    p: float | None
+    p_adjusted: float | None
+    smallest_p: float
+    reason: str | None
+
+    @property
+    def label(self) -> Label | None:
+        """What to make of the value; None where no null is known.
+
+        Too few kernels: fewer than `FEWEST` in a group, or fewer than `ENOUGH` while sampling alone
+        makes half of the value. Shifted: the value lies above the sampling null's 95 %, and the
+        adjusted p is at most `ALPHA`; where models cannot be split in another way the former is all,
+        which says that these models differ, not that their kinds do.
+        """
+        kernels = min(self.first_size.effective, self.second_size.effective)
+        if self.value is None or kernels < FEWEST:
+            return "too few kernels"
+        if self.null and kernels < ENOUGH and self.value <= 2 * self.null.quantile95:
+            return "too few kernels"
+        if self.p_adjusted is not None:
+            return "shifted" if self.p_adjusted <= ALPHA and self._above_chance else "within null"
+        if self.null is None:
+            return None
+        return "shifted" if self._above_chance else "within null"
+
+    @property
+    def _above_chance(self) -> bool:
+        return self.null is None or (self.value or 0) > self.null.quantile95
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class DriftTable(Answer):
+    """One question's answer: the matrix, row against column, and a record of every pair.
+
+    Groups of different values of `within` are not compared: NaN in the matrix. `unknown` counts the
+    layers without a label, which are in no group.
+    """
+
+    by: str
+    question: Question
+    labels: tuple[str, ...]
+    sizes: tuple[Size, ...]
+    matrix: Float[np.ndarray, "m m"]
+    pairs: tuple[Pair, ...] = dataclasses.field(repr=False)
+    unknown: int
+
+    @property
+    def metric(self) -> str:
+        """The name of the metric of its values."""
+        return self.question.metric
+
+    @property
+    def within(self) -> str | None:
+        """The axis inside whose values groups are compared; None if all pairs are."""
+        return self.question.within
+
+    def record(self) -> dict[str, Any]:
+        """Return the options of the question, the groups, the matrix and one record a pair."""
+        names = ("within", "metric", "clean", "balance", "matched", "permutations", "seed")
+        matrix = [
+            [None if np.isnan(value) else value for value in row] for row in self.matrix.tolist()
+        ]
+        groups = [
+            {"label": label} | dataclasses.asdict(size)
+            for label, size in zip(self.labels, self.sizes, strict=True)
+        ]
+        return {
+            "by": self.by,
+            **{name: getattr(self.question, name) for name in names},
+            "unknown": self.unknown,
+            "groups": groups,
+            "matrix": matrix,
+            "pairs": self.rows(),
+        }
+
+    def rows(self) -> list[dict[str, Any]]:
+        """Return one row a pair."""
+        return [dataclasses.asdict(pair) | {"label": pair.label} for pair in self.pairs]
+
+    @property
+    def frame(self) -> Frame:
+        """The matrix with its labels, row against column; needs pandas."""
+        return matrix_frame(self.labels, self.matrix, self.by)
+
+    @property
+    def pairs_frame(self) -> Frame:
+        """One row a pair with everything that is known of it, under the columns of `save_pairs`."""
+        return frame(pairs_table(self))
+
+    def __repr__(self) -> str:
+        within = "" if self.within is None else f" within {self.within}"
+        words = Counter(pair.label or "untold" for pair in self.pairs)
+        told = ", ".join(f"{count:,} {word}" for word, count in words.most_common())
+        pairs = f"{len(self.pairs):,} pair{'' if len(self.pairs) == 1 else 's'}"
+        sizes = f"{len(self.labels):,} groups, {pairs}"
+        return f"DriftTable({self.metric} by {self.by}{within}: {sizes}; {told})"
+
+    def _repr_html_(self) -> str:
+        return drift_html(self)
+
+
+def marks(table: DriftTable) -> dict[tuple[int, int], Label | None]:
+    """The word of every pair that is compared, by its places in the matrix, in both orders."""
+    place = {label: i for i, label in enumerate(table.labels)}
+    found = {}
+    for pair in table.pairs:
+        before = "" if pair.within is None else f"{pair.within}: "
+        i, j = place[before + pair.first], place[before + pair.second]
+        found[i, j] = found[j, i] = pair.label
+    return found
+
+
+def drift_html(table: DriftTable) -> str:
+    """The matrix with a mark for what is no more than chance; of many groups the largest pairs."""
+    line = _html.paragraph(repr(table))
+    if len(table.labels) > MOST_SHOWN:
+        largest = sorted(table.pairs, key=lambda pair: -(pair.value or 0))[:MOST_SHOWN]
+        rows = [[pair.within, pair.first, pair.second, pair.value, pair.label] for pair in largest]
+        head = ["within", "from", "to", table.metric, ""]
+        return line + _html.table(
+            head, rows, caption=f"the {MOST_SHOWN} largest; .pairs_frame has all"
+        )
+    words = marks(table)
+    rows = [
+        [label, *(_cell(value, words.get((i, j), "")) for j, value in enumerate(row))]
+        for i, (label, row) in enumerate(zip(table.labels, table.matrix.tolist(), strict=True))
+    ]
+    caption = f"{table.metric} in {METRICS[table.metric].unit}; {_MARKS}"
+    return line + _html.table([table.by, *table.labels], rows, caption=caption)
+
+
+_MARKS = "in parentheses: within null; with ?: too few kernels to tell"
+
+
+def _cell(value: float, word: str | None) -> str:
+    if np.isnan(value):
+        return ""
+    shown = f"{value:.3g}"
+    return {"within null": f"({shown})", "too few kernels": f"{shown} ?"}.get(word or "", shown)
+
+
+def save_matrix(table: DriftTable, path: Path) -> None:
+    """Write the matrix as CSV, names in header and first column; empty where groups are not compared."""
+    with written_whole(path) as partial:
+        partial.write_text(matrix_csv(table.labels, table.matrix), encoding="utf-8")
+
+
+def save_pairs(table: DriftTable, path: Path) -> None:
+    """Write one row a pair as CSV, with everything that is known of it; empty for what is not."""
+    found = pairs_table(table)
+    columns = (found[name].to_pylist() for name in found.column_names)
+    _write_csv(path, [found.column_names, *zip(*columns, strict=True)])
+
+
+def pairs_table(table: DriftTable) -> pa.Table:
+    """One row a pair: labels, value, nulls, p, word, sizes, and the share of every component."""
+    d = max((len(pair.shares) for pair in table.pairs if pair.shares), default=0)
+    schema = _schema(table.metric, d)
+    columns = zip(*(_pair_row(pair, d) for pair in table.pairs), strict=True)
+    return pa.table(
+        [pa.array(column, field.type) for column, field in zip(columns, schema, strict=True)],
+        schema,
+    )
+
+
+def _schema(metric: str, d: int) -> pa.Schema:
+    numbers = [metric, "null_mean", "null_95", "p", "p_adjusted", "smallest_p"]
+    return pa.schema(
+        [(name, pa.string()) for name in ("within", "first", "second")]
+        + [(name, pa.float64()) for name in numbers]
+        + [(name, pa.string()) for name in ("label", "reason")]
+        + [
+            (f"{side}_{of.name}", pa.int64() if of.type is int else pa.float64())
+            for side in ("first", "second")
+            for of in dataclasses.fields(Size)
+        ]
+        + [(f"component_{i + 1}", pa.float64()) for i in range(d)]
+    )
+
+
+def _pair_row(pair: Pair, d: int) -> list[object]:
+    null = (None, None) if pair.null is None else (pair.null.mean, pair.null.quantile95)
+    sizes = dataclasses.astuple(pair.first_size) + dataclasses.astuple(pair.second_size)
+    return [
+        *(pair.within, pair.first, pair.second, pair.value, *null, pair.p, pair.p_adjusted),
+        *(pair.smallest_p, pair.label, pair.reason, *sizes),
+        *(pair.shares or (None,) * d),
+    ]
+
+
+def _write_csv(path: Path, rows: Iterable[Iterable[object]]) -> None:
+    with written_whole(path) as partial, partial.open("w", encoding="utf-8", newline="") as file:
+        csv.writer(file, lineterminator="\n").writerows(rows)

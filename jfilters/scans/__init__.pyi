@@ -1,0 +1,16 @@
+from . import schema as schema
+from ._axes import all_axes as all_axes
+from ._axes import axes_of as axes_of
+from ._axes import axis_values as axis_values
+from ._axes import with_metadata as with_metadata
+from ._bundle import save_bundle as save_bundle
+from ._groups import Group as Group
+from ._groups import Groups as Groups
+from ._groups import group_layers as group_layers
+from ._merge import merge_scans as merge_scans
+from ._metadata import MetadataTable as MetadataTable
+from ._metadata import read_metadata as read_metadata
+from ._read import open_scan as open_scan
+from ._scan import Scan as Scan
+from ._where import Condition as Condition
+from ._where import where as where

@@ -1,0 +1,218 @@
+"""The bundle: a whole scan in one file of kilobytes a model, from which questions are answered as from its
+folder.
+
+A safetensors file. Basis and edges lie in it as in a scan's arrays.safetensors, so that `--basis` takes
+it; the rest is compressed by LZMA, without loss. The samples of kernels and the moments of raw ones stay
+behind: their numbers are in the tables.
+"""
+
+import contextlib
+import json
+import lzma
+import math
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from safetensors import SafetensorError, safe_open
+from safetensors.numpy import save_file
+
+from .._files import written_whole
+from ..errors import CheckpointError
+from ..statistics import basis_arrays, load_basis
+from ._scan import Scan
+from ._validate import (
+    check_record,
+    check_shapes,
+    check_tables,
+    check_values,
+    current_layers,
+    current_models,
+    damaged,
+    taps,
+)
+
+VERSION = 1
+"""Of the layout; a file of another one is refused."""
+
+MOST_TEXT = 1 << 30
+"""Bytes of tables in one file; 40,000 layers make 30 MB."""
+
+_MARK = "jfilters.bundle"
+_MARKS = (_MARK, "jfilters.card")  # the second is that of version 0.1
+_UPPER = "normalized.scatter"  # symmetric: its upper triangle is stored
+_ARRAYS = ("histogram", "sparse_histogram", "normalized.count", "normalized.mean", _UPPER)
+_SMALL = ("sparse_at", "sparse_eps")
+
+
+def save_bundle(scan: Scan, path: Path) -> None:
+    """Write a scan into one file, which appears whole or not at all.
+
+    It holds tables, histograms, basis and moments of normalized kernels, but no weights and no samples.
+
+    Args:
+        scan: the scan, in memory or opened.
+        path: the file to write.
+    """
+    arrays = _arrays(scan)
+    shapes = {name: [value.dtype.str, *value.shape] for name, value in arrays.items()}
+    tables = {
+        "record": scan.record,
+        "layers": _as_json(scan.layer_table),
+        "models": _as_json(scan.model_table),
+    }
+    text = json.dumps(tables, separators=(",", ":")).encode()
+    coded = {name: _coded(_by_byte(value)) for name, value in arrays.items()}
+    stored = basis_arrays(scan.basis) | {"edges": np.asarray(scan.edges, np.float64)}
+    stored |= coded | {"tables": _coded(text)}
+    with written_whole(path) as temporary:
+        # One entry, since safetensors writes several in any order.
+        save_file(stored, temporary, {_MARK: json.dumps({"version": VERSION, "shapes": shapes})})
+
+
+def is_bundle(path: Path) -> bool:
+    """Return whether a file says that it is a bundle, of whatever version."""
+    with contextlib.suppress(OSError, SafetensorError), safe_open(path, framework="numpy") as file:
+        return _mark(file.metadata() or {}) is not None
+    return False
+
+
+def open_bundle(path: Path) -> Scan:
+    """Open the scan in a bundle.
+
+    No more memory is taken than the arrays need that its tables tell of, and `MOST_TEXT` for those.
+
+    Raises CheckpointError, with the remedy, for anything that `save_bundle` did not write.
+    """
+    try:
+        with safe_open(path, framework="numpy") as file:
+            shapes = _shapes(path, file.metadata() or {})
+            tables = json.loads(_decoded(path, "tables", file.get_tensor("tables"), MOST_TEXT))
+            layers, models = (_as_table(tables[name]) for name in ("layers", "models"))
+            arrays = {"edges": file.get_tensor("edges")}
+            for name, (dtype, *shape) in shapes.items():
+                _check_rows(path, name, shape, layers.num_rows)
+                arrays[name] = _array(path, name, file.get_tensor(name), dtype, shape)
+    except CheckpointError:
+        raise
+    except (SafetensorError, OSError, ValueError, TypeError, KeyError) as error:
+        raise _no_bundle(path, f"expected a bundle, got: {error}") from error
+    except (AttributeError, RecursionError, pa.ArrowException) as error:
+        raise _no_bundle(path, f"expected the tables of a bundle, got: {error}") from error
+    return _assembled(path, tables["record"], layers, models, arrays)
+
+
+def _assembled(
+    path: Path, record: Any, layers: pa.Table, models: pa.Table, arrays: dict[str, np.ndarray]
+) -> Scan:
+    check_record(path, record)
+    basis, d = load_basis(path), taps(record)
+    if len(basis.mean) != d:
+        raise damaged(path, f"expected a basis of {d} taps, found {len(basis.mean)}")
+    if _UPPER in arrays:
+        arrays[_UPPER] = _symmetric(path, arrays[_UPPER], d)
+    arrays |= basis_arrays(basis)
+    layers, models = current_layers(layers), current_models(models)
+    check_tables(path, layers, models)
+    shapes = {name: (str(array.dtype), array.shape) for name, array in arrays.items()}
+    sizes = check_shapes(path, shapes, {"layers": layers.num_rows, "d": d})
+    for name, array in arrays.items():
+        check_values(path, name, array, sizes)
+    return Scan(record, layers, models, arrays, path)
+
+
+def _mark(header: dict[str, str]) -> str | None:
+    return next((mark for mark in _MARKS if mark in header), None)
+
+
+def _arrays(scan: Scan) -> dict[str, np.ndarray]:
+    normalized = scan.moments.get("normalized")
+    arrays = {"histogram": scan.histogram, "sparse_histogram": scan.sparse_histogram}
+    arrays |= {"sparse_at": scan.sparse_at, "sparse_eps": scan.sparse_eps}
+    if normalized is not None:
+        rows, columns = np.triu_indices(scan.d)
+        arrays["normalized.count"] = np.asarray(normalized.count)
+        arrays["normalized.mean"] = np.asarray(normalized.mean)
+        arrays[_UPPER] = np.asarray(normalized.scatter)[:, rows, columns]
+    return {name: value for name, value in arrays.items() if value is not None}
+
+
+def _by_byte(array: np.ndarray) -> bytes:
+    """The first bytes of all numbers, then the second ones: alike, and so better compressed."""
+    width = array.dtype.itemsize
+    return np.ascontiguousarray(array).view(np.uint8).reshape(-1, width).T.tobytes()
+
+
+def _coded(data: bytes) -> np.ndarray:
+    return np.frombuffer(lzma.compress(data), np.uint8)
+
+
+def _decoded(path: Path, name: str, coded: np.ndarray, most: int) -> bytes:
+    try:
+        decoder = lzma.LZMADecompressor(format=lzma.FORMAT_XZ, memlimit=1 << 27)
+        data = decoder.decompress(coded.tobytes(), max_length=most)
+    except lzma.LZMAError as error:
+        raise _no_bundle(path, f"expected {name} compressed by LZMA, got: {error}") from error
+    if not decoder.eof:
+        raise _no_bundle(path, f"expected at most {most} bytes of {name}, found more or a cut")
+    return data
+
+
+def _array(path: Path, name: str, coded: np.ndarray, dtype: str, shape: list[int]) -> np.ndarray:
+    width = np.dtype(dtype).itemsize
+    size = math.prod(shape) * width
+    # One more than expected, since a decoder that is full need not have seen the end.
+    data = _decoded(path, name, coded, size + 1)
+    if len(data) != size:
+        raise _no_bundle(path, f"expected {size} bytes of {name}, found {len(data)}")
+    planes = np.frombuffer(data, np.uint8).reshape(width, -1)
+    return np.ascontiguousarray(planes.T).view(dtype).reshape(shape)
+
+
+def _shapes(path: Path, header: dict[str, str]) -> dict[str, list[Any]]:
+    mark = _mark(header)
+    if mark is None:
+        raise _no_bundle(path, "expected a bundle, found another safetensors file")
+    head = json.loads(header[mark])
+    if head["version"] != VERSION:
+        version = f"version {head['version']!r}"
+        raise _no_bundle(path, f"expected a bundle of version {VERSION}, found {version}")
+    shapes = head["shapes"]
+    for name, (dtype, *shape) in shapes.items():
+        fits = all(isinstance(n, int) and 0 <= n < 1 << 32 for n in shape)
+        if name not in (*_ARRAYS, *_SMALL) or dtype not in ("<i8", "<f8") or not fits:
+            raise _no_bundle(path, f"expected arrays of a bundle, found {name!r}")
+    return shapes
+
+
+def _check_rows(path: Path, name: str, shape: list[int], rows: int) -> None:
+    # Every layer has a row of text, which bounds what the shapes can ask for.
+    most = 1 << 24
+    if (name != "sparse_eps" and shape[:1] != [rows]) or math.prod(shape[1:]) > most:
+        raise _no_bundle(path, f"expected {name} of {rows} layers, found the shape {tuple(shape)}")
+
+
+def _symmetric(path: Path, upper: np.ndarray, d: int) -> np.ndarray:
+    rows, columns = np.triu_indices(d)
+    if upper.ndim != 2 or upper.shape[1] != len(rows):
+        raise _no_bundle(path, f"expected {len(rows)} products a layer, found {upper.shape}")
+    whole = np.empty((len(upper), d, d))
+    whole[:, rows, columns] = upper
+    whole[:, columns, rows] = upper
+    return whole
+
+
+def _as_json(table: pa.Table) -> dict[str, Any]:
+    types = {field.name: str(field.type) for field in table.schema}
+    return {"types": types, "columns": table.to_pydict()}
+
+
+def _as_table(stored: dict[str, Any]) -> pa.Table:
+    types = {name: pa.type_for_alias(alias) for name, alias in stored["types"].items()}
+    return pa.table({name: pa.array(stored["columns"][name], types[name]) for name in types})
+
+
+def _no_bundle(path: Path, reason: str) -> CheckpointError:
+    remedy = "`jfilters bundle SCAN -o FILE` writes one"
+    return CheckpointError(reason, path=path, remedy=remedy)

@@ -1,0 +1,224 @@
+"""What is told about models beside their weights: a table of the user's own, joined by name or glob.
+
+Read from CSV, Parquet or TOML; one row a model, or a glob for many of them.
+"""
+
+import csv
+import dataclasses
+import datetime
+import fnmatch
+import math
+import re
+import tomllib
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from ..errors import CheckpointError, UnreadableError
+
+Cell = int | float | bool | str | None
+KEYS = ("model", "name")
+"""Columns that may hold the names or globs of models, the first that is there; else the first column."""
+
+
+@dataclasses.dataclass(frozen=True)
+class MetadataTable:
+    """Rows as they were read: the key of each, and a column of values for everything told.
+
+    A value is an int, a float, a bool or a text, None where nothing is told.
+    """
+
+    path: Path
+    keys: tuple[str, ...]
+    columns: dict[str, list]
+
+
+@dataclasses.dataclass(frozen=True)
+class Joined:
+    """What a table tells about models: a column has one value a model, None where nothing is told."""
+
+    columns: dict[str, list]
+    unmatched_rows: tuple[str, ...]
+    unmatched_models: tuple[str, ...]
+
+
+def read_metadata(path: Path) -> MetadataTable:
+    """The table in a CSV, Parquet or TOML file, by its suffix.
+
+    A CSV has a header; a column of which every cell that is not empty is a number, or true or false,
+    becomes one of those (codes with leading zeros stay text). A TOML file has one table a model, its key
+    the quoted name: `["resnet*.pth"]`. Dates become text.
+
+    Raises CheckpointError, naming the file and the remedy; UnreadableError if there is no such file.
+    """
+    read = _READERS.get(path.suffix.lower())
+    if read is None:
+        raise _wrong(path, f"expected a table of metadata in {', '.join(_READERS)}")
+    try:
+        table = read(path)
+    except OSError as error:
+        raise UnreadableError(f"expected a table of metadata, got: {error}", path=path) from error
+    except (UnicodeDecodeError, csv.Error, tomllib.TOMLDecodeError, pa.ArrowException) as error:
+        kind = path.suffix.lower().lstrip(".")
+        raise _wrong(path, f"expected a {kind} file, got: {error}") from error
+    _check_keys(table)
+    return table
+
+
+def join_metadata(models: Sequence[str], table: MetadataTable) -> Joined:
+    """Look every model up in the table.
+
+    A key that is the name of a model is that model's alone; any other is a glob on whole names, in
+    which * crosses /. Where several rows match a model each column takes the last value that is told,
+    globs in the order of the file and the row with the exact name after them.
+    """
+    known = set(models)
+    exact = {key: row for row, key in enumerate(table.keys) if key in known}
+    globs = [(row, _glob(key)) for row, key in enumerate(table.keys) if key not in known]
+    rows = {model: [row for row, matches in globs if matches(model)] for model in known}
+    for model, row in exact.items():
+        rows[model].append(row)
+    matched = {row for found in rows.values() for row in found}
+    return Joined(
+        {
+            name: [_last_told(values, rows[model]) for model in models]
+            for name, values in table.columns.items()
+        },
+        tuple(key for row, key in enumerate(table.keys) if row not in matched),
+        tuple(model for model in dict.fromkeys(models) if not rows[model]),
+    )
+
+
+def typed_column(values: list) -> pa.Array:
+    """Return values as an Arrow column: numbers as numbers; text as text, and so all values of which some
+    are."""
+    try:
+        column = pa.array(values)
+    except (pa.ArrowException, OverflowError):
+        column = pa.array([None if value is None else str(value) for value in values])
+    return column.cast(pa.string()) if pa.types.is_null(column.type) else column
+
+
+def _last_told(values: list, rows: list[int]) -> Cell:
+    return next((values[row] for row in reversed(rows) if values[row] is not None), None)
+
+
+def _glob(key: str) -> Callable[[str], object]:
+    return re.compile(fnmatch.translate(key)).match
+
+
+def _read_csv(path: Path) -> MetadataTable:
+    with path.open(encoding="utf-8-sig", newline="") as file:
+        lines = csv.reader(file)
+        header = next(lines, [])
+        _check_header(path, header)
+        rows = [_checked(path, lines.line_num, row, len(header)) for row in lines if row]
+    cells = {name: [row[i] for row in rows] for i, name in enumerate(header)}
+    keys = cells.pop(_key_column(header))
+    return MetadataTable(path, tuple(keys), {name: _typed(cells[name]) for name in cells})
+
+
+def _read_parquet(path: Path) -> MetadataTable:
+    # Opened here, since pyarrow would take a folder too; and read_table imports pandas.
+    with path.open("rb") as file:
+        stored = pq.ParquetFile(file).read()
+    _check_header(path, stored.column_names)
+    columns = {
+        name: _plain_column(path, stored[name].to_pylist(), name) for name in stored.column_names
+    }
+    keys = ["" if key is None else str(key) for key in columns.pop(_key_column(list(columns)))]
+    return MetadataTable(path, tuple(keys), columns)
+
+
+def _read_toml(path: Path) -> MetadataTable:
+    tables = tomllib.loads(path.read_text(encoding="utf-8"))
+    for key, row in tables.items():
+        if not isinstance(row, dict):
+            raise _wrong(path, f"expected one table a model, found {key} = {row!r}")
+        for name, value in row.items():
+            if isinstance(value, dict):
+                remedy = f'quote the name of the model: ["{key}.{name}"]'
+                raise _wrong(path, f"expected values in the table {key}, found a table", remedy)
+    names = dict.fromkeys(name for row in tables.values() for name in row)
+    columns = {
+        name: _plain_column(path, [row.get(name) for row in tables.values()], name)
+        for name in names
+    }
+    return MetadataTable(path, tuple(tables), columns)
+
+
+def _key_column(header: Sequence[str]) -> str:
+    return next((name for name in KEYS if name in header), header[0])
+
+
+def _typed(cells: list[str]) -> list[Cell]:
+    """The cells of a CSV column as the plainest type that holds all of them."""
+    told = [cell for cell in cells if cell]
+    read = next((read for pattern, read in _TYPES if all(map(pattern.fullmatch, told))), str)
+    return [read(cell) if cell else None for cell in cells]
+
+
+def _plain_column(path: Path, values: Iterable[object], name: str) -> list[Cell]:
+    return [_plain(path, value, name) for value in values]
+
+
+def _plain(path: Path, value: object, name: str) -> Cell:
+    if isinstance(value, float) and math.isnan(value):
+        return None
+    if value is None or isinstance(value, int | float | bool | str):
+        return value
+    if isinstance(value, datetime.date | datetime.time):
+        return str(value)
+    found = f"expected numbers, texts, true or false in {name!r}, found a {type(value).__name__}"
+    raise _wrong(path, found)
+
+
+def _checked(path: Path, line: int, row: list[str], cells: int) -> list[str]:
+    if len(row) != cells:
+        found = f"expected {cells} cells in line {line}, found {len(row)}"
+        raise _wrong(path, found, "quote cells that hold a comma")
+    return [cell.strip() for cell in row]
+
+
+def _check_header(path: Path, header: list[str]) -> None:
+    twice = sorted({name for name in header if header.count(name) > 1})
+    if not header or not all(header):
+        raise _wrong(path, "expected a header that names every column")
+    if twice:
+        raise _wrong(path, f"expected a name a column, found {', '.join(twice)} twice")
+    if len(header) == 1:
+        remedy = "name the model in the first column, separate columns by commas"
+        raise _wrong(path, f"expected two columns or more, found {header[0]!r}", remedy)
+
+
+def _check_keys(table: MetadataTable) -> None:
+    if not table.keys:
+        raise _wrong(table.path, "expected one row a model, found none")
+    if not all(table.keys):
+        raise _wrong(table.path, "expected a name in every row, found none in one")
+    seen: set[str] = set()
+    for key in table.keys:
+        if key in seen:
+            raise _wrong(table.path, f"expected one row for {key!r}, found two", "merge them")
+        seen.add(key)
+
+
+def _wrong(path: Path, reason: str, remedy: str | None = None) -> CheckpointError:
+    fallback = "its first column names models or globs of them, the others what is told of them"
+    return CheckpointError(reason, path=path, remedy=remedy or fallback)
+
+
+_READERS: dict[str, Callable[[Path], MetadataTable]] = {
+    ".csv": _read_csv,
+    ".parquet": _read_parquet,
+    ".toml": _read_toml,
+}
+_NUMBER = r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?"
+_TYPES: tuple[tuple[re.Pattern[str], Callable[[str], Cell]], ...] = (
+    # Without leading zeros, and within 64 bits.
+    (re.compile(r"[+-]?(0|[1-9]\d{0,17})", re.ASCII), int),
+    (re.compile(rf"(?![+-]?0\d){_NUMBER}", re.ASCII), float),
+    (re.compile(r"true|false", re.ASCII | re.IGNORECASE), lambda cell: cell.lower() == "true"),
+)

@@ -1,0 +1,135 @@
+"""Densities of the groups of a scan: who takes part, with how many kernels, and what is said of them."""
+
+import dataclasses
+import json
+
+import jax
+import numpy as np
+import pytest
+from safetensors.numpy import save_file
+
+from jfilters.density import FitOptions, load_densities
+from jfilters.engine import Options, scan_into
+from jfilters.questions import (
+    density_divergence,
+    density_scores,
+    fit_densities,
+    save_fitted,
+    surfaces,
+)
+from jfilters.scans import open_scan
+
+from ..scans.populations import labeled
+
+SMALL = FitOptions(layers=2, width=8, epochs=3)
+KEY = jax.random.key(0)
+
+
+def network(path, seed, sizes, smooth):
+    """Layers of kernels, each smoothed or not."""
+    rng = np.random.default_rng(seed)
+    weights = {
+        f"conv{k}.weight": (
+            rng.standard_normal((*size, 3, 3)) + smooth * rng.standard_normal((*size, 1, 1))
+        )
+        for k, size in enumerate(sizes)
+    }
+    weights["conv0.weight"][0, 0] = 0
+    arrays = {name: weight.astype(np.float32) for name, weight in weights.items()}
+    save_file(arrays, path, metadata={"format": "pt"})
+
+
+@pytest.fixture(scope="module")
+def scan(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("densities")
+    (folder / "in").mkdir()
+    for seed in range(4):
+        network(folder / "in" / f"{seed}.safetensors", seed, [(20, 20), (10, 20)], 3 * (seed % 2))
+    network(folder / "in" / "small.safetensors", 9, [(5, 10)], 0)
+    scan_into(folder / "out", folder / "in", Options(sample=2000, orthogonality=False))
+    return labeled(open_scan(folder / "out"), kind=["rough", "smooth", "rough", "smooth", "small"])
+
+
+class TestSurfaces:
+    def test_every_group_gives_as_many_kernels(self, scan):
+        found = surfaces(KEY, scan, "kind")
+        assert [group.label for group in found.groups] == ["rough", "smooth"]
+        assert [(group.models, group.sampled, group.zero) for group in found.groups] == [
+            (2, 1200, 2)
+        ] * 2
+        assert found.kernels.shape == (2, 1198, 9)
+        assert [group.label for group in found.left_out] == ["small"]
+
+    def test_a_number_decides_who_takes_part(self, scan):
+        found = surfaces(KEY, scan, "kind", 40)
+        assert (len(found.groups), found.kernels.shape) == (3, (3, 40, 9))
+
+    def test_no_axis_makes_one_group(self, scan):
+        found = surfaces(KEY, scan)
+        assert [(group.label, group.models) for group in found.groups] == [("all", 5)]
+
+    def test_none_is_left(self, scan):
+        with pytest.raises(
+            ValueError, match="a group with 5,000 sampled kernels or more, found at most 1,198"
+        ):
+            surfaces(KEY, scan, "kind", 5000)
+
+    def test_a_scan_without_a_sample(self, scan):
+        without = replaced(scan, sample=None, sample_layer=None)
+        with pytest.raises(ValueError, match="scan again with --sample"):
+            surfaces(KEY, without)
+
+
+class TestFit:
+    @pytest.fixture(scope="class", name="fitted")
+    @classmethod
+    def fit(cls, scan):
+        return fit_densities(scan, "kind", options=SMALL)
+
+    def test_every_group_stands_beside_the_baselines(self, fitted):
+        rough, smooth = fitted.likelihoods
+        assert rough.baselines["uniform"] == pytest.approx(-8.436, abs=1e-3)
+        assert smooth.baselines["gaussian"] > rough.baselines["gaussian"] + 1
+        assert smooth.gain == smooth.flow - max(smooth.baselines.values())
+
+    def test_the_file_says_what_it_is_of(self, scan, fitted, tmp_path):
+        save_fitted(fitted, tmp_path / "kinds")
+        header = load_densities(tmp_path / "kinds").header
+        assert (header["by"], header["spatial"], header["labels"]) == (
+            "kind",
+            [3, 3],
+            ["rough", "smooth"],
+        )
+        assert header["models"] == scan.model_names
+        assert header["groups"][0]["flow"] == fitted.likelihoods[0].flow
+
+    def test_layers_of_the_other_kind_are_less_likely(self, scan, fitted, tmp_path):
+        network(tmp_path / "mixed.safetensors", 20, [(10, 10)], 3)
+        (one,) = density_scores(fitted.fits.density(1), str(tmp_path / "mixed.safetensors"), (3, 3))
+        (other,) = density_scores(
+            fitted.fits.density(0), str(tmp_path / "mixed.safetensors"), (3, 3)
+        )
+        assert (one.kernels, one.scored, one.zero) == (100, 100, 1)
+        assert one.nats > other.nats + 3 * one.error
+
+    def test_a_checkpoint_without_such_kernels(self, fitted, tmp_path):
+        save_file({"conv.weight": np.ones((4, 4, 5, 5), np.float32)}, tmp_path / "x.safetensors")
+        with pytest.raises(ValueError, match="expected 3x3 convolutions"):
+            density_scores(fitted.fits.density(0), str(tmp_path / "x.safetensors"), (3, 3))
+
+
+class TestDivergence:
+    def test_pairs_as_json_has_them(self, scan):
+        found = density_divergence(scan, "kind", kernels=1000, options=SMALL)
+        record = json.loads(json.dumps(found.record()))
+        (pair,) = record["pairs"]
+        assert (pair["first"], pair["second"], pair["distinguishable"]) == ("rough", "smooth", True)
+        assert pair["jeffreys"] == pytest.approx(pair["forward"] + pair["backward"])
+        assert pair["jeffreys"] > 5 * pair["jeffreys_error"] > 0
+        assert pair["accuracy"] > 0.8
+        assert record["kernels"] == 1000
+        assert [group["label"] for group in record["left_out"]] == ["small"]
+
+    def test_one_group_is_not_enough(self, scan):
+        with pytest.raises(ValueError, match="expected two groups or more along spatial"):
+            density_divergence(scan, "spatial")
