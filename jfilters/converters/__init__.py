@@ -1,37 +1,8 @@
-"""Checkpoints of any format as one pytree, `Kernels`: found by content, read by range."""
+"""Checkpoints of any format as one pytree, `Kernels`: found by content, read by range.
 
-from ._batchnorm import Folding as Folding
-from ._batchnorm import folded as folded
-from ._bytes import Location as Location
-from ._bytes import base_name as base_name
-from ._bytes import children as children
-from ._bytes import identity as identity
-from ._bytes import is_file as is_file
-from ._bytes import is_folder as is_folder
-from ._bytes import is_remote as is_remote
-from ._bytes import location as location
-from ._bytes import name_below as name_below
-from ._bytes import remote_bytes as remote_bytes
-from ._checkpoint import SHOWN as SHOWN
-from ._checkpoint import Checkpoint as Checkpoint
-from ._checkpoint import StoredLayer as StoredLayer
-from ._checkpoint import load as load
-from ._checkpoint import most_common as most_common
-from ._checkpoint import open_checkpoint as open_checkpoint
-from ._detect import FORMATS as FORMATS
-from ._detect import detect as detect
-from ._dtypes import numeric_dtype as numeric_dtype
-from ._folders import is_checkpoint_folder as is_checkpoint_folder
-from ._folders import part_names as part_names
-from ._foreign import promises_weights as promises_weights
-from ._format import Format as Format
-from ._hdf5 import FilterPopulation as FilterPopulation
-from ._hdf5 import population as population
-from ._hdf5 import write_filterdb as write_filterdb
-from ._kernelfile import save_kernels as save_kernels
-from ._orbax_layout import steps as steps
-from ._params import from_params as from_params
-from ._stored import Metadata as Metadata
-from ._stored import Skipped as Skipped
-from ._stored import StoredArray as StoredArray
-from ._torch import from_module as from_module
+The names of `__init__.pyi`, each loaded when it is first used: a checkpoint is opened and read without JAX.
+"""
+
+import lazy_loader as lazy
+
+__getattr__, __dir__, __all__ = lazy.attach_stub(__name__, __file__)

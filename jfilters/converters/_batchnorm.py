@@ -14,10 +14,9 @@ from collections.abc import Iterable, Mapping, Sequence
 import numpy as np
 from jaxtyping import Float32
 
-from ._bytes import Location
+from ..io import Location, checkpoint_errors
 from ._checkpoint import Checkpoint, StoredLayer
 from ._detect import FORMATS
-from ._guard import checkpoint_errors
 from ._names import parts
 from ._norm import Norm
 from ._onnx import graph_norms

@@ -1,22 +1,18 @@
 """A checkpoint as its layers: opened from metadata, read one weight at a time, or loaded whole."""
 
 import dataclasses
-import warnings
 from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
-import jax.numpy as jnp
 import numpy as np
 
 from ..errors import CheckpointError
-from ..kernels import Kernels, Layer
+from ..io import Location, checkpoint_errors, is_folder, location
+from ..layers import Layer
 from ._axes import Arrangement, checked_axes
-from ._bytes import Location, is_folder, location
 from ._detect import detect
-from ._equinox import equinox_arrays
 from ._format import Format
-from ._guard import checkpoint_errors
 from ._select import Selected, select
 from ._stored import Skipped, StoredArray
 
@@ -130,31 +126,6 @@ def open_checkpoint(
     return Checkpoint(path, format.name, layers, skipped, _companions(path, arrays))
 
 
-def load(
-    path: str | Location,
-    *,
-    axes: str | None = None,
-    like: Any = None,
-    network: str | None = None,
-    standardize: bool = False,
-) -> Kernels:
-    """All convolution weights of a checkpoint as float32 JAX arrays, in depth order.
-
-    Arguments and errors are those of `open_checkpoint`. Warns where the network convolves with weights that
-    cannot be read: the layers are then not all of it.
-    """
-    checkpoint = open_checkpoint(
-        path, axes=axes, like=like, network=network, standardize=standardize
-    )
-    if checkpoint.shortfall:
-        warnings.warn(f"{checkpoint.path}: {checkpoint.shortfall}", stacklevel=2)
-    layers = checkpoint.layers
-    return Kernels(
-        weights=tuple(jnp.asarray(layer.read()) for layer in layers),
-        layers=tuple(layer.qualified for layer in layers),
-    )
-
-
 def _companions(path: Location, arrays: Sequence[StoredArray]) -> tuple[Location, ...]:
     files = {path.parent / array.file for array in arrays if array.file is not None}
     return tuple(sorted(files, key=str)) if files and not is_folder(path) else ()
@@ -167,6 +138,8 @@ def _like(path: Location, format: Format, like: Any) -> Sequence[StoredArray]:
             f"`like` names the leaves of an Equinox file, and this is a {format.name} checkpoint"
         )
         raise CheckpointError(reason, path=path, remedy="load it without `like`")
+    from ._equinox_like import equinox_arrays
+
     return equinox_arrays(path, like)
 
 

@@ -6,7 +6,7 @@ they speak of roles and numbers; the channels that layers pass to each other tel
 
 from collections.abc import Sequence
 
-from ..kernels import DepthSource
+from ..layers import DepthSource
 from ._name_tree import Branch, Layers, join
 from ._names import parts
 from ._siblings import Context, ordered, set_places

@@ -6,11 +6,10 @@ import stat
 from pathlib import Path
 
 from ..errors import UnreadableError
+from ..io import Location, base_name, checkpoint_errors, children, is_folder, location, open_source
 from . import _equinox, _flax, _numpy, _onnx, _orbax, _safetensors, _torch
-from ._bytes import Location, base_name, children, is_folder, location, open_source
 from ._foreign import foreign_error, foreign_part
 from ._format import Format
-from ._guard import checkpoint_errors
 from ._hdf5 import _filterdb, _keras
 from ._unknown import unknown_error
 

@@ -10,11 +10,18 @@ from typing import Any, NamedTuple, NoReturn
 import numpy as np
 
 from ..errors import CheckpointError
-from ._bytes import ByteSource, Cursor, Location, open_source
+from ..io import (
+    ByteSource,
+    Cursor,
+    Location,
+    MsgpackBytes,
+    MsgpackDecoder,
+    MsgpackExtension,
+    open_source,
+)
 from ._dtypes import numeric_dtype
 from ._foreign import by_placeholder, kind_error
 from ._format import Format
-from ._msgpack import Decoder, Extension, Span
 from ._names import split_params
 from ._shards import with_shards
 from ._stored import PEEK, StoredArray
@@ -35,7 +42,7 @@ class _Ranges(NamedTuple):
 
     shape: tuple[int, ...]
     dtype: np.dtype
-    spans: tuple[Span, ...]
+    spans: tuple[MsgpackBytes, ...]
 
 
 def _recognizes(path: Location, head: bytes) -> bool:
@@ -57,7 +64,7 @@ def _is_key(data: bytes) -> bool:
 def _arrays(path: Location) -> Sequence[StoredArray]:
     source = open_source(path)
     cursor = Cursor(source)
-    tree = Decoder(cursor).value()
+    tree = MsgpackDecoder(cursor).value()
     if cursor.position != source.size:
         raise cursor.refusal(f"expected the end of the file, found {source.size} bytes")
     for text in _texts(tree):
@@ -77,7 +84,7 @@ def _texts(node: Any) -> Iterator[str]:
 
 def _leaves(source: ByteSource, where: _Path, node: Any) -> Iterator[tuple[_Path, _Ranges]]:
     """The arrays of a tree with their paths; other values are none of our business."""
-    if isinstance(node, Extension) and node.code in _ARRAYS:
+    if isinstance(node, MsgpackExtension) and node.code in _ARRAYS:
         yield where, _array(source, where, node)
     elif isinstance(node, dict) and _CHUNKED in node:
         yield where, _joined(source, where, node)
@@ -87,11 +94,13 @@ def _leaves(source: ByteSource, where: _Path, node: Any) -> Iterator[tuple[_Path
             yield from _leaves(source, (*where, str(key)), value)
 
 
-def _array(source: ByteSource, where: _Path, node: Extension) -> _Ranges:
+def _array(source: ByteSource, where: _Path, node: MsgpackExtension) -> _Ranges:
     """An array from its record of shape, dtype name and bytes."""
     cursor = Cursor(source, *node.span)
-    match Decoder(cursor).value():
-        case [list() as shape, str() as name, Span() as span] if cursor.position == node.span.stop:
+    match MsgpackDecoder(cursor).value():
+        case [list() as shape, str() as name, MsgpackBytes() as span] if (
+            cursor.position == node.span.stop
+        ):
             return _Ranges(_sizes(source, where, shape), _dtype(source, where, name), (span,))
     _refuse(source, where, "expected a record of shape, dtype and bytes")
 
@@ -102,7 +111,7 @@ def _joined(source: ByteSource, where: _Path, node: dict[str, Any]) -> _Ranges:
     parts = [
         _array(source, where, chunk)
         for chunk in chunks
-        if isinstance(chunk, Extension) and chunk.code in _ARRAYS
+        if isinstance(chunk, MsgpackExtension) and chunk.code in _ARRAYS
     ]
     if not parts or len(parts) < len(chunks) or len({part.dtype for part in parts}) > 1:
         _refuse(source, where, "expected chunks that are arrays of one dtype")

@@ -4,7 +4,7 @@ import re
 from collections.abc import Sequence
 
 from ..errors import CheckpointError
-from ._bytes import Location, base_name, children, is_folder
+from ..io import Location, base_name, children, is_folder
 from ._detect import FORMATS
 from ._foreign import is_foreign_folder, superfluous
 from ._shards import companions, index_files, others

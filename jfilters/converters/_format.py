@@ -3,8 +3,8 @@
 import dataclasses
 from collections.abc import Callable, Sequence
 
-from ..kernels import DepthSource
-from ._bytes import Location
+from ..io import Location
+from ..layers import DepthSource
 from ._stored import StoredArray
 
 

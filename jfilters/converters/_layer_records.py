@@ -11,9 +11,9 @@ from collections.abc import Sequence
 from typing import Any, NoReturn
 
 from ..errors import CheckpointError
-from ..kernels import Applied, DepthSource, Layer
+from ..io import Location
+from ..layers import Applied, DepthSource, Layer
 from ._axes import LARGEST_EXTENT
-from ._bytes import Location
 from ._names import LONGEST_NAME
 from ._stored import StoredArray
 

@@ -13,20 +13,20 @@ from collections.abc import Sequence
 import numpy as np
 
 from ..errors import CheckpointError
-from ._bytes import (
-    LONGEST_HEADER,
-    MAGIC,
-    PICKLED,
+from ..io import (
+    LONGEST_NPY_HEADER,
+    NPY_MAGIC,
+    PICKLED_NPY,
     SAVE_PLAIN,
-    Archive,
-    Header,
     Location,
+    NpyHeader,
     SourceFile,
+    ZipArchive,
     dtype_reason,
-    holds_several,
+    holds_npy_stream,
     open_source,
-    parse_header,
-    read_record,
+    parse_npy_header,
+    read_npy,
 )
 from ._format import Format
 from ._layer_records import MAX_TEXT, RECORDS, with_records
@@ -51,36 +51,36 @@ def recognizes(path: Location, head: bytes) -> bool:
     An Equinox file of a single leaf is a .npy file, byte for byte.
     """
     name = head[30 : 30 + int.from_bytes(head[26:28], "little")]
-    if head.startswith(MAGIC):
-        return not holds_several(path)
+    if head.startswith(NPY_MAGIC):
+        return not holds_npy_stream(path)
     return head.startswith(_ZIP) and name.endswith(b".npy")
 
 
 def arrays(path: Location) -> Sequence[StoredArray]:
     """The array of a .npy file, or those of a .npz file in the order of its members."""
     source = open_source(path)
-    if bytes(source.read(0, len(MAGIC))) == MAGIC:
+    if bytes(source.read(0, len(NPY_MAGIC))) == NPY_MAGIC:
         return [_single(path)]
     archive = _open_archive(path)
     members = [member for member in archive.infolist() if member.filename.endswith(".npy")]
     _check_members(members, path, source.size)
     stored = [_member(archive, member, path) for member in members]
-    pickled = [array.name for array in stored if array.reason == PICKLED]
+    pickled = [array.name for array in stored if array.reason == PICKLED_NPY]
     if pickled and not any(len(array.shape) > 2 for array in stored if not array.reason):
         tensor = ", ".join(pickled[:3])
-        raise CheckpointError(PICKLED, path=path, tensor=tensor, remedy=SAVE_PLAIN)
+        raise CheckpointError(PICKLED_NPY, path=path, tensor=tensor, remedy=SAVE_PLAIN)
     return _with_layers(stored, path)
 
 
 def _single(path: Location) -> StoredArray:
     source = open_source(path)
-    record = read_record(source, 0, None)
+    record = read_npy(source, 0, None)
     if record.stop != source.size:
         raise CheckpointError(f"{source.size - record.stop} bytes after the array", path=path)
     return _stored(path.stem, record.header, record.read)
 
 
-def _stored(name: str, header: Header, read) -> StoredArray:
+def _stored(name: str, header: NpyHeader, read) -> StoredArray:
     reason = dtype_reason(header.dtype)
     return StoredArray(name, header.shape, header.dtype.name, read, reason=reason)
 
@@ -88,7 +88,7 @@ def _stored(name: str, header: Header, read) -> StoredArray:
 def _open_archive(path: Location) -> zipfile.ZipFile:
     source = open_source(path)
     # zipfile itself bounds neither its directory nor its members, and takes the last of two of a name.
-    Archive(source)
+    ZipArchive(source)
     try:
         return zipfile.ZipFile(SourceFile(source))
     except _ZIP_ERRORS as error:
@@ -107,8 +107,8 @@ def _check_members(members: list[zipfile.ZipInfo], path: Location, size: int):
 
 def _member(archive: zipfile.ZipFile, member: zipfile.ZipInfo, path: Location) -> StoredArray:
     name = member.filename.removesuffix(".npy")
-    head = _inflate(archive, member, path, LONGEST_HEADER)
-    header = parse_header(head, path, name)
+    head = _inflate(archive, member, path, LONGEST_NPY_HEADER)
+    header = parse_npy_header(head, path, name)
     if not header.dtype.hasobject and header.length + header.nbytes != member.file_size:
         found = member.file_size - header.length
         reason = f"expected {header.nbytes} bytes of {header.dtype} {header.shape}, found {found}"
@@ -119,7 +119,7 @@ def _member(archive: zipfile.ZipFile, member: zipfile.ZipInfo, path: Location) -
 
 
 def _read(
-    archive: zipfile.ZipFile, member: zipfile.ZipInfo, path: Location, header: Header
+    archive: zipfile.ZipFile, member: zipfile.ZipInfo, path: Location, header: NpyHeader
 ) -> np.ndarray:
     name = member.filename.removesuffix(".npy")
     if header.dtype.hasobject:

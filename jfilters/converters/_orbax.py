@@ -18,7 +18,8 @@ from typing import Any
 import numpy as np
 
 from ..errors import CheckpointError, UnreadableError
-from ._bytes import Location, base_name, children, copied_arrays, open_source
+from ..io import Location, base_name, children, open_source
+from ._copied import copied_arrays
 from ._format import Format
 from ._names import split_params
 from ._not_weights import OPTIMIZER, path_reason

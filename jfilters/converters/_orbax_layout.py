@@ -6,7 +6,7 @@ Told by the names of files alone, so that a folder of models beside one another 
 import re
 
 from ..errors import UnreadableError
-from ._bytes import Location, base_name, children, is_file, is_folder
+from ..io import Location, base_name, children, is_file, is_folder
 
 TREE, DATABASE, STEP_FILE, COMMITTED = (
     "_METADATA", "manifest.ocdbt", "_CHECKPOINT_METADATA", "commit_success.txt",

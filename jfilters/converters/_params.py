@@ -12,7 +12,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from ..errors import CheckpointError
-from ..kernels import DepthSource, Kernels
+from ..kernels import Kernels
+from ..layers import DepthSource
 from ._names import split_params
 from ._select import select
 from ._stored import StoredArray

@@ -13,11 +13,10 @@ from typing import Any, NoReturn, TypeGuard
 import numpy as np
 
 from ..errors import CheckpointError
-from ._bytes import ByteSource, Location, open_source
+from ..io import MAX_JSON_BYTES, ByteSource, Location, json_object, open_source
 from ._dtypes import numeric_dtype
 from ._foreign import DISTRIBUTED_SHARDS, kind_error
 from ._format import Format
-from ._json import MAX_BYTES, json_object
 from ._layer_records import KERNEL_FILE, with_records
 from ._shards import with_shards
 from ._stored import PEEK, StoredArray
@@ -44,7 +43,7 @@ _AGAIN = "the file is damaged or was cut short: fetch it again"
 def _recognizes(path: Location, head: bytes) -> bool:
     # The length may imitate any magic number, so what decides is the brace behind it.
     length = int.from_bytes(head[:8], "little")
-    likely = length <= MAX_BYTES or (head[9:10] == b'"' and not _is_text(head))
+    likely = length <= MAX_JSON_BYTES or (head[9:10] == b'"' and not _is_text(head))
     return head[8:9] == b"{" and likely
 
 
@@ -58,7 +57,7 @@ def _arrays(path: Location) -> Sequence[StoredArray]:
     if source.size < 8:
         _refuse(path, f"expected a header length of 8 bytes, found {source.size} bytes")
     length = int.from_bytes(source.read(0, 8), "little")
-    limit = min(MAX_BYTES, source.size - 8)
+    limit = min(MAX_JSON_BYTES, source.size - 8)
     if length > limit:
         _refuse(path, f"expected a header of at most {limit} bytes, found {length}")
     header = json_object(source, 8, 8 + length)

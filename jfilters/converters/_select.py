@@ -7,7 +7,7 @@ with its reason; nothing is guessed and nothing vanishes.
 import dataclasses
 from collections.abc import Collection, Sequence
 
-from ..kernels import DepthSource, Layer
+from ..layers import DepthSource, Layer
 from ._applied import compose
 from ._axes import (
     LARGEST_EXTENT,

@@ -12,11 +12,19 @@ from typing import NamedTuple, NoReturn
 import numpy as np
 
 from ..errors import CheckpointError
-from ._bytes import Location, base_name, children, is_file, is_folder, open_source
+from ..io import (
+    MAX_JSON_BYTES,
+    Location,
+    base_name,
+    children,
+    is_file,
+    is_folder,
+    json_object,
+    open_source,
+)
 from ._depth_names import natural_key
 from ._foreign import foreign_error, promises_weights
 from ._format import Format
-from ._json import MAX_BYTES, json_object
 from ._names import split_params
 from ._stored import StoredArray
 
@@ -125,7 +133,7 @@ def _is_index(path: Location, head: bytes) -> bool:
     is_text = head.lstrip()[:1] == b"{" and min(head[:8]) >= ord("\t")
     if not is_text or not any(key in head for key in _KEYS):
         return False
-    return _KEYS[0] in bytes(open_source(path).read(0, MAX_BYTES))
+    return _KEYS[0] in bytes(open_source(path).read(0, MAX_JSON_BYTES))
 
 
 def is_named_as_index(name: str) -> bool:

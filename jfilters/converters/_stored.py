@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import CheckpointError
-from ..kernels import Applied, DepthSource, Layer
+from ..layers import Applied, DepthSource, Layer
 
 PEEK = 512
 """Bytes that `StoredArray.peek` gives at most."""

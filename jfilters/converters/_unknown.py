@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable
 
 from ..errors import CheckpointError, ForeignFormatError, UnknownFormatError
-from ._bytes import Location, base_name, children, is_file, is_folder, open_source
+from ..io import Location, base_name, children, is_file, is_folder, open_source
 from ._foreign import foreign_error
 from ._orbax_layout import step_of, steps
 

@@ -13,8 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from jfilters.converters import _equinox, _numpy, detect, load
-from jfilters.converters._bytes import _npy as _npy
 from jfilters.errors import CheckpointError
+from jfilters.io import _npy as _npy
 
 
 class Net(eqx.Module):

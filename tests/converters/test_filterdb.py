@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 from jfilters import CheckpointError
 from jfilters.converters import detect, load, open_checkpoint
 from jfilters.converters._hdf5 import _filterdb as _filterdb
-from jfilters.converters._hdf5 import _pandas_table as _pandas_table
 from jfilters.converters._hdf5._filterdb import FORMAT, population
 from jfilters.converters._hdf5._filterdb_write import write_filterdb
+from jfilters.io import _pandas_table as _pandas_table
 
 RNG = np.random.default_rng(0)
 LAYERS = [

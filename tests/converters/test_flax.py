@@ -15,8 +15,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from jfilters import CheckpointError
-from jfilters.converters import _msgpack, detect, load, open_checkpoint
+from jfilters.converters import detect, load, open_checkpoint
 from jfilters.converters._flax import FORMAT
+from jfilters.io import _msgpack
 
 
 class Network(nn.Module):

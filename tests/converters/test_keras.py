@@ -17,11 +17,12 @@ from hypothesis import strategies as st
 
 from jfilters import CheckpointError
 from jfilters.converters import detect, open_checkpoint
-from jfilters.converters._hdf5 import _file as _hdf5
 from jfilters.converters._hdf5 import _keras as _keras
 from jfilters.converters._hdf5._keras import FORMAT
 from jfilters.converters._hdf5._keras_config import configured_layers, snake_case
 from jfilters.errors import MissingExtraError
+from jfilters.io import _hdf5_file as _hdf5
+from jfilters.io import _hdf5_read as _hdf5_read
 
 RNG = np.random.default_rng(0)
 KERNEL = RNG.normal(size=(3, 3, 4, 8)).astype("float32")
@@ -413,13 +414,13 @@ class TestHostileFiles:
         assert f"expected chunks of {size:,} bytes" in refusal(file)
 
     def test_chunks_beyond_any_bound(self, file, monkeypatch):
-        monkeypatch.setattr(_hdf5, "MAX_CHUNKS", 5)
+        monkeypatch.setattr(_hdf5_read, "MAX_CHUNKS", 5)
         with h5py.File(file, "w") as opened:
             opened.create_dataset("c", data=np.zeros((6, 2)), chunks=(1, 2))
         assert "chunks (1, 2)" in refusal(file)
 
     def test_an_array_beyond_any_bound(self, file, monkeypatch):
-        monkeypatch.setattr(_hdf5, "MAX_ARRAY", 5)
+        monkeypatch.setattr(_hdf5_read, "MAX_ARRAY", 5)
         assert "to read at once" in refusal(write(file, {"c": np.zeros((3, 3))}))
 
     def test_nothing_outside_the_file_is_read(self, file, tmp_path):

@@ -11,9 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from jfilters.converters import _numpy, detect
-from jfilters.converters._bytes import _npy as _npy
-from jfilters.converters._bytes import _zip as _zip
 from jfilters.errors import CheckpointError
+from jfilters.io import _npy as _npy
+from jfilters.io import _zip as _zip
 
 DTYPES = ("float16", "<f4", ">f4", "<f8", ">f8", "int8", ">i4", "uint64", "bool", "complex64")
 

@@ -15,17 +15,7 @@ from jfilters.converters import StoredArray, open_checkpoint
 from jfilters.converters._onnx._format import FORMAT
 from jfilters.errors import CheckpointError
 
-from .onnx_models import (
-    IMAGE,
-    conv,
-    layers,
-    listing,
-    model,
-    node,
-    reference,
-    stored_model,
-    tensor,
-)
+from .onnx_models import IMAGE, conv, layers, listing, model, node, reference, stored_model, tensor
 
 RNG = np.random.default_rng(0)
 WEIGHT = RNG.normal(size=(6, 4, 3, 3)).astype(np.float32)

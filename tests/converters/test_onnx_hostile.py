@@ -18,10 +18,10 @@ from jfilters.converters._onnx import _budget as _budget
 from jfilters.converters._onnx import _graph as _onnx_graph
 from jfilters.converters._onnx import _model as _onnx_model
 from jfilters.converters._onnx import _nodes as _onnx_nodes
-from jfilters.converters._onnx import _protobuf as _protobuf
 from jfilters.converters._onnx._external import ExternalFiles
 from jfilters.converters._onnx._format import FORMAT
 from jfilters.errors import CheckpointError, UnreadableError
+from jfilters.io import _protobuf as _protobuf
 
 WEIGHT = np.arange(216, dtype=np.float32).reshape(6, 4, 3, 3)
 

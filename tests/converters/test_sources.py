@@ -14,11 +14,11 @@ from onnx import helper, numpy_helper
 from safetensors.numpy import save_file
 
 from jfilters.converters import load, location, open_checkpoint
-from jfilters.converters._bytes import _local_copy as _local_copy
-from jfilters.converters._bytes import _remote as _remote
-from jfilters.converters._bytes import _request as _request
-from jfilters.converters._bytes._remote import ALLOWANCE, RemoteSource
 from jfilters.errors import CheckpointError, MissingExtraError, UnreadableError
+from jfilters.io import _local_copy as _local_copy
+from jfilters.io import _remote as _remote
+from jfilters.io import _request as _request
+from jfilters.io._remote import ALLOWANCE, RemoteSource
 
 from .servers import serving, weights
 

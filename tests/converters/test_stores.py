@@ -12,9 +12,9 @@ import pytest
 from safetensors.numpy import save, save_file
 
 from jfilters.converters import identity, load, location
-from jfilters.converters._bytes import _request as _request
 from jfilters.engine import scan
 from jfilters.errors import UnreadableError
+from jfilters.io import _request as _request
 
 from .servers import CloudStorage, Hub, serving, weights
 

@@ -11,12 +11,12 @@ import zipfile
 import numpy as np
 import pytest
 
-from jfilters.converters._bytes._source import LocalSource
 from jfilters.converters._select import select
 from jfilters.converters._torch import _format as _torch
 from jfilters.converters._torch import _modules as _modules
 from jfilters.converters._torch import _storage as _torch_storage
 from jfilters.errors import CheckpointError, MissingExtraError
+from jfilters.io._source import LocalSource
 
 torch = pytest.importorskip("torch")
 nn = torch.nn

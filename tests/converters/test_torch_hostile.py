@@ -16,10 +16,10 @@ import hypothesis.strategies as st
 import pytest
 
 import jfilters
-from jfilters.converters._bytes import _zip as _zip
 from jfilters.converters._torch import _format as _torch
 from jfilters.converters._torch import _walk as _torch_walk
 from jfilters.errors import CheckpointError
+from jfilters.io import _zip as _zip
 
 torch = pytest.importorskip("torch")
 

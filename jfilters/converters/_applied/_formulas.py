@@ -5,11 +5,10 @@ NumPy arrays are computed with in float64 and end as float32, one tensor at a ti
 """
 
 import math
+import sys
 from types import ModuleType
 from typing import Any
 
-import jax
-import jax.numpy as jnp
 import numpy as np
 
 _TINY = 1e-12
@@ -104,11 +103,13 @@ def scale_shape(
 
 
 def _namespace(array: Any) -> ModuleType:
-    return jnp if isinstance(array, jax.Array) else np
+    # A JAX array exists only where JAX was imported; NumPy's need no import that takes half a second.
+    jax = sys.modules.get("jax")
+    return jax.numpy if jax is not None and isinstance(array, jax.Array) else np
 
 
 def _wide(xp: ModuleType, array: Any) -> Any:
-    return xp.asarray(array).astype(np.float64 if xp is np else jnp.float32)
+    return xp.asarray(array).astype(np.float64 if xp is np else np.float32)
 
 
 def _narrow(xp: ModuleType, array: Any) -> Any:

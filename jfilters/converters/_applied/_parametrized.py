@@ -10,7 +10,7 @@ import re
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
-from ...kernels import Applied
+from ...layers import Applied
 from ._formulas import masked, scale_shape, spectral_norm, spectral_norm_of_u, weight_norm
 from ._siblings import Composition, Place, Siblings
 

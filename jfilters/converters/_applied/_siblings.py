@@ -4,7 +4,7 @@ import dataclasses
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
-from ...kernels import Applied
+from ...layers import Applied
 from .._names import parts
 from .._stored import StoredArray
 

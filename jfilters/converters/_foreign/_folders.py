@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterable
 
 from ...errors import CheckpointError
-from .._bytes import Location, base_name, children, is_file, is_folder, open_source
+from ...io import Location, base_name, children, is_file, is_folder, open_source
 from ._kind import Kind
 
 _PEEK = 1 << 20

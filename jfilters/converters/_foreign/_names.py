@@ -2,7 +2,7 @@
 
 import re
 
-from .._bytes import Location, base_name, is_file
+from ...io import Location, base_name, is_file
 from ._kind import Kind
 
 SUFFIXES = (

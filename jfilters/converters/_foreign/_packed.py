@@ -5,8 +5,7 @@ import zlib
 from collections.abc import Iterable, Iterator
 
 from ...errors import CheckpointError
-from .._bytes import Archive, ByteSource, base_name
-from .._pickle import MemorySource
+from ...io import ByteSource, MemorySource, ZipArchive, base_name
 from ._kind import Kind
 from ._magic import PACKED, by_magic
 from ._names import promises_weights
@@ -45,7 +44,7 @@ def by_packing(source: ByteSource, head: bytes) -> Kind | None:
 
 def _zip(source: ByteSource) -> Kind:
     try:
-        names = list(Archive(source).members)
+        names = list(ZipArchive(source).members)
     except CheckpointError as error:
         return Kind(f"a zip archive that cannot be read ({error.reason})", error.remedy)
     if is_exported_program(names):

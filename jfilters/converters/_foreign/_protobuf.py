@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from .._bytes import ByteSource
+from ...io import ByteSource
 from ._kind import Kind
 
 MAX_FIELDS = 64

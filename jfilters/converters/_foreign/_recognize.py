@@ -1,7 +1,7 @@
 """From a path to the error that says which foreign format it is of."""
 
 from ...errors import CheckpointError, ForeignFormatError, UnknownFormatError
-from .._bytes import Location, base_name, children, is_folder, open_source
+from ...io import Location, base_name, children, is_folder, open_source
 from ._folders import SAVED_MODEL, by_files, part_of
 from ._kind import Kind
 from ._magic import by_magic

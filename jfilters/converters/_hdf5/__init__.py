@@ -1,5 +1,5 @@
 """Keras files and the CNN Filter DB, behind guards on what the HDF5 library is shown."""
 
-from ._filterdb import FilterPopulation as FilterPopulation
-from ._filterdb import population as population
-from ._filterdb_write import write_filterdb as write_filterdb
+import lazy_loader as lazy
+
+__getattr__, __dir__, __all__ = lazy.attach_stub(__name__, __file__)

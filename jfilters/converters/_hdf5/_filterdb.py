@@ -7,20 +7,29 @@ kernel as `filter_ids`, "start:end". Source: Gavrikov & Keuper, CVPR 2022, arXiv
 import dataclasses
 import re
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pyarrow as pa
 
 from ...errors import CheckpointError
-from ...kernels import Layer
-from .._bytes import Location, location, open_source
+from ...io import (
+    Hdf5File,
+    Hdf5Node,
+    Location,
+    hdf5_errors,
+    is_hdf5,
+    location,
+    open_source,
+    read_hdf5_rows,
+    read_pandas_table,
+)
+from ...layers import Layer
 from .._format import Format
 from .._stored import Metadata, StoredArray
-from ._file import Hdf5File, Node, hdf5_errors, read_rows
 from ._filterdb_meta import Rows
-from ._pandas_table import read_table
-from ._source import is_hdf5
+
+if TYPE_CHECKING:
+    import pyarrow
 
 _IDS = re.compile(r"([0-9]{1,18}):([0-9]{1,18})")
 
@@ -38,14 +47,14 @@ class FilterPopulation:
 
     path: Location
     count: int
-    meta: pa.Table
+    meta: "pyarrow.Table"
     dtype: str
     _file: Hdf5File = dataclasses.field(repr=False, compare=False)
-    _node: Node = dataclasses.field(repr=False, compare=False)
+    _node: Hdf5Node = dataclasses.field(repr=False, compare=False)
 
     def slice(self, start: int, stop: int) -> np.ndarray:
         """The kernels start..stop, (n, 3, 3), as stored; CheckpointError if they are damaged."""
-        return read_rows(self._file, self._node, slice(start, stop)).reshape(-1, 3, 3)
+        return read_hdf5_rows(self._file, self._node, slice(start, stop)).reshape(-1, 3, 3)
 
     def rows(self) -> list[range | None]:
         """The kernels of each row of `meta`; None for a row that names none.
@@ -82,13 +91,13 @@ def population(path: str | Location) -> FilterPopulation:
         nodes = {node.name: node for node in file.nodes()}
         if not _are_kernels(nodes.get("filters")):
             raise file.error("expected kernels of shape (N, 3, 3) or (N, 9)", "filters")
-        meta = read_table(file, nodes, "meta")
+        meta = read_pandas_table(file, nodes, "meta")
         kernels: Any = nodes["filters"].dataset
         count, dtype = kernels.shape[0], kernels.dtype.name
         return FilterPopulation(path, count, meta, dtype, file, nodes["filters"])
 
 
-def _are_kernels(node: Node | None) -> bool:
+def _are_kernels(node: Hdf5Node | None) -> bool:
     if node is None or node.dataset is None or node.reason or node.dataset.dtype.kind != "f":
         return False
     return node.dataset.shape[1:] in ((3, 3), (9,))

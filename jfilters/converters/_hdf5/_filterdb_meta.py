@@ -7,15 +7,16 @@ in its checkpoint: its name, its channels and groups, and what its depth was rea
 import math
 import typing
 from collections.abc import Sequence
-from typing import Any
-
-import pyarrow as pa
+from typing import TYPE_CHECKING, Any
 
 from ...errors import printable
-from ...kernels import DepthSource, Layer
+from ...layers import DepthSource, Layer
 from .._depth import relative_depth
 from .._names import LONGEST_NAME, Distinct
 from .._stored import Metadata
+
+if TYPE_CHECKING:
+    import pyarrow
 
 _NETWORK = ("model", "model_id", "Name")
 _LAYER = {"filter_ids", "layer", "conv_depth", "conv_depth_norm", "depth_source"}
@@ -26,7 +27,7 @@ _LARGEST = 2**31
 class Rows:
     """The rows of a table, each a layer. Networks go by the first column of `_NETWORK` that is there."""
 
-    def __init__(self, table: pa.Table):
+    def __init__(self, table: "pyarrow.Table"):
         self._columns: dict[str, list] = {
             name: table[name].to_pylist() for name in table.column_names
         }

@@ -13,7 +13,7 @@ import numpy as np
 import pyarrow as pa
 
 from ..._files import written_whole
-from ._file import require_h5py
+from ...io import require_h5py
 
 CHUNK = 4096
 """Kernels in one chunk of the file, 147 KB."""

@@ -15,16 +15,25 @@ import ml_dtypes
 import numpy as np
 
 from ...errors import CheckpointError
+from ...io import (
+    ByteSource,
+    Hdf5File,
+    Hdf5Node,
+    Location,
+    MemorySource,
+    SourceFile,
+    ZipArchive,
+    hdf5_errors,
+    is_hdf5,
+    open_source,
+    read_hdf5_rows,
+)
 from .._axes import for_rank
-from .._bytes import Archive, ByteSource, Location, SourceFile, open_source
 from .._format import Format
-from .._pickle import MemorySource
 from .._shards import with_shards
 from .._stored import StoredArray
-from ._file import Hdf5File, Node, hdf5_errors, read_rows
 from ._keras_config import KerasLayer, by_own_name, configured_layers
 from ._keras_order import array_order
-from ._source import is_hdf5
 
 MAX_UNPACKED = 1 << 30
 """Bytes of one compressed member of a .keras archive, which is unpacked in memory."""
@@ -64,7 +73,7 @@ def _arrays(path: Location) -> Sequence[StoredArray]:
     source = open_source(path)
     config = None
     if bytes(source.read(0, 2)) == b"PK":
-        archive = Archive(source)
+        archive = ZipArchive(source)
         config = str(_member(archive, _CONFIG).read(0, MAX_UNPACKED), "utf-8", "replace")
         source = _member(archive, _WEIGHTS)
     file = Hdf5File(path, source)
@@ -84,7 +93,7 @@ class _Window:
         return self._source.read(self._start + start, self._start + min(stop, self.size))
 
 
-def _member(archive: Archive, name: str) -> ByteSource:
+def _member(archive: ZipArchive, name: str) -> ByteSource:
     """A member in place, or in memory if it is compressed, which Keras itself never does."""
     member = archive.members.get(name)
     if member is None or member.method == 0:
@@ -126,7 +135,7 @@ class _Reader:
             names = [node.name for node in self.nodes]
         return [self._array(node, name) for node, name in zip(self.nodes, names, strict=True)]
 
-    def _listed(self, nodes: list[Node]) -> dict[str, int]:
+    def _listed(self, nodes: list[Hdf5Node]) -> dict[str, int]:
         """The ranks of arrays that Keras 2 lists in attributes; Keras 3 has the configuration."""
         root, prefix = self.file.file, ""
         if any(node.name.startswith("model_weights/") for node in nodes):
@@ -142,7 +151,7 @@ class _Reader:
         ]
         return {path: rank for rank, path in enumerate(paths)}
 
-    def _ranks(self, nodes: list[Node]) -> dict[str, int | None]:
+    def _ranks(self, nodes: list[Hdf5Node]) -> dict[str, int | None]:
         """The ranks of arrays by what is listed or configured, None where neither tells."""
         listed = self._listed(nodes)
         configured = {layer: rank for rank, layer in enumerate(self.layers.values())}
@@ -152,18 +161,18 @@ class _Reader:
             for name, layer in layers.items()
         }
 
-    def _place(self, node: Node) -> str:
+    def _place(self, node: Hdf5Node) -> str:
         """The path under which the owner of an array is saved."""
         outer = node.name.split("/")[:-1]
         return "/".join(outer[:-1] if outer[-1:] == ["vars"] else outer)
 
-    def _layer(self, node: Node) -> KerasLayer | None:
+    def _layer(self, node: Hdf5Node) -> KerasLayer | None:
         place = self._place(node)
         if self.legacy:
             return self.own_names.get(place.rpartition("/")[2])
         return self.layers.get(place)
 
-    def _name(self, node: Node) -> str:
+    def _name(self, node: Hdf5Node) -> str:
         layer = self._layer(node)
         if layer is not None and not self.legacy:
             return "/".join((*layer.names, self._role(node)))
@@ -172,7 +181,7 @@ class _Reader:
         parts = parts[1:] if parts[:1] == parts[1:2] else parts
         return "/".join((*parts[:-1], parts[-1].removesuffix(":0")))
 
-    def _kind(self, node: Node) -> str:
+    def _kind(self, node: Hdf5Node) -> str:
         """The class of the layer that owns an array; '' if neither configuration nor names tell."""
         layer, place = self._layer(node), self._place(node)
         inner, *outer = reversed(place.split("/"))
@@ -180,12 +189,12 @@ class _Reader:
         kinds = (_COUNT.sub("", word) for word in words)
         return next((k for k in kinds if _CONVOLUTION.fullmatch(k) or _OTHERS.fullmatch(k)), "")
 
-    def _saved_name(self, node: Node) -> str:
+    def _saved_name(self, node: Hdf5Node) -> str:
         if node.dataset is None or len(node.dataset.shape or ()) < 3 or self.legacy:
             return ""
         return self.file.text(node.dataset.parent, "name") or ""
 
-    def _role(self, node: Node) -> str:
+    def _role(self, node: Hdf5Node) -> str:
         """What an array is to its layer: kernel, bias, ...; its number where that is unknown."""
         own = node.name.rpartition("/")[2].partition(":")[0]
         convolution = _CONVOLUTION.fullmatch(self.kinds[node.name])
@@ -194,7 +203,7 @@ class _Reader:
         roles = _ROLES[convolution["apart"]]
         return dict(enumerate(roles)).get(int(own), own)
 
-    def _array(self, node: Node, name: str) -> StoredArray:
+    def _array(self, node: Hdf5Node, name: str) -> StoredArray:
         dataset: Any = node.dataset
         if dataset is None or node.reason:
             return StoredArray(name, _shape(node), "", self._refuse(node), reason=node.reason)
@@ -213,7 +222,7 @@ class _Reader:
             **known,
         )
 
-    def _known(self, node: Node) -> dict[str, Any]:
+    def _known(self, node: Hdf5Node) -> dict[str, Any]:
         """The axes, groups and direction that Keras gives a kernel."""
         rank, role = len(_shape(node)), self._role(node)
         convolution = _CONVOLUTION.fullmatch(self.kinds[node.name])
@@ -230,7 +239,7 @@ class _Reader:
         axes = for_rank("HWOI" if transposed else "HWIO", rank)
         return {"axes": axes, "groups": groups, "transposed": transposed}
 
-    def _reason(self, node: Node) -> str | None:
+    def _reason(self, node: Hdf5Node) -> str | None:
         if node.name.startswith(("optimizer/", "optimizer_weights/")):
             return "optimizer state"
         found = _OTHERS.fullmatch(self.kinds[node.name])
@@ -240,7 +249,7 @@ class _Reader:
             return f"{found['dense']}: no convolution"
         return _REASONS.get(self._role(node))
 
-    def _dtype(self, node: Node) -> tuple[str, str | None]:
+    def _dtype(self, node: Hdf5Node) -> tuple[str, str | None]:
         """The dtype of an array by name, and the reason if it holds no numbers."""
         dataset: Any = node.dataset
         dtype = dataset.dtype
@@ -250,20 +259,20 @@ class _Reader:
             return "bfloat16", None
         return str(dtype), f"values of type {dtype}, not numeric"
 
-    def _refuse(self, node: Node) -> Any:
+    def _refuse(self, node: Hdf5Node) -> Any:
         return functools.partial(_refuse, self.file, node)
 
 
-def _shape(node: Node) -> tuple[int, ...]:
+def _shape(node: Hdf5Node) -> tuple[int, ...]:
     return tuple(getattr(node.dataset, "shape", None) or ())
 
 
-def _read(file: Hdf5File, node: Node, dtype: str) -> np.ndarray:
-    values = read_rows(file, node)
+def _read(file: Hdf5File, node: Hdf5Node, dtype: str) -> np.ndarray:
+    values = read_hdf5_rows(file, node)
     return values.view(ml_dtypes.bfloat16) if dtype == "bfloat16" else values
 
 
-def _refuse(file: Hdf5File, node: Node) -> np.ndarray:
+def _refuse(file: Hdf5File, node: Hdf5Node) -> np.ndarray:
     raise file.error(node.reason or "values that are not numeric", node.name)
 
 

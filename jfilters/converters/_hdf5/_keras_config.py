@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterator
 
 from ...errors import CheckpointError
-from .._bytes import Location
+from ...io import Location
 
 MAX_NESTING = 32
 """Models within models, and layers within wrappers."""

@@ -11,9 +11,9 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-from ...kernels import DepthSource
+from ...io import Hdf5Node, require_h5py
+from ...layers import DepthSource
 from .._depth_names import component, natural_key
-from ._file import Node, require_h5py
 
 CONTAINERS = {"layers", "_layer_checkpoint_dependencies"}
 """Names of groups that hold the layers of a model, whose order Keras keeps."""
@@ -23,13 +23,13 @@ CONTAINERS = {"layers", "_layer_checkpoint_dependencies"}
 class ArrayOrder:
     """Nodes in their order, what that means for depth, and the names that names are sorted by."""
 
-    nodes: tuple[Node, ...]
+    nodes: tuple[Hdf5Node, ...]
     source: DepthSource
     names: Mapping[str, str]
 
 
 def array_order(
-    nodes: Sequence[Node], weights: Sequence[Node], ranks: Mapping[str, int | None]
+    nodes: Sequence[Hdf5Node], weights: Sequence[Hdf5Node], ranks: Mapping[str, int | None]
 ) -> ArrayOrder:
     """The order of the nodes of a file, given the ranks that a list or a configuration tells.
 
@@ -48,9 +48,9 @@ def array_order(
 
 
 def _sorted(
-    nodes: Sequence[Node], ranks: Mapping[str, int | None], names: Mapping[str, str]
-) -> tuple[Node, ...]:
-    def key(node: Node) -> tuple:
+    nodes: Sequence[Hdf5Node], ranks: Mapping[str, int | None], names: Mapping[str, str]
+) -> tuple[Hdf5Node, ...]:
+    def key(node: Hdf5Node) -> tuple:
         rank = ranks.get(node.name)
         return rank is None, rank or 0, natural_key(names[node.name])
 
@@ -61,7 +61,7 @@ _Container = dict[str, int]
 """The layers of one model by name, with the address of the first array that each of them wrote."""
 
 
-def _members(nodes: Sequence[Node]) -> dict[str, _Container]:
+def _members(nodes: Sequence[Hdf5Node]) -> dict[str, _Container]:
     """The layers of every model in the file, by the path of their container."""
     members: dict[str, _Container] = {}
     for node in sorted(_datasets(nodes), key=_address):
@@ -87,7 +87,7 @@ def _numbered(name: str, members: Mapping[str, _Container]) -> list[str]:
     return parts
 
 
-def _is_original(nodes: Sequence[Node], members: Mapping[str, _Container]) -> bool:
+def _is_original(nodes: Sequence[Hdf5Node], members: Mapping[str, _Container]) -> bool:
     """True if the addresses of a file are those of its first writing, not of a copy by name."""
     paths = [node.name.split("/") for node in sorted(_datasets(nodes), key=_address)]
     return paths != sorted(paths) and all(map(_is_counted, members.values()))
@@ -106,7 +106,7 @@ def _classes(container: _Container) -> dict[str, list[int]]:
     return classes
 
 
-def _is_ordered(weights: Sequence[Node]) -> bool:
+def _is_ordered(weights: Sequence[Hdf5Node]) -> bool:
     """True if the weights lie in layers of models alone, or in the one part of a layer that has any."""
     parts: dict[str, str] = {}
     for node in weights:
@@ -119,10 +119,10 @@ def _is_ordered(weights: Sequence[Node]) -> bool:
     return True
 
 
-def _datasets(nodes: Sequence[Node]) -> list[Node]:
+def _datasets(nodes: Sequence[Hdf5Node]) -> list[Hdf5Node]:
     return [node for node in nodes if node.dataset is not None]
 
 
-def _address(node: Node) -> int:
+def _address(node: Hdf5Node) -> int:
     dataset: Any = node.dataset
     return require_h5py(Path()).h5o.get_info(dataset.id).addr

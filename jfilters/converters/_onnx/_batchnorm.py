@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from .._bytes import Location
+from ...io import Location
 from .._norm import Norm
 from ._format import read_listing
 from ._graph import Graph

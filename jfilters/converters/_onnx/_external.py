@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path, PureWindowsPath
 
 from ...errors import CheckpointError, UnreadableError
-from .._bytes import Location, open_source
+from ...io import Location, open_source
 
 
 class ExternalFiles:

@@ -5,21 +5,20 @@ parser sees it, and the package onnx is not needed.
 """
 
 from ...errors import CheckpointError
-from .._bytes import Location, open_source
+from ...io import Location, ProtobufFile, open_source
 from .._format import Format
 from .._stored import StoredArray
 from ._external import ExternalFiles
 from ._graph import Stored
 from ._listing import Listing
 from ._model import is_model, read_graph
-from ._protobuf import Wire
 from ._tensor import Tensor, read_numbers, read_tensor
 from ._weights import collect
 
 
 def read_listing(path: Location) -> Listing:
     """The arrays of an ONNX model, none of them read yet. Raises CheckpointError if it is damaged."""
-    graph = read_graph(Wire(open_source(path)))
+    graph = read_graph(ProtobufFile(open_source(path)))
     files = ExternalFiles(path)
     tensors = {start: _read_stored(stored, files) for start, stored in graph.stored.items()}
     return Listing(path, graph, tensors, collect(graph, tensors))
@@ -41,7 +40,7 @@ def _recognizes(path: Location, head: bytes) -> bool:
     if len(head) < 2 or head[0] != 0x08 or not 1 <= head[1] <= 0x1F:
         return False
     try:
-        return is_model(Wire(open_source(path)))
+        return is_model(ProtobufFile(open_source(path)))
     except CheckpointError:
         return False
 

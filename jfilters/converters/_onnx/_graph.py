@@ -11,8 +11,8 @@ from collections.abc import Iterable, Sequence
 
 import numpy as np
 
+from ...io import ProtobufFile, ProtobufMessage
 from ._nodes import Attribute, Node, read_attribute, read_node
-from ._protobuf import Message, Wire
 
 MAX_NODES = 1 << 20
 """Nodes of a model, with its functions written out at every call."""
@@ -35,7 +35,7 @@ class Stored:
     operator whose attribute it is, if that is no Constant.
     """
 
-    message: Message
+    message: ProtobufMessage
     values: list[int] = dataclasses.field(default_factory=list)
     field: int = 0
     type: int = 0
@@ -46,14 +46,14 @@ class Stored:
 class Graph:
     """The nodes of a model, of the bodies of If, Loop and Scan, and of functions at every call."""
 
-    def __init__(self, wire: Wire):
+    def __init__(self, wire: ProtobufFile):
         self.wire = wire
         self.ops: list[str] = []
-        self.inputs: dict[int, Message] = {}
+        self.inputs: dict[int, ProtobufMessage] = {}
         self.outputs: list[int] = []
         self.stored: dict[int, Stored] = {}
         self.held: dict[int, Stored] = {}
-        self.environments: list[dict[str, Message]] = [{}]
+        self.environments: list[dict[str, ProtobufMessage]] = [{}]
         self._starts, self._stops = array.array("Q"), array.array("Q")
         self._environment = array.array("I")
         self._reads, self._first_read = array.array("I"), array.array("I", [0])
@@ -72,7 +72,7 @@ class Graph:
         op: str,
         reads: Iterable[int],
         makes: Sequence[int],
-        message: Message | None = None,
+        message: ProtobufMessage | None = None,
         environment: int = 0,
     ) -> None:
         """Append a node, or, without a message, a junction."""
@@ -114,7 +114,7 @@ class Graph:
 
     def node(self, node: int) -> Node:
         """What the file says about a node."""
-        return read_node(Message(self.wire, self._starts[node], self._stops[node]))
+        return read_node(ProtobufMessage(self.wire, self._starts[node], self._stops[node]))
 
     def attributes(self, node: int) -> dict[str, Attribute]:
         """The attributes of a node by name, with those of the function call that they refer to."""
@@ -196,7 +196,7 @@ class Graph:
         return np.argsort(reads, kind="stable"), first
 
 
-def resolved(node: Node, environment: dict[str, Message]) -> dict[str, Attribute]:
+def resolved(node: Node, environment: dict[str, ProtobufMessage]) -> dict[str, Attribute]:
     """The attributes of a node by name; `environment` are those of the function call around it."""
     found = {}
     for message in node.attributes:

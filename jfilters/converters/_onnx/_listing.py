@@ -7,9 +7,8 @@ from typing import NoReturn
 import numpy as np
 
 from ...errors import CheckpointError
+from ...io import Location, checkpoint_errors
 from .._axes import for_rank
-from .._bytes import Location
-from .._guard import checkpoint_errors
 from .._names import Distinct
 from .._stored import StoredArray
 from ._convolutions import CONVOLUTIONS, obstacle

@@ -7,9 +7,9 @@ import dataclasses
 import sys
 from collections.abc import Mapping, Sequence
 
+from ...io import ProtobufFile, ProtobufMessage
 from ._graph import ABSENT, JUNCTION, Graph, Stored, resolved
 from ._nodes import CONSTANT_NUMBERS, MAX_ITEMS, Attribute, append, read_node
-from ._protobuf import Message, Wire
 
 MAX_NESTING = 32
 """Bodies and functions inside each other."""
@@ -50,7 +50,7 @@ class _Scope:
     names: dict[str, int] = dataclasses.field(default_factory=dict)
 
 
-def is_model(wire: Wire) -> bool:
+def is_model(wire: ProtobufFile) -> bool:
     """Whether a file has the fields of a ModelProto, a graph among them; reads the top level only.
 
     Raises CheckpointError if it is not even protobuf.
@@ -62,21 +62,21 @@ def is_model(wire: Wire) -> bool:
             return False
         if number == _ModelField.GRAPH:
             graph = field
-    return isinstance(graph, Message) and _begins_as_graph(graph)
+    return isinstance(graph, ProtobufMessage) and _begins_as_graph(graph)
 
 
-def _begins_as_graph(message: Message) -> bool:
+def _begins_as_graph(message: ProtobufMessage) -> bool:
     number, field = next(iter(message), (0, 0))
-    return number in _GRAPH_SPANS and isinstance(field, Message)
+    return number in _GRAPH_SPANS and isinstance(field, ProtobufMessage)
 
 
-def read_graph(wire: Wire) -> Graph:
+def read_graph(wire: ProtobufFile) -> Graph:
     """The graph of an ONNX model. Raises CheckpointError where the file is damaged or too large."""
     model, graphs, functions = wire.message(), [], []
     for number, field in model:
-        if number == _ModelField.GRAPH and isinstance(field, Message):
+        if number == _ModelField.GRAPH and isinstance(field, ProtobufMessage):
             append(graphs, field, model)
-        elif number == _ModelField.FUNCTION and isinstance(field, Message):
+        elif number == _ModelField.FUNCTION and isinstance(field, ProtobufMessage):
             append(functions, field, model)
     if len(graphs) != 1:
         wire.refuse(f"expected one graph in the model, found {len(graphs)}")
@@ -88,10 +88,14 @@ def read_graph(wire: Wire) -> Graph:
 class _Builder:
     """What is known while a model is written out."""
 
-    def __init__(self, wire: Wire, functions: Mapping[tuple[str, str, str], Message]):
+    def __init__(
+        self, wire: ProtobufFile, functions: Mapping[tuple[str, str, str], ProtobufMessage]
+    ):
         self.graph, self._functions = Graph(wire), functions
 
-    def add_graph(self, message: Message, parent: _Scope | None, fed: Sequence[int]) -> list[int]:
+    def add_graph(
+        self, message: ProtobufMessage, parent: _Scope | None, fed: Sequence[int]
+    ) -> list[int]:
         """Add one GraphProto, whose owner, if it is a body, reads `fed`; returns its outputs."""
         scope = self._scope(parent)
         if parent:
@@ -99,13 +103,13 @@ class _Builder:
         inputs, outputs = [], []
         for number, field in message:
             match number, field:
-                case _GraphField.NODE, Message():
+                case _GraphField.NODE, ProtobufMessage():
                     self._add_node(field, scope)
-                case ((_GraphField.INITIALIZER | _GraphField.SPARSE), Message()):
+                case ((_GraphField.INITIALIZER | _GraphField.SPARSE), ProtobufMessage()):
                     self._add_initializer(field, number == _GraphField.SPARSE, scope)
-                case _GraphField.INPUT, Message():
+                case _GraphField.INPUT, ProtobufMessage():
                     append(inputs, (self._own(_text(field, _VALUE_NAME), scope), field), message)
-                case _GraphField.OUTPUT, Message():
+                case _GraphField.OUTPUT, ProtobufMessage():
                     append(outputs, self._value(_text(field, _VALUE_NAME), scope), message)
         # Old models list their weights as inputs too.
         inputs = {value: info for value, info in inputs if value not in self.graph.held}
@@ -125,16 +129,16 @@ class _Builder:
         if level >= MAX_NESTING:
             self.graph.wire.refuse(f"more than {MAX_NESTING} bodies and functions in each other")
 
-    def _declare(self, message: Message, scope: _Scope) -> None:
+    def _declare(self, message: ProtobufMessage, scope: _Scope) -> None:
         """Number all that a body defines, which hides the same names outside of it."""
         for number, field in message:
             match number, field:
-                case _GraphField.NODE, Message():
+                case _GraphField.NODE, ProtobufMessage():
                     for name in read_node(field).outputs:
                         self._own(name, scope)
-                case _GraphField.INITIALIZER, Message():
+                case _GraphField.INITIALIZER, ProtobufMessage():
                     self._own(_text(field, _TENSOR_NAME), scope)
-                case _GraphField.INPUT, Message():
+                case _GraphField.INPUT, ProtobufMessage():
                     self._own(_text(field, _VALUE_NAME), scope)
 
     def _own(self, name: str, scope: _Scope) -> int:
@@ -151,7 +155,7 @@ class _Builder:
             scope = scope.parent
         return self._own(name, scope)
 
-    def _add_initializer(self, message: Message, is_sparse: bool, scope: _Scope) -> None:
+    def _add_initializer(self, message: ProtobufMessage, is_sparse: bool, scope: _Scope) -> None:
         if is_sparse:
             self._store_sparse(message)
             return
@@ -161,7 +165,7 @@ class _Builder:
             self.graph.wire.refuse(f"{name!r} is made twice, once as an initializer")
         self._store(Stored(message), value)
 
-    def _add_node(self, message: Message, scope: _Scope) -> None:
+    def _add_node(self, message: ProtobufMessage, scope: _Scope) -> None:
         node = read_node(message)
         reads = [self._value(name, scope) for name in node.inputs]
         makes = [self._own(name, scope) for name in node.outputs]
@@ -178,7 +182,7 @@ class _Builder:
 
     def _call(
         self,
-        function: Message,
+        function: ProtobufMessage,
         attributes: dict[str, Attribute],
         reads: list[int],
         makes: list[int],
@@ -194,7 +198,7 @@ class _Builder:
         names |= dict(zip(inputs, reads, strict=False))
         inner = _Scope(None, len(self.graph.environments) - 1, scope.level + 1, names)
         for number, field in function:
-            if number == _FunctionField.NODE and isinstance(field, Message):
+            if number == _FunctionField.NODE and isinstance(field, ProtobufMessage):
                 self._add_node(field, inner)
 
     def _store_attribute(self, attribute: Attribute, operator: str, makes: list[int]) -> None:
@@ -208,9 +212,9 @@ class _Builder:
             field, type = CONSTANT_NUMBERS[attribute.name]
             self._store(Stored(attribute.message, field=field, type=type), value)
 
-    def _store_sparse(self, message: Message) -> None:
+    def _store_sparse(self, message: ProtobufMessage) -> None:
         for number, field in message:
-            if number == _SPARSE_VALUES and isinstance(field, Message):
+            if number == _SPARSE_VALUES and isinstance(field, ProtobufMessage):
                 self._store(Stored(field, is_sparse=True), ABSENT)
 
     def _store(self, stored: Stored, value: int) -> None:
@@ -223,13 +227,13 @@ class _Builder:
             self.graph.held[value] = stored
 
 
-def _text(message: Message, number: int) -> str:
+def _text(message: ProtobufMessage, number: int) -> str:
     """The text in one field of a message; empty if there is none."""
-    texts = [f.text() for n, f in message if n == number and isinstance(f, Message)]
+    texts = [f.text() for n, f in message if n == number and isinstance(f, ProtobufMessage)]
     return texts[-1] if texts else ""
 
 
-def _function_key(function: Message) -> tuple[str, str, str]:
+def _function_key(function: ProtobufMessage) -> tuple[str, str, str]:
     fields = _FunctionField
     return (
         _text(function, fields.DOMAIN),
@@ -238,15 +242,17 @@ def _function_key(function: Message) -> tuple[str, str, str]:
     )
 
 
-def _signature(function: Message) -> tuple[list[str], list[str], dict[str, Message]]:
+def _signature(
+    function: ProtobufMessage,
+) -> tuple[list[str], list[str], dict[str, ProtobufMessage]]:
     """The formal inputs and outputs of a function, and the defaults of its attributes."""
     inputs, outputs, defaults = [], [], {}
     for number, field in function:
         match number, field:
-            case _FunctionField.INPUT, Message():
+            case _FunctionField.INPUT, ProtobufMessage():
                 append(inputs, field.text(), function)
-            case _FunctionField.OUTPUT, Message():
+            case _FunctionField.OUTPUT, ProtobufMessage():
                 append(outputs, field.text(), function)
-            case _FunctionField.DEFAULT, Message():
+            case _FunctionField.DEFAULT, ProtobufMessage():
                 defaults[_text(field, _ATTRIBUTE_NAME)] = field
     return inputs, outputs, defaults

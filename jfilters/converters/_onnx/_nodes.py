@@ -5,7 +5,7 @@ Field numbers are those of the public schema, onnx/onnx.proto.
 
 import dataclasses
 
-from ._protobuf import Message, signed
+from ...io import ProtobufMessage, signed_varint
 from ._tensor import FLOAT, INT64, read_numbers
 
 MAX_ITEMS = 1 << 14
@@ -33,7 +33,7 @@ class Node:
     overload: str = ""
     inputs: list[str] = dataclasses.field(default_factory=list)
     outputs: list[str] = dataclasses.field(default_factory=list)
-    attributes: list[Message] = dataclasses.field(default_factory=list)
+    attributes: list[ProtobufMessage] = dataclasses.field(default_factory=list)
 
     @property
     def key(self) -> tuple[str, str, str]:
@@ -55,13 +55,13 @@ class Node:
 class Attribute:
     """One AttributeProto; `reference` names the attribute of a function call that it stands for."""
 
-    message: Message
+    message: ProtobufMessage
     name: str = ""
     reference: str = ""
     number: int = 0
-    tensor: Message | None = None
-    sparse: Message | None = None
-    graphs: list[Message] = dataclasses.field(default_factory=list)
+    tensor: ProtobufMessage | None = None
+    sparse: ProtobufMessage | None = None
+    graphs: list[ProtobufMessage] = dataclasses.field(default_factory=list)
 
     def ints(self) -> list[int]:
         """Its list of integers."""
@@ -94,55 +94,55 @@ CONSTANT_NUMBERS = {
 """Attributes of Constant that hold bare numbers: the field in AttributeProto and the data type."""
 
 
-def read_node(message: Message) -> Node:
+def read_node(message: ProtobufMessage) -> Node:
     """One NodeProto; its attributes are not parsed yet."""
     node = Node()
     for number, field in message:
         match number, field:
-            case _NodeField.INPUT, Message():
+            case _NodeField.INPUT, ProtobufMessage():
                 append(node.inputs, field.text(), message)
-            case _NodeField.OUTPUT, Message():
+            case _NodeField.OUTPUT, ProtobufMessage():
                 append(node.outputs, field.text(), message)
-            case _NodeField.NAME, Message():
+            case _NodeField.NAME, ProtobufMessage():
                 node.name = field.text()
-            case _NodeField.OP, Message():
+            case _NodeField.OP, ProtobufMessage():
                 node.op = field.text()
-            case _NodeField.ATTRIBUTE, Message():
+            case _NodeField.ATTRIBUTE, ProtobufMessage():
                 append(node.attributes, field, message)
-            case _NodeField.DOMAIN, Message():
+            case _NodeField.DOMAIN, ProtobufMessage():
                 node.domain = field.text()
-            case _NodeField.OVERLOAD, Message():
+            case _NodeField.OVERLOAD, ProtobufMessage():
                 node.overload = field.text()
     return node
 
 
-def read_attribute(message: Message) -> Attribute:
+def read_attribute(message: ProtobufMessage) -> Attribute:
     """One AttributeProto; its tensors and graphs are not parsed yet."""
     attribute = Attribute(message)
     for number, field in message:
         match number, field:
-            case _AttributeField.NAME, Message():
+            case _AttributeField.NAME, ProtobufMessage():
                 attribute.name = field.text()
             case _AttributeField.NUMBER, int():
-                attribute.number = signed(field)
-            case _AttributeField.TENSOR, Message():
+                attribute.number = signed_varint(field)
+            case _AttributeField.TENSOR, ProtobufMessage():
                 attribute.tensor = field
-            case _AttributeField.SPARSE, Message():
+            case _AttributeField.SPARSE, ProtobufMessage():
                 attribute.sparse = field
-            case ((_AttributeField.GRAPH | _AttributeField.GRAPHS), Message()):
+            case ((_AttributeField.GRAPH | _AttributeField.GRAPHS), ProtobufMessage()):
                 append(attribute.graphs, field, message)
-            case _AttributeField.REFERENCE, Message():
+            case _AttributeField.REFERENCE, ProtobufMessage():
                 attribute.reference = field.text()
     return attribute
 
 
-def read_value_info(message: Message) -> tuple[str, int, tuple[int, ...]]:
+def read_value_info(message: ProtobufMessage) -> tuple[str, int, tuple[int, ...]]:
     """The name, data type and shape of a ValueInfoProto; 0 and () where they are left open."""
     name, type, shape = "", 0, None
     for number, field in message:
-        if number == 1 and isinstance(field, Message):
+        if number == 1 and isinstance(field, ProtobufMessage):
             name = field.text()
-        elif number == 2 and isinstance(field, Message):
+        elif number == 2 and isinstance(field, ProtobufMessage):
             # TypeProto.tensor_type holds elem_type and shape.
             tensor = _spans(field, 1)
             type = next((f for t in tensor for n, f in t if n == 1 and isinstance(f, int)), 0)
@@ -150,19 +150,19 @@ def read_value_info(message: Message) -> tuple[str, int, tuple[int, ...]]:
     return name, type, tuple(shape) if shape and min(shape) >= 0 else ()
 
 
-def _size(dim: Message) -> int:
-    return next((signed(f) for n, f in dim if n == 1 and isinstance(f, int)), -1)
+def _size(dim: ProtobufMessage) -> int:
+    return next((signed_varint(f) for n, f in dim if n == 1 and isinstance(f, int)), -1)
 
 
-def _spans(message: Message, number: int) -> list[Message]:
+def _spans(message: ProtobufMessage, number: int) -> list[ProtobufMessage]:
     found = []
     for n, field in message:
-        if n == number and isinstance(field, Message):
+        if n == number and isinstance(field, ProtobufMessage):
             append(found, field, message)
     return found
 
 
-def append(items: list, item: object, message: Message) -> None:
+def append(items: list, item: object, message: ProtobufMessage) -> None:
     """Add to a list that the bytes of `message` must not make too long."""
     if len(items) >= MAX_ITEMS:
         message.wire.refuse(f"expected at most {MAX_ITEMS} items in a list, found more")

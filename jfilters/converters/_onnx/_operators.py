@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from ...kernels import Applied
+from ...layers import Applied
 from ._arithmetic import ARITHMETIC
 from ._layout import LAYOUT
 from ._normalization import NORMALIZATIONS

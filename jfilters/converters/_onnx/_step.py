@@ -8,8 +8,8 @@ from typing import NoReturn
 import ml_dtypes
 import numpy as np
 
+from ...io import ProtobufMessage
 from ._nodes import Attribute
-from ._protobuf import Message
 from ._tensor import MAX_RANK
 from ._value import Value
 
@@ -40,7 +40,7 @@ class Step:
     inputs: Sequence[Value | None]
     output: int
     outputs: int
-    tensor: Callable[[Message], Value | None]
+    tensor: Callable[[ProtobufMessage], Value | None]
     read: Callable[[Value], np.ndarray]
     parameters: dict[int, np.ndarray] = dataclasses.field(default_factory=dict)
 

@@ -12,8 +12,8 @@ import ml_dtypes
 import numpy as np
 
 from ...errors import CheckpointError
+from ...io import ProtobufMessage, packed_varints, signed_varint
 from ._external import ExternalFiles
-from ._protobuf import Message, packed_varints, signed
 from ._value import Value
 
 MAX_RANK = 16
@@ -86,11 +86,11 @@ class _Field:
 class _Header:
     """A TensorProto without its values: what it promises, and where the values are."""
 
-    message: Message
+    message: ProtobufMessage
     dims: list[int] = dataclasses.field(default_factory=list)
     type: int = 0
     name: str = ""
-    raw: Message | None = None
+    raw: ProtobufMessage | None = None
     typed: dict[int, int] = dataclasses.field(default_factory=dict)
     entries: dict[str, str] = dataclasses.field(default_factory=dict)
     is_external: bool = False
@@ -100,7 +100,7 @@ class _Header:
         return CheckpointError(reason, path=self.message.wire.source.path, tensor=self.name)
 
 
-def read_tensor(message: Message, files: ExternalFiles) -> Tensor:
+def read_tensor(message: ProtobufMessage, files: ExternalFiles) -> Tensor:
     """One TensorProto. Raises CheckpointError if its metadata contradict its bytes."""
     header = _header(message)
     shape = _shape(header)
@@ -120,20 +120,20 @@ def read_tensor(message: Message, files: ExternalFiles) -> Tensor:
     return Tensor(header.name, shape, dtype.name, value, file)
 
 
-def read_numbers(attribute: Message, field: int, type: int) -> Tensor:
+def read_numbers(attribute: ProtobufMessage, field: int, type: int) -> Tensor:
     """The numbers in one field of an AttributeProto, as a tensor of one axis."""
     dtype, _ = DTYPES[type]
     values = _collected(_Header(attribute, name="an attribute"), field, dtype)
     return Tensor("", values.shape, dtype.name, Value(values.shape, dtype, lambda: values))
 
 
-def read_pair(entry: Message) -> tuple[str, str]:
+def read_pair(entry: ProtobufMessage) -> tuple[str, str]:
     """The key and the value of a StringStringEntryProto."""
-    texts = {number: field.text() for number, field in entry if isinstance(field, Message)}
+    texts = {number: field.text() for number, field in entry if isinstance(field, ProtobufMessage)}
     return texts.get(1, ""), texts.get(2, "")
 
 
-def _header(message: Message) -> _Header:
+def _header(message: ProtobufMessage) -> _Header:
     header = _Header(message)
     for number, field in message:
         match number, field:
@@ -142,23 +142,23 @@ def _header(message: Message) -> _Header:
                 header.dims = (header.dims + _sizes(header, field))[: MAX_RANK + 1]
             case _Field.TYPE, int():
                 header.type = field
-            case _Field.NAME, Message():
+            case _Field.NAME, ProtobufMessage():
                 header.name = field.text()
-            case _Field.RAW, Message():
+            case _Field.RAW, ProtobufMessage():
                 header.raw = field
             case _Field.LOCATION, int():
                 header.is_external = field == 1
-            case _Field.EXTERNAL, Message() if len(header.entries) < _MAX_ENTRIES:
+            case _Field.EXTERNAL, ProtobufMessage() if len(header.entries) < _MAX_ENTRIES:
                 header.entries.update([read_pair(field)])
             case _, _ if number in _TYPED:
-                length = len(field) if isinstance(field, Message) else 1
+                length = len(field) if isinstance(field, ProtobufMessage) else 1
                 header.typed[number] = header.typed.get(number, 0) + length
     return header
 
 
-def _sizes(header: _Header, field: int | Message) -> list[int]:
+def _sizes(header: _Header, field: int | ProtobufMessage) -> list[int]:
     if isinstance(field, int):
-        return [signed(field)]
+        return [signed_varint(field)]
     if len(field) > 10 * MAX_RANK:
         # A size takes ten bytes at most.
         return [0] * (MAX_RANK + 1)
@@ -173,7 +173,7 @@ def _shape(header: _Header) -> tuple[int, ...]:
     return tuple(header.dims)
 
 
-def _raw(header: _Header, raw: Message, nbytes: int) -> Callable[[], memoryview]:
+def _raw(header: _Header, raw: ProtobufMessage, nbytes: int) -> Callable[[], memoryview]:
     if len(raw) != nbytes or any(header.typed.values()):
         beside = " beside typed ones" if any(header.typed.values()) else ""
         raise header.error(f"expected {nbytes} bytes, found {len(raw)} raw ones{beside}")
@@ -209,8 +209,8 @@ def _collected(header: _Header, field: int, dtype: np.dtype) -> np.ndarray:
     values = array.array("q")
     for number, value in header.message:
         if number == field and isinstance(value, int):
-            values.append(signed(value))
-        elif number == field and isinstance(value, Message):
+            values.append(signed_varint(value))
+        elif number == field and isinstance(value, ProtobufMessage):
             values.frombytes(_varints(header, value.read()).tobytes())
     return _narrowed(header, np.frombuffer(values, np.int64), dtype)
 
@@ -218,7 +218,7 @@ def _collected(header: _Header, field: int, dtype: np.dtype) -> np.ndarray:
 def _collected_floats(header: _Header, field: int, dtype: np.dtype) -> np.ndarray:
     data = bytearray()
     for number, value in header.message:
-        if number == field and isinstance(value, Message):
+        if number == field and isinstance(value, ProtobufMessage):
             data += value.read()
     if len(data) % dtype.itemsize:
         raise header.error(f"expected numbers of {dtype}, found {len(data)} bytes")

@@ -6,10 +6,10 @@ import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from ...errors import CheckpointError, UnreadableError
+from ...io import ProtobufMessage
 from ._budget import Budget
 from ._graph import ABSENT, JUNCTION, Graph, Stored
 from ._operators import OPERATIONS, PASSING
-from ._protobuf import Message
 from ._step import REMEDY, NotFollowed, Step
 from ._tensor import Tensor
 from ._value import Value
@@ -204,7 +204,7 @@ class Tracer:
             read=self.budget.read,
         )
 
-    def _attribute_tensor(self, message: Message) -> Value | None:
+    def _attribute_tensor(self, message: ProtobufMessage) -> Value | None:
         tensor = self._tensors.get(message.start)
         return tensor.value if tensor else None
 

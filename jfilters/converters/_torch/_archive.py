@@ -6,9 +6,8 @@ One folder inside the archive holds data.pkl, and one member for each storage be
 import dataclasses
 
 from ...errors import CheckpointError
-from .._bytes import Archive, ByteSource, Cursor, Location
+from ...io import ByteSource, Cursor, Location, ZipArchive, unpickle
 from .._foreign import is_exported_program
-from .._pickle import unpickle
 from .._stored import StoredArray
 from ._storage import persistent_storage
 from ._walk import arrays_of, walk
@@ -25,7 +24,7 @@ def is_torch_archive(source: ByteSource, head: bytes) -> bool:
     if any(name.encode() in head[_LOCAL_HEADER:] for name in _PICKLES):
         return True
     try:
-        names = Archive(source).members
+        names = ZipArchive(source).members
     except CheckpointError:
         return False
     return not is_exported_program(names) and any(
@@ -35,7 +34,7 @@ def is_torch_archive(source: ByteSource, head: bytes) -> bool:
 
 def archive_arrays(source: ByteSource) -> list[StoredArray]:
     """The arrays of a torch zip file."""
-    archive = Archive(source)
+    archive = ZipArchive(source)
     folder = _pickle_member(archive, source.path).removesuffix("data.pkl")
     arrays = arrays_of(_value(archive, folder, "data"), source.path)
     if f"{folder}constants.pkl" not in archive.members:
@@ -45,7 +44,7 @@ def archive_arrays(source: ByteSource) -> list[StoredArray]:
     return arrays + [_constant(array) for array in constants]
 
 
-def _value(archive: Archive, folder: str, name: str) -> object:
+def _value(archive: ZipArchive, folder: str, name: str) -> object:
     """The value of the pickle `name`, whose storages lie in the folder of that name."""
     member = f"{folder}{name}.pkl"
     archive.check(member)
@@ -79,7 +78,7 @@ class _Members:
 
     base = 0
 
-    def __init__(self, archive: Archive, folder: str, name: str):
+    def __init__(self, archive: ZipArchive, folder: str, name: str):
         self._archive, self._folder, self._name = archive, folder, name
         self.big_endian = self._byte_order() == b"big"
 
@@ -100,7 +99,7 @@ class _Members:
         return bytes(self._archive.source.read(start, start + min(size, 16))).strip()
 
 
-def _pickle_member(archive: Archive, path: Location) -> str:
+def _pickle_member(archive: ZipArchive, path: Location) -> str:
     names = [name for name in archive.members if name.endswith("/data.pkl")]
     if len(names) == 1:
         return names[0]

@@ -13,7 +13,7 @@ import ml_dtypes
 import numpy as np
 
 from ...errors import CheckpointError
-from .._pickle import Global, Inert, Span
+from ...io import Global, Inert, PickledBytes
 from ._distributed import Local, local_part
 from ._legacy import nested_storage
 from ._storage import LARGEST, MAX_RANK, Storage, View, dtype_of
@@ -112,7 +112,7 @@ def _strided_with_dtype(name: str, args: tuple) -> Found:
 def _with_storage(args: tuple) -> tuple:
     """The arguments, with the storage that a plain pickle holds as a torch file of its own."""
     match args:
-        case (Inert(name="torch.storage._load_from_bytes", args=(Span() as data,)), *rest):
+        case (Inert(name="torch.storage._load_from_bytes", args=(PickledBytes() as data,)), *rest):
             if data.latin1:
                 raise _refusal("a tensor that was pickled with protocol 2; save it with torch.save")
             return (nested_storage(data), *rest)
@@ -214,12 +214,12 @@ def _numpy_buffer(args: tuple) -> Found:
 
 def _numpy(size: object, kind: object, order: str, data: object) -> Found:
     shape, dtype = _integers(size), _numpy_dtype(kind)
-    if dtype is None or not isinstance(data, Span | str):
+    if dtype is None or not isinstance(data, PickledBytes | str):
         return dataclasses.replace(_valueless(shape, "object", "not numeric"), torch=False)
     expected = math.prod(shape) * dtype.itemsize
-    stored = data.stop - data.start if isinstance(data, Span) else len(data)
+    stored = data.stop - data.start if isinstance(data, PickledBytes) else len(data)
     # Text takes up to two bytes for each of its single bytes.
-    most = 2 * expected if isinstance(data, Span) and data.latin1 else expected
+    most = 2 * expected if isinstance(data, PickledBytes) and data.latin1 else expected
     possible = min(shape, default=0) >= 0 and math.prod(filter(None, shape)) < LARGEST
     if not possible or not expected <= stored <= most:
         raise _refusal(f"{dtype} {shape} needs {expected} bytes, found {stored}")
@@ -228,10 +228,10 @@ def _numpy(size: object, kind: object, order: str, data: object) -> Found:
 
 
 def _numpy_values(
-    data: Span | str, dtype: np.dtype, shape: tuple[int, ...], order: Literal["C", "F"]
+    data: PickledBytes | str, dtype: np.dtype, shape: tuple[int, ...], order: Literal["C", "F"]
 ) -> np.ndarray:
     try:
-        raw = data.read() if isinstance(data, Span) else data.encode("latin-1")
+        raw = data.read() if isinstance(data, PickledBytes) else data.encode("latin-1")
         return np.frombuffer(raw, dtype, math.prod(shape)).reshape(shape, order=order)
     except ValueError as error:
         raise _refusal(f"the text is not that of the bytes of {dtype} {shape}") from error

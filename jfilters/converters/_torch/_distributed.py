@@ -8,9 +8,8 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from ...errors import ForeignFormatError
-from .._bytes import Location
+from ...io import Global, Inert, InertMapping, Location
 from .._foreign import PARTITIONS, kind_error
-from .._pickle import Global, Inert, Mapping
 from .._stored import StoredArray
 
 _FLAT = re.compile(r"_?flat_param(_\d+)?")
@@ -49,7 +48,7 @@ def check_whole(saved: object, arrays: Sequence[StoredArray], path: Location) ->
     """Raises CheckpointError for a file that holds a partition of a network and no weights as they are."""
     if any(len(array.shape) > 1 and 0 not in array.shape and not array.reason for array in arrays):
         return
-    if isinstance(saved, Mapping) and _is_partition(saved):
+    if isinstance(saved, InertMapping) and _is_partition(saved):
         raise kind_error(PARTITIONS._replace(name=f"a part of {PARTITIONS.name}"), path)
     if any(_FLAT.fullmatch(array.name.rpartition(".")[2]) for array in arrays):
         reason = (
@@ -72,11 +71,11 @@ def _of_shards(shape: tuple[int, ...], state: object) -> Local:
     return Local(_attributes(single).get("tensor"), shape, placed=True)
 
 
-def _attributes(value: object) -> Mapping:
+def _attributes(value: object) -> InertMapping:
     """The attributes in a state, of an object or alone; those in slots come second in a pair."""
     state = value.state if isinstance(value, Inert) else value
     parts = state if isinstance(state, tuple) else (state,)
-    return Mapping(item for part in parts if isinstance(part, Mapping) for item in part)
+    return InertMapping(item for part in parts if isinstance(part, InertMapping) for item in part)
 
 
 def _is_placed(placement: object) -> bool:
@@ -90,8 +89,8 @@ def _sizes(value: object) -> tuple[int, ...]:
     return ()
 
 
-def _is_partition(saved: Mapping) -> bool:
+def _is_partition(saved: InertMapping) -> bool:
     """Tell whether DeepSpeed wrote this for one of its ranks."""
     optimizer = saved.get("optimizer_state_dict")
-    is_optimizer = isinstance(optimizer, Mapping) and optimizer.has("zero_stage")
+    is_optimizer = isinstance(optimizer, InertMapping) and optimizer.has("zero_stage")
     return is_optimizer or saved.has("param_shapes", "module")

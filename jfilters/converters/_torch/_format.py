@@ -7,9 +7,8 @@ refuses: whole pickled modules, Lightning checkpoints, objects of frameworks tha
 import struct
 
 from ...errors import CheckpointError
-from .._bytes import ByteSource, Cursor, Location, open_source
+from ...io import ByteSource, Cursor, Location, open_source, unpickle
 from .._format import Format
-from .._pickle import unpickle
 from .._shards import with_shards
 from .._stored import StoredArray
 from ._archive import archive_arrays, is_torch_archive

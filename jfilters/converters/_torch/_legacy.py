@@ -5,8 +5,7 @@ numbers are little-endian whatever machine wrote them.
 """
 
 from ...errors import CheckpointError
-from .._bytes import ByteSource, Cursor
-from .._pickle import MAX_OPCODES, Span, unpickle
+from ...io import MAX_OPCODES, ByteSource, Cursor, PickledBytes, unpickle
 from ._storage import Storage, dtype_of, persistent_storage
 
 MAGIC = b"\x8a\x0a\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19."
@@ -81,7 +80,7 @@ def read_legacy(
     return saved
 
 
-def nested_storage(data: Span) -> Storage:
+def nested_storage(data: PickledBytes) -> Storage:
     """The storage that a pickle holds as a torch file of its own."""
     found = read_legacy(data.source, data.start, data.stop, _NESTED_OPCODES)
     if not isinstance(found, Storage):

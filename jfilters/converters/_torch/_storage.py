@@ -12,7 +12,7 @@ import ml_dtypes
 import numpy as np
 
 from ...errors import CheckpointError
-from .._pickle import Global
+from ...io import Global
 from .._stored import PEEK
 
 MAX_REPEATED = 1 << 26

@@ -13,9 +13,8 @@ from typing import Any
 import numpy as np
 
 from ...errors import CheckpointError
+from ...io import Inert, InertMapping, Location
 from .._axes import for_rank
-from .._bytes import Location
-from .._pickle import Inert, Mapping
 from .._stored import StoredArray
 from ._arrays import Found, found_array
 from ._distributed import check_whole
@@ -116,7 +115,7 @@ def _contents(value: object) -> object:
 def _attributes(record: Inert) -> object:
     """The attributes of an object without those in slots; the object itself if it has none."""
     state = record.state[0] if isinstance(record.state, tuple) and record.state else record.state
-    return state if isinstance(state, Mapping) else record
+    return state if isinstance(state, InertMapping) else record
 
 
 def _array(value: object, place: _Place, path: Location) -> Found | None:
@@ -144,14 +143,14 @@ def _named(error: CheckpointError, path: Location, tensor: str) -> CheckpointErr
 
 
 def _children(value: Any, place: _Place) -> Iterator[_Item]:
-    if isinstance(value, Mapping):
+    if isinstance(value, InertMapping):
         return _in_mapping(value, place)
     if isinstance(value, Inert):
         return _in_object(value, place)
     return ((part, place.child(i, i)) for i, part in enumerate(value) if _may_hold(part))
 
 
-def _in_mapping(mapping: Mapping, place: _Place) -> Iterator[_Item]:
+def _in_mapping(mapping: InertMapping, place: _Place) -> Iterator[_Item]:
     if not place.fixed:
         root = 0 if _is_layer(mapping) else len(place.path)
         place = dataclasses.replace(place, root=root)
@@ -162,7 +161,7 @@ def _in_mapping(mapping: Mapping, place: _Place) -> Iterator[_Item]:
             yield value, place.child(key, index)
 
 
-def _is_layer(mapping: Mapping) -> bool:
+def _is_layer(mapping: InertMapping) -> bool:
     """Whether a dict of NumPy or JAX arrays is one layer of a nested dict rather than a network."""
     if not {key for key in mapping[::2] if isinstance(key, str)} <= _PARAMETERS:
         return False
@@ -174,7 +173,7 @@ def _in_object(record: Inert, place: _Place) -> Iterator[_Item]:
     # An AveragedModel of torch.optim.swa_utils is a network.
     if record.name.startswith("torch.optim.") and ".swa_utils." not in record.name:
         place = dataclasses.replace(place, reason=_OPTIMIZER)
-    if isinstance(state, Mapping):
+    if isinstance(state, InertMapping):
         if state.has(*_KEYS):
             return _in_module(state, place)
         if record.name.startswith("__torch__."):
@@ -182,18 +181,18 @@ def _in_object(record: Inert, place: _Place) -> Iterator[_Item]:
     module = _made_of(record)
     if module is not None:
         return _in_module(module, place)
-    attributes = _in_mapping(state, place) if isinstance(state, Mapping) else iter(())
+    attributes = _in_mapping(state, place) if isinstance(state, InertMapping) else iter(())
     parts = (record.args, record.state, record.items, record.pairs)
     return itertools.chain(attributes, ((part, place) for part in parts if _may_hold(part)))
 
 
-def _made_of(record: Inert) -> Mapping | None:
+def _made_of(record: Inert) -> InertMapping | None:
     """The dict of the module that a function makes anew, as those of torch.fx are stored."""
     args = record.args if isinstance(record.args, tuple) else ()
-    return next((arg for arg in args if isinstance(arg, Mapping) and arg.has(*_KEYS)), None)
+    return next((arg for arg in args if isinstance(arg, InertMapping) and arg.has(*_KEYS)), None)
 
 
-def _in_module(state: Mapping, place: _Place) -> Iterator[_Item]:
+def _in_module(state: InertMapping, place: _Place) -> Iterator[_Item]:
     """Parameters, buffers and modules of a pickled torch.nn.Module, then whatever else it keeps."""
     place = _module(place)
     own = dataclasses.replace(place, **_convolution(state))
@@ -212,13 +211,13 @@ def _module(place: _Place) -> _Place:
     )
 
 
-def _convolution(state: Mapping) -> dict[str, int | bool]:
+def _convolution(state: InertMapping) -> dict[str, int | bool]:
     """What a module that is a convolution says about its weight."""
     groups, transposed = state.get("groups"), state.get("transposed")
     if not isinstance(transposed, bool) or type(groups) is not int or groups < 1:
         return {}
     parameters = state.get("_parameters")
-    names = parameters[::2] if isinstance(parameters, Mapping) else []
+    names = parameters[::2] if isinstance(parameters, InertMapping) else []
     has_weight = any(isinstance(name, str) and _WEIGHT.fullmatch(name) for name in names)
     return {"groups": groups, "transposed": transposed, "has_weight": has_weight}
 

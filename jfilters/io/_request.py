@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from ...errors import CheckpointError, UnreadableError
+from ..errors import CheckpointError, UnreadableError
 
 if TYPE_CHECKING:
     import upath

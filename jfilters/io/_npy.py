@@ -12,13 +12,13 @@ from collections.abc import Iterator
 import ml_dtypes
 import numpy as np
 
-from ...errors import CheckpointError
+from ..errors import CheckpointError
 from ._location import Location
 from ._source import ByteSource, open_source
 
-MAGIC = b"\x93NUMPY"
+NPY_MAGIC = b"\x93NUMPY"
 
-LONGEST_HEADER = 1 << 14
+LONGEST_NPY_HEADER = 1 << 14
 """Bytes; NumPy itself refuses headers beyond 10,000 characters."""
 
 MOST_RECORDS = 100_000
@@ -37,7 +37,7 @@ _DESCR = re.compile(r"[<>|=]?(\?|[biufcSUVmMO]\d{0,9}(\[\d{0,9}[a-zA-Z]{1,2}\])?
 
 
 @dataclasses.dataclass(frozen=True)
-class Header:
+class NpyHeader:
     """What a record says about its array; `length` counts the bytes before the values."""
 
     shape: tuple[int, ...]
@@ -58,11 +58,11 @@ class Header:
 
 
 @dataclasses.dataclass(frozen=True)
-class Record:
+class NpyRecord:
     """One record of a file: its header, and where its values start and stop."""
 
     source: ByteSource
-    header: Header
+    header: NpyHeader
     start: int
 
     @property
@@ -82,7 +82,7 @@ class Record:
         return self.header.array(data)
 
 
-def parse_header(start: bytes, path: Location, tensor: str | None = None) -> Header:
+def parse_npy_header(start: bytes, path: Location, tensor: str | None = None) -> NpyHeader:
     """The header at the beginning of `start`: `LONGEST_HEADER` bytes, or all if there are fewer.
 
     Raises CheckpointError if it is none that NumPy writes.
@@ -96,10 +96,10 @@ def parse_header(start: bytes, path: Location, tensor: str | None = None) -> Hea
     descr, order, sizes = (match[1] for match in found.values() if match)
     dtype, shape = _dtype(descr, path, tensor), tuple(map(int, re.findall(r"\d+", sizes)))
     _check_size(shape, dtype, path, tensor)
-    return Header(shape, dtype, order == "True", length)
+    return NpyHeader(shape, dtype, order == "True", length)
 
 
-def records(source: ByteSource, start: int) -> Iterator[Record]:
+def npy_records(source: ByteSource, start: int) -> Iterator[NpyRecord]:
     """The records of a stream, from byte `start` to the end of the file, which they have to fill.
 
     Raises CheckpointError at the first that is malformed, truncated or holds pickled objects.
@@ -107,56 +107,56 @@ def records(source: ByteSource, start: int) -> Iterator[Record]:
     for index in range(MOST_RECORDS):
         if start >= source.size:
             return
-        record = read_record(source, start, f"leaf.{index}")
+        record = read_npy(source, start, f"leaf.{index}")
         yield record
         start = record.stop
     raise CheckpointError(f"more than {MOST_RECORDS} arrays in one file", path=source.path)
 
 
-def read_record(source: ByteSource, start: int, tensor: str | None) -> Record:
+def read_npy(source: ByteSource, start: int, tensor: str | None) -> NpyRecord:
     """The record at byte `start`, its values not yet read."""
-    head = bytes(source.read(start, start + LONGEST_HEADER))
-    header = parse_header(head, source.path, tensor)
+    head = bytes(source.read(start, start + LONGEST_NPY_HEADER))
+    header = parse_npy_header(head, source.path, tensor)
     if header.dtype.hasobject:
-        raise CheckpointError(PICKLED, path=source.path, tensor=tensor, remedy=SAVE_PLAIN)
-    record = Record(source, header, start + header.length)
+        raise CheckpointError(PICKLED_NPY, path=source.path, tensor=tensor, remedy=SAVE_PLAIN)
+    record = NpyRecord(source, header, start + header.length)
     if record.stop > source.size:
         raise _short(header, source.size - record.start, source.path, tensor)
     return record
 
 
-def holds_several(path: Location) -> bool:
+def holds_npy_stream(path: Location) -> bool:
     """Whether another record follows the first of a file; it never raises."""
     try:
         source = open_source(path)
-        stop = read_record(source, 0, None).stop
+        stop = read_npy(source, 0, None).stop
     except CheckpointError:
         return False
-    return bytes(source.read(stop, stop + len(MAGIC))) == MAGIC
+    return bytes(source.read(stop, stop + len(NPY_MAGIC))) == NPY_MAGIC
 
 
 def dtype_reason(dtype: np.dtype) -> str | None:
     """Why values of this dtype are no weights; None if they can be."""
     if dtype.hasobject:
-        return PICKLED
+        return PICKLED_NPY
     if dtype.type is np.void:
         return f"raw values of {dtype.itemsize} bytes: the file does not say which dtype"
     return None
 
 
-PICKLED = "an object array, whose values are pickled Python objects, which are never read"
+PICKLED_NPY = "an object array, whose values are pickled Python objects, which are never read"
 SAVE_PLAIN = "save plain numeric arrays, each under a name of its own"
 
 
 def _header_length(start: bytes, path: Location, tensor: str | None) -> int:
-    if not start.startswith(MAGIC) or len(start) < 12 or start[6] not in (1, 2, 3):
+    if not start.startswith(NPY_MAGIC) or len(start) < 12 or start[6] not in (1, 2, 3):
         reason = (
             f"expected a .npy record of version 1 to 3, found {start[:8].hex(' ') or 'nothing'}"
         )
         raise CheckpointError(reason, path=path, tensor=tensor)
     prefix = _prefix(start)
     length = prefix + int.from_bytes(start[8:prefix], "little")
-    if length > LONGEST_HEADER:
+    if length > LONGEST_NPY_HEADER:
         reason = f"a .npy header that claims {length} bytes; expected at most {LONGEST_HEADER}"
         raise CheckpointError(reason, path=path, tensor=tensor)
     return length
@@ -181,7 +181,7 @@ def _check_size(shape: tuple[int, ...], dtype: np.dtype, path: Location, tensor:
         raise CheckpointError(f"a shape that overflows, {shape}", path=path, tensor=tensor)
 
 
-def _short(header: Header, found: int, path: Location, tensor: str | None) -> CheckpointError:
+def _short(header: NpyHeader, found: int, path: Location, tensor: str | None) -> CheckpointError:
     reason = (
         f"truncated: expected {header.nbytes} bytes of {header.dtype} {header.shape}, found {found}"
     )

@@ -6,14 +6,18 @@ The fixed layout pickles its columns of text. Those go through the inert pickle 
 import math
 import pickletools
 import re
+from typing import TYPE_CHECKING
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.csv
 
-from .._bytes import Cursor
-from .._pickle import Inert, MemorySource, unpickle
-from ._file import Hdf5File, Node, read_bytes, read_rows
+from ._cursor import Cursor
+from ._hdf5_file import Hdf5File, Hdf5Node
+from ._hdf5_read import read_hdf5_bytes, read_hdf5_rows
+from ._inert import Inert, MemorySource
+from ._unpickle import unpickle
+
+if TYPE_CHECKING:
+    import pyarrow
 
 MAX_META = 1 << 28
 """Bytes of one stored piece of a table."""
@@ -21,7 +25,7 @@ MAX_META = 1 << 28
 _RECONSTRUCT = re.compile(r"numpy\._?core\.multiarray\._reconstruct")
 
 
-def read_table(file: Hdf5File, nodes: dict[str, Node], key: str) -> pa.Table:
+def read_pandas_table(file: Hdf5File, nodes: dict[str, Hdf5Node], key: str) -> "pyarrow.Table":
     """The table stored under `key`, its index levels as columns.
 
     Raises CheckpointError if it is in none of the three layouts, or damaged.
@@ -35,19 +39,22 @@ def read_table(file: Hdf5File, nodes: dict[str, Node], key: str) -> pa.Table:
     raise file.error(f"expected a pandas table or CSV text under {key!r}")
 
 
-def _from_csv(file: Hdf5File, node: Node) -> pa.Table:
+def _from_csv(file: Hdf5File, node: Hdf5Node) -> "pyarrow.Table":
+    import pyarrow
+    import pyarrow.csv
+
     values = _values(file, node)
     if values.ndim != 1 or values.dtype != np.uint8:
         raise file.error("expected the bytes of a CSV text", node.name)
     # "12:16" would pass for a time of day.
-    options = pyarrow.csv.ConvertOptions(column_types={"filter_ids": pa.string()})
+    options = pyarrow.csv.ConvertOptions(column_types={"filter_ids": pyarrow.string()})
     try:
-        return pyarrow.csv.read_csv(pa.BufferReader(values.tobytes()), convert_options=options)
-    except pa.ArrowException as error:
+        return pyarrow.csv.read_csv(pyarrow.BufferReader(values.tobytes()), convert_options=options)
+    except pyarrow.ArrowException as error:
         raise file.error(f"expected CSV text ({str(error)[:100]})", node.name) from error
 
 
-def _from_records(file: Hdf5File, node: Node) -> pa.Table:
+def _from_records(file: Hdf5File, node: Hdf5Node) -> "pyarrow.Table":
     """The "table" layout: one compound dataset, whose fields are columns or blocks of them."""
     records = _values(file, node)
     columns: dict[str, list] = {}
@@ -61,7 +68,7 @@ def _from_records(file: Hdf5File, node: Node) -> pa.Table:
     return _table(file, columns)
 
 
-def _from_blocks(file: Hdf5File, nodes: dict[str, Node], key: str) -> pa.Table:
+def _from_blocks(file: Hdf5File, nodes: dict[str, Hdf5Node], key: str) -> "pyarrow.Table":
     """The "fixed" layout: one array for the columns of one type, one for each index level."""
     columns: dict[str, list] = {}
     for level in _numbered(nodes, f"{key}/axis1_level"):
@@ -83,30 +90,30 @@ def _from_blocks(file: Hdf5File, nodes: dict[str, Node], key: str) -> pa.Table:
     return _table(file, columns)
 
 
-def _numbered(nodes: dict[str, Node], start: str, end: str = "") -> list[int]:
+def _numbered(nodes: dict[str, Hdf5Node], start: str, end: str = "") -> list[int]:
     """The numbers between `start` and `end` in the names of nodes, in order."""
     pattern = re.compile(f"{re.escape(start)}([0-9]{{1,6}}){re.escape(end)}")
     return sorted(int(found[1]) for name in nodes if (found := pattern.fullmatch(name)))
 
 
-def _values(file: Hdf5File, node: Node) -> np.ndarray:
+def _values(file: Hdf5File, node: Hdf5Node) -> np.ndarray:
     """The values of a dataset of the table, within `MAX_META`."""
     if node.dataset is None or node.reason or node.dataset.dtype.hasobject:
         raise file.error(node.reason or "expected numbers or text of one length", node.name)
     if math.prod(node.dataset.shape) * node.dataset.dtype.itemsize > MAX_META:
         raise file.error(f"a table of more than {MAX_META:,} bytes", node.name)
-    return read_rows(file, node)
+    return read_hdf5_rows(file, node)
 
 
-def _block(file: Hdf5File, node: Node) -> np.ndarray:
+def _block(file: Hdf5File, node: Hdf5Node) -> np.ndarray:
     """The values of some columns, (rows, columns)."""
     if node.dataset is not None and node.dataset.dtype.hasobject:
-        return _pickled_block(file, node, read_bytes(file, node))
+        return _pickled_block(file, node, read_hdf5_bytes(file, node))
     values = _values(file, node)
     return values.reshape(len(values) if values.ndim else 1, -1)
 
 
-def _pickled_block(file: Hdf5File, node: Node, data: bytes) -> np.ndarray:
+def _pickled_block(file: Hdf5File, node: Hdf5Node, data: bytes) -> np.ndarray:
     """An array of text and numbers from its pickle; nothing else is built."""
     source = MemorySource(file.path, memoryview(data))
     found = unpickle(Cursor(source), lambda _: None)
@@ -130,7 +137,7 @@ def _cell(value: object) -> object:
     return value if isinstance(value, str | bool | int | float) else None
 
 
-def _unpickled_names(file: Hdf5File, node: Node, attribute: str) -> list[str]:
+def _unpickled_names(file: Hdf5File, node: Hdf5Node, attribute: str) -> list[str]:
     """The column names that PyTables pickles into an attribute."""
     text = file.text(node.dataset, attribute) or ""
     # A list of distinct names is its own listing of opcodes, of whatever protocol.
@@ -155,15 +162,19 @@ def _plain(values: np.ndarray) -> list:
     return found
 
 
-def _table(file: Hdf5File, columns: dict[str, list]) -> pa.Table:
+def _table(file: Hdf5File, columns: dict[str, list]) -> "pyarrow.Table":
+    import pyarrow
+
     lengths = {len(values) for values in columns.values()}
     if len(lengths) > 1:
         raise file.error(f"expected columns of one length, found {sorted(lengths)}")
-    return pa.table({name: _column(values) for name, values in columns.items()})
+    return pyarrow.table({name: _column(values) for name, values in columns.items()})
 
 
-def _column(values: list) -> pa.Array:
+def _column(values: list) -> "pyarrow.Array":
+    import pyarrow
+
     try:
-        return pa.array(values)
-    except (pa.ArrowException, OverflowError):
-        return pa.array([None if value is None else str(value) for value in values])
+        return pyarrow.array(values)
+    except (pyarrow.ArrowException, OverflowError):
+        return pyarrow.array([None if value is None else str(value) for value in values])

@@ -9,8 +9,8 @@ from typing import NoReturn
 
 import numpy as np
 
-from ...errors import CheckpointError
-from .._bytes import ByteSource, window
+from ..errors import CheckpointError
+from ._source import ByteSource, window
 
 MAX_FIELDS = 1 << 24
 """Fields that one walk through a file may visit; a million nodes have about ten million."""
@@ -27,7 +27,7 @@ _VARINT, _FIXED64, _SPAN, _FIXED32 = 0, 1, 2, 5
 _WIDTHS = {_FIXED64: 8, _FIXED32: 4}
 
 
-class Wire:
+class ProtobufFile:
     """A protobuf file, and how much more of it one walk may visit."""
 
     def __init__(self, source: ByteSource):
@@ -35,9 +35,9 @@ class Wire:
         self._block: tuple[int, memoryview] = (0, memoryview(b""))
         self._fields, self._text = MAX_FIELDS, MAX_TEXT
 
-    def message(self) -> "Message":
+    def message(self) -> "ProtobufMessage":
         """The whole file as one message."""
-        return Message(self, 0, self.source.size)
+        return ProtobufMessage(self, 0, self.source.size)
 
     def read(self, start: int, stop: int) -> memoryview:
         """The bytes start..stop; short ranges come from the block that was fetched last."""
@@ -66,18 +66,18 @@ class Wire:
         raise CheckpointError(reason, path=self.source.path)
 
 
-class Message:
+class ProtobufMessage:
     """The bytes start..stop of a protobuf file: a message, a text, or packed numbers."""
 
     __slots__ = ("start", "stop", "wire")
 
-    def __init__(self, wire: Wire, start: int, stop: int):
+    def __init__(self, wire: ProtobufFile, start: int, stop: int):
         self.wire, self.start, self.stop = wire, start, stop
 
     def __len__(self) -> int:
         return self.stop - self.start
 
-    def __iter__(self) -> Iterator[tuple[int, "int | Message"]]:
+    def __iter__(self) -> Iterator[tuple[int, "int | ProtobufMessage"]]:
         """Field numbers and values: an int for a varint, a range of bytes for all else."""
         wire, position, stop = self.wire, self.start, self.stop
         base, end, window = position, position, memoryview(b"")
@@ -94,9 +94,9 @@ class Message:
             wire.spend_field()
             yield key >> 3, value
 
-    def again(self) -> "Message":
+    def again(self) -> "ProtobufMessage":
         """The same bytes under a fresh count of fields, for reading them later."""
-        return Message(Wire(self.wire.source), self.start, self.stop)
+        return ProtobufMessage(ProtobufFile(self.wire.source), self.start, self.stop)
 
     def read(self) -> memoryview:
         """The bytes themselves."""
@@ -119,11 +119,11 @@ class Message:
             self.wire.refuse(f"damaged protobuf: wire type {kind} in bytes {self._place}")
         return _WIDTHS[kind], offset
 
-    def _range(self, start: int, length: int) -> "Message":
+    def _range(self, start: int, length: int) -> "ProtobufMessage":
         if length > self.stop - start:
             found = f"expected {length} bytes, found {self.stop - start}"
             self.wire.refuse(f"damaged protobuf at byte {start}: {found}")
-        return Message(self.wire, start, start + length)
+        return ProtobufMessage(self.wire, start, start + length)
 
     def _varint(self, window: memoryview, offset: int) -> tuple[int, int]:
         # Nearly all numbers take one byte.
@@ -143,7 +143,7 @@ class Message:
         return f"{self.start}..{self.stop}"
 
 
-def signed(value: int) -> int:
+def signed_varint(value: int) -> int:
     """A varint of 64 bits as the signed number that it stands for."""
     return value - (1 << 64) if value >> 63 else value
 

@@ -4,10 +4,10 @@ import os
 
 import pytest
 
-from jfilters.converters import identity, location
-from jfilters.converters._bytes import _request as _request
+from jfilters.io import _request as _request
+from jfilters.io import identity, location
 
-from .servers import serving
+from ..converters.servers import serving
 
 upath = pytest.importorskip("upath")
 

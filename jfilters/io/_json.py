@@ -5,9 +5,9 @@ from collections import Counter
 from typing import Any, NoReturn
 
 from ..errors import CheckpointError
-from ._bytes import ByteSource
+from ._source import ByteSource
 
-MAX_BYTES = 100_000_000
+MAX_JSON_BYTES = 100_000_000
 """Bytes of one text, the limit that safetensors sets to its header."""
 
 MAX_ELEMENTS = 2_000_000
@@ -19,8 +19,8 @@ _AGAIN = "the file is damaged or was cut short: fetch it again"
 def json_object(source: ByteSource, start: int = 0, stop: int | None = None) -> dict[str, Any]:
     """The object in the bytes start..stop, by default in all. Raises CheckpointError if it is none."""
     stop = source.size if stop is None else stop
-    text = bytes(source.read(start, min(stop, start + MAX_BYTES + 1)))
-    if len(text) > MAX_BYTES or sum(map(text.count, (b",", b"{", b"["))) > MAX_ELEMENTS:
+    text = bytes(source.read(start, min(stop, start + MAX_JSON_BYTES + 1)))
+    if len(text) > MAX_JSON_BYTES or sum(map(text.count, (b",", b"{", b"["))) > MAX_ELEMENTS:
         _refuse(source, f"more than {MAX_BYTES} bytes or {MAX_ELEMENTS} elements of JSON")
     if text[:1] != b"{":
         _refuse(source, f'expected JSON that starts with "{{", found {text[:8]!r}')

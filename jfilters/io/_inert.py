@@ -7,7 +7,8 @@ arrays inside can be found; no name is ever looked up.
 import dataclasses
 from collections.abc import Iterator
 
-from .._bytes import ByteSource, Location
+from ._location import Location
+from ._source import ByteSource
 
 
 @dataclasses.dataclass(frozen=True, slots=True, eq=False)
@@ -30,10 +31,10 @@ class Inert:
     args: tuple = ()
     state: object = None
     items: list | None = None
-    pairs: "Mapping | None" = None
+    pairs: "InertMapping | None" = None
 
 
-class Mapping(list):
+class InertMapping(list):
     """A dict as keys and values in turn, because keys from a hostile file must not be hashed."""
 
     __slots__ = ()
@@ -55,7 +56,7 @@ class Mapping(list):
 
 
 @dataclasses.dataclass(frozen=True, slots=True, eq=False)
-class Span:
+class PickledBytes:
     """Bytes of a pickle that stay where they are until they are read.
 
     `latin1`: they are stored as text, in UTF-8 of one character a byte, as protocol 2 does.
@@ -100,10 +101,10 @@ def called(callee: object, args: tuple) -> object:
 def _mapping(args: tuple) -> object:
     """A dict from the pairs that it was called with; a defaultdict's factory gives none."""
     pairs = args[0] if args and isinstance(args[0], list) else []
-    if isinstance(pairs, Mapping):
+    if isinstance(pairs, InertMapping):
         return pairs
     if all(isinstance(pair, list | tuple) and len(pair) == 2 for pair in pairs):
-        return Mapping(part for pair in pairs for part in pair)
+        return InertMapping(part for pair in pairs for part in pair)
     return None
 
 
@@ -115,7 +116,7 @@ def _sequence(args: tuple) -> object:
 def _bytes(args: tuple) -> object:
     """The text from which protocol 2 makes bytes; it is encoded where it is needed."""
     found = args[0] if args else ""
-    return found if isinstance(found, Span | str) else None
+    return found if isinstance(found, PickledBytes | str) else None
 
 
 _PLAIN = {
@@ -128,3 +129,8 @@ for _module in ("builtins", "__builtin__"):
     _PLAIN |= {f"{_module}.{name}": _sequence for name in ("list", "set", "frozenset", "tuple")}
     _PLAIN |= {f"{_module}.{name}": _bytes for name in ("bytes", "bytearray")}
     _PLAIN[f"{_module}.dict"] = _mapping
+
+
+def type_name(kind: type) -> str:
+    """The name of a type as messages give it."""
+    return "Mapping" if kind is InertMapping else kind.__name__

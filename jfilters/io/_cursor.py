@@ -5,7 +5,7 @@ Small reads come from a window that is fetched at once; big ones are passed over
 
 import struct
 
-from ...errors import CheckpointError
+from ..errors import CheckpointError
 from ._source import ByteSource, window
 
 LONGEST_LINE = 4096

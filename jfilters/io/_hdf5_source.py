@@ -5,8 +5,9 @@ from typing import Any
 
 import numpy as np
 
-from ...errors import CheckpointError
-from .._bytes import ByteSource, Location, SourceFile, open_source
+from ..errors import CheckpointError
+from ._location import Location
+from ._source import ByteSource, SourceFile, open_source
 
 SIGNATURE = b"\x89HDF\r\n\x1a\n"
 

@@ -7,7 +7,7 @@ Source: HDF5 file format specification 3.0, sections IV.A.1 (object headers) and
 import struct
 from collections.abc import Iterator
 
-from .._bytes import ByteSource
+from ._source import ByteSource
 
 MAX_BLOCKS = 1000
 """Pieces of one object's header."""

@@ -11,11 +11,10 @@ import hypothesis
 import hypothesis.strategies as st
 import pytest
 
-from jfilters.converters._bytes._cursor import LONGEST_LINE, Cursor
-from jfilters.converters._pickle import _machine as _pickle
-from jfilters.converters._pickle._inert import Global, Inert, Mapping, MemorySource, Span
-from jfilters.converters._pickle._machine import unpickle
 from jfilters.errors import CheckpointError
+from jfilters.io import Cursor, Global, Inert, InertMapping, MemorySource, PickledBytes, unpickle
+from jfilters.io import _pickle_machine as _machine
+from jfilters.io._cursor import LONGEST_LINE
 
 BACK = st.one_of(
     st.none(),
@@ -44,9 +43,9 @@ def unpickled(data: bytes, persistent=lambda key: key):
 
 def plain(value):
     """A value of the machine as Python's own, for values without bytes in protocols below 3."""
-    if isinstance(value, Mapping):
+    if isinstance(value, InertMapping):
         return {plain(key): plain(item) for key, item in value.pairs()}
-    if isinstance(value, Span):
+    if isinstance(value, PickledBytes):
         return bytes(value.read())
     return type(value)(map(plain, value)) if isinstance(value, list | tuple) else value
 
@@ -125,7 +124,7 @@ def test_an_object_keeps_its_class_its_arguments_and_its_state():
 
 def test_long_strings_and_bytes_stay_in_the_file():
     found = unpickled(pickle.dumps(["x" * 100_000, b"y" * 100_000], 4))
-    assert all(isinstance(part, Span) for part in found)
+    assert all(isinstance(part, PickledBytes) for part in found)
     assert bytes(found[1].read()) == b"y" * 100_000
 
 
@@ -224,23 +223,23 @@ BOMBS = {
 
 @pytest.mark.parametrize("name", BOMBS)
 def test_bombs_are_refused(name, monkeypatch):
-    monkeypatch.setattr(_pickle, "MAX_OPCODES", 3000)
+    monkeypatch.setattr(_machine, "MAX_OPCODES", 3000)
     with pytest.raises(CheckpointError):
         unpickle(
             Cursor(MemorySource(Path("x.pkl"), memoryview(b"\x80\x04" + BOMBS[name]))),
             lambda key: key,
-            _pickle.MAX_OPCODES,
+            _machine.MAX_OPCODES,
         )
 
 
 def test_strings_are_bounded_together(monkeypatch):
-    monkeypatch.setattr(_pickle, "MAX_TEXT", 1000)
+    monkeypatch.setattr(_machine, "MAX_TEXT", 1000)
     with pytest.raises(CheckpointError, match="more than 1,000 bytes of strings"):
         unpickled(pickle.dumps([f"{i:0100}" for i in range(20)], 4))
 
 
 def test_dicts_made_from_a_remembered_list_are_bounded(monkeypatch):
-    monkeypatch.setattr(_pickle, "MAX_TEXT", 100_000)
+    monkeypatch.setattr(_machine, "MAX_TEXT", 100_000)
     pairs = b"](" + b"](K\x01K\x02e" * 100 + b"e\x85q\x00"
     with pytest.raises(CheckpointError, match="bytes of strings"):
         unpickled(b"\x80\x02" + pairs + b"cbuiltins\ndict\nh\x00R" * 1000 + b".")

@@ -8,7 +8,7 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Union
 
-from ...errors import MissingExtraError, UnreadableError, redacted
+from ..errors import MissingExtraError, UnreadableError, redacted
 
 if TYPE_CHECKING:
     import upath

@@ -1,18 +1,13 @@
 """Remote folders of which a library wants real files: copied here, and removed when nobody reads them."""
 
 import contextlib
-import dataclasses
-import functools
 import shutil
 import tempfile
 import weakref
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 
-import numpy as np
-
-from ...errors import CheckpointError, UnreadableError
-from .._stored import StoredArray
+from ..errors import CheckpointError, UnreadableError
 from ._location import Location, base_name, children, is_folder, name_below
 from ._source import ByteSource, open_source
 
@@ -67,26 +62,6 @@ class LocalCopy:
         except OSError as error:
             reason = f"no room for a local copy ({error.strerror})"
             raise UnreadableError(reason, path=self.origin) from error
-
-
-def copied_arrays(
-    folder: Location, arrays: Callable[[Path], Sequence[StoredArray]]
-) -> list[StoredArray]:
-    """What `arrays` finds in a copy of a remote folder."""
-    copy = _last_copy(folder)
-
-    def read(array: StoredArray) -> np.ndarray:
-        with copy.errors():
-            return array.read()
-
-    with copy.errors():
-        found = arrays(copy.path)
-    return [dataclasses.replace(x, read=functools.partial(read, x)) for x in found]
-
-
-@functools.lru_cache(maxsize=1)
-def _last_copy(folder: Location) -> LocalCopy:
-    return LocalCopy(folder)
 
 
 def _files(folder: Location) -> Iterator[Location]:

@@ -6,21 +6,20 @@ and virtual datasets could reach any other file: they are named and never follow
 
 import contextlib
 import dataclasses
-import itertools
 import math
 import weakref
-import zlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ...errors import CheckpointError, MissingExtraError
-from .._bytes import ByteSource, Location
-from .._guard import checkpoint_errors
-from ._header import claimed_length
-from ._source import GuardedFile, base_address, holds_bytes, keeps_sizes
+from ..errors import CheckpointError, MissingExtraError
+from ._guard import checkpoint_errors
+from ._hdf5_header import claimed_length
+from ._hdf5_source import GuardedFile, base_address, keeps_sizes
+from ._location import Location
+from ._source import ByteSource
 
 if TYPE_CHECKING:
     import h5py
@@ -34,19 +33,10 @@ MAX_NESTING = 64
 MAX_TEXT = 1 << 26
 """Bytes of all attributes that are read from one file."""
 
-MAX_ARRAY = 1 << 33
-"""Bytes of one array in memory."""
-
-MAX_CHUNK = 1 << 28
-"""Bytes of one chunk, unpacked."""
-
-MAX_CHUNKS = 1_000_000
-"""Chunks of one read."""
-
 DEFLATE_RATIO = 1032
 """How much smaller deflate can make anything (zlib's technical notes)."""
 
-_DEFLATE, _SHUFFLE, _FLETCHER32 = 1, 2, 3
+DEFLATE, SHUFFLE, FLETCHER32 = 1, 2, 3
 
 _REMEDY = "save it again with h5py, and with gzip if it has to be compressed"
 
@@ -64,7 +54,7 @@ def hdf5_errors(path: Location, tensor: str | None = None) -> Iterator[None]:
 
 
 @dataclasses.dataclass(frozen=True)
-class Node:
+class Hdf5Node:
     """A link of a file: its path, the dataset if it leads to one, and why it cannot be read."""
 
     name: str
@@ -84,7 +74,7 @@ class Hdf5File:
         # HDF5 reads through Python: a file still open when the interpreter ends would crash it.
         weakref.finalize(self.file, _close, self.file.id)
 
-    def nodes(self) -> Iterator[Node]:
+    def nodes(self) -> Iterator[Hdf5Node]:
         """All datasets, once each, and all links that lead out of the file or nowhere."""
         seen = {_address(self.file): ""}
         groups = [("", self.file)]
@@ -115,25 +105,25 @@ class Hdf5File:
         )
         return tuple(value.decode("utf-8", "replace") for value in found)
 
-    def check_claim(self, node: Node) -> None:
+    def check_claim(self, node: Hdf5Node) -> None:
         """Raises CheckpointError if a dataset claims more than the file stores of it."""
         dataset: Any = node.dataset
         claimed = math.prod(dataset.shape) * dataset.dtype.itemsize
-        stored, packed = dataset.id.get_storage_size(), _DEFLATE in _filters(dataset)
+        stored, packed = dataset.id.get_storage_size(), DEFLATE in filters_of(dataset)
         if claimed > stored * (DEFLATE_RATIO if packed else 1):
             expected = f"expected the {claimed:,} bytes of shape {dataset.shape}"
             raise self.error(f"{expected}, found {stored:,} stored", node.name)
         if stored > self.size:
             raise self.error(f"{stored:,} bytes claimed by a file of {self.size:,}", node.name)
 
-    def check_sizes(self, node: Node) -> None:
+    def check_sizes(self, node: Hdf5Node) -> None:
         """Raises CheckpointError unless every chunk of a dataset without deflate has the size of one.
 
         HDF5 reads as much as the index claims of a chunk into a buffer of that size.
         """
         dataset: Any = node.dataset
         size = math.prod(dataset.chunks) * dataset.id.get_type().get_size()
-        size += 4 * (_FLETCHER32 in _filters(dataset))
+        size += 4 * (FLETCHER32 in filters_of(dataset))
         if node.name not in self._whole and dataset.id.chunk_iter(
             lambda chunk: chunk if chunk.size != size or chunk.filter_mask else None
         ):
@@ -144,7 +134,7 @@ class Hdf5File:
         """The error that refuses this file."""
         return CheckpointError(reason, path=self.path, tensor=tensor, remedy=_REMEDY)
 
-    def _node(self, prefix: str, group: Any, name: str, seen: dict) -> tuple[Node, Any]:
+    def _node(self, prefix: str, group: Any, name: str, seen: dict) -> tuple[Hdf5Node, Any]:
         """A link, and the group it leads to if that has not been visited."""
         h5py = require_h5py(self.path)
         path = f"{prefix}{name}"
@@ -152,18 +142,18 @@ class Hdf5File:
             raise self.error(f"more than {MAX_NESTING} nested groups")
         if "/" in name or not isinstance(group.get(name, getlink=True), h5py.HardLink):
             seen[path] = path
-            return Node(path, reason="a link that may lead out of the file, not followed"), None
+            return Hdf5Node(path, reason="a link that may lead out of the file, not followed"), None
         found = group[name]
         address = _address(found)
         first = seen.setdefault(address, path)
         if first != path:
             seen[path] = path
-            return Node(path, reason=f"the same object as {first or '/'}"), None
+            return Hdf5Node(path, reason=f"the same object as {first or '/'}"), None
         if isinstance(found, h5py.Group):
-            return Node(path), found
+            return Hdf5Node(path), found
         if not isinstance(found, h5py.Dataset):
-            return Node(path, reason="a type definition"), None
-        return Node(path, found, self._reason(found)), None
+            return Hdf5Node(path, reason="a type definition"), None
+        return Hdf5Node(path, found, self._reason(found)), None
 
     def _reason(self, dataset: Any) -> str | None:
         """Why a dataset cannot be read."""
@@ -179,8 +169,8 @@ class Hdf5File:
             return "no values"
         if not keeps_sizes(dataset.id.get_type(), dataset.dtype):
             return f"values of no common type, read as {dataset.dtype}"
-        filters = _filters(dataset)
-        known = {_DEFLATE, _SHUFFLE, _FLETCHER32}
+        filters = filters_of(dataset)
+        known = {DEFLATE, SHUFFLE, FLETCHER32}
         if not known.issuperset(filters) or len(set(filters)) < len(filters):
             return f"packed by a filter that is not read here; {_REMEDY}"
         return None
@@ -204,78 +194,7 @@ class Hdf5File:
         return holder.attrs[name]
 
 
-def read_rows(file: Hdf5File, node: Node, rows: slice = slice(None)) -> np.ndarray:
-    """The values of a dataset, or its rows along the first axis.
-
-    Raises CheckpointError if they are too big, damaged, or unpack to more than they should.
-    """
-    dataset: Any = node.dataset
-    with hdf5_errors(file.path, node.name):
-        file.check_claim(node)
-        count = len(range(*rows.indices(dataset.shape[0]))) if dataset.shape else 1
-        size = count * math.prod(dataset.shape[1:]) * dataset.dtype.itemsize
-        if size > MAX_ARRAY:
-            raise file.error(f"{size:,} bytes to read at once, more than {MAX_ARRAY:,}", node.name)
-        if dataset.chunks:
-            _check_chunks(file, node, rows)
-        return np.asarray(dataset[rows] if dataset.shape else dataset[()])
-
-
-def read_bytes(file: Hdf5File, node: Node) -> bytes:
-    """The bytes of a dataset that holds one value of variable length, as PyTables stores objects.
-
-    Raises CheckpointError if it holds anything else, or claims more than the file could hold.
-    """
-    dataset: Any = node.dataset
-    with hdf5_errors(file.path, node.name):
-        one = dataset.shape == (1,) and dataset.chunks and not _filters(dataset)
-        if not one or not holds_bytes(dataset.id.get_type()):
-            raise file.error("expected one value of variable length", node.name)
-        file.check_claim(node)
-        file.check_sizes(node)
-        # HDF5 allocates what the first 4 bytes of a value claim before it looks for them.
-        claimed = int.from_bytes(dataset.id.read_direct_chunk((0,))[1][:4], "little")
-        if claimed > file.size:
-            raise file.error(f"{claimed:,} bytes claimed by a file of {file.size:,}", node.name)
-        return dataset[0].tobytes()
-
-
-def _check_chunks(file: Hdf5File, node: Node, rows: slice) -> None:
-    """Unpack each chunk of the rows within its bound; HDF5 itself would unpack without one."""
-    dataset: Any = node.dataset
-    size = math.prod(dataset.chunks) * dataset.dtype.itemsize
-    starts, stops, _ = zip(*(s.indices(n) for s, n in _extents(dataset, rows)), strict=True)
-    grid = [
-        range(start // chunk * chunk, stop, chunk)
-        for start, stop, chunk in zip(starts, stops, dataset.chunks, strict=True)
-    ]
-    if size > MAX_CHUNK or math.prod(map(len, grid)) > MAX_CHUNKS:
-        raise file.error(f"chunks {dataset.chunks} of shape {dataset.shape}", node.name)
-    if _DEFLATE in _filters(dataset):
-        for offset in itertools.product(*grid):
-            _check_chunk(file, node, offset, size)
-    else:
-        file.check_sizes(node)
-
-
-def _extents(dataset: Any, rows: slice) -> list[tuple[slice, int]]:
-    slices = (rows, *(slice(None),) * (len(dataset.shape) - 1))
-    return list(zip(slices, dataset.shape, strict=True))
-
-
-def _check_chunk(file: Hdf5File, node: Node, offset: tuple[int, ...], size: int) -> None:
-    dataset: Any = node.dataset
-    stored = dataset.id.get_chunk_info_by_coord(offset).size
-    if stored > min(file.size, 2 * size + 1024):
-        raise file.error(f"a chunk of {stored:,} bytes for {size:,}", node.name)
-    mask, packed = dataset.id.read_direct_chunk(offset)
-    # One byte more than the chunk is enough to see a bomb.
-    unpacked = len(zlib.decompressobj().decompress(packed, size + 1)) if mask == 0 else 0
-    if unpacked != size:
-        raise file.error(f"expected a chunk of {size:,} bytes, found {unpacked:,}", node.name)
-
-
-def _filters(dataset: Any) -> list[int]:
+def filters_of(dataset: Any) -> list[int]:
     plan = dataset.id.get_create_plist()
     return [plan.get_filter(index)[0] for index in range(plan.get_nfilters())]
 

@@ -12,8 +12,8 @@ from typing import Protocol, runtime_checkable
 
 import numpy as np
 
-from ..._memory import aligned_empty
-from ...errors import UnreadableError
+from .._memory import aligned_empty
+from ..errors import UnreadableError
 from ._location import Location
 
 LOCAL_WINDOW, REMOTE_WINDOW = 1 << 16, 1 << 9

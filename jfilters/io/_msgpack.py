@@ -6,7 +6,7 @@ Lengths are claims: nothing is allocated for them before the bytes have come.
 import struct
 from typing import Any, NamedTuple
 
-from ._bytes import Cursor
+from ._cursor import Cursor
 
 MAX_ITEMS = 2_000_000
 """Values in one file, which bounds the memory that its structure takes to about 300 MB."""
@@ -26,28 +26,28 @@ _LENGTHS = {
 _CONSTANTS = {0xC0: None, 0xC2: False, 0xC3: True}
 
 
-class Span(NamedTuple):
+class MsgpackBytes(NamedTuple):
     """Bytes start..stop of the file."""
 
     start: int
     stop: int
 
 
-class Extension(NamedTuple):
+class MsgpackExtension(NamedTuple):
     """A value of an application's own type, and the bytes that hold it."""
 
     code: int
-    span: Span
+    span: MsgpackBytes
 
 
-class Decoder:
+class MsgpackDecoder:
     """Values one after the other, from a cursor."""
 
     def __init__(self, cursor: Cursor):
         self._cursor, self._left = cursor, MAX_ITEMS
 
     def value(self, nesting: int = 0) -> Any:
-        """The next value: None, a number, a string, a dict, a list, a `Span` or an `Extension`."""
+        """The next value: None, a number, text, dict, list, `MsgpackBytes` or `MsgpackExtension`."""
         self._left -= 1
         if self._left < 0 or nesting > MAX_NESTING:
             limits = f"{MAX_ITEMS} values or {MAX_NESTING} levels"
@@ -75,7 +75,7 @@ class Decoder:
             return self._span(self._length(tag, 0))
         if 0xC7 <= tag <= 0xD8:
             size = 1 << (tag - 0xD4) if tag >= 0xD4 else self._length(tag, 0)
-            return Extension(self._cursor.number(">b"), self._span(size))
+            return MsgpackExtension(self._cursor.number(">b"), self._span(size))
         raise self._cursor.refusal(f"expected msgpack, found the byte {tag:#x}")
 
     def _length(self, tag: int, mask: int) -> int:
@@ -90,11 +90,11 @@ class Decoder:
             found[str(key)] = self.value(nesting + 1)
         return found
 
-    def _text(self, size: int) -> str | Span:
+    def _text(self, size: int) -> str | MsgpackBytes:
         if size > MAX_TEXT:
             return self._span(size)
         return self._cursor.take(size).decode("utf-8", "backslashreplace")
 
-    def _span(self, size: int) -> Span:
+    def _span(self, size: int) -> MsgpackBytes:
         start = self._cursor.skip(size)
-        return Span(start, start + size)
+        return MsgpackBytes(start, start + size)

@@ -9,7 +9,7 @@ import threading
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
-from ...errors import UnreadableError
+from ..errors import UnreadableError
 from ._request import ask, details, reader, version
 
 if TYPE_CHECKING:

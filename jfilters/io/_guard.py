@@ -4,7 +4,7 @@ import contextlib
 from collections.abc import Iterator
 
 from ..errors import CheckpointError, UnreadableError
-from ._bytes import Location
+from ._location import Location
 
 
 @contextlib.contextmanager

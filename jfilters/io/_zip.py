@@ -7,7 +7,7 @@ import dataclasses
 import struct
 import zlib
 
-from ...errors import CheckpointError
+from ..errors import CheckpointError
 from ._source import ByteSource
 
 MAX_MEMBERS = 200_000
@@ -35,7 +35,7 @@ class Member:
     header: int
 
 
-class Archive:
+class ZipArchive:
     """The members of one zip file, by name. Raises `CheckpointError` for a damaged one."""
 
     def __init__(self, source: ByteSource):

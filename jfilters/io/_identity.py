@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ...errors import UnreadableError
+from ..errors import UnreadableError
 from ._location import Location, is_folder
 
 if TYPE_CHECKING:
