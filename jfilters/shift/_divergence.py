@@ -7,9 +7,9 @@ grad.
 from typing import Any
 
 import numpy as np
-from jaxtyping import Array, Float, Num
+from jaxtyping import Float, Num
 
-RealArray = Array | np.ndarray
+from ..statistics import RealArray
 
 EMPTY_DENSITY = float(np.finfo(np.float32).eps)
 """Density of an empty bin, so that its logarithm exists. Source: arXiv:2203.15331."""

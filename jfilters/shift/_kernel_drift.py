@@ -8,6 +8,7 @@ from jaxtyping import Array, Bool, Float, Int32
 from ..statistics import (
     Basis,
     Moments,
+    RealArray,
     coefficient_histogram,
     fit_basis,
     fixed_edges,
@@ -16,7 +17,7 @@ from ..statistics import (
     moments,
     normalize,
 )
-from ._divergence import RealArray, drift, probability
+from ._divergence import drift, probability
 
 
 def kernel_drift(

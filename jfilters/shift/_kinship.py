@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Float
 
-from ._host import host_peaks
+from ..statistics import host_max_abs
 
 Rows = Float[np.ndarray, "n d"]
 
@@ -72,7 +72,7 @@ def kinship(a: Rows, b: Rows) -> Kinship:
 def unit_kernels(kernels: Rows) -> Float[np.ndarray, "n d"]:
     """Kernels divided by their Euclidean length; zeros where that is zero or not finite."""
     # By the largest weight first, so that no square overflows or vanishes.
-    peaks = host_peaks(kernels)
+    peaks = host_max_abs(kernels)
     fit = np.isfinite(peaks) & (peaks > 0)
     if not fit.all():
         kernels = np.where(fit[:, None], kernels, 0)

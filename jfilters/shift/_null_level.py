@@ -1,9 +1,9 @@
 """The drift that sampling alone makes: what two samples of one distribution show."""
 
 import numpy as np
-from jaxtyping import Array, Float, Integer
+from jaxtyping import Float, Integer
 
-RealArray = Array | np.ndarray
+from ..statistics import RealArray
 
 
 def null_level(

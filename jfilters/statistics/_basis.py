@@ -4,17 +4,16 @@ Fitted once from merged moments on the host in float64, used in every block on t
 float32.
 """
 
-import equinox as eqx
-import jax
-import jax.numpy as jnp
+from typing import NamedTuple
+
 import numpy as np
-from jaxtyping import Array, Float
+from jaxtyping import Float
 
 from ._arrays import ROUNDING, RealArray
 from ._moments import Moments, covariance, host_moments
 
 
-class Basis(eqx.Module):
+class Basis(NamedTuple):
     """Mean, components (one a row) and variance ratio of a population of normalized kernels.
 
     Components come by falling variance; in each, the entry of largest magnitude is positive.
@@ -44,12 +43,6 @@ def fit_basis(moments: Moments) -> Basis:
         components=_point_up(vectors.T[::-1]),
         variance_ratio=values / np.sum(values),
     )
-
-
-def project(kernels: Float[Array, "n d"], basis: Basis) -> Float[Array, "n d"]:
-    """The coefficients of normalized kernels in `basis`."""
-    mean, components = (jnp.asarray(x, kernels.dtype) for x in (basis.mean, basis.components))
-    return jnp.matmul(kernels - mean[None], components.T, precision=jax.lax.Precision.HIGHEST)
 
 
 def _check_variance(moments: Moments, variance: float) -> None:

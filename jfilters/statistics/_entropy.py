@@ -1,28 +1,9 @@
 """Variance entropy: how evenly the kernels of a layer use the directions they could use."""
 
-import jax
-import jax.numpy as jnp
-from jaxtyping import Array, Bool, Float
+from jaxtyping import Float
 
-from ._arrays import ROUNDING, RealArray, keep, namespace, positive_or_one
-from ._moments import Moments, covariance, moments
-from ._normalize import max_abs
-
-
-def variance_entropy(kernels: Float[Array, "n d"], valid: Bool[Array, " n"]) -> Float[Array, ""]:
-    """Entropy, to base 10, of the variance spectrum of one layer's raw kernels.
-
-    0 when all kernels lie on one line or are equal; log10(d) when every direction carries equal
-    variance. Scale-free. NaN for fewer than two valid kernels. For the clean variant, take sparse
-    kernels out of `valid`.
-
-    Source: Gavrikov & Keuper, CVPR 2022, arXiv:2203.15331.
-    """
-    # Divided by the layer's largest weight, so that squares neither overflow nor vanish; the result
-    # does not depend on that divisor, so neither does the gradient.
-    scale = jax.lax.stop_gradient(positive_or_one(max_abs(kernels, valid)))
-    scaled = keep(kernels, valid) / scale
-    return jnp.asarray(entropy_from_moments(moments(scaled, valid)))
+from ._arrays import ROUNDING, RealArray, namespace
+from ._moments import Moments, covariance
 
 
 def entropy_from_moments(moments: Moments) -> Float[RealArray, "*sets"]:

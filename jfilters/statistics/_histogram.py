@@ -14,7 +14,7 @@ from jaxtyping import Array, Bool, Float, Int32
 
 from ._arrays import RealArray
 from ._basis import Basis
-from ._normalize import inverse_peaks
+from ._normalize import inverse_max_abs
 from ._sums import MOST_TAPS
 
 Bound = float | Float[RealArray, ""]
@@ -29,20 +29,6 @@ Their joint histogram has 5,329 bins: too many to fill and to sum for few kernel
 
 # Counted beside the bins: what fell below the range before them, and above it after them.
 _OUTSIDE = 2
-
-
-def fixed_edges(d: int, bins: int = 70) -> Float[np.ndarray, " edges"]:
-    """The data-free range of METHOD, +-1.1 sqrt(d), as `bins` + 1 equally spaced edges.
-
-    A normalized kernel is no longer than sqrt(d), so neither is a coefficient, unless the mean is
-    extreme. In units of a coefficient. Raises ValueError for `d` or `bins` below 1.
-
-    Source: derived for this project.
-    """
-    if d < 1 or bins < 1:
-        raise ValueError(f"expected d and bins of at least 1, got d = {d} and bins = {bins}")
-    limit = 1.1 * float(np.sqrt(d))
-    return np.linspace(-limit, limit, bins + 1)
 
 
 def histogram(
@@ -132,7 +118,7 @@ def _coefficients(kernels: Float[Array, "n d"], basis: Basis) -> list[Float[Arra
     # Tap by tap the projection becomes part of the loop that finds the buckets.
     components, center = _components(kernels, basis)
     taps = [kernels[:, tap] for tap in range(kernels.shape[1])]
-    scale = inverse_peaks(kernels)
+    scale = inverse_max_abs(kernels)
     return [
         sum(map(jnp.multiply, component, taps)) * scale - c
         for component, c in zip(components, center, strict=True)
@@ -142,7 +128,7 @@ def _coefficients(kernels: Float[Array, "n d"], basis: Basis) -> list[Float[Arra
 def _by_product(kernels: Float[Array, "n d"], basis: Basis) -> Float[Array, "d n"]:
     components, center = _components(kernels, basis)
     projected = jnp.matmul(components, kernels.T, precision=jax.lax.Precision.HIGHEST)
-    return projected * inverse_peaks(kernels)[None] - center[:, None]
+    return projected * inverse_max_abs(kernels)[None] - center[:, None]
 
 
 def _components(

@@ -3,38 +3,23 @@
 A block's moments come from JAX in float32; blocks and layers merge exactly on the host in float64.
 """
 
-from typing import cast
+from typing import NamedTuple
 
-import equinox as eqx
-import jax
-import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Bool, Float
+from jaxtyping import Float
 
-from ._arrays import RealArray, keep, namespace
-from ._sums import gram
+from ._arrays import RealArray, namespace
 
 
-class Moments(eqx.Module):
+class Moments(NamedTuple):
     """The first two moments of a kernel set; leading axes stack several sets.
 
     `scatter` is the sum of outer products of the kernels less their mean.
     """
 
-    count: Float[RealArray, "*sets"]
+    count: Float[RealArray, "*sets"]  # pyright: ignore[reportIncompatibleMethodOverride]
     mean: Float[RealArray, "*sets d"]
     scatter: Float[RealArray, "*sets d d"]
-
-
-def moments(kernels: Float[Array, "n d"], valid: Bool[Array, " n"]) -> Moments:
-    """Moments of the valid kernels, centered before they are squared.
-
-    Robust to an offset that dwarfs the spread. No valid kernel: all zero.
-    """
-    finite = keep(kernels, valid)
-    center = jnp.sum(finite, axis=0) / jnp.maximum(jnp.sum(valid, dtype=kernels.dtype), 1)
-    weight = valid.astype(kernels.dtype)
-    return moments_from_gram(center, gram(finite - center[None], weight))
 
 
 def moments_from_gram(
@@ -77,4 +62,4 @@ def covariance(moments: Moments) -> Float[RealArray, "*sets d d"]:
 
 def host_moments(moments: Moments) -> Moments:
     """The same record as float64 NumPy arrays, in which merging loses nothing."""
-    return cast(Moments, jax.tree.map(lambda leaf: np.asarray(leaf, np.float64), moments))
+    return Moments(*(np.asarray(leaf, np.float64) for leaf in moments))

@@ -10,7 +10,7 @@ from collections.abc import Callable
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
-from ._arrays import keep, positive_or_one
+from ._masks import keep, positive_or_one
 
 _UNROLLED_TAPS = 32
 
@@ -20,7 +20,7 @@ def normalize(kernels: Float[Array, "n d"]) -> Float[Array, "n d"]:
 
     Source: Gavrikov & Keuper, CVPR 2022, arXiv:2203.15331.
     """
-    largest = peaks(kernels)[:, None]
+    largest = kernel_max_abs(kernels)[:, None]
     scaled = kernels / positive_or_one(largest)
     # XLA may multiply by a reciprocal, which would leave one kernel in seven without a tap at +-1.
     return jnp.where(jnp.abs(kernels) == largest, jnp.sign(kernels), scaled)
@@ -31,18 +31,18 @@ def max_abs(kernels: Float[Array, "n d"], valid: Bool[Array, " n"]) -> Float[Arr
     return jnp.max(jnp.abs(keep(kernels, valid)), initial=0)
 
 
-def peaks(kernels: Float[Array, "*sets n d"]) -> Float[Array, "*sets n"]:
+def kernel_max_abs(kernels: Float[Array, "*sets n d"]) -> Float[Array, "*sets n"]:
     """The largest absolute weight of each kernel."""
     return absolute_by_tap(jnp.maximum, kernels)
 
 
-def inverse_peaks(kernels: Float[Array, "*sets n d"]) -> Float[Array, "*sets n"]:
+def inverse_max_abs(kernels: Float[Array, "*sets n d"]) -> Float[Array, "*sets n"]:
     """What normalizes each kernel as a factor, to one rounding; a zero kernel stays zero.
 
     Faster than a division a tap, and XLA keeps a quotient where it computes a maximum anew for
     each tap that uses it.
     """
-    return 1 / jnp.maximum(peaks(kernels), jnp.finfo(kernels.dtype).tiny)
+    return 1 / jnp.maximum(kernel_max_abs(kernels), jnp.finfo(kernels.dtype).tiny)
 
 
 def absolute_by_tap(
@@ -61,3 +61,6 @@ def absolute_by_tap(
         rest = absolute[..., 2 * half :]
         return absolute_by_tap(combine, jnp.concatenate([folded, rest], axis=-1))
     return functools.reduce(combine, (jnp.abs(kernels[..., tap]) for tap in range(d)))
+
+
+inverse_peaks = inverse_max_abs  # moves to internal

@@ -5,7 +5,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
-from ._arrays import ROUNDING, keep, positive_or_one
+from ._arrays import ROUNDING
+from ._masks import keep, positive_or_one
 from ._normalize import max_abs
 
 

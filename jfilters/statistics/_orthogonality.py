@@ -4,10 +4,9 @@ import math
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 from jaxtyping import Array, Bool, Float
 
-from ._arrays import positive_or_one
+from ._masks import positive_or_one
 
 
 def orthogonality(
@@ -29,14 +28,6 @@ def orthogonality(
     count = jnp.sum(valid, dtype=rows.dtype)
     pairs = count * (count - 1)
     return jnp.where(count >= 2, 1 - jnp.sum(distinct) / positive_or_one(pairs), jnp.nan)
-
-
-def random_orthogonality(row_length: int) -> float:
-    """Orthogonality of random rows of D = `row_length` weights: 1 - sqrt(2 / (pi D)).
-
-    Source: derived for this project.
-    """
-    return 1 - float(np.sqrt(2 / (np.pi * row_length)))
 
 
 def _unit_rows(rows: Float[Array, "out D"]) -> Float[Array, "out D"]:

@@ -1,4 +1,4 @@
-"""The variance entropy that a layer of n random kernels reaches."""
+"""The variance entropy and the orthogonality that layers of random kernels reach."""
 
 from typing import Any
 
@@ -31,6 +31,14 @@ def randomness_threshold(n: Any, d: int) -> Float[RealArray, "*s"]:
     enough = xp.maximum(n, max(d, 2))
     threshold = _sigmoid(xp, enough) if d == SIGMOID_TAPS else _closed_form(enough, d)
     return xp.asarray(xp.where((n >= d) & (d >= 2), threshold, xp.nan))
+
+
+def random_orthogonality(row_length: int) -> float:
+    """Orthogonality of random rows of D = `row_length` weights: 1 - sqrt(2 / (pi D)).
+
+    Source: derived for this project.
+    """
+    return 1 - float(np.sqrt(2 / (np.pi * row_length)))
 
 
 def _sigmoid(xp: Any, n: Any) -> Any:

@@ -3,14 +3,9 @@
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
-from ._arrays import positive_or_one
-from ._normalize import max_abs, peaks
-
-EPSILON = 0.01
-"""A kernel this small beside its layer's largest weight is sparse. Source: arXiv:2203.15331."""
-
-EPSILONS = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05)
-"""Values of eps for which a scan counts kernels, to show how far sparsity hangs on the choice."""
+from ._epsilon import EPSILON
+from ._masks import positive_or_one
+from ._normalize import kernel_max_abs, max_abs
 
 
 def sparse_mask(
@@ -27,14 +22,16 @@ def sparse_mask(
 
     Source: Gavrikov & Keuper, CVPR 2022, arXiv:2203.15331.
     """
-    relative = relative_peaks(kernels, layer_max)
+    relative = relative_max_abs(kernels, layer_max)
     below = relative < eps if strict else relative <= eps
     return below | (layer_max == 0)
 
 
-def relative_peaks(kernels: Float[Array, "n d"], layer_max: Float[Array, ""]) -> Float[Array, " n"]:
+def relative_max_abs(
+    kernels: Float[Array, "n d"], layer_max: Float[Array, ""]
+) -> Float[Array, " n"]:
     """Each kernel's largest absolute weight, as a share of its layer's; 0 in an all-zero layer."""
-    return peaks(kernels) / positive_or_one(layer_max)
+    return kernel_max_abs(kernels) / positive_or_one(layer_max)
 
 
 def sparsity(
@@ -50,3 +47,6 @@ def sparsity(
     """
     sparse = sparse_mask(kernels, max_abs(kernels, valid), eps=eps, strict=strict)
     return jnp.mean(sparse, where=valid, dtype=kernels.dtype)
+
+
+relative_peaks = relative_max_abs  # moves to internal

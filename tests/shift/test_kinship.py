@@ -15,8 +15,16 @@ from jfilters.shift import (
     kinship,
     signature,
 )
-from jfilters.shift._host import host_counts, host_normalize, host_set_moments
-from jfilters.statistics import fit_basis, fixed_edges, histogram, merge_moments, normalize
+from jfilters.statistics import (
+    fit_basis,
+    fixed_edges,
+    histogram,
+    host_counts,
+    host_normalize,
+    host_set_moments,
+    merge_moments,
+    normalize,
+)
 
 
 def normal(seed: int, *shape: int) -> np.ndarray:

@@ -1,0 +1,172 @@
+"""NumPy twins of the device statistics, for a few layers: XLA compiles longer than they compute.
+
+Each function runs on the host and imports no compiler. tests/statistics/test_host.py holds every
+twin to its device form.
+"""
+
+import math
+from typing import NamedTuple
+
+import numpy as np
+from jaxtyping import Bool, Float, Int64
+
+from ._basis import Basis
+from ._entropy import entropy_from_moments
+from ._epsilon import EPSILON
+from ._moments import Moments
+from ._randomness import randomness_threshold
+from ._verdict import Verdict, judge
+
+Weight = Float[np.ndarray, "out in *spatial"]
+Rows = Float[np.ndarray, "n d"]
+
+_FEW_TAPS = 128
+
+
+class LayerQuality(NamedTuple):
+    """Quality numbers of one layer as a scan gives them; NaN where a number is undefined.
+
+    `sparsity` S is a share of kernels, `variance_entropy` H a logarithm to base 10 with the
+    `threshold` of random layers beside it, and `orthogonality` O is 1 - mean |cos|.
+    """
+
+    n_kernels: int
+    sparsity: float
+    variance_entropy: float
+    threshold: float
+    orthogonality: float
+    verdict: Verdict
+
+
+def host_max_abs(kernels: Rows) -> Float[np.ndarray, " n"]:
+    """Return the largest absolute weight of each kernel; NaN where one of its weights is NaN.
+
+    Twin of `kernel_max_abs`. Runs on the host, in the type of the kernels.
+    """
+    if kernels.shape[1] > _FEW_TAPS:
+        return np.abs(kernels).max(axis=1)
+    # NumPy reduces rows of 9 entries four times slower than nine columns.
+    largest = np.zeros(len(kernels), kernels.dtype)
+    for column in kernels.T:
+        np.maximum(largest, np.abs(column), out=largest)
+    return largest
+
+
+def host_normalize(kernels: Rows) -> Float[np.ndarray, "m d"]:
+    """Divide each finite kernel by its largest absolute weight; leave out those that are not finite.
+
+    Twin of `normalize`, which keeps all rows. A zero kernel stays zero. Runs on the host.
+    """
+    largest = host_max_abs(kernels)
+    finite = np.isfinite(largest)
+    if not finite.all():
+        kernels, largest = kernels[finite], largest[finite]
+    return kernels / np.where(largest > 0, largest, 1)[:, None]
+
+
+def host_set_moments(kernels: Rows) -> Moments:
+    """Return the `moments` of one kernel set, all rows valid, in float64. Runs on the host."""
+    n, d = kernels.shape
+    if n == 0:
+        return Moments(count=np.array(0.0), mean=np.zeros(d), scatter=np.zeros((d, d)))
+    mean = kernels.mean(axis=0, dtype=np.float64)
+    centered = kernels - mean.astype(np.float32)[None]
+    # What rounding the mean to float32 left of it, n times squared, is far below float32 itself.
+    return Moments(count=np.array(float(n)), mean=mean, scatter=_gram(centered))
+
+
+def host_counts(
+    normalized: Rows, basis: Basis, edges: Float[np.ndarray, " edges"]
+) -> Int64[np.ndarray, "d bins"]:
+    """Count the coefficients of normalized kernels; the end bins catch what falls outside.
+
+    Twin of `coefficient_histogram`, which takes raw kernels. `edges` are equally spaced, in units
+    of a coefficient. Runs on the host.
+    """
+    components, mean = (np.asarray(x, np.float32) for x in (basis.components, basis.mean))
+    bins, d = len(edges) - 1, len(mean)
+    coefficients = (normalized - mean[None]) @ components.T
+    scale = bins / (edges[-1] - edges[0])
+    places = np.floor((coefficients - np.float32(edges[0])) * np.float32(scale)).astype(np.int64)
+    np.clip(places, 0, bins - 1, out=places)
+    places += bins * np.arange(d)[None]
+    return np.bincount(places.reshape(-1), minlength=d * bins).reshape(d, bins)
+
+
+def layer_quality(weight: Weight, sparse_eps: float = EPSILON) -> LayerQuality:
+    """Return the quality metrics of METHOD for one raw weight (out, in, *spatial).
+
+    Kernels that are not finite enter no metric, and leave orthogonality undefined. Runs on the
+    host: one layer costs less than the compilation of the device forms.
+
+    **Arguments:**
+
+    - `sparse_eps`: the share of the layer's largest absolute weight below which a kernel is sparse.
+
+    Source: Gavrikov & Keuper, CVPR 2022, arXiv:2203.15331.
+    """
+    rows, largest = _finite(weight.reshape(weight.shape[0] * weight.shape[1], -1))
+    n_kernels, n_finite = weight.shape[0] * weight.shape[1], len(rows)
+    layer_max, d = float(largest.max(initial=0)), rows.shape[1]
+    sparsity = float(np.mean(_is_sparse(largest, layer_max, sparse_eps))) if n_finite else math.nan
+    entropy = _variance_entropy(rows, layer_max)
+    threshold = float(randomness_threshold(n_finite, d))
+    orthogonality = host_orthogonality(weight) if n_finite == n_kernels else math.nan
+    verdict = judge(
+        n_kernels=n_kernels,
+        n_nonfinite=n_kernels - n_finite,
+        max_abs=layer_max,
+        sparsity=sparsity,
+        variance_entropy=entropy,
+        threshold=threshold,
+        d=d,
+    )
+    return LayerQuality(n_kernels, sparsity, entropy, threshold, orthogonality, verdict)
+
+
+def host_orthogonality(weight: Float[np.ndarray, "out *rest"]) -> float:
+    """Return 1 - mean |cos| over pairs of distinct output channels; NaN for fewer than two.
+
+    Twin of `orthogonality`, whose conventions for zero channels it shares. Runs on the host.
+    """
+    n = len(weight)
+    if n < 2:
+        return math.nan
+    units = _units(weight.reshape(n, -1))
+    cosines = np.abs(units @ units.T)
+    np.minimum(cosines, 1, out=cosines)  # rounding can carry |cos| of equal rows past 1
+    total = float(cosines.sum(dtype=np.float64) - np.trace(cosines))
+    return 1 - total / (n * (n - 1))
+
+
+def _finite(rows: Rows) -> tuple[Float[np.ndarray, "m d"], Float[np.ndarray, " m"]]:
+    """Return the finite kernels, and the largest absolute weight of each."""
+    largest = host_max_abs(rows)
+    finite = np.isfinite(largest)
+    return (rows, largest) if finite.all() else (rows[finite], largest[finite])
+
+
+def _is_sparse(
+    largest: Float[np.ndarray, " n"], layer_max: float, eps: float
+) -> Bool[np.ndarray, " n"]:
+    return (largest / np.float32(layer_max or 1) < np.float32(eps)) | (layer_max == 0)
+
+
+def _variance_entropy(rows: Rows, layer_max: float) -> float:
+    # In units of the largest weight, so that squares neither overflow nor vanish.
+    return float(entropy_from_moments(host_set_moments(rows / np.float32(layer_max or 1))))
+
+
+def _units(rows: Rows) -> Rows:
+    largest = np.abs(rows).max(axis=1, keepdims=True)
+    units = rows / np.where(largest > 0, largest, 1)
+    lengths = np.sqrt(np.einsum("ij,ij->i", units, units))[:, None]
+    units /= np.where(lengths > 0, lengths, 1)
+    return units
+
+
+def _gram(centered: Rows) -> Float[np.ndarray, "d d"]:
+    return (centered.T @ centered).astype(np.float64)
+
+
+host_peaks = host_max_abs  # moves to internal

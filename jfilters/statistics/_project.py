@@ -1,0 +1,13 @@
+"""Projection of normalized kernels on a basis, on the device."""
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from ._basis import Basis
+
+
+def project(kernels: Float[Array, "n d"], basis: Basis) -> Float[Array, "n d"]:
+    """The coefficients of normalized kernels in `basis`."""
+    mean, components = (jnp.asarray(x, kernels.dtype) for x in (basis.mean, basis.components))
+    return jnp.matmul(kernels - mean[None], components.T, precision=jax.lax.Precision.HIGHEST)
