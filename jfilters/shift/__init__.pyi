@@ -14,12 +14,7 @@ from ._frechet import frechet_components as frechet_components
 from ._frechet import frechet_null as frechet_null
 from ._grid import Grid as Grid
 from ._grid import grid as grid
-
-# moves to internal
-from ._host_names import host_counts as host_counts
-from ._host_names import host_normalize as host_normalize
-from ._host_names import host_peaks as host_peaks
-from ._host_names import host_set_moments as host_set_moments
+from ._holm import holm as holm
 from ._kernel_drift import kernel_drift as kernel_drift
 from ._kinship import Kinship as Kinship
 from ._kinship import kinship as kinship
@@ -28,25 +23,21 @@ from ._match import by_content as by_content
 from ._match import channel_order as channel_order
 from ._match import is_related as is_related
 from ._match import signature as signature
-from ._metrics import METRICS as METRICS
-from ._metrics import Metric as Metric
-from ._metrics import components_of as components_of
-from ._metrics import metric_components as metric_components
-from ._metrics import metric_matrix as metric_matrix
+from ._metric_functions import components_of as components_of
+from ._metric_functions import histogram_statistic as histogram_statistic
+from ._metric_functions import metric_components as metric_components
+from ._metric_functions import metric_matrix as metric_matrix
+from ._null_level import large_sample_null as large_sample_null
 from ._null_level import null_level as null_level
+from ._nulls import AxisNull as AxisNull
+from ._nulls import PopulationNull as PopulationNull
+from ._nulls import SamplingNull as SamplingNull
+from ._population_null import NO_SPLIT as NO_SPLIT
+from ._population_null import population_null as population_null
 from ._rank import change_rank as change_rank
-from ._relabeling import AxisNull as AxisNull
-from ._relabeling import redrawn_null as redrawn_null
-from ._relabeling import relabeled_null as relabeled_null
-from ._significance import NO_SPLIT as NO_SPLIT
-from ._significance import PopulationNull as PopulationNull
-from ._significance import SamplingNull as SamplingNull
-from ._significance import Statistic as Statistic
-from ._significance import histogram_statistic as histogram_statistic
-from ._significance import holm as holm
-from ._significance import large_sample_null as large_sample_null
-from ._significance import population_null as population_null
-from ._significance import sampling_null as sampling_null
+from ._relabeled_null import redrawn_null as redrawn_null
+from ._relabeled_null import relabeled_null as relabeled_null
+from ._sampling_null import sampling_null as sampling_null
 from ._sinkhorn import sinkhorn_divergence as sinkhorn_divergence
 from ._transport import energy_distance as energy_distance
 from ._transport import energy_form as energy_form
@@ -55,3 +46,18 @@ from ._transport import mmd as mmd
 from ._transport import mmd_form as mmd_form
 from ._transport import sliced_wasserstein as sliced_wasserstein
 from ._transport import sliced_wasserstein_form as sliced_wasserstein_form
+from .metrics import METRICS as METRICS
+from .metrics import HistogramMetric as HistogramMetric
+from .metrics import Metric as Metric
+from .metrics import MomentMetric as MomentMetric
+from .metrics import SampleMetric as SampleMetric
+from .metrics import Space as Space
+from .metrics import Statistic as Statistic
+from .metrics import SummedMetric as SummedMetric
+
+# isort: split
+# moves to internal
+from ._host_names import host_counts as host_counts
+from ._host_names import host_normalize as host_normalize
+from ._host_names import host_peaks as host_peaks
+from ._host_names import host_set_moments as host_set_moments

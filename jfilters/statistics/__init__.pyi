@@ -18,9 +18,6 @@ from ._host import host_counts as host_counts
 from ._host import host_max_abs as host_max_abs
 from ._host import host_normalize as host_normalize
 from ._host import host_orthogonality as host_orthogonality
-
-# moves to internal
-from ._host import host_peaks as host_peaks
 from ._host import host_set_moments as host_set_moments
 from ._host import layer_quality as layer_quality
 from ._kernel_moments import moments as moments
@@ -31,7 +28,6 @@ from ._moments import merge_moments as merge_moments
 from ._moments import moments_from_gram as moments_from_gram
 from ._normalize import absolute_by_tap as absolute_by_tap
 from ._normalize import inverse_max_abs as inverse_max_abs
-from ._normalize import inverse_peaks as inverse_peaks
 from ._normalize import kernel_max_abs as kernel_max_abs
 from ._normalize import max_abs as max_abs
 from ._normalize import normalize as normalize
@@ -46,7 +42,6 @@ from ._project import project as project
 from ._randomness import random_orthogonality as random_orthogonality
 from ._randomness import randomness_threshold as randomness_threshold
 from ._sparsity import relative_max_abs as relative_max_abs
-from ._sparsity import relative_peaks as relative_peaks
 from ._sparsity import sparse_mask as sparse_mask
 from ._sparsity import sparsity as sparsity
 from ._sums import Cloud as Cloud
@@ -58,3 +53,9 @@ from ._verdict import HIGH_SPARSITY as HIGH_SPARSITY
 from ._verdict import VERDICTS as VERDICTS
 from ._verdict import Verdict as Verdict
 from ._verdict import judge as judge
+
+# isort: split
+# moves to internal
+from ._host import host_peaks as host_peaks
+from ._normalize import inverse_peaks as inverse_peaks
+from ._sparsity import relative_peaks as relative_peaks

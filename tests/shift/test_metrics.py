@@ -11,12 +11,15 @@ import scipy.stats
 
 from jfilters.shift import (
     METRICS,
+    Space,
     components_of,
     drift_components,
+    frechet,
     metric_components,
     metric_matrix,
     probability,
 )
+from jfilters.statistics import host_set_moments
 
 D, BINS = 3, 8
 EDGES = np.linspace(-2, 2, BINS + 1)
@@ -128,4 +131,47 @@ def test_other_names_are_refused(name):
 @pytest.mark.parametrize("metric", METRICS.values(), ids=METRICS)
 def test_every_metric_says_what_it_is(metric):
     assert all((metric.unit, metric.direction, metric.null))
-    assert (metric.components is not None) == (metric.reads == "histogram")
+    assert metric.reads in ("histogram", "moments", "sample")
+    if metric.reads == "sample":
+        assert (metric.form is None) != (metric.solve is None)
+        assert (metric.solve is None) == (metric.no_null_reason == "")
+
+
+class TestRecords:
+    SPACE = Space(EDGES, RATIO, np.eye(D))
+    ROWS = np.random.default_rng(0).poisson(20, size=(4, D * BINS)).astype(np.float64)
+
+    @every_metric
+    def test_histogram_rows_give_what_the_functions_give(self, name):
+        metric, p = METRICS[name], probability(self.ROWS.reshape(4, D, BINS), EDGES)
+        matrix = metric_matrix(name, p, RATIO, EDGES)
+        np.testing.assert_allclose(metric.matrix(self.SPACE, self.ROWS), matrix)
+        shares = metric.shares(self.SPACE, self.ROWS[:1], self.ROWS)
+        np.testing.assert_allclose(shares.sum(axis=-1), matrix[0], atol=1e-9)
+        statistic = metric.statistic(self.SPACE)(self.ROWS, self.ROWS[::-1])
+        np.testing.assert_allclose(statistic, np.diagonal(matrix[:, ::-1]), atol=1e-9)
+
+    def test_only_drift_has_a_large_sample_null(self):
+        nulls = {
+            name: METRICS[name].large_sample_null(self.SPACE, self.ROWS[0], (60.0, 60.0))
+            for name in [*OF_HISTOGRAMS, "frechet"]
+        }
+        assert [name for name, null in nulls.items() if null] == ["drift"]
+
+    def test_moment_rows_give_frechet(self):
+        rng = np.random.default_rng(1)
+        sets = [rng.normal(size=(50, D)).astype(np.float32) * scale for scale in (1, 2)]
+        moments = [host_set_moments(x) for x in sets]
+        rows = np.stack([moment_row(x.astype(np.float64)) for x in sets])
+        matrix = METRICS["frechet"].matrix(self.SPACE, rows)
+        assert matrix[0, 1] == pytest.approx(float(frechet(*moments)), rel=1e-5)
+        rng = np.random.default_rng(2)
+        null = METRICS["frechet"].sampling_null(rng, self.SPACE, rows.sum(axis=0), (50.0, 50.0))
+        assert 0 < null.mean < null.quantile95 < matrix[0, 1]
+        assert (
+            METRICS["frechet"].redrawn_null(rng, self.SPACE, rows, np.array([50.0, 50.0])) is None
+        )
+
+
+def moment_row(kernels):
+    return np.concatenate([[len(kernels)], kernels.sum(axis=0), (kernels.T @ kernels).ravel()])

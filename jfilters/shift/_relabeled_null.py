@@ -1,35 +1,22 @@
-"""Whether an axis shifts anything at all: two nulls of the median over all pairs of its groups.
+"""Two nulls of the median over all pairs of an axis' groups: does the axis shift anything at all?
 
-One test an axis, however many groups it has; `population_null` and `sampling_null` ask of one pair. Labels
-dealt anew say what groups of other units make. They cannot say what few kernels make where a group's
-units are the small ones, as first layers are: that the draws from one distribution say.
+One test an axis, however many groups it has; `population_null` and `sampling_null` test one pair.
+Permuted labels show what groups of other units make. They cannot show what few kernels make where a
+group's units are the small ones, as first layers are: draws from one distribution show that.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from typing import cast
 
 import numpy as np
 from jaxtyping import Float, Integer
 
-from ._divergence import probability
-from ._metrics import metric_matrix
-from ._significance import AS_LARGE, ONE_SPLIT, drawn
+from ._metric_functions import histogram_metric, histogram_space
+from ._nulls import AxisNull, axis_null, pair_median
+from ._population_null import ONE_SPLIT
 
 Matrix = Callable[[np.ndarray], np.ndarray]
 """From the summed rows (m, features) of m groups, the m x m comparisons of all pairs."""
-
-
-@dataclass(frozen=True)
-class AxisNull:
-    """What the median over all pairs of groups is by chance, and how often it is as large as observed.
-
-    `p` is None, with the `reason`, where labels cannot be dealt in another way.
-    """
-
-    mean: float | None
-    quantile95: float | None
-    p: float | None
-    reason: str | None = None
 
 
 def relabeled_null(
@@ -50,7 +37,7 @@ def relabeled_null(
         return AxisNull(None, None, None, ONE_SPLIT)
     dealt = _dealt(rng, side, strata, permutations)
     values = np.array([_median_of(rows, labels, matrix) for labels in dealt])
-    return _null(_median_of(rows, side, matrix), values)
+    return axis_null(_median_of(rows, side, matrix), values)
 
 
 def redrawn_null(
@@ -67,20 +54,10 @@ def redrawn_null(
 
     A parametric bootstrap of histograms, component by component, as `sampling_null` is.
     """
-    pooled = np.sum(sums, axis=0)
-    shares = pooled / np.maximum(np.sum(pooled, axis=-1, keepdims=True), 1e-300)
-    groups = np.stack([drawn(rng, shares, size, replicates) for size in sizes], axis=1)
-
-    def median(histograms: np.ndarray) -> float:
-        p = np.asarray(probability(histograms, edges))
-        return _median(metric_matrix(name, p, variance_ratio, edges))
-
-    return _null(median(sums), np.array([median(histograms) for histograms in groups]))
-
-
-def _null(observed: float, values: Float[np.ndarray, " count"]) -> AxisNull:
-    p = float((1 + np.sum(values >= observed * AS_LARGE)) / (1 + len(values)))
-    return AxisNull(float(np.mean(values)), float(np.quantile(values, 0.95)), p)
+    space = histogram_space(variance_ratio, edges)
+    rows = sums.reshape(len(sums), -1)
+    null = histogram_metric(name).redrawn_null(rng, space, rows, sizes, replicates=replicates)
+    return cast(AxisNull, null)
 
 
 def _fixed(side: Integer[np.ndarray, " units"], strata: Integer[np.ndarray, " units"]) -> bool:
@@ -108,9 +85,4 @@ def _median_of(
     rows: Float[np.ndarray, "units features"], side: Integer[np.ndarray, " units"], matrix: Matrix
 ) -> float:
     member = side[None] == np.arange(side.max() + 1)[:, None]
-    return _median(matrix(member.astype(np.float64) @ rows))
-
-
-def _median(matrix: Float[np.ndarray, "m m"]) -> float:
-    """Over all pairs of groups, in both orders: a metric need not be symmetric."""
-    return float(np.median(matrix[~np.eye(len(matrix), dtype=bool)]))
+    return pair_median(matrix(member.astype(np.float64) @ rows))

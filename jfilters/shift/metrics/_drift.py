@@ -1,0 +1,75 @@
+"""Drift, the metric of METHOD, with faster forms: permutations take it by the million."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Float, Num
+
+from .._divergence import EMPTY_DENSITY, drift_matrix
+from .._null_level import large_sample_null
+from .._nulls import SamplingNull
+from ._histogram_metric import ByComponent, HistogramMetric, Probabilities
+from ._metric import Space, Statistic
+from ._rates import SAMPLING
+
+
+def drift(p: Probabilities, q: Probabilities, edges: np.ndarray) -> ByComponent:
+    """Return `drift_components` without weights, and with one logarithm, in nats."""
+    return np.sum((p - q) * np.log(p / q), axis=-1)
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Drift(HistogramMetric):
+    """Drift with the forms that only it has."""
+
+    def pairs(
+        self,
+        probabilities: Float[np.ndarray, "m d bins"],
+        variance_ratio: Float[np.ndarray, " d"],
+        edges: Float[np.ndarray, " edges"],
+    ) -> Float[np.ndarray, "m m"]:
+        """Return `drift_matrix`: all pairs through one matrix product."""
+        return drift_matrix(probabilities, variance_ratio)
+
+    def large_sample_null(
+        self, space: Space, pooled: Num[np.ndarray, " features"], sizes: tuple[float, float]
+    ) -> SamplingNull | None:
+        """Return the scaled chi-square that the sampling null goes to."""
+        histogram = pooled.reshape(len(space.variance_ratio), -1)
+        return large_sample_null(sizes, histogram, space.variance_ratio)
+
+    def statistic(self, space: Space) -> Statistic:
+        """Return drift of unnormalized densities: half the time.
+
+        The constants that make densities x, y sum to 1 leave the logarithm, as sum (p - q) = 0:
+        D = sum_b (x / sum x - y / sum y) ln(x / y).
+        """
+        d, widths = len(space.variance_ratio), np.diff(space.edges)
+
+        def statistic(first: np.ndarray, second: np.ndarray) -> np.ndarray:
+            x, y = (_densities(sums.reshape(len(sums), d, -1), widths) for sums in (first, second))
+            logs = x / y
+            np.log(logs, out=logs)
+            forward = np.einsum("rdb,rdb->rd", x, logs) / x.sum(axis=-1)
+            backward = np.einsum("rdb,rdb->rd", y, logs) / y.sum(axis=-1)
+            return np.maximum(forward - backward, 0) @ space.variance_ratio
+
+        return statistic
+
+
+def _densities(
+    counts: Float[np.ndarray, "r d bins"], widths: Float[np.ndarray, " bins"]
+) -> Float[np.ndarray, "r d bins"]:
+    densities = counts / widths
+    densities /= np.maximum(counts.sum(axis=-1, keepdims=True), 1)
+    np.copyto(densities, EMPTY_DENSITY, where=counts <= 0)
+    return densities
+
+
+DRIFT = _Drift(
+    name="drift",
+    unit="nats",
+    direction="0 is the same, larger is more different, no bound; the sum of both KL directions",
+    null=SAMPLING,
+    components=drift,
+)
