@@ -14,8 +14,8 @@ from jaxtyping import Array, Bool, Float, Int
 from ..statistics import (
     EPSILONS,
     Basis,
-    Cloud,
-    Summands,
+    Terms,
+    WeightedPoints,
     absolute_by_tap,
     coefficient_histograms,
     coefficient_range,
@@ -80,8 +80,8 @@ def moments_pass(slots: Slots, *, options: Options, shapes: bool) -> SlotSums:
     `scales` holds the largest absolute weight of each slot's layer, 1 where that is zero. Without
     `shapes` the normalized kernels are left out.
     """
-    summands = functools.partial(_summands, slots, options, shapes)
-    quality, squares = sums(summands, slots.kernels, slots.valid)
+    make_terms = functools.partial(_terms, slots, options, shapes)
+    quality, squares = sums(make_terms, slots.kernels, slots.valid)
     return SlotSums(squares, quality)
 
 
@@ -140,34 +140,36 @@ def _population(
     return kernels, valid
 
 
-def _cloud(
+def _points(
     kernels: Float[Array, "slots rows d"],
     factor: Float[Array, "slots rows"],
     center: Float[Array, "slots d"],
     valid: Bool[Array, "slots rows"],
-) -> Cloud:
-    return Cloud(kernels, factor, center, valid.astype(kernels.dtype))
+) -> WeightedPoints:
+    return WeightedPoints(kernels, factor, center, valid.astype(kernels.dtype))
 
 
-def _summands(
+def _terms(
     slots: Slots,
     options: Options,
     shapes: bool,
     kernels: Float[Array, "slots rows d"],
     valid: Bool[Array, "slots rows"],
-) -> Summands:
+) -> Terms:
     """What the first pass adds up, of some kernels of each slot."""
     some = slots._replace(kernels=kernels, valid=valid)
-    clouds, terms = [], []
+    point_sets, terms = [], []
     if shapes:
         chosen, counted = _population(some, options)
-        clouds.append(_cloud(chosen, inverse_peaks(chosen), some.centers[:, 0], counted))
+        point_sets.append(_points(chosen, inverse_peaks(chosen), some.centers[:, 0], counted))
     if options.quality:
         factor = jnp.broadcast_to(1 / some.scales[:, None], valid.shape)
         clean = valid & ~_sparse(some, options)
-        clouds += [_cloud(kernels, factor, some.centers[:, 1], each) for each in (valid, clean)]
+        point_sets += [
+            _points(kernels, factor, some.centers[:, 1], each) for each in (valid, clean)
+        ]
         terms = _quality_terms(some, options)
-    return terms, clouds
+    return terms, point_sets
 
 
 def _quality_terms(slots: Slots, options: Options) -> list[Float[Array, "slots rows"]]:

@@ -44,8 +44,8 @@ from ._randomness import randomness_threshold as randomness_threshold
 from ._sparsity import relative_max_abs as relative_max_abs
 from ._sparsity import sparse_mask as sparse_mask
 from ._sparsity import sparsity as sparsity
-from ._sums import Cloud as Cloud
-from ._sums import Summands as Summands
+from ._sums import Terms as Terms
+from ._sums import WeightedPoints as WeightedPoints
 from ._sums import sums as sums
 from ._sums import symmetric as symmetric
 from ._variance_entropy import variance_entropy as variance_entropy

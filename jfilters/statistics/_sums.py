@@ -1,7 +1,7 @@
-"""Sums over kernels, many of them in one go: what the first pass of a scan spends its time on.
+"""Sums over kernels, many of them at once: the first pass of a scan spends most of its time here.
 
 On CPU they are one reduction of many arrays. XLA makes one loop of it, which reads each kernel once,
-computes what the sums share once, and writes nothing to memory but the sums.
+computes shared terms once, and writes only the sums to memory.
 """
 
 import functools
@@ -17,18 +17,18 @@ from jaxtyping import Array, Float
 from ._arrays import RealArray
 
 MOST_TAPS = 16
-"""Taps of a kernel up to which loops take them one by one; for more, products of matrices are faster."""
+"""Taps of a kernel up to which loops take them one by one; for more, matrix products are faster."""
 
 STRETCHES = 2
-"""Of the kernels of a set, which one loop walks side by side.
+"""Parts of a kernel set that one loop walks side by side.
 
-There are more sums than registers: they are loaded and stored for each turn of the loop, with two stretches
-for twice as many kernels.
+There are more sums than registers, so each turn of the loop loads and stores them. With two stretches a
+turn covers twice as many kernels.
 """
 
 
-class Cloud(NamedTuple):
-    """Points of which moments are wanted: kernels times a factor each, less a point near them.
+class WeightedPoints(NamedTuple):
+    """Points whose gram is summed: each kernel times its factor, minus a center near all of them.
 
     `weight` is 1, or 0 for a kernel that does not count.
     """
@@ -39,72 +39,82 @@ class Cloud(NamedTuple):
     weight: Float[Array, "*sets n"]
 
 
-Summands = tuple[Sequence[Float[Array, "*sets n"]], Sequence[Cloud]]
-"""Terms to be added up, and clouds of which the gram is wanted; at least one."""
+Terms = tuple[Sequence[Float[Array, "*sets n"]], Sequence[WeightedPoints]]
+"""Plain terms to be summed, and point sets whose grams are summed; at least one point set."""
 
 
 def sums(
-    summands: Callable[..., Summands], *rows: Array
-) -> tuple[Float[Array, "*sets terms"], Float[Array, "*sets clouds triangle"]]:
-    """The sums of the terms over their last axis, and the `gram` of the points of the clouds.
+    make_terms: Callable[..., Terms], *rows: Array
+) -> tuple[Float[Array, "*sets terms"], Float[Array, "*sets point_sets triangle"]]:
+    """Sum plain terms over their last axis, and the `gram` of each weighted point set.
 
-    `summands` makes them of `rows`: the kernels (*sets, n, d), and arrays (*sets, n) of what else there is
-    for each. It may be given some of the n at a time, and has to make the same of each kernel then. Of a
-    gram the lower triangle is given, row by row: `symmetric` makes a matrix of it. As fast as it can be on
-    CPU only where the compiler may change the order of a sum, as with the option
+    As fast as it can be on CPU only where the compiler may change the order of a sum, as with the option
     `xla_cpu_enable_fast_math`.
+
+    **Arguments:**
+
+    - `make_terms`: returns the `Terms` of `rows`, or of some of the n. It has to make the same terms of a
+        kernel in both cases.
+    - `rows`: the kernels (*sets, n, d), then arrays (*sets, n) with further values of each kernel.
+
+    **Returns:** the sums of the terms, and the lower triangle of each gram, row by row: `symmetric` makes
+    a matrix of it.
     """
-    few = rows[0].shape[-1] <= MOST_TAPS
-    paths = {"cpu": _in_one_loop if few else _set_by_set, "default": _apart}
-    bound = {name: functools.partial(path, summands) for name, path in paths.items()}
+    path = _in_one_loop if rows[0].shape[-1] <= MOST_TAPS else _set_by_set
+    paths = {"cpu": path, "default": _separately}
+    bound = {name: functools.partial(path, make_terms) for name, path in paths.items()}
     return jax.lax.platform_dependent(*rows, **bound)
 
 
 def gram(
     points: Float[Array, "*sets n d"], weight: Float[Array, "*sets n"]
 ) -> Float[Array, "*sets d+1 d+1"]:
-    """The inner products of the columns of weighted points and of their weights.
+    """Inner products of the columns of weighted points and of their weights.
 
-    With weights of 0 and 1: squares, sums and the count. Those about one center add up, part by part,
-    and `moments_from_gram` takes their sum.
+    With weights of 0 and 1 it holds squares, sums and the count. Grams about one center add up over parts
+    of a set, and `moments_from_gram` takes their sum.
     """
     columns = jnp.concatenate([points * weight[..., None], weight[..., None]], axis=-1)
-    # Else XLA on CPU computes the columns anew wherever the product takes them.
+    # XLA on CPU otherwise recomputes the columns wherever the product reads them.
     columns = jax.lax.optimization_barrier(columns)
     return jnp.matmul(columns.mT, columns, precision=jax.lax.Precision.HIGHEST)
 
 
 def symmetric(lower: Float[RealArray, "*sets triangle"]) -> Float[RealArray, "*sets m m"]:
-    """The matrix of which the lower triangle is given, row by row."""
+    """Return the symmetric matrix whose lower triangle is given, row by row."""
     m = int(np.sqrt(2 * lower.shape[-1]))
-    places = np.zeros((m, m), int)
-    places[np.tril_indices(m)] = np.arange(lower.shape[-1])
-    return lower[..., np.maximum(places, places.T)]
+    index = np.zeros((m, m), int)
+    index[np.tril_indices(m)] = np.arange(lower.shape[-1])
+    return lower[..., np.maximum(index, index.T)]
 
 
-def _apart(summands: Callable[..., Summands], *rows: Array) -> tuple[Array, Array]:
-    terms, clouds = summands(*rows)
-    return _last([jnp.sum(term, axis=-1) for term in terms], clouds), _by_products(clouds)
+def _separately(make_terms: Callable[..., Terms], *rows: Array) -> tuple[Array, Array]:
+    terms, point_sets = make_terms(*rows)
+    totals = [jnp.sum(term, axis=-1) for term in terms]
+    return _stacked(totals, point_sets), _grams_by_products(point_sets)
 
 
-def _set_by_set(summands: Callable[..., Summands], *rows: Array) -> tuple[Array, Array]:
-    terms, clouds = summands(*rows)
+def _set_by_set(make_terms: Callable[..., Terms], *rows: Array) -> tuple[Array, Array]:
+    terms, point_sets = make_terms(*rows)
     # Columns of all sets at once would leave the caches.
-    sets = clouds[0].weight.shape[:-1]
-    flat = jax.tree.map(lambda x: x.reshape(-1, *x.shape[len(sets) :]), list(clouds))
-    triangles = jax.lax.map(_by_products, flat)
-    return _last(_reduced(list(terms)), clouds), triangles.reshape(*sets, *triangles.shape[1:])
+    sets = point_sets[0].weight.shape[:-1]
+    flat = jax.tree.map(lambda x: x.reshape(-1, *x.shape[len(sets) :]), list(point_sets))
+    triangles = jax.lax.map(_grams_by_products, flat)
+    totals = _stacked(_reduced(list(terms)), point_sets)
+    return totals, triangles.reshape(*sets, *triangles.shape[1:])
 
 
-def _by_products(clouds: Sequence[Cloud]) -> Float[Array, "*sets clouds triangle"]:
-    # Else XLA on CPU computes factors and weights anew for each tap.
-    clouds = jax.lax.optimization_barrier(list(clouds))
-    grams = jnp.stack([gram(_points(cloud), cloud.weight) for cloud in clouds], axis=-3)
-    return _lower(grams)
+def _grams_by_products(
+    point_sets: Sequence[WeightedPoints],
+) -> Float[Array, "*sets point_sets triangle"]:
+    # XLA on CPU otherwise recomputes factors and weights for each tap.
+    point_sets = jax.lax.optimization_barrier(list(point_sets))
+    grams = [gram(_coordinates(points), points.weight) for points in point_sets]
+    return _lower(jnp.stack(grams, axis=-3))
 
 
-def _points(cloud: Cloud) -> Float[Array, "*sets n d"]:
-    return cloud.kernels * cloud.factor[..., None] - cloud.center[..., None, :]
+def _coordinates(points: WeightedPoints) -> Float[Array, "*sets n d"]:
+    return points.kernels * points.factor[..., None] - points.center[..., None, :]
 
 
 def _lower(grams: Float[Array, "*sets m m"]) -> Float[Array, "*sets triangle"]:
@@ -112,42 +122,45 @@ def _lower(grams: Float[Array, "*sets m m"]) -> Float[Array, "*sets triangle"]:
     return grams[..., row, column]
 
 
-def _in_one_loop(summands: Callable[..., Summands], *rows: Array) -> tuple[Array, Array]:
+def _in_one_loop(make_terms: Callable[..., Terms], *rows: Array) -> tuple[Array, Array]:
     axis = rows[0].ndim - 2
     times = 1 if rows[0].shape[axis] % STRETCHES else STRETCHES
     parts = zip(*(jnp.split(x, times, axis) for x in rows), strict=True)
-    stretches = [summands(*part) for part in parts]
+    stretches = [make_terms(*part) for part in parts]
     terms = _added([terms for terms, _ in stretches])
-    clouds = stretches[0][1]
+    point_sets = stretches[0][1]
     grams = [
-        _added([_products(cloud) for cloud in same])
-        for same in zip(*(clouds for _, clouds in stretches), strict=True)
+        _added([_products(points) for points in parts])
+        for parts in zip(*(point_sets for _, point_sets in stretches), strict=True)
     ]
-    found = iter(_reduced([*terms, *(product for some in grams for product in some)]))
-    plain = _last([next(found) for _ in terms], clouds)
-    triangles = [jnp.stack([next(found) for _ in some], axis=-1) for some in grams]
+    totals = iter(_reduced([*terms, *(product for products in grams for product in products)]))
+    plain = _stacked([next(totals) for _ in terms], point_sets)
+    triangles = [jnp.stack([next(totals) for _ in products], axis=-1) for products in grams]
     return plain, jnp.stack(triangles, axis=-2)
 
 
 def _added(stretches: Sequence[Sequence[Array]]) -> list[Array]:
-    return [functools.reduce(operator.add, same) for same in zip(*stretches, strict=True)]
+    return [functools.reduce(operator.add, terms) for terms in zip(*stretches, strict=True)]
 
 
-def _last(values: list[Float[Array, "*sets"]], clouds: Sequence[Cloud]) -> Float[Array, "*sets n"]:
-    """Values along a new last axis, of which there may be none."""
+def _stacked(
+    values: list[Float[Array, "*sets"]], point_sets: Sequence[WeightedPoints]
+) -> Float[Array, "*sets n"]:
+    """Values along a new last axis, which is empty where there are none."""
     if not values:
-        return jnp.zeros((*clouds[0].weight.shape[:-1], 0), clouds[0].weight.dtype)
+        weight = point_sets[0].weight
+        return jnp.zeros((*weight.shape[:-1], 0), weight.dtype)
     return jnp.stack(values, axis=-1)
 
 
-def _products(cloud: Cloud) -> list[Float[Array, "*sets n"]]:
-    """Those of each column of a gram with itself and with the columns before it."""
+def _products(points: WeightedPoints) -> list[Float[Array, "*sets n"]]:
+    """Products of each column of a gram with itself and with the columns before it."""
     # A tap at a time: the factors of all taps at once would be written to memory and read again.
     taps = [
-        cloud.kernels[..., tap] * cloud.factor - cloud.center[..., tap, None]
-        for tap in range(cloud.kernels.shape[-1])
+        points.kernels[..., tap] * points.factor - points.center[..., tap, None]
+        for tap in range(points.kernels.shape[-1])
     ]
-    columns = [*(tap * cloud.weight for tap in taps), cloud.weight]
+    columns = [*(tap * points.weight for tap in taps), points.weight]
     return [a * b for i, a in enumerate(columns) for b in columns[: i + 1]]
 
 
