@@ -1,8 +1,8 @@
 """Layers of any size become blocks of two fixed shapes, so that XLA compiles two programs a pass.
 
-A block is a (slots, rows, d) stack of kernels: each slot holds kernels of one layer. A large block is
-one full slot and lies where the weights were read to; small layers, and what little is left of large
-ones, are copied into the padded slots of a small block.
+A block is a (segments, rows, d) stack of kernels; each segment holds kernels of one layer. A large block is
+one full segment and stays where the weights were read to. Small layers, and small remainders of large
+ones, are copied into the padded segments of a small block.
 """
 
 import dataclasses
@@ -17,30 +17,33 @@ from jaxtyping import Bool, Float, Int64
 from .._memory import aligned_empty
 
 BLOCK_KERNELS = 131_072  # a block of 3x3 kernels is 4.7 MB: larger ones leave the cache
-SMALL_ROWS = 1_024  # kernels a slot of a small block
+SMALL_ROWS = 1_024  # kernels a segment of a small block
 OVERLAP_FROM = BLOCK_KERNELS // 2
-"""So much left of a large layer is cheaper in place, beside kernels that do not count, than copied."""
+"""Kernels from which the remainder of a large layer is cheaper in place than copied.
+
+In place it shares a block with kernels that do not count.
+"""
 
 
 @dataclasses.dataclass(frozen=True)
-class Piece:
-    """Kernels on their way into blocks: `rows` of layer `owner`, to be divided by `scale`.
+class LayerKernels:
+    """All kernels of one layer on their way into blocks: `rows`, to be divided by `scale`.
 
-    `centers` are points near the kernels, about which their moments are taken: near the normalized ones,
-    and near those divided by `scale`.
+    `centers` are two points about which moments are taken: the first near the normalized kernels, the
+    second near the kernels divided by `scale`.
     """
 
-    owner: int
+    layer_id: int
     rows: Float[np.ndarray, "n d"]
     scale: float
     centers: Float[np.ndarray, "2 d"]
 
 
-class Slots(NamedTuple):
-    """What the programs take: a stack of kernels, a layer a slot, and which of them count.
+class Segments(NamedTuple):
+    """Arguments of every program: a stack of kernels, one layer a segment, and a mask of those that count.
 
-    NumPy arrays on the host, JAX's in a program: `kernels` (slots, rows, d) and `valid` (slots, rows);
-    `scales` (slots) and `centers` (slots, 2, d) are those of each slot's `Piece`.
+    NumPy arrays on the host, JAX arrays in a program: `kernels` (segments, rows, d) and `valid` (segments,
+    rows); `scales` (segments) and `centers` (segments, 2, d) are those of each segment's `LayerKernels`.
     """
 
     kernels: Any
@@ -48,10 +51,10 @@ class Slots(NamedTuple):
     scales: Any
     centers: Any
 
-    def split(self, rows: int) -> "Slots":
-        """The same kernels in shorter slots, of at most `rows`; a divisor of what they have."""
+    def split(self, rows: int) -> "Segments":
+        """Return the same kernels in segments of at most `rows`, which divides their present length."""
         times = max(self.kernels.shape[1] // rows, 1)
-        return Slots(
+        return Segments(
             self.kernels.reshape(-1, self.kernels.shape[1] // times, self.kernels.shape[2]),
             self.valid.reshape(-1, self.valid.shape[1] // times),
             self.scales.repeat(times),
@@ -61,36 +64,36 @@ class Slots(NamedTuple):
 
 @dataclasses.dataclass(frozen=True)
 class Block:
-    """Slots on the host, and whose they are: slot i holds `counts[i]` valid kernels of layer `owners[i]`.
+    """Segments on the host; segment i holds `counts[i]` valid kernels of layer `layer_ids[i]`.
 
-    `starts` counts the valid kernels of the layer that lie in earlier slots. Slots that stay empty belong
-    to the last layer, so that the slots of a layer are one run.
+    `starts` counts the valid kernels of the layer in earlier segments. Empty segments at the end belong to
+    the last layer, so that the segments of each layer are contiguous.
     """
 
-    slots: Slots
-    counts: Int64[np.ndarray, " slots"]
-    owners: Int64[np.ndarray, " slots"]
-    starts: Int64[np.ndarray, " slots"]
+    segments: Segments
+    counts: Int64[np.ndarray, " segments"]
+    layer_ids: Int64[np.ndarray, " segments"]
+    starts: Int64[np.ndarray, " segments"]
 
 
-def pack(pieces: Iterable[Piece]) -> Iterator[Block]:
-    """Blocks that hold every kernel of every piece exactly once.
+def pack(layers: Iterable[LayerKernels]) -> Iterator[Block]:
+    """Blocks that hold every kernel of every layer exactly once.
 
-    How a layer is divided among slots depends on the layer alone, not on its neighbors: so do the
-    sums that its slots give, to the last bit.
+    The division of a layer among segments depends on the layer alone, not on its neighbors. So the sums of
+    its segments are the same in every scan, to the last bit.
     """
     small = None
-    for piece in pieces:
-        start, n = 0, len(piece.rows)
+    for layer in layers:
+        start, n = 0, len(layer.rows)
         while n - start >= BLOCK_KERNELS:
-            yield _large(piece, start, BLOCK_KERNELS)
+            yield _large(layer, start, BLOCK_KERNELS)
             start += BLOCK_KERNELS
         if start and n - start >= OVERLAP_FROM:
-            yield _large(piece, start, n - start)
+            yield _large(layer, start, n - start)
             continue
         while start < n:
-            small = small or _Filling(piece.rows.shape[1])
-            start += small.put(piece, start)
+            small = small or _SmallBlock(layer.rows.shape[1])
+            start += small.append(layer, start)
             if small.is_full:
                 yield small.block()
                 small = None
@@ -98,70 +101,70 @@ def pack(pieces: Iterable[Piece]) -> Iterator[Block]:
         yield small.block()
 
 
-def _large(piece: Piece, start: int, count: int) -> Block:
-    """A block in place that ends `count` kernels after `start`; those before `start` do not count in it."""
+def _large(layer: LayerKernels, start: int, count: int) -> Block:
+    """A block in place with the `count` kernels from `start` on at its end; earlier ones are masked."""
     first = start + count - BLOCK_KERNELS
-    rows = np.asarray(piece.rows[first : first + BLOCK_KERNELS], np.float32)
-    scale = np.array([piece.scale], np.float32)
-    slots = Slots(rows[None], _valid_last(count), scale, piece.centers[None])
-    return Block(slots, np.array([count]), np.array([piece.owner]), np.array([start]))
+    rows = np.asarray(layer.rows[first : first + BLOCK_KERNELS], np.float32)
+    scale = np.array([layer.scale], np.float32)
+    segments = Segments(rows[None], _last_valid(count), scale, layer.centers[None])
+    return Block(segments, np.array([count]), np.array([layer.layer_id]), np.array([start]))
 
 
 @functools.lru_cache(maxsize=8)
-def _valid_last(count: int) -> Bool[np.ndarray, "1 rows"]:
+def _last_valid(count: int) -> Bool[np.ndarray, "1 rows"]:
     valid = aligned_empty((1, BLOCK_KERNELS), bool)
     valid[...] = np.arange(BLOCK_KERNELS) >= BLOCK_KERNELS - count
     return valid
 
 
-def _valid_first(counts: Int64[np.ndarray, " slots"]) -> Bool[np.ndarray, "slots rows"]:
+def _first_valid(counts: Int64[np.ndarray, " segments"]) -> Bool[np.ndarray, "segments rows"]:
     if counts.min() == SMALL_ROWS:
-        return _valid_last(BLOCK_KERNELS).reshape(-1, SMALL_ROWS)
+        return _last_valid(BLOCK_KERNELS).reshape(-1, SMALL_ROWS)
     return np.arange(SMALL_ROWS) < counts[:, None]
 
 
-class _Filling:
-    """A small block while it fills."""
+class _SmallBlock:
+    """A small block while it is filled."""
 
     def __init__(self, d: int):
-        self._slots, self._used = BLOCK_KERNELS // SMALL_ROWS, 0
+        self._size, self._used = BLOCK_KERNELS // SMALL_ROWS, 0
         self._kernels = aligned_empty((BLOCK_KERNELS, d), np.float32)
-        # Of each piece its owner, scale and centers, where its part starts, and of how many kernels it is.
-        self._parts: list[tuple[int, float, np.ndarray, int, int]] = []
+        # Per layer: id, scale, centers, first kernel and number of kernels. Not the layer itself: its
+        # rows would stay in memory until the block is full.
+        self._layers: list[tuple[int, float, np.ndarray, int, int]] = []
 
     @property
     def is_full(self) -> bool:
-        return self._used == self._slots
+        return self._used == self._size
 
-    def put(self, piece: Piece, start: int) -> int:
-        """Put the kernels of `piece` from `start` on into free slots; how many of them fitted."""
+    def append(self, layer: LayerKernels, start: int) -> int:
+        """Copy kernels of `layer` from `start` on into free segments; return their number."""
         first = SMALL_ROWS * self._used
-        n = min(len(piece.rows) - start, BLOCK_KERNELS - first)
+        n = min(len(layer.rows) - start, BLOCK_KERNELS - first)
         self._used += math.ceil(n / SMALL_ROWS)
-        self._kernels[first : first + n] = piece.rows[start : start + n]
+        self._kernels[first : first + n] = layer.rows[start : start + n]
         self._kernels[first + n : SMALL_ROWS * self._used] = 0
-        # Not the piece itself: its rows would stay in memory until the block is full.
-        self._parts.append((piece.owner, piece.scale, piece.centers, start, n))
+        self._layers.append((layer.layer_id, layer.scale, layer.centers, start, n))
         return n
 
     def block(self) -> Block:
-        """The block, with zeros in the slots that stayed empty."""
+        """The block, with zeros in the segments that stayed empty."""
         self._kernels[SMALL_ROWS * self._used :] = 0
-        owners, scales, centers, starts, sizes = zip(*self._parts, strict=True)
+        layer_ids, scales, centers, starts, sizes = zip(*self._layers, strict=True)
         n = np.array(sizes)
-        slots = -(-n // SMALL_ROWS)
-        # The slots of a piece, counted from 0; empty ones follow those of the last.
-        slots[-1] += self._slots - self._used
-        index = np.arange(self._slots) - np.repeat(np.cumsum(slots) - slots, slots)
-        counts = np.clip(np.repeat(n, slots) - SMALL_ROWS * index, 0, SMALL_ROWS)
+        segments = -(-n // SMALL_ROWS)
+        # The segments of a layer, counted from 0; empty ones follow those of the last layer.
+        segments[-1] += self._size - self._used
+        index = np.arange(self._size) - np.repeat(np.cumsum(segments) - segments, segments)
+        counts = np.clip(np.repeat(n, segments) - SMALL_ROWS * index, 0, SMALL_ROWS)
         return Block(
-            Slots(
-                self._kernels.reshape(self._slots, SMALL_ROWS, -1),
-                _valid_first(counts),
-                np.repeat(np.array(scales, np.float32), slots),
-                np.repeat(np.stack(centers), slots, axis=0),
+            Segments(
+                self._kernels.reshape(self._size, SMALL_ROWS, -1),
+                _first_valid(counts),
+                np.repeat(np.array(scales, np.float32), segments),
+                np.repeat(np.stack(centers), segments, axis=0),
             ),
             counts,
-            np.repeat(np.array(owners), slots),
-            np.repeat(np.array(starts), slots) + SMALL_ROWS * index,
+            np.repeat(np.array(layer_ids), segments),
+            np.repeat(np.array(starts), segments) + SMALL_ROWS * index,
         )

@@ -90,7 +90,7 @@ class Cluster:
         for index, entry, found in self._again("histograms", counted, bins, readings):
             yield index, load(found.reading, entry)
 
-    def extremes(
+    def coefficient_range(
         self, readings: Sequence[Numbered], basis: Basis
     ) -> tuple[list[Numbered], tuple[float, float]]:
         """Smallest and largest coefficient of all kernels, and the checkpoints that were lost."""

@@ -1,4 +1,4 @@
-"""Passes over blocks on every local device: a block each, all of them by one program."""
+"""Passes over blocks on every local device: one program for all of them, one block for each."""
 
 import collections
 import functools
@@ -9,58 +9,64 @@ import jax
 import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
-from ._blocks import Block, Slots
+from ._blocks import Block, Segments
 
 ROUNDS_AT_ONCE = 4
-"""Rounds under way at a time, so that devices do not wait for the host; a block takes some 25 MB."""
+"""Rounds under way at a time, so that devices do not wait for the host; a block takes about 25 MB."""
 
 Program = Callable[..., Any]
 
 
 def over_blocks(
-    blocks: Iterable[Block], work: Callable[[list[Slots]], Any]
+    blocks: Iterable[Block], compute: Callable[[list[Segments]], Any]
 ) -> Iterator[tuple[Block, Any]]:
-    """What `work` finds in each block, on the host; it gets rounds of one shape, a block for each device.
+    """Yield each block with its result of `compute`, on the host.
 
-    JAX returns from a call before its program ends: the devices work while the host packs the next blocks.
+    `compute` gets rounds of one shape, one block for each device. JAX returns from a call before its
+    program ends: the devices compute while the host packs the next blocks.
     """
-    waiting: collections.deque[tuple[list[Block], Any]] = collections.deque()
+    pending: collections.deque[tuple[list[Block], Any]] = collections.deque()
     for round_ in _rounds(blocks, len(_devices())):
-        waiting.append((round_, work([block.slots for block in round_])))
-        if len(waiting) == ROUNDS_AT_ONCE:
-            yield from _apart(*waiting.popleft())
-    for round_, found in waiting:
-        yield from _apart(round_, found)
+        pending.append((round_, compute([block.segments for block in round_])))
+        if len(pending) == ROUNDS_AT_ONCE:
+            yield from _by_block(*pending.popleft())
+    for round_, result in pending:
+        yield from _by_block(round_, result)
 
 
 def run(
     program: Program,
-    slots: list[Slots],
-    *same: Any,
+    segments: list[Segments],
+    *replicated: Any,
     on_cpu: Mapping[str, bool | int],
     **static: Any,
 ) -> Any:
-    """One program over a round of slots; arrays of the result lead with the slots of all of them.
+    """Run one program over a round; arrays of the result lead with the segments of all its blocks.
 
-    `same` goes to every device as it is; `static` is compiled in. `on_cpu` are options of XLA's compiler
-    there.
+    **Arguments:**
+
+    - `program`: takes `Segments`, then `replicated`.
+    - `segments`: one stack for each device, or fewer in the last round.
+    - `replicated`: arguments that every device gets unchanged.
+    - `on_cpu`: options of XLA's compiler, for CPU only.
+    - `static`: keyword arguments that are compiled in.
     """
     devices = _devices()
     options = tuple(on_cpu.items()) if devices[0].platform == "cpu" else ()
     if len(devices) == 1:
-        return _on_one(program, tuple(sorted(static.items())), options)(*slots, *same)
+        return _on_one(program, tuple(sorted(static.items())), options)(*segments, *replicated)
     mesh = Mesh(np.array(devices), ("blocks",))
-    # Nobody looks at what the devices do for which a last round has no block.
-    missing = [slots[0]] * (len(devices) - len(slots))
-    whole = jax.tree.map(lambda *parts: _sharded(parts, mesh), *slots, *missing)
-    compiled = _on_all(program, mesh, len(same), tuple(sorted(static.items())), options)
-    return compiled(whole, *same)
+    # The last round may be short. The results of its padding are never read.
+    padding = [segments[0]] * (len(devices) - len(segments))
+    stacked = jax.tree.map(lambda *parts: _sharded(parts, mesh), *segments, *padding)
+    compiled = _on_all(program, mesh, len(replicated), tuple(sorted(static.items())), options)
+    return compiled(stacked, *replicated)
 
 
 def _rounds(blocks: Iterable[Block], size: int) -> Iterator[list[Block]]:
     waiting: dict[tuple[int, ...], list[Block]] = {}
     for block in blocks:
-        shape = block.slots.kernels.shape
+        shape = block.segments.kernels.shape
         round_ = waiting.setdefault(shape, [])
         round_.append(block)
         if len(round_) == size:
@@ -68,9 +74,9 @@ def _rounds(blocks: Iterable[Block], size: int) -> Iterator[list[Block]]:
     yield from waiting.values()
 
 
-def _apart(blocks: list[Block], found: Any) -> Iterator[tuple[Block, Any]]:
-    """The results of a round, which lead with the slots of all devices, block by block."""
-    n, result = len(_devices()), jax.tree.map(np.asarray, found)
+def _by_block(blocks: list[Block], stacked: Any) -> Iterator[tuple[Block, Any]]:
+    """Split the result of a round, which leads with the segments of all devices, block by block."""
+    n, result = len(_devices()), jax.tree.map(np.asarray, stacked)
     if n == 1:
         yield blocks[0], result
         return
@@ -80,7 +86,7 @@ def _apart(blocks: list[Block], found: Any) -> Iterator[tuple[Block, Any]]:
 
 
 def _devices() -> list[Any]:
-    # Of a job of several processes, each works for itself on the devices that it has.
+    # Each process of a job works by itself on its own devices.
     return jax.local_devices()
 
 
@@ -94,12 +100,14 @@ def _on_one(program: Program, static: Static, options: Static) -> Program:
 
 
 @functools.cache
-def _on_all(program: Program, mesh: Mesh, n_same: int, static: Static, options: Static) -> Program:
-    blocks, same = PartitionSpec("blocks"), PartitionSpec()
-    specs = (blocks, *(same,) * n_same)
+def _on_all(
+    program: Program, mesh: Mesh, n_replicated: int, static: Static, options: Static
+) -> Program:
+    blocks, replicated = PartitionSpec("blocks"), PartitionSpec()
+    specs = (blocks, *(replicated,) * n_replicated)
     body = functools.partial(program, **dict(static))
-    whole = jax.shard_map(body, mesh=mesh, in_specs=specs, out_specs=blocks)
-    return jax.jit(whole, compiler_options=dict(options))
+    sharded = jax.shard_map(body, mesh=mesh, in_specs=specs, out_specs=blocks)
+    return jax.jit(sharded, compiler_options=dict(options))
 
 
 def _sharded(arrays: Sequence[np.ndarray], mesh: Mesh) -> jax.Array:

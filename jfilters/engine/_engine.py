@@ -32,7 +32,7 @@ class Engine(Protocol):
         """Read checkpoints again for histograms in `bins`, in place of those that they had."""
         ...
 
-    def extremes(
+    def coefficient_range(
         self, readings: Sequence[Numbered], basis: Basis
     ) -> tuple[list[Numbered], tuple[float, float]]:
         """The checkpoints that were lost, and the smallest and largest coefficient of all kernels."""

@@ -20,7 +20,7 @@ from ._plan import Companion, Entry
 from ._reading import Reading
 from ._sample import Sample, Sampler
 from ._spool import HELD_BYTES, Held, Spool
-from ._stream import Bins, Opened, Work, collect, extremes
+from ._stream import Bins, Opened, Pass, coefficient_range, collect
 
 OPEN_CHECKPOINTS, OPEN_LAYERS = 64, 20_000
 """What stays open between the readings at most."""
@@ -79,7 +79,7 @@ class Local:
                 weights = self._weights(index, entry, stored, keep=bins is None)
                 yield index, cards, advance(sampler.watch(weights))
 
-        work = Work(self._options, first=True, bins=bins)
+        work = Pass(self._options, first=True, bins=bins)
         for index in collect(checkpoints(), work, found.lose_open):
             reading, sample = found.readings.pop(index), samplers.pop(index).sample()
             yield index, dataclasses.replace(reading, sample=sample)
@@ -98,19 +98,19 @@ class Local:
 
         counted = {index for index, reading in readings if reading.bins_key is not None}
         found.readings = {index: dataclasses.replace(r, bins_key=bins.key) for index, r in readings}
-        for index in collect(checkpoints(), Work(self._options, bins=bins), found.lose_open):
+        for index in collect(checkpoints(), Pass(self._options, bins=bins), found.lose_open):
             yield index, found.readings.pop(index)
             yield from found.lost()
         yield from found.lost()
 
-    def extremes(
+    def coefficient_range(
         self, readings: Sequence[Numbered], basis: Basis
     ) -> tuple[list[Numbered], tuple[float, float]]:
         """Smallest and largest coefficient of all kernels, and the checkpoints that were lost."""
         found = _Found(self._options)
         found.readings = dict(readings)
         checkpoints = self._again("range", readings)
-        low_high = extremes(checkpoints, self._options, basis, found.lose_open)
+        low_high = coefficient_range(checkpoints, self._options, basis, found.lose_open)
         return list(found.lost()), low_high
 
     def sha256(self, index: int) -> str | None:

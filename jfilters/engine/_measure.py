@@ -1,4 +1,4 @@
-"""Layer statistics of kernels that are in memory already: the passes of a scan without a checkpoint."""
+"""LayerStatistics of kernels that are in memory already: the passes of a scan without a checkpoint."""
 
 from typing import NamedTuple
 
@@ -10,7 +10,7 @@ from ..kernels import Kernels
 from ..scans.internal import LayerStatistics, pooled_moments
 from ..statistics import Basis, fit_basis
 from ._options import DEFAULTS, Options
-from ._stream import Bins, Opened, Work, collect, data_free_edges, extremes
+from ._stream import Bins, Opened, Pass, coefficient_range, collect, data_free_edges
 
 
 class Measured(NamedTuple):
@@ -32,7 +32,7 @@ def measure(
     Raises ValueError where no basis is given and the kernels are too few or too alike to fit one.
     """
     chosen, back = _largest_first(kernels.select(spatial=options.spatial))
-    cards = _first(chosen, options, shapes=True)
+    cards = _first(chosen, options, with_normalized=True)
 
     def opened() -> list[Opened]:
         return _opened(chosen, cards)
@@ -40,8 +40,8 @@ def measure(
     basis = fit_basis(pooled_moments(cards.normalized)) if basis is None else basis
     edges = data_free_edges(options)
     if edges is None:
-        edges = np.linspace(*extremes(opened(), options, basis, _never), options.bins + 1)
-    _drain(opened(), Work(options, bins=Bins(basis, edges)))
+        edges = np.linspace(*coefficient_range(opened(), options, basis, _never), options.bins + 1)
+    _drain(opened(), Pass(options, bins=Bins(basis, edges)))
     return Measured(cards.take(back), basis, edges)
 
 
@@ -53,7 +53,7 @@ def measure_quality(kernels: Kernels, options: Options = DEFAULTS) -> LayerStati
     if not options.quality:
         raise ValueError("expected options with quality, got Options(quality=False)")
     chosen, back = _largest_first(kernels.select(spatial=options.spatial))
-    return _first(chosen, options, shapes=False).take(back)
+    return _first(chosen, options, with_normalized=False).take(back)
 
 
 def _largest_first(kernels: Kernels) -> tuple[Kernels, Int[np.ndarray, " layers"]]:
@@ -66,9 +66,9 @@ def _largest_first(kernels: Kernels) -> tuple[Kernels, Int[np.ndarray, " layers"
     return Kernels(weights, layers), np.argsort(order)
 
 
-def _first(chosen: Kernels, options: Options, *, shapes: bool) -> LayerStatistics:
+def _first(chosen: Kernels, options: Options, *, with_normalized: bool) -> LayerStatistics:
     cards = LayerStatistics.empty(len(chosen), options.d, options.bins)
-    _drain(_opened(chosen, cards), Work(options, first=True, shapes=shapes))
+    _drain(_opened(chosen, cards), Pass(options, first=True, with_normalized=with_normalized))
     return cards
 
 
@@ -76,8 +76,8 @@ def _opened(kernels: Kernels, cards: LayerStatistics) -> list[Opened]:
     return [(0, cards, (np.asarray(weight, np.float32) for _, weight in kernels))]
 
 
-def _drain(opened: list[Opened], work: Work) -> None:
-    for _ in collect(opened, work, _never):
+def _drain(opened: list[Opened], purpose: Pass) -> None:
+    for _ in collect(opened, purpose, _never):
         pass
 
 

@@ -1,6 +1,6 @@
-"""The programs that XLA runs over blocks: statistics of one slot, for all slots at once.
+"""The programs that XLA runs over blocks: statistics of one segment, for all segments at once.
 
-Each takes the slots of a block first, so that `_devices` can run it on several of them.
+Each takes the segments of a block first, so that `_devices` can run it on several devices.
 """
 
 import functools
@@ -24,162 +24,166 @@ from ..statistics import (
     sparse_mask,
     sums,
 )
-from ._blocks import Slots
+from ._blocks import Segments
 from ._options import Options
 
 WIDE_VECTORS = {"xla_cpu_prefer_vector_width": 512}
-"""XLA takes half of AVX-512 unless told; with all of it a pass is faster by a fifth."""
+"""Full AVX-512: XLA uses half of it by default, and a pass takes a fifth longer."""
 
 ANY_ORDER = WIDE_VECTORS | {"xla_cpu_enable_fast_math": True}
-"""For sums of finite numbers: else XLA adds one after the other, and vectorizes none of them."""
+"""For sums of finite numbers: XLA otherwise adds them one by one and vectorizes none of them."""
 
 
-class SlotSums(NamedTuple):
-    """What the first pass finds in each slot; sums add up over the slots of a layer.
+class SegmentSums(NamedTuple):
+    """Result of the first pass for each segment; sums add up over the segments of a layer.
 
-    `squares` are the lower triangles of the grams of kernels about the slot's centers, of each of
-    `kinds_of` their number. Raw and clean ones are of kernels in units of the layer's largest absolute
-    weight. `quality` has a column for each of `QUALITY`, or none.
+    `grams` are the lower triangles of the grams of kernels about the segment's centers, for each of
+    `kinds_of` their number. The "raw" and "clean" ones are of kernels in units of the layer's largest
+    absolute weight. `quality` has a column for each of `QUALITY`, or none.
     """
 
-    squares: Float[Array, "slots kinds triangle"]
-    quality: Float[Array, "slots columns"]
+    grams: Float[Array, "segments kinds triangle"]
+    quality: Float[Array, "segments columns"]
 
 
 KINDS = ("normalized", "raw", "clean")
-"""The moments of a card."""
+"""The kinds of moments in the statistics of a layer."""
 
 QUALITY = ("n_zero", "n_sparse", "sum_abs", *EPSILONS)
-"""What the quality metrics need beside moments.
+"""Sums that the quality metrics need beside moments.
 
-The sum of absolute weights is in units of the layer's largest; for each epsilon there is the number of
-kernels that stay below it. All are float32, which holds the numbers of kernels exactly: a slot has far
+`sum_abs` is in units of the layer's largest absolute weight. For each epsilon there is the number of
+kernels that stay below it. All are float32, which holds numbers of kernels exactly: a segment has far
 fewer than 2^24.
 """
 
 
 def kinds_of(count: int) -> tuple[str, ...]:
-    """So many of `KINDS`: normalized ones alone without quality, the others where only quality is asked."""
+    """Return `count` of `KINDS`: the normalized kind alone, the two for quality, or all three."""
     return {1: KINDS[:1], 2: KINDS[1:], 3: KINDS}[count]
 
 
-class SlotCounts(NamedTuple):
-    """What the second pass finds in each slot: histograms, and the coefficients outside their range.
+class SegmentCounts(NamedTuple):
+    """Result of the second pass for each segment: histograms, and coefficients outside their range.
 
-    `sparse_histogram` is the part of `histogram` that sparse kernels make; None without quality.
+    `sparse_histogram` is the part of `histogram` from sparse kernels; None without quality.
     """
 
-    histogram: Int[Array, "slots d bins"]
-    n_outside: Int[Array, " slots"]
-    sparse_histogram: Int[Array, "slots d bins"] | None
+    histogram: Int[Array, "segments d bins"]
+    n_outside: Int[Array, " segments"]
+    sparse_histogram: Int[Array, "segments d bins"] | None
 
 
-def moments_pass(slots: Slots, *, options: Options, shapes: bool) -> SlotSums:
-    """Squares of kernels, and with quality zero and sparse kernels and norms, of every slot.
+def moments_pass(segments: Segments, *, options: Options, with_normalized: bool) -> SegmentSums:
+    """Sum the grams of every segment, and with quality zero and sparse kernels and absolute weights.
 
-    `scales` holds the largest absolute weight of each slot's layer, 1 where that is zero. Without
-    `shapes` the normalized kernels are left out.
+    Static: `options` and `with_normalized`; without the latter no moments of normalized kernels are
+    taken. `segments.scales` holds the largest absolute weight of each segment's layer, 1 where that is
+    zero.
     """
-    make_terms = functools.partial(_terms, slots, options, shapes)
-    quality, squares = sums(make_terms, slots.kernels, slots.valid)
-    return SlotSums(squares, quality)
+    make_terms = functools.partial(_terms, segments, options, with_normalized)
+    quality, grams = sums(make_terms, segments.kernels, segments.valid)
+    return SegmentSums(grams, quality)
 
 
 def histogram_pass(
-    slots: Slots, basis: Basis, low: Float[Array, ""], high: Float[Array, ""], *, options: Options
-) -> SlotCounts:
-    """Histograms of every slot's coefficients, and how many of them lay outside low..high."""
-    n_slots, rows, d = slots.kernels.shape
-    kernels, counted = _population(slots, options)
-    found = coefficient_histograms(
-        kernels.reshape(n_slots * rows, d),
-        counted.reshape(n_slots * rows),
+    segments: Segments,
+    basis: Basis,
+    low: Float[Array, ""],
+    high: Float[Array, ""],
+    *,
+    options: Options,
+) -> SegmentCounts:
+    """Count every segment's coefficients in histograms, and those outside low..high."""
+    n_segments, rows, d = segments.kernels.shape
+    kernels, valid = _population(segments, options)
+    counts = coefficient_histograms(
+        kernels.reshape(n_segments * rows, d),
+        valid.reshape(n_segments * rows),
         basis,
         low=low,
         high=high,
         bins=options.bins,
-        parts=n_slots,
-        subset=_sparse(slots, options).reshape(n_slots * rows) if options.quality else None,
+        parts=n_segments,
+        subset=_sparse(segments, options).reshape(n_segments * rows) if options.quality else None,
     )
-    return SlotCounts(*found)
+    return SegmentCounts(*counts)
 
 
-def extremes_pass(
-    slots: Slots, basis: Basis, *, options: Options
-) -> tuple[Float[Array, " slots"], Float[Array, " slots"]]:
-    """Smallest and largest coefficient of every slot."""
-    chosen = _population(slots, options)
-    return jax.vmap(lambda kernels, valid: coefficient_range(kernels, valid, basis))(*chosen)
+def range_pass(
+    segments: Segments, basis: Basis, *, options: Options
+) -> tuple[Float[Array, " segments"], Float[Array, " segments"]]:
+    """Smallest and largest coefficient of every segment."""
+    population = _population(segments, options)
+    return jax.vmap(lambda kernels, valid: coefficient_range(kernels, valid, basis))(*population)
 
 
 @jax.jit
 def gram_pass(
     gram: Float[Array, "tile tile"], a: Float[Array, "tile span"], b: Float[Array, "tile span"]
 ) -> Float[Array, "tile tile"]:
-    """`gram` plus the inner products of the rows of two tiles."""
+    """Add the inner products of the rows of two tiles to `gram`."""
     return gram + jnp.matmul(a, b.T, precision=jax.lax.Precision.HIGHEST)
 
 
-def _sparse(slots: Slots, options: Options) -> Bool[Array, "slots rows"]:
-    def one(kernels, scale):
+def _sparse(segments: Segments, options: Options) -> Bool[Array, "segments rows"]:
+    def mask(kernels, scale):
         return sparse_mask(kernels, scale, eps=options.sparse_eps, strict=options.sparse_strict)
 
-    return slots.valid & jax.vmap(one)(slots.kernels, slots.scales)
+    return segments.valid & jax.vmap(mask)(segments.kernels, segments.scales)
 
 
 def _population(
-    slots: Slots, options: Options
-) -> tuple[Float[Array, "slots rows d"], Bool[Array, "slots rows"]]:
-    """The kernels whose shapes are looked at, in the precision that they are looked at in."""
-    kernels, valid = slots.kernels, slots.valid
+    segments: Segments, options: Options
+) -> tuple[Float[Array, "segments rows d"], Bool[Array, "segments rows"]]:
+    """The kernels that are normalized, rounded to the chosen precision, and a mask of them."""
+    kernels, valid = segments.kernels, segments.valid
     if options.dtype == "float16":
         largest = jnp.finfo(jnp.float16).max.astype(kernels.dtype)
         kernels = jnp.clip(kernels, -largest, largest).astype(jnp.float16).astype(kernels.dtype)
     if options.population == "clean":
-        valid = valid & ~_sparse(slots, options)
+        valid = valid & ~_sparse(segments, options)
     return kernels, valid
 
 
 def _points(
-    kernels: Float[Array, "slots rows d"],
-    factor: Float[Array, "slots rows"],
-    center: Float[Array, "slots d"],
-    valid: Bool[Array, "slots rows"],
+    kernels: Float[Array, "segments rows d"],
+    factor: Float[Array, "segments rows"],
+    center: Float[Array, "segments d"],
+    valid: Bool[Array, "segments rows"],
 ) -> WeightedPoints:
     return WeightedPoints(kernels, factor, center, valid.astype(kernels.dtype))
 
 
 def _terms(
-    slots: Slots,
+    segments: Segments,
     options: Options,
-    shapes: bool,
-    kernels: Float[Array, "slots rows d"],
-    valid: Bool[Array, "slots rows"],
+    with_normalized: bool,
+    kernels: Float[Array, "segments rows d"],
+    valid: Bool[Array, "segments rows"],
 ) -> Terms:
-    """What the first pass adds up, of some kernels of each slot."""
-    some = slots._replace(kernels=kernels, valid=valid)
+    """The terms of the first pass, for part of the kernels of each segment."""
+    part = segments._replace(kernels=kernels, valid=valid)
     point_sets, terms = [], []
-    if shapes:
-        chosen, counted = _population(some, options)
-        point_sets.append(_points(chosen, inverse_peaks(chosen), some.centers[:, 0], counted))
+    if with_normalized:
+        rounded, counted = _population(part, options)
+        point_sets.append(_points(rounded, inverse_peaks(rounded), part.centers[:, 0], counted))
     if options.quality:
-        factor = jnp.broadcast_to(1 / some.scales[:, None], valid.shape)
-        clean = valid & ~_sparse(some, options)
-        point_sets += [
-            _points(kernels, factor, some.centers[:, 1], each) for each in (valid, clean)
-        ]
-        terms = _quality_terms(some, options)
+        factor = jnp.broadcast_to(1 / part.scales[:, None], valid.shape)
+        masks = (valid, valid & ~_sparse(part, options))
+        point_sets += [_points(kernels, factor, part.centers[:, 1], mask) for mask in masks]
+        terms = _quality_terms(part, options)
     return terms, point_sets
 
 
-def _quality_terms(slots: Slots, options: Options) -> list[Float[Array, "slots rows"]]:
-    """What is summed up for each of `QUALITY`."""
-    scales = slots.scales[:, None]
-    relative = jax.vmap(relative_peaks)(slots.kernels, slots.scales)
-    absolute = absolute_by_tap(jnp.add, slots.kernels) / scales
+def _quality_terms(segments: Segments, options: Options) -> list[Float[Array, "segments rows"]]:
+    """The terms whose sums are the columns of `QUALITY`."""
+    scales = segments.scales[:, None]
+    relative = jax.vmap(relative_peaks)(segments.kernels, segments.scales)
+    absolute = absolute_by_tap(jnp.add, segments.kernels) / scales
     below = (relative < limit for limit in EPSILONS)
-    terms = (relative < _POSITIVE, _sparse(slots, options), absolute, *below)
-    return [jnp.where(slots.valid, term.astype(absolute.dtype), 0) for term in terms]
+    terms = (relative < _POSITIVE, _sparse(segments, options), absolute, *below)
+    return [jnp.where(segments.valid, term.astype(absolute.dtype), 0) for term in terms]
 
 
 _POSITIVE = float(np.finfo(np.float32).tiny)

@@ -68,7 +68,7 @@ class Processes:
             found |= msgpack.unpackb(whole[:size], strict_map_key=False)
         return found
 
-    def extremes(self, low: float, high: float) -> tuple[float, float]:
+    def overall_range(self, low: float, high: float) -> tuple[float, float]:
         """The lowest and the highest value of all processes."""
         found = self.union({self.index: _packed((low, high))})
         lows, highs = zip(*map(msgpack.unpackb, found.values()), strict=True)

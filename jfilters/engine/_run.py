@@ -131,10 +131,10 @@ class Run:
             return None
         if (edges := data_free_edges(self._options)) is not None:
             return Bins(basis, edges)
-        lost, low_high = self._engine.extremes(self._readable(), basis)
+        lost, low_high = self._engine.coefficient_range(self._readable(), basis)
         if self._share(lost):
             return self._bins(known)
-        low, high = self._processes.extremes(*low_high)
+        low, high = self._processes.overall_range(*low_high)
         return Bins(basis, np.linspace(low, high, self._options.bins + 1))
 
     def _count(self, bins: Bins) -> bool:

@@ -1,4 +1,4 @@
-"""Checkpoints in, readings out: the weights stream through the passes on this machine's devices."""
+"""Checkpoints in, layer statistics out: the weights stream through the passes on this machine's devices."""
 
 import dataclasses
 import functools
@@ -13,52 +13,52 @@ from jaxtyping import Float
 from ..errors import CheckpointError
 from ..scans.internal import LayerStatistics
 from ..statistics import Basis, fixed_edges
-from ._blocks import Piece, Slots, pack
+from ._accumulator import Accumulator
+from ._blocks import LayerKernels, Segments, pack
 from ._devices import over_blocks, run
-from ._ledger import Ledger
 from ._options import Options
 from ._orthogonality import tiled_orthogonality
 from ._passes import (
     ANY_ORDER,
     WIDE_VECTORS,
-    SlotCounts,
-    SlotSums,
-    extremes_pass,
+    SegmentCounts,
+    SegmentSums,
     histogram_pass,
     moments_pass,
+    range_pass,
 )
 from ._prepare import prepare
 
 MOMENTS_ROWS = 8_192
-"""Kernels of which moments are taken at a time: products of longer columns leave the cache."""
+"""Kernels whose moments are taken at a time: products of longer columns leave the cache."""
 
 Weights = Iterable[np.ndarray]
-"""The weights of one checkpoint's layers, in their order, one at a time; a CheckpointError ends them."""
+"""The weights of one checkpoint's layers, in order, one at a time; may end with a CheckpointError."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Bins:
-    """What histograms are made in: the basis, and the edges that all its components share."""
+    """The basis of histograms, and the edges that all its components share."""
 
     basis: Basis
     edges: Float[np.ndarray, " edges"]
 
     @functools.cached_property
     def key(self) -> str:
-        """The same for bins in which histograms may be compared and added, to the last bit."""
-        whole = hashlib.sha256()
+        """A hash that is equal for equal bins, whose histograms can be compared and added."""
+        sha256 = hashlib.sha256()
         for values in (*jax.tree.leaves(self.basis), self.edges):
-            whole.update(np.ascontiguousarray(values, np.float64).tobytes())
-        return whole.hexdigest()
+            sha256.update(np.ascontiguousarray(values, np.float64).tobytes())
+        return sha256.hexdigest()
 
     @functools.cached_property
     def on_device(self) -> tuple[Basis, np.float32, np.float32]:
-        """The basis and the range as the programs take them."""
+        """The basis and the range as arguments of the programs."""
         return _on_device(self.basis), np.float32(self.edges[0]), np.float32(self.edges[-1])
 
 
 def data_free_edges(options: Options) -> Float[np.ndarray, " edges"] | None:
-    """The edges that need no look at the kernels; None if the range is that of the data."""
+    """The edges that follow from the options alone; None if the range is that of the data."""
     if options.range == "data":
         return None
     if options.range == "fixed":
@@ -67,114 +67,125 @@ def data_free_edges(options: Options) -> Float[np.ndarray, " edges"] | None:
 
 
 @dataclasses.dataclass(frozen=True)
-class Work:
-    """What one reading of the weights is for.
+class Pass:
+    """The purpose of one pass over the weights.
 
-    `first`: everything that needs no basis, without `shapes` only what quality needs; `bins`:
-    histograms in them.
+    `first`: take everything that needs no basis, without `with_normalized` only what quality needs.
+    `bins`: count histograms in them.
     """
 
     options: Options
     first: bool = False
-    shapes: bool = True
+    with_normalized: bool = True
     bins: Bins | None = None
 
     @property
     def moments(self) -> bool:
-        """Whether moments are taken; with a known basis only the quality metrics need them."""
+        """True if moments are taken; with a known basis only the quality metrics need them."""
         return self.first and (self.bins is None or self.options.quality)
 
 
 Opened = tuple[int, LayerStatistics, Weights]
 """A checkpoint on its way through the passes: its index, its cards, and its weights."""
 
-Lost = Callable[[int, CheckpointError], None]
-"""Called for a checkpoint that breaks while it is read."""
+OnFailure = Callable[[int, CheckpointError], None]
+"""Called with the index and the error of a checkpoint that fails while it is read."""
 
 
-def collect(checkpoints: Iterable[Opened], work: Work, lost: Lost) -> Iterator[int]:
-    """Fill the cards of each checkpoint in place; yields the index of each as soon as it is complete."""
-    ledger = Ledger()
+def collect(checkpoints: Iterable[Opened], purpose: Pass, on_failure: OnFailure) -> Iterator[int]:
+    """Fill the cards of each checkpoint in place; yield its index as soon as it is complete."""
+    accumulator = Accumulator()
 
-    def pieces() -> Iterator[Piece]:
+    def layers() -> Iterator[LayerKernels]:
         for index, cards, weights in checkpoints:
-            account = ledger.open(index, cards)
+            sums = accumulator.open(index, cards)
             try:
                 for row, weight in enumerate(weights):
-                    piece = _piece(cards, row, weight, work, first=account.first)
-                    account.expect(len(piece.rows))
-                    yield piece
-                ledger.close(account)
+                    layer = _layer(cards, row, weight, purpose, first=sums.first)
+                    sums.expect(len(layer.rows))
+                    yield layer
+                accumulator.close(sums)
             except CheckpointError as error:
-                ledger.close(account, lost=True)
-                lost(index, error)
+                accumulator.close(sums, failed=True)
+                on_failure(index, error)
 
-    for block, (sums, counts) in over_blocks(pack(pieces()), lambda slots: _programs(slots, work)):
-        ledger.add(block, sums, counts)
-        yield from ledger.finished()
-    yield from ledger.finished()
+    def compute(segments: list[Segments]) -> tuple[SegmentSums | None, SegmentCounts | None]:
+        return _results(segments, purpose)
+
+    for block, (sums, counts) in over_blocks(pack(layers()), compute):
+        accumulator.add(block, sums, counts)
+        yield from accumulator.pop_complete()
+    yield from accumulator.pop_complete()
 
 
-def extremes(
-    checkpoints: Iterable[Opened], options: Options, basis: Basis, lost: Lost
+def coefficient_range(
+    checkpoints: Iterable[Opened], options: Options, basis: Basis, on_failure: OnFailure
 ) -> tuple[float, float]:
-    """Smallest and largest coefficient in `basis` over all kernels; inf and -inf where there are none."""
-    device, work = _on_device(basis), Work(options)
+    """Smallest and largest coefficient in `basis` over all kernels; inf and -inf without kernels."""
+    device, purpose = _on_device(basis), Pass(options)
     low, high = np.inf, -np.inf
 
-    def pieces() -> Iterator[Piece]:
+    def layers() -> Iterator[LayerKernels]:
         for index, cards, weights in checkpoints:
             try:
                 for row, weight in enumerate(weights):
-                    yield _piece(cards, row, weight, work)
+                    yield _layer(cards, row, weight, purpose)
             except CheckpointError as error:
-                lost(index, error)
+                on_failure(index, error)
 
-    for _, (least, most) in over_blocks(
-        pack(pieces()),
-        lambda slots: run(
-            extremes_pass, slots, device, on_cpu=WIDE_VECTORS, options=options.of_passes
-        ),
-    ):
-        low, high = min(low, float(least.min())), max(high, float(most.max()))
+    def compute(segments: list[Segments]) -> tuple[jax.Array, jax.Array]:
+        static = options.of_passes
+        return run(range_pass, segments, device, on_cpu=WIDE_VECTORS, options=static)
+
+    for _, (lows, highs) in over_blocks(pack(layers()), compute):
+        low, high = min(low, float(lows.min())), max(high, float(highs.max()))
     return low, high
 
 
-def _piece(
-    cards: LayerStatistics, row: int, weight: np.ndarray, work: Work, *, first: int = 0
-) -> Piece:
-    """A layer's weight as kernels for the passes; at its first reading its card notes what the host sees.
+def _layer(
+    cards: LayerStatistics, row: int, weight: np.ndarray, purpose: Pass, *, first: int = 0
+) -> LayerKernels:
+    """The kernels of a layer for the passes; the first pass writes what the host sees into its card.
 
-    Later readings know the largest weight of a finite layer from the card.
+    Later passes take the largest weight of a finite layer from the card.
     """
-    known = None if work.first or cards.n_nonfinite[row] else float(cards.max_abs[row])
-    prepared = prepare(weight, largest=known)
-    if work.first:
+    largest = None if purpose.first or cards.n_nonfinite[row] else float(cards.max_abs[row])
+    prepared = prepare(weight, largest=largest)
+    if purpose.first:
         cards.n_finite[row] = len(prepared.rows)
         cards.n_nonfinite[row] = prepared.n_nonfinite
         cards.max_abs[row] = prepared.max_abs
-        if work.options.quality and work.options.orthogonality and prepared.n_nonfinite == 0:
+        options = purpose.options
+        if options.quality and options.orthogonality and prepared.n_nonfinite == 0:
             cards.orthogonality[row] = tiled_orthogonality(weight)
     centers = (
-        prepared.centers() if work.moments else np.zeros((2, prepared.rows.shape[1]), np.float32)
+        prepared.centers() if purpose.moments else np.zeros((2, prepared.rows.shape[1]), np.float32)
     )
-    return Piece(first + row, prepared.rows, prepared.scale, centers)
+    return LayerKernels(first + row, prepared.rows, prepared.scale, centers)
 
 
-def _programs(slots: list[Slots], work: Work) -> tuple[SlotSums | None, SlotCounts | None]:
-    sums = _sums(slots, work) if work.moments else None
-    return sums, _counts(slots, work.options, work.bins) if work.bins else None
+def _results(
+    segments: list[Segments], purpose: Pass
+) -> tuple[SegmentSums | None, SegmentCounts | None]:
+    sums = _sums(segments, purpose) if purpose.moments else None
+    return sums, _counts(segments, purpose.options, purpose.bins) if purpose.bins else None
 
 
-def _sums(slots: list[Slots], work: Work) -> SlotSums:
-    shorter = [part.split(MOMENTS_ROWS) for part in slots]
-    options = work.options.of_passes
-    return run(moments_pass, shorter, on_cpu=ANY_ORDER, options=options, shapes=work.shapes)
+def _sums(segments: list[Segments], purpose: Pass) -> SegmentSums:
+    return run(
+        moments_pass,
+        [stack.split(MOMENTS_ROWS) for stack in segments],
+        on_cpu=ANY_ORDER,
+        options=purpose.options.of_passes,
+        with_normalized=purpose.with_normalized,
+    )
 
 
-def _counts(slots: list[Slots], options: Options, bins: Bins) -> SlotCounts:
-    same = bins.on_device
-    return run(histogram_pass, slots, *same, on_cpu=WIDE_VECTORS, options=options.of_passes)
+def _counts(segments: list[Segments], options: Options, bins: Bins) -> SegmentCounts:
+    replicated = bins.on_device
+    return run(
+        histogram_pass, segments, *replicated, on_cpu=WIDE_VECTORS, options=options.of_passes
+    )
 
 
 def _on_device(basis: Basis) -> Basis:

@@ -72,5 +72,5 @@ def counted(engine: Local, entry: Entry, cards: bytes, bins: Bins) -> Answer:
 
 def ranged(engine: Local, entry: Entry, cards: bytes, basis: Basis) -> Answer:
     """The smallest and the largest coefficient of a checkpoint; a reading only if it was lost."""
-    lost, low_high = engine.extremes([(0, load(cards, entry))], basis)
+    lost, low_high = engine.coefficient_range([(0, load(cards, entry))], basis)
     return Answer(b"".join(dump(reading) for _, reading in lost), low_high=low_high)

@@ -53,7 +53,7 @@ def test_a_weight_that_is_not_finite_is_found_wherever_it_lies(kernels, monkeypa
 
 def test_cards_that_are_made_a_few_at_a_time_are_the_same(kernels, monkeypatch):
     expected = measure(kernels).cards
-    monkeypatch.setattr("jfilters.engine._ledger.LAYERS_AT_ONCE", 2)
+    monkeypatch.setattr("jfilters.engine._accumulator.LAYERS_AT_ONCE", 2)
     jax.tree.map(np.testing.assert_array_equal, measure(kernels).cards, expected)
 
 

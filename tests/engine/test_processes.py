@@ -139,4 +139,4 @@ def test_a_process_by_itself_is_a_job_of_one(monkeypatch):
     processes = join()
     assert (processes.index, processes.count) == (0, 1)
     assert processes.union({3: b"x"}) == {3: b"x"}
-    assert processes.extremes(-1.0, 2.0) == (-1.0, 2.0)
+    assert processes.overall_range(-1.0, 2.0) == (-1.0, 2.0)

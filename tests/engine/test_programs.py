@@ -12,8 +12,8 @@ import pytest
 from safetensors.numpy import save_file
 
 from jfilters.engine import Options
-from jfilters.engine._blocks import Slots
-from jfilters.engine._passes import extremes_pass, histogram_pass, moments_pass
+from jfilters.engine._blocks import Segments
+from jfilters.engine._passes import histogram_pass, moments_pass, range_pass
 from jfilters.statistics import Basis
 
 COUNT = """
@@ -42,7 +42,7 @@ def test_a_folder_of_many_shapes_compiles_at_most_16_programs(tmp_path):
     assert 0 < int(done.stdout) <= 16
 
 
-SHAPES = Slots(
+SHAPES = Segments(
     jax.ShapeDtypeStruct((4, 256, 9), jnp.float32),
     jax.ShapeDtypeStruct((4, 256), bool),
     jax.ShapeDtypeStruct((4,), jnp.float32),
@@ -51,9 +51,9 @@ SHAPES = Slots(
 NUMBER = jax.ShapeDtypeStruct((), jnp.float32)
 BASIS = Basis(*(np.zeros(shape, np.float32) for shape in ((9,), (9, 9), (9,))))
 PASSES = {
-    "moments": (functools.partial(moments_pass, options=Options(), shapes=True), ()),
+    "moments": (functools.partial(moments_pass, options=Options(), with_normalized=True), ()),
     "histogram": (functools.partial(histogram_pass, options=Options()), (BASIS, NUMBER, NUMBER)),
-    "extremes": (functools.partial(extremes_pass, options=Options()), (BASIS,)),
+    "range": (functools.partial(range_pass, options=Options()), (BASIS,)),
 }
 
 

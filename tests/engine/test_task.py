@@ -51,7 +51,7 @@ def test_alone_and_among_others_the_cards_are_the_same(entries, tmp_path):
     bins = Bins(BASIS, fixed_edges(9, 70))
     with Spool() as spool, Local(Options(), spool) as engine:
         together = dict(engine.measure(entries))
-        lost, low_high = engine.extremes(
+        lost, low_high = engine.coefficient_range(
             [(i, r) for i, r in together.items() if len(r.cards)], BASIS
         )
         hashes = [engine.sha256(index) for index, _ in entries]
