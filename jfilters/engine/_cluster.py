@@ -1,4 +1,4 @@
-"""The engine of a Ray cluster: one checkpoint is one task, and cards are all that travels.
+"""The engine of a Ray cluster: one checkpoint is one task, and only statistics are sent back.
 
 Each task reads its checkpoint where it runs. So every node needs the same versions of Python, Ray and
 jfilters, and finds the checkpoints where the scan does: at the same path of a shared disk, or at a URL.
@@ -17,24 +17,24 @@ from typing import Any
 
 from ..errors import CheckpointError, MissingExtraError, UnreadableError
 from ..statistics import Basis
+from ._checkpoint_statistics import dump, load
 from ._engine import Numbered, Progress
 from ._options import Options
 from ._plan import Entry
-from ._reading import dump, load
 from ._stream import Bins
-from ._task import Answer, Ask, Job, answer, counted, measured, ranged
+from ._task import Context, Request, Response, counted, measured, ranged, run_task
 
 TASKS_PER_CPU = 4
-"""Tasks under way for every CPU of the cluster: enough that none of them waits for the next one."""
+"""Tasks submitted for every CPU of the cluster: enough that no CPU waits for the next task."""
 
 RETRIES = 5
-"""How often a checkpoint is tried again after the process or the node that read it died."""
+"""Retries of a checkpoint after the process or the node that read it died."""
 
 PATIENCE = 600.0
-"""Seconds for which a cluster may be without a CPU: a cloud takes minutes to start a machine."""
+"""Seconds that a cluster may be without a CPU: a cloud takes minutes to start a machine."""
 
-LOOK_AROUND = 10.0
-"""Seconds without an answer after which the CPUs of the cluster are counted."""
+POLL = 10.0
+"""Seconds without a response after which the CPUs of the cluster are counted again."""
 
 Shared = Bins | Basis | None
 
@@ -45,10 +45,11 @@ class Cluster:
     **Arguments:**
 
     - `address`: the cluster's, such as "10.0.0.1:6379"; None means the one that this machine is part of.
-        A process that is connected to a cluster already stays with it.
+        A process that is already connected to a cluster stays with it.
 
-    When a node dies, its tasks run again on others, with the same result. Raises MissingExtraError
-    without ray, and ConnectionError where there is no cluster, or no longer one.
+    When a node dies, its tasks run again on others, with the same result.
+
+    **Raises:** MissingExtraError without ray; ConnectionError where there is no cluster, or it is lost.
     """
 
     def __init__(
@@ -64,8 +65,8 @@ class Cluster:
         self._connected = not ray.is_initialized()
         if self._connected:
             _connect(ray, self._address or "auto")
-        self._job = ray.put(Job(self._options, Path.cwd()))
-        self._task = ray.remote(answer).options(
+        self._context = ray.put(Context(self._options, Path.cwd()))
+        self._task = ray.remote(run_task).options(
             num_cpus=1, max_retries=RETRIES, runtime_env={"env_vars": _environment()}
         )
         return self
@@ -77,84 +78,86 @@ class Cluster:
     def measure(
         self, entries: Sequence[tuple[int, Entry]], bins: Bins | None = None
     ) -> Iterator[Numbered]:
-        """Open and read checkpoints for the first time, with histograms if their `bins` are known.
+        """Open and read checkpoints for the first time, with histograms if their `bins` are given.
 
         Each is yielded as soon as its task is done. One that cannot be read is an entry with its reason.
         """
-        for index, entry, found in self._answers("moments", measured, bins, entries):
-            self._hashes[index] = found.sha256
-            yield index, load(found.reading, entry)
+        for index, entry, response in self._responses("moments", measured, bins, entries):
+            self._hashes[index] = response.sha256
+            yield index, load(response.statistics, entry)
 
-    def count(self, readings: Sequence[Numbered], bins: Bins) -> Iterator[Numbered]:
-        """Read checkpoints again for histograms in `bins`, in place of those that they had."""
-        for index, entry, found in self._again("histograms", counted, bins, readings):
-            yield index, load(found.reading, entry)
+    def count(self, results: Sequence[Numbered], bins: Bins) -> Iterator[Numbered]:
+        """Read checkpoints again for histograms in `bins`, which replace earlier histograms."""
+        for index, entry, response in self._again("histograms", counted, bins, results):
+            yield index, load(response.statistics, entry)
 
     def coefficient_range(
-        self, readings: Sequence[Numbered], basis: Basis
+        self, results: Sequence[Numbered], basis: Basis
     ) -> tuple[list[Numbered], tuple[float, float]]:
-        """Smallest and largest coefficient of all kernels, and the checkpoints that were lost."""
-        lost, low, high = [], math.inf, -math.inf
-        for index, entry, found in self._again("range", ranged, basis, readings):
-            if found.reading:
-                lost.append((index, load(found.reading, entry)))
-            low, high = min(low, found.low_high[0]), max(high, found.low_high[1])
-        return lost, (low, high)
+        """The checkpoints that failed, and the smallest and largest coefficient of all kernels."""
+        failed, low, high = [], math.inf, -math.inf
+        for index, entry, response in self._again("range", ranged, basis, results):
+            if response.statistics:
+                failed.append((index, load(response.statistics, entry)))
+            low, high = min(low, response.low_high[0]), max(high, response.low_high[1])
+        return failed, (low, high)
 
     def sha256(self, index: int) -> str | None:
-        """The hash of a checkpoint that was measured."""
+        """Return the hash of a checkpoint that was measured."""
         return self._hashes.get(index)
 
-    def after_hash(self, work: Callable[[], None]) -> None:
-        """Do some work at once: a checkpoint comes back hashed."""
-        work()
+    def after_hash(self, task: Callable[[], None]) -> None:
+        """Run a task at once: a checkpoint comes back hashed."""
+        task()
 
     def _again(
-        self, stage: str, ask: Ask, shared: Shared, readings: Sequence[Numbered]
-    ) -> Iterator[tuple[int, Entry, Answer]]:
-        known = dict(readings)
-        entries = [(index, reading.entry) for index, reading in readings]
-        yield from self._answers(stage, ask, shared, entries, lambda index: dump(known[index]))
+        self, stage: str, request: Request, shared: Shared, results: Sequence[Numbered]
+    ) -> Iterator[tuple[int, Entry, Response]]:
+        by_index = dict(results)
+        entries = [(index, result.entry) for index, result in results]
+        yield from self._responses(
+            stage, request, shared, entries, lambda index: dump(by_index[index])
+        )
 
-    def _answers(
+    def _responses(
         self,
         stage: str,
-        ask: Ask,
+        request: Request,
         shared: Shared,
         entries: Sequence[tuple[int, Entry]],
         cards: Callable[[int], bytes] = lambda index: b"",
-    ) -> Iterator[tuple[int, Entry, Answer]]:
-        """What comes of a task for each entry, in the order in which they are done."""
+    ) -> Iterator[tuple[int, Entry, Response]]:
+        """The response to a request for each entry, in the order in which the tasks are done."""
         done, total = 0, sum(entry.bytes for _, entry in entries)
         self._progress(stage, done, total)
-        with self._loss_is_told():
+        with self._errors_of_ray():
             shared = self._ray.put(shared)
         tasks = (
-            (self._task.remote(self._job, ask, entry, cards(index), shared), index, entry)
+            (self._task.remote(self._context, request, entry, cards(index), shared), index, entry)
             for index, entry in entries
         )
         for reference, index, entry in self._done(tasks):
-            found = self._answer(reference, entry)
+            response = self._response(reference, entry)
             done += entry.bytes
             self._progress(stage, done, total)
-            yield index, entry, found
+            yield index, entry, response
 
     def _done(self, tasks: Iterator[tuple[Any, int, Entry]]) -> Iterator[tuple[Any, int, Entry]]:
-        """The tasks as they get done; they are started a few at a time, and stopped if nobody waits."""
+        """The tasks as they get done; they are started a few at a time, and canceled at the end."""
         started = {}
-        with self._loss_is_told(), self._stopped_at_the_end(started):
+        with self._errors_of_ray(), self._stopped_at_the_end(started):
             while True:
-                room = max(1, int(TASKS_PER_CPU * self._cpus())) - len(started)
-                started |= {task[0]: task for task in islice(tasks, max(0, room))}
+                free = max(1, int(TASKS_PER_CPU * self._cpus())) - len(started)
+                started |= {task[0]: task for task in islice(tasks, max(0, free))}
                 if not started:
                     return
                 yield started.pop(self._next(list(started)))
 
     def _next(self, references: list) -> Any:
-        """The first of some tasks to get done."""
+        """The first of several tasks to get done."""
         patience = PATIENCE
-        while not (ready := self._ray.wait(references, timeout=LOOK_AROUND)[0]):
-            patience = PATIENCE if self._cpus() else patience - LOOK_AROUND
+        while not (ready := self._ray.wait(references, timeout=POLL)[0]):
+            patience = PATIENCE if self._cpus() else patience - POLL
             if patience <= 0:
                 raise ConnectionError("none of its nodes has a CPU")
         return ready[0]
@@ -162,15 +165,15 @@ class Cluster:
     def _cpus(self) -> float:
         return self._ray.cluster_resources().get("CPU", 0.0)
 
-    def _answer(self, reference: Any, entry: Entry) -> Answer:
-        found = self._fetched(reference, entry)
-        if not isinstance(found, CheckpointError):
-            return found
+    def _response(self, reference: Any, entry: Entry) -> Response:
+        response = self._fetched(reference, entry)
+        if not isinstance(response, CheckpointError):
+            return response
         if self._options.strict:
-            raise found
-        return Answer.of_lost(entry, found, self._options)
+            raise response
+        return Response.of_failure(entry, response, self._options)
 
-    def _fetched(self, reference: Any, entry: Entry) -> Answer | CheckpointError:
+    def _fetched(self, reference: Any, entry: Entry) -> Response | CheckpointError:
         errors = self._ray.exceptions
         died = (
             errors.WorkerCrashedError,
@@ -179,7 +182,7 @@ class Cluster:
             errors.LocalRayletDiedError,
             errors.ObjectLostError,
         )
-        with self._loss_is_told():
+        with self._errors_of_ray():
             try:
                 return self._ray.get(reference)
             except died:
@@ -195,7 +198,7 @@ class Cluster:
                 self._ray.cancel(reference)
 
     @contextlib.contextmanager
-    def _loss_is_told(self) -> Iterator[None]:
+    def _errors_of_ray(self) -> Iterator[None]:
         errors = self._ray.exceptions
         try:
             yield
@@ -217,25 +220,25 @@ def _imported() -> ModuleType:
 
 def _connect(ray: ModuleType, address: str) -> None:
     try:
-        _knock(address)
+        _check_reachable(address)
         ray.init(address=address, logging_level=logging.WARNING, log_to_driver=False)
     except (OSError, RuntimeError, ValueError) as error:
         reason = f"no connection to a Ray cluster at {address}: {_in_one_line(error)}"
         raise ConnectionError(reason) from error
 
 
-def _knock(address: str) -> None:
+def _check_reachable(address: str) -> None:
     # Ray itself would try for minutes.
     host, _, port = address.rpartition(":")
     if port.isdecimal() and "://" not in address:
-        socket.create_connection((host.strip("[]"), int(port)), timeout=LOOK_AROUND).close()
+        socket.create_connection((host.strip("[]"), int(port)), timeout=POLL).close()
 
 
 def _environment() -> dict[str, str]:
     """The variables of every worker: one CPU device, and the numbers of threads that this process has.
 
-    XLA and BLAS divide sums among threads, so that the last bits of a result depend on how many there
-    are. A worker with as many as the scan finds what the scan itself would find.
+    XLA and BLAS divide sums among threads, so that the last bits of a result depend on their number. A
+    worker with as many threads as the scan computes the same bits as the scan.
     """
     return {"JAX_PLATFORMS": "cpu"} | {
         names[0]: next(

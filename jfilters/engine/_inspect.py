@@ -15,8 +15,8 @@ from ._measurements import Measurements
 from ._opening import checkpoint_at
 from ._options import Options
 from ._plan import Entry, model_name
-from ._spool import Spool
 from ._tables import layers_table
+from ._weight_stores import TemporaryStore
 
 
 @dataclasses.dataclass(frozen=True)
@@ -63,7 +63,7 @@ def inspect(
 
 
 def _quality(path: Location, options: Options) -> pa.Table:
-    with Spool() as spool, Local(options, spool) as engine:
+    with TemporaryStore() as store, Local(options, store) as engine:
         ((_, reading),) = engine.measure([(0, Entry(model_name(path, path), path))])
     if reading.entry.status not in READ:
         raise CheckpointError(reading.entry.reason or reading.entry.status)

@@ -15,6 +15,7 @@ from ..scans import MetadataTable
 from ..scans.internal import LayerStatistics, concatenated, pooled_moments
 from ..statistics import Basis, fit_basis
 from ._cache import Cache
+from ._checkpoint_statistics import CheckpointStatistics, dump, load
 from ._cluster import Cluster
 from ._engine import Engine, Numbered, Progress
 from ._local import Local
@@ -23,10 +24,9 @@ from ._metadata import with_metadata
 from ._options import DEFAULTS, Options
 from ._plan import Entry, find_checkpoints, planned, within
 from ._processes import Processes
-from ._reading import Reading, dump, load
 from ._sample import Sample
-from ._spool import SPOOL_BYTES, Spool
 from ._stream import Bins, data_free_edges
+from ._weight_stores import DISK_BYTES, TemporaryStore
 
 ENGINES = ("local", "ray")
 """Who reads the checkpoints: this machine, or a Ray cluster."""
@@ -43,7 +43,7 @@ def measure_checkpoints(
     metadata: MetadataTable | None = None,
     cache: Path | None = None,
     progress: Progress | None = None,
-    spool_bytes: int = SPOOL_BYTES,
+    spool_bytes: int = DISK_BYTES,
     processes: Processes | None = None,
     engine: str = "local",
     address: str | None = None,
@@ -67,7 +67,7 @@ def measure_checkpoints(
     with _started(engine, address, options, progress, spool_bytes) as reader:
         run = Run(options, reader, _cache(cache, options, basis), processes or Processes())
         bins = run.to_the_end(entries, basis)
-        readings = [Reading.of_nothing(_NOWHERE, options), *run.readings()]
+        readings = [CheckpointStatistics.of_nothing(_NOWHERE, options), *run.readings()]
     described, unmatched = with_metadata([reading.entry for reading in readings[1:]], metadata)
     return Measurements(
         root,
@@ -92,7 +92,7 @@ class Run:
         self._options, self._engine, self._cache = options, engine, cache
         self._processes = processes
         self._mine: list[int] = []
-        self._readings: dict[int, Reading] = {}
+        self._readings: dict[int, CheckpointStatistics] = {}
 
     def to_the_end(self, entries: Sequence[Entry], known: Basis | None) -> Bins | None:
         """Read what has to be read; the basis and the edges that all histograms are in."""
@@ -105,7 +105,7 @@ class Run:
                 return bins
             # A checkpoint was lost since the basis was fitted: its share of the basis must go too.
 
-    def readings(self) -> list[Reading]:
+    def readings(self) -> list[CheckpointStatistics]:
         """The readings in the order of the entries, hashed."""
         self._share([(index, self._hashed(index)) for index in self._mine])
         return [self._readings[index] for index in range(len(self._entries))]
@@ -157,7 +157,7 @@ class Run:
         self._readings |= others
         return any(reading.entry.is_lost for reading in others.values())
 
-    def _found(self, index: int) -> Reading | None:
+    def _found(self, index: int) -> CheckpointStatistics | None:
         entry = self._entries[index]
         if self._cache is None or not within(entry, self._options):
             return None
@@ -166,14 +166,14 @@ class Run:
         is_partial = reading is not None and reading.entry.status == "partial"
         return None if is_partial and self._options.strict else reading
 
-    def _kept(self, index: int, reading: Reading) -> Reading:
+    def _kept(self, index: int, reading: CheckpointStatistics) -> CheckpointStatistics:
         self._readings[index] = reading
         is_half = reading.bins_key is None and reading.entry.total_bytes < WORTH_KEEPING
         if (cache := self._cache) is not None and not is_half:
-            self._engine.after_hash(lambda: cache.keep(self._hashed(index)))
+            self._engine.after_hash(lambda: cache.put(self._hashed(index)))
         return reading
 
-    def _hashed(self, index: int) -> Reading:
+    def _hashed(self, index: int) -> CheckpointStatistics:
         reading = self._readings[index]
         if reading.entry.sha256 is not None:
             return reading
@@ -192,7 +192,7 @@ def _started(
         with Cluster(options, progress, address) as cluster:
             yield cluster
     else:
-        with Spool(spool_bytes) as spool, Local(options, spool, progress) as local:
+        with TemporaryStore(spool_bytes) as store, Local(options, store, progress) as local:
             yield local
 
 

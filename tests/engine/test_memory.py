@@ -7,7 +7,7 @@ import sys
 import numpy as np
 from safetensors.numpy import save_file
 
-from jfilters.engine._spool import HELD_BYTES
+from jfilters.engine._weight_stores import MEMORY_BYTES
 
 PEAK = """
 import resource, sys
@@ -32,7 +32,7 @@ def test_a_hundred_copies_need_no_more_memory_than_ten(tmp_path):
     weights = {
         f"conv{i}.weight": rng.standard_normal((256, 256, 3, 3), np.float32) for i in range(8)
     }
-    assert 10 * sum(weight.nbytes for weight in weights.values()) > HELD_BYTES
+    assert 10 * sum(weight.nbytes for weight in weights.values()) > MEMORY_BYTES
     save_file(weights, few / "net0.safetensors", metadata={"format": "pt"})
     for i in range(1, 10):
         os.link(few / "net0.safetensors", few / f"net{i}.safetensors")

@@ -8,10 +8,9 @@ import pytest
 from safetensors.numpy import save_file
 
 from jfilters import CheckpointError
-from jfilters.engine import Options, inspect, scan, scan_into
-from jfilters.engine._reading import Reading, dump, load
-from jfilters.engine.internal import _cache as cache
-from jfilters.engine.internal import write_scan
+from jfilters.engine import Options, inspect, scan, scan_into, write_scan
+from jfilters.engine import _cache as cache
+from jfilters.engine._checkpoint_statistics import CheckpointStatistics, dump, load
 from jfilters.report import inspection_text, summary_text
 
 from ..report.test_summary import shown
@@ -102,8 +101,8 @@ def test_it_travels_between_processes_as_it_is(folder):
     with unread_layers("b.weight"):
         found = scan(folder)
     (entry,) = found.entries
-    reading = Reading(entry, found.cards, found.sample)
-    assert load(dump(reading), entry).entry == entry
+    statistics = CheckpointStatistics(entry, found.cards, found.sample)
+    assert load(dump(statistics), entry).entry == entry
 
 
 def test_inspect_says_how_much_was_read(folder):

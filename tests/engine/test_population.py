@@ -11,10 +11,9 @@ import pytest
 from safetensors.numpy import save_file
 
 from jfilters.converters._hdf5 import FilterPopulation, write_filterdb
-from jfilters.engine import export_filterdb, inspect, scan
-from jfilters.engine._spool import Held
+from jfilters.engine import export_filterdb, inspect, model_drift, scan, write_scan
 from jfilters.engine._tables import LAYERS, MODELS
-from jfilters.engine.internal import model_drift, write_scan
+from jfilters.engine._weight_stores import WeightCache
 
 NAMES = ["a.safetensors", "deep/b.safetensors"]
 
@@ -103,7 +102,7 @@ def test_only_slices_are_read_each_once_a_pass(scanned, monkeypatch):
         return original(self, start, stop)
 
     monkeypatch.setattr(FilterPopulation, "slice", counting)
-    monkeypatch.setattr(Held, "put", lambda *_: None)
+    monkeypatch.setattr(WeightCache, "put", lambda *_: None)
     scan(root / "all.h5")
     stops = np.cumsum(first.cards.n_kernels).tolist()
     assert spans == 2 * list(zip([0, *stops[:-1]], stops, strict=True))

@@ -8,13 +8,12 @@ import sys
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
+from jfilters.converters._bytes import _remote as _remote
 from safetensors.numpy import save, save_file
 
 from jfilters.converters import StoredLayer
-from jfilters.converters._bytes import _remote
-from jfilters.engine import Options, scan
-from jfilters.engine._spool import Spool
-from jfilters.engine.internal import write_scan
+from jfilters.engine import Options, scan, write_scan
+from jfilters.engine._weight_stores import TemporaryStore
 
 upath = pytest.importorskip("upath")
 
@@ -97,7 +96,7 @@ def test_kernels_travel_once(remote, traffic, range):
     assert kernels <= count(traffic) <= 0.15 * total
 
 
-def test_what_the_spool_cannot_hold_is_read_again(remote, traffic, monkeypatch):
+def test_weights_that_do_not_fit_into_the_store_are_read_again(remote, traffic, monkeypatch):
     monkeypatch.setattr(_remote, "HELD", 0)
     twice = scan(remote, spool_bytes=0)
     without = count(traffic)
@@ -108,23 +107,23 @@ def test_what_the_spool_cannot_hold_is_read_again(remote, traffic, monkeypatch):
     np.testing.assert_array_equal(twice.cards.histogram, once.cards.histogram)
 
 
-def test_a_spool_gives_back_what_it_was_given_within_its_limit():
-    with Spool(limit=400) as spool:
+def test_a_store_returns_arrays_within_its_limit():
+    with TemporaryStore(limit=400) as store:
         first, empty = np.arange(90, dtype=np.float32).reshape(2, 5, 3, 3), np.zeros((0, 1, 3, 3))
-        spool.put(3, first)
-        spool.put(4, np.ones((2, 2, 3, 3), np.float32))  # 144 bytes, of which 40 are left
-        spool.put(5, empty)
-        np.testing.assert_array_equal(spool.get(3), first)
-        assert spool.get(4) is None
-        assert spool.get(5).shape == empty.shape
+        store.put(3, first)
+        store.put(4, np.ones((2, 2, 3, 3), np.float32))  # 144 bytes, of which 40 are left
+        store.put(5, empty)
+        np.testing.assert_array_equal(store.get(3), first)
+        assert store.get(4) is None
+        assert store.get(5).shape == empty.shape
 
 
-def test_a_full_disk_ends_the_spool_and_not_the_scan(remote, monkeypatch):
+def test_a_full_disk_ends_the_storing_and_not_the_scan(remote, monkeypatch):
     def full(self, data):
         raise OSError(28, "No space left on device")
 
     expected = scan(remote)
-    monkeypatch.setattr(Spool, "_write", full)
+    monkeypatch.setattr(TemporaryStore, "_write", full)
     np.testing.assert_array_equal(scan(remote).cards.histogram, expected.cards.histogram)
 
 
@@ -142,8 +141,8 @@ def test_nothing_is_left_behind(remote, tmp_path, monkeypatch, error):
     assert not list((tmp_path / "temporary").iterdir())
 
 
-def test_local_checkpoints_are_not_spooled(local, monkeypatch):
-    monkeypatch.setattr(Spool, "put", lambda *_: pytest.fail("spooled"))
+def test_local_checkpoints_are_not_stored_on_disk(local, monkeypatch):
+    monkeypatch.setattr(TemporaryStore, "put", lambda *_: pytest.fail("stored"))
     assert len(scan(local).cards) == 12
 
 
@@ -153,7 +152,7 @@ def test_what_little_is_held_in_memory_is_not_read_again(local, monkeypatch):
     monkeypatch.setattr(StoredLayer, "read", lambda self: reads.append(self) or read(self))
     held = scan(local)
     assert len(reads) == 12
-    monkeypatch.setattr("jfilters.engine._spool.Held.put", lambda *_: None)
+    monkeypatch.setattr("jfilters.engine._weight_stores.WeightCache.put", lambda *_: None)
     again = scan(local)
     assert len(reads) == 12 + 24
     np.testing.assert_array_equal(again.cards.histogram, held.cards.histogram)

@@ -9,15 +9,15 @@ from safetensors.numpy import save_file
 
 from jfilters import CheckpointError
 from jfilters.engine import Options
+from jfilters.engine._checkpoint_statistics import dump, load
 from jfilters.engine._local import Local
 from jfilters.engine._plan import find_checkpoints, planned
-from jfilters.engine._reading import dump, load
-from jfilters.engine._spool import Spool
 from jfilters.engine._stream import Bins
-from jfilters.engine._task import Job, answer, counted, measured, ranged
+from jfilters.engine._task import Context, counted, measured, ranged, run_task
+from jfilters.engine._weight_stores import TemporaryStore
 from jfilters.statistics import Basis, fixed_edges
 
-# The slots of these layers: 1, 2, 9 and 37, and 129 and one block: many share blocks with others.
+# The segments of these layers: 1, 2, 9 and 37, and 129 and one block: many share blocks with others.
 LAYERS = ((16, 3), (32, 64), (96, 96), (192, 192), (420, 400))
 BASIS = Basis(np.zeros(9), np.eye(9), np.full(9, 1 / 9))
 
@@ -36,8 +36,8 @@ def entries(tmp_path):
     return list(enumerate(planned(tmp_path, find_checkpoints(tmp_path)[0])))
 
 
-def job(tmp_path, **options):
-    return Job(Options(**options), tmp_path)
+def context(tmp_path, **options):
+    return Context(Options(**options), tmp_path)
 
 
 @pytest.fixture(autouse=True)
@@ -49,48 +49,51 @@ def here(monkeypatch, tmp_path):
 
 def test_alone_and_among_others_the_cards_are_the_same(entries, tmp_path):
     bins = Bins(BASIS, fixed_edges(9, 70))
-    with Spool() as spool, Local(Options(), spool) as engine:
+    with TemporaryStore() as store, Local(Options(), store) as engine:
         together = dict(engine.measure(entries))
-        lost, low_high = engine.coefficient_range(
+        failed, low_high = engine.coefficient_range(
             [(i, r) for i, r in together.items() if len(r.cards)], BASIS
         )
         hashes = [engine.sha256(index) for index, _ in entries]
         again = dict(engine.count([(i, r) for i, r in together.items() if len(r.cards)], bins))
-    found = []
+    ranges = []
     for index, entry in entries:
-        alone = answer(job(tmp_path), measured, entry, b"", None)
-        first = load(alone.reading, entry)
+        alone = run_task(context(tmp_path), measured, entry, b"", None)
+        first = load(alone.statistics, entry)
         assert alone.sha256 == hashes[index]
         if not len(first.cards):
             assert dump(first) == dump(together[index])
             continue
-        found.append(answer(job(tmp_path), ranged, first.entry, alone.reading, BASIS))
-        second = answer(job(tmp_path), counted, first.entry, alone.reading, bins)
-        assert second.reading == dump(again[index])
-    assert not lost
-    assert not any(part.reading for part in found)
-    lows, highs = zip(*(part.low_high for part in found), strict=True)
+        ranges.append(run_task(context(tmp_path), ranged, first.entry, alone.statistics, BASIS))
+        second = run_task(context(tmp_path), counted, first.entry, alone.statistics, bins)
+        assert second.statistics == dump(again[index])
+    assert not failed
+    assert not any(part.statistics for part in ranges)
+    lows, highs = zip(*(part.low_high for part in ranges), strict=True)
     assert (min(lows), max(highs)) == low_high
 
 
 def test_relative_paths_are_meant_from_the_folder_of_the_scan(entries, tmp_path):
     _, entry = entries[0]
     near = dataclasses.replace(entry, path=entry.path.relative_to(tmp_path))
-    assert load(answer(job(tmp_path), measured, near, b"", None).reading, near).entry.status == "ok"
-    away = answer(job(tmp_path / "nowhere"), measured, entry, b"", None)
-    assert load(away.reading, entry).entry.status == "ok"
+    assert (
+        load(run_task(context(tmp_path), measured, near, b"", None).statistics, near).entry.status
+        == "ok"
+    )
+    away = run_task(context(tmp_path / "nowhere"), measured, entry, b"", None)
+    assert load(away.statistics, entry).entry.status == "ok"
 
 
-def test_a_checkpoint_that_went_away_is_lost(entries, tmp_path):
+def test_a_checkpoint_that_went_away_has_failed(entries, tmp_path):
     _, entry = entries[0]
-    first = load(answer(job(tmp_path), measured, entry, b"", None).reading, entry)
+    first = load(run_task(context(tmp_path), measured, entry, b"", None).statistics, entry)
     entry.path.unlink()
-    lost = answer(job(tmp_path), ranged, first.entry, dump(first), BASIS)
-    assert load(lost.reading, entry).entry.status == "failed"
+    failed = run_task(context(tmp_path), ranged, first.entry, dump(first), BASIS)
+    assert load(failed.statistics, entry).entry.status == "failed"
 
 
 def test_the_error_of_a_strict_scan_is_handed_back(entries, tmp_path):
     broken = next(entry for _, entry in entries if entry.model == "broken.safetensors")
-    error = answer(job(tmp_path, strict=True), measured, broken, b"", None)
+    error = run_task(context(tmp_path, strict=True), measured, broken, b"", None)
     assert isinstance(error, CheckpointError)
     assert "broken.safetensors" in str(error)

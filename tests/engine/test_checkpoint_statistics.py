@@ -1,31 +1,31 @@
-"""A reading comes back from its bytes as it was, and takes few of them."""
+"""The statistics of a checkpoint come back from their bytes unchanged, and take few of them."""
 
 from pathlib import Path
 
 import jax
 import numpy as np
 import pytest
+from jfilters.engine._card import Cards
 
+from jfilters.engine._checkpoint_statistics import CheckpointStatistics, dump, load
 from jfilters.engine._plan import Entry
-from jfilters.engine._reading import Reading, dump, load
 from jfilters.engine._sample import Sample
-from jfilters.scans._layer_statistics import LayerStatistics
 
 ENTRY = Entry("net", Path("net.safetensors"))
 
 
-def reading(counts, sparse=0, layers=50):
-    cards = LayerStatistics.empty(layers, 9, 70)
+def statistics(counts, sparse=0, layers=50):
+    cards = Cards.empty(layers, 9, 70)
     cards.histogram[...] = counts
     cards.sparse_histogram[:, 3, 7] = sparse
     cards.raw.scatter[...] = np.random.default_rng(0).normal(size=cards.raw.scatter.shape)
-    return Reading(ENTRY, cards, Sample.of_nothing(9), "key")
+    return CheckpointStatistics(ENTRY, cards, Sample.of_nothing(9), "key")
 
 
 @pytest.mark.parametrize("counts", [0, 1, 255, 65_536, 2**31, 2**40])
 @pytest.mark.parametrize("sparse", [0, 300])
 def test_cards_come_back_whatever_the_size_of_their_counts(counts, sparse):
-    expected = reading(counts, sparse)
+    expected = statistics(counts, sparse)
     found = load(dump(expected), ENTRY)
     jax.tree.map(np.testing.assert_array_equal, found.cards, expected.cards)
     assert found.cards.histogram.dtype == found.cards.sparse_histogram.dtype == np.int64
@@ -33,6 +33,6 @@ def test_cards_come_back_whatever_the_size_of_their_counts(counts, sparse):
 
 
 def test_histograms_that_are_not_there_take_no_bytes():
-    full, few, none = (len(dump(reading(counts))) for counts in (2**40, 200, 0))
+    full, few, none = (len(dump(statistics(counts))) for counts in (2**40, 200, 0))
     assert full - few == pytest.approx(7 * 50 * 9 * 70, abs=200)
     assert few - none == pytest.approx(50 * 9 * 70, abs=200)

@@ -1,4 +1,4 @@
-"""What the passes found in one checkpoint, and the bytes that it is kept and sent as."""
+"""The statistics of one checkpoint, and their bytes in the cache and on the way between processes."""
 
 import dataclasses
 import json
@@ -17,10 +17,10 @@ from ._sample import Sample
 
 
 @dataclasses.dataclass(frozen=True)
-class Reading:
-    """One checkpoint: its entry, the cards of its layers in their order, and a sample of its kernels.
+class CheckpointStatistics:
+    """One checkpoint: its entry, the cards of its layers in order, and a sample of its kernels.
 
-    `bins_key` names the bins that the histograms are in; None while there are none.
+    `bins_key` names the bins of the histograms; None while there are none.
     """
 
     entry: Entry
@@ -29,49 +29,56 @@ class Reading:
     bins_key: str | None = None
 
     @classmethod
-    def of_nothing(cls, entry: Entry, options: Options) -> "Reading":
-        """A checkpoint without layers, whatever the reason."""
+    def of_nothing(cls, entry: Entry, options: Options) -> "CheckpointStatistics":
+        """A checkpoint without layers, for whatever reason."""
         return cls(
             entry, LayerStatistics.empty(0, options.d, options.bins), Sample.of_nothing(options.d)
         )
 
 
-def dump(reading: Reading) -> bytes:
-    """A reading as one safetensors file: the cards as arrays, the entry but for its place as JSON."""
-    entry = reading.entry
-    record = {name: getattr(entry, name) for name in _KEPT} | {
+def dump(statistics: CheckpointStatistics) -> bytes:
+    """Return one safetensors file: cards and sample as arrays, the entry without its path as JSON."""
+    entry = statistics.entry
+    record = {name: getattr(entry, name) for name in _OF_ENTRY} | {
         "layers": [_layer_record(planned) for planned in entry.layers],
         "metadata": _columns(entry.layers),
         "companions": [dataclasses.astuple(companion) for companion in entry.companions],
-        "bins": reading.cards.histogram.shape[2],
-        "bins_key": reading.bins_key,
+        "bins": statistics.cards.histogram.shape[2],
+        "bins_key": statistics.bins_key,
     }
-    arrays = _arrays(reading.cards) | {
-        "sample": reading.sample.kernels,
-        "sample.layer": reading.sample.layer,
+    arrays = _arrays(statistics.cards) | {
+        "sample": statistics.sample.kernels,
+        "sample.layer": statistics.sample.layer,
     }
-    return safetensors.numpy.save(arrays, {"reading": json.dumps(record)})
+    return safetensors.numpy.save(arrays, {_RECORD: json.dumps(record)})
 
 
-def load(data: bytes, entry: Entry) -> Reading:
-    """The reading that `dump` wrote, as that of `entry`. Raises ValueError if the bytes are none."""
+def load(data: bytes, entry: Entry) -> CheckpointStatistics:
+    """Return the statistics that `dump` wrote, as those of `entry`.
+
+    Raises ValueError if the bytes are not such a file.
+    """
     try:
         length = int.from_bytes(data[:8], "little")
         header = json.loads(data[8 : 8 + length])
-        record = json.loads(header["__metadata__"]["reading"])
+        record = json.loads(header["__metadata__"][_RECORD])
         arrays = safetensors.numpy.load(data)
         cards = _cards(arrays, record.pop("bins"))
         sample = Sample(arrays["sample"], arrays["sample.layer"])
         layers = _planned_layers(record.pop("layers"), record.pop("metadata"))
         bins_key = record.pop("bins_key")
-        record["companions"] = tuple(Companion(*found) for found in record["companions"])
+        record["companions"] = tuple(Companion(*fields) for fields in record["companions"])
         record["skipped"] = tuple((reason, n) for reason, n in record["skipped"])
-        return Reading(dataclasses.replace(entry, layers=layers, **record), cards, sample, bins_key)
+        entry = dataclasses.replace(entry, layers=layers, **record)
+        return CheckpointStatistics(entry, cards, sample, bins_key)
     except (LookupError, TypeError, safetensors.SafetensorError) as error:
-        raise ValueError(f"no reading of a checkpoint: {error}") from error
+        raise ValueError(f"no statistics of a checkpoint: {error}") from error
 
 
-_KEPT = ("format", "sha256", "status", "reason", "skipped")
+_RECORD = "reading"
+"""Name of the JSON in the file's metadata; another one would make every cache of earlier scans useless."""
+
+_OF_ENTRY = ("format", "sha256", "status", "reason", "skipped")
 _MOMENTS = ("normalized", "raw", "clean")
 _PARTS = ("count", "mean", "scatter")
 _HISTOGRAMS = ("histogram", "sparse_histogram")
@@ -93,12 +100,12 @@ def _columns(layers: Sequence[PlannedLayer]) -> dict[str, list]:
 
 
 def _planned_layers(records: list[dict], columns: dict[str, list]) -> tuple[PlannedLayer, ...]:
-    found = []
+    layers = []
     for i, record in enumerate(records):
         shape, member = tuple(record.pop("shape")), record.pop("member")
         metadata = {name: column[i] for name, column in columns.items()}
-        found.append(PlannedLayer(Layer(**record), shape, member, metadata))
-    return tuple(found)
+        layers.append(PlannedLayer(Layer(**record), shape, member, metadata))
+    return tuple(layers)
 
 
 def _arrays(cards: LayerStatistics) -> dict[str, np.ndarray]:
@@ -106,7 +113,7 @@ def _arrays(cards: LayerStatistics) -> dict[str, np.ndarray]:
     for name in _MOMENTS:
         moments = getattr(cards, name)
         arrays |= {f"{name}.{part}": np.asarray(getattr(moments, part)) for part in _PARTS}
-    # Most of a card is counts, which are small numbers or not there at all.
+    # Counts are most of the bytes, and most of them fit into 8 or 16 bits.
     for name in _HISTOGRAMS:
         counts = getattr(cards, name)
         if counts.any():
@@ -118,8 +125,8 @@ def _cards(arrays: dict[str, np.ndarray], bins: int) -> LayerStatistics:
     fields: dict[str, Any] = {name: arrays[name] for name in _PLAIN}
     shape = (*arrays["normalized.mean"].shape, bins)
     for name in _HISTOGRAMS:
-        kept = name in arrays
-        fields[name] = arrays[name].astype(np.int64) if kept else np.zeros(shape, np.int64)
+        has_counts = name in arrays
+        fields[name] = arrays[name].astype(np.int64) if has_counts else np.zeros(shape, np.int64)
     for name in _MOMENTS:
         fields[name] = Moments(*(arrays[f"{name}.{part}"] for part in _PARTS))
     return LayerStatistics(**fields)
