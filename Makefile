@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 EXTRAS := dev,bench,torch,onnx,keras,plot,density,cloud,cluster
 INSTALL := $(BIN)/pip install --quiet --constraint constraints.txt --editable
 
-.PHONY: demo test lint browser bench docs study clean
+.PHONY: demo test test-fast lint browser bench docs study clean
 .DELETE_ON_ERROR:
 
 # The scan exits with 1 where it refused checkpoints: it is done then, and the zoo holds some on purpose.
@@ -18,8 +18,17 @@ demo: $(VENV)/demo.stamp
 	if [ $$code -gt 1 ]; then exit $$code; fi; \
 	echo 'demo: done; checkpoints that were refused are named above; the page is results/zoo/report.html'
 
+# A worker goes through the tests in order, so that those which share programs and scans run in one.
+PYTEST := $(BIN)/python -m pytest -n auto --maxprocesses 4 --dist worksteal
+
+# What continuous integration runs: every test.
 test: lint browser
-	$(BIN)/python -m pytest -n auto --maxprocesses 4
+	$(PYTEST)
+
+# While you work. Tests that are marked slow, that fetch packages, or that need a browser are left out, and
+# so are those that run the documentation.
+test-fast: $(VENV)/full.stamp
+	$(PYTEST) -m 'not slow and not network' --ignore tests/browser --ignore tests/docs
 
 lint: $(VENV)/full.stamp
 	$(BIN)/ruff check .
