@@ -31,6 +31,7 @@ for reader in fuzz.READERS:
 """
 
 
+@pytest.mark.slow
 def test_a_short_run_has_no_findings(tmp_path):
     places = {reader: tmp_path / f"{reader}.outcomes" for reader in fuzz.READERS}
     for place in places.values():

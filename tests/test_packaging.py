@@ -58,6 +58,7 @@ def test_the_wheel_holds_types_presets_and_license_and_no_tests(wheel):
     assert tops == {"jfilters", "jfilters_cli"}
 
 
+@pytest.mark.slow
 def test_the_wheel_works_without_the_source_tree(wheel, tmp_path):
     environment = tmp_path / "environment"
     venv.create(environment, symlinks=True)

@@ -17,6 +17,7 @@ def test_there_are_notebooks():
     assert NOTEBOOKS
 
 
+@pytest.mark.slow
 @notebooks
 # The packages that talk to the kernel warn of their own plans.
 @pytest.mark.filterwarnings("default")

@@ -16,6 +16,7 @@ from jfilters.engine.internal import _cluster, write_scan
 from jfilters.errors import MissingExtraError
 
 pytestmark = [
+    pytest.mark.slow,
     pytest.mark.skipif(sys.platform != "linux", reason="needs all addresses 127.* on the loopback"),
     # Of nodes that are started from a process with JAX in it.
     pytest.mark.filterwarnings(r"ignore:os.fork\(\) was called:RuntimeWarning"),

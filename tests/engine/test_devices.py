@@ -38,6 +38,7 @@ def folder(tmp_path_factory):
     return folder
 
 
+@pytest.mark.slow
 def test_eight_devices_count_as_one_does(folder, tmp_path):
     # XLA divides sums among as many threads as there are: a basis differs in its last bits.
     write_scan(scan(folder), tmp_path / "one")

@@ -5,6 +5,7 @@ import subprocess
 import sys
 
 import numpy as np
+import pytest
 from safetensors.numpy import save_file
 
 from jfilters.engine._weight_stores import MEMORY_BYTES
@@ -24,6 +25,7 @@ def peak(folder):
     return int(done.stdout)
 
 
+@pytest.mark.slow
 def test_a_hundred_copies_need_no_more_memory_than_ten(tmp_path):
     few, many = tmp_path / "few", tmp_path / "many"
     few.mkdir(), many.mkdir()

@@ -80,6 +80,7 @@ def start(folder, out, index, count, port, *options, launcher=told):
     return subprocess.Popen(command, text=True, env=environment, **pipes)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("count", "policy", "launcher"),
     [(2, "data", slurm), (2, "fixed", open_mpi), (4, "fixed", told)],
@@ -97,6 +98,7 @@ def test_any_number_of_processes_write_the_tables_of_one(folder, tmp_path, count
     assert [talk for talk, _ in said[1:]] == [""] * (count - 1)  # one speaks for all
 
 
+@pytest.mark.slow
 def test_a_process_that_dies_ends_the_others_with_a_word_and_a_rerun_goes_on(folder, tmp_path):
     port, out = free_port(), tmp_path / "out"
     first = start(folder, out, 0, 2, port)

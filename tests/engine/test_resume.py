@@ -180,6 +180,7 @@ def test_two_scans_into_one_folder_are_one_too_many(folder, tmp_path):
     scan_into(out, folder)  # the lock went with its holder
 
 
+@pytest.mark.slow
 def test_killed_at_any_moment_it_ends_with_the_same_bytes(tmp_path):
     folder, environment = tmp_path / "in", os.environ | {"XDG_CACHE_HOME": str(tmp_path / "xla")}
     for seed in range(12):

@@ -51,6 +51,7 @@ def scan(tmp_path_factory):
 
 
 class TestSurfaces:
+    @pytest.mark.slow
     def test_every_group_gives_as_many_kernels(self, scan):
         found = surfaces(KEY, scan, "kind")
         assert [group.label for group in found.groups] == ["rough", "smooth"]
@@ -80,6 +81,7 @@ class TestSurfaces:
             surfaces(KEY, without)
 
 
+@pytest.mark.slow
 class TestFit:
     @pytest.fixture(scope="class", name="fitted")
     @classmethod
@@ -119,6 +121,7 @@ class TestFit:
 
 
 class TestDivergence:
+    @pytest.mark.slow
     def test_pairs_as_json_has_them(self, scan):
         found = density_divergence(scan, "kind", kernels=1000, options=SMALL)
         record = json.loads(json.dumps(found.record()))

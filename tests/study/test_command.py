@@ -182,6 +182,7 @@ def test_a_pattern_that_fits_nothing_is_a_usage_error(little):
     assert not count
 
 
+@pytest.mark.slow
 def test_workers_are_processes(tmp_path, monkeypatch):
     run = tiny.run(framework="torch")
     for name in _pool.ONE_THREAD:
