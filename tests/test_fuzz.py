@@ -124,6 +124,7 @@ def seeds(tmp_path):
     return folder
 
 
+@pytest.mark.slow
 def test_a_crash_is_a_finding_and_the_run_goes_on(monkeypatch, tmp_path, seeds):
     dies = (
         "import itertools, os, sys, benchmarks._guided as guided\n"

@@ -110,6 +110,8 @@ ANSWERS = {
     "phenotypes scan --by layer": under("groups"),
     "formats": itself,
     "zoo list": itself,
+}
+OF_DENSITIES = {
     "density fit scan --by model --kernels 250": itself,
     "density divergence scan --by model --kernels 250": under("pairs"),
 }
@@ -143,6 +145,13 @@ def test_all_forms_say_the_same(here, command):
     check_forms(ANSWERS[command], *command.split())
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("command", OF_DENSITIES)
+def test_all_forms_of_densities_say_the_same(here, command):
+    check_forms(OF_DENSITIES[command], *command.split())
+
+
+@pytest.mark.slow
 def test_scores_under_a_density_in_all_forms(here):
     run("density", "fit", "scan", "--by", "model", "--kernels", 250, "-o", "made.density")
     under_it = ("--under", "made.density", "--label", "run_1.pt")
