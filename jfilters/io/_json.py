@@ -21,7 +21,7 @@ def json_object(source: ByteSource, start: int = 0, stop: int | None = None) -> 
     stop = source.size if stop is None else stop
     text = bytes(source.read(start, min(stop, start + MAX_JSON_BYTES + 1)))
     if len(text) > MAX_JSON_BYTES or sum(map(text.count, (b",", b"{", b"["))) > MAX_ELEMENTS:
-        _refuse(source, f"more than {MAX_BYTES} bytes or {MAX_ELEMENTS} elements of JSON")
+        _refuse(source, f"more than {MAX_JSON_BYTES} bytes or {MAX_ELEMENTS} elements of JSON")
     if text[:1] != b"{":
         _refuse(source, f'expected JSON that starts with "{{", found {text[:8]!r}')
     try:

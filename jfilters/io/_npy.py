@@ -83,7 +83,7 @@ class NpyRecord:
 
 
 def parse_npy_header(start: bytes, path: Location, tensor: str | None = None) -> NpyHeader:
-    """The header at the beginning of `start`: `LONGEST_HEADER` bytes, or all if there are fewer.
+    """The header at the beginning of `start`: `LONGEST_NPY_HEADER` bytes, or all if there are fewer.
 
     Raises CheckpointError if it is none that NumPy writes.
     """
@@ -157,7 +157,7 @@ def _header_length(start: bytes, path: Location, tensor: str | None) -> int:
     prefix = _prefix(start)
     length = prefix + int.from_bytes(start[8:prefix], "little")
     if length > LONGEST_NPY_HEADER:
-        reason = f"a .npy header that claims {length} bytes; expected at most {LONGEST_HEADER}"
+        reason = f"a .npy header that claims {length} bytes; expected at most {LONGEST_NPY_HEADER}"
         raise CheckpointError(reason, path=path, tensor=tensor)
     return length
 

@@ -277,7 +277,7 @@ def test_recognizing_never_raises(tmp_path_factory, head):
 
 def test_the_longest_header_is_bounded(tmp_path):
     path = tmp_path / "w.npy"
-    text = header() + " " * _npy.LONGEST_HEADER
+    text = header() + " " * _npy.LONGEST_NPY_HEADER
     path.write_bytes(record(text, b"12345678"))
     with pytest.raises(CheckpointError, match="expected at most"):
         _numpy.arrays(path)

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from onnx import helper, numpy_helper
 from safetensors.numpy import save_file
 
-from jfilters.converters import load, location, open_checkpoint
+from jfilters.converters import _copied, load, location, open_checkpoint
 from jfilters.errors import CheckpointError, MissingExtraError, UnreadableError
 from jfilters.io import _local_copy as _local_copy
 from jfilters.io import _remote as _remote
@@ -213,11 +213,11 @@ def test_an_orbax_folder_is_copied_and_the_copy_removed(memory, tmp_path):
     kernel = save_orbax(tmp_path / "step")
     memory.fs.put(str(tmp_path / "step"), "/zoo/", recursive=True)
     opened = open_checkpoint("memory://zoo/step")
-    copy = _local_copy._last_copy(upath.UPath("memory://zoo/step")).path
+    copy = _copied._last_copy(upath.UPath("memory://zoo/step")).path
     shutil.rmtree(tmp_path / "step")
     np.testing.assert_array_equal(opened.layers[0].read(), kernel.transpose(3, 2, 0, 1))
     assert copy.is_dir()
-    _local_copy._last_copy.cache_clear()
+    _copied._last_copy.cache_clear()
     del opened
     assert not copy.parent.exists()
 
@@ -228,7 +228,7 @@ def test_a_copy_is_bounded_and_its_errors_name_the_url(memory, tmp_path, monkeyp
     (memory / "big" / "_METADATA").write_bytes(b"{")
     with pytest.raises(CheckpointError, match=r"^memory://zoo/big/_METADATA: expected JSON"):
         load("memory://zoo/big")
-    _local_copy._last_copy.cache_clear()
+    _copied._last_copy.cache_clear()
     monkeypatch.setattr(_local_copy, "LARGEST_COPY", 100)
     with pytest.raises(CheckpointError, match="memory://zoo/big: a folder of more than 100 bytes"):
         load("memory://zoo/big")
