@@ -52,7 +52,7 @@ def run(
     - `static`: keyword arguments that are compiled in.
     """
     devices = _devices()
-    options = tuple(on_cpu.items()) if devices[0].platform == "cpu" else ()
+    options = tuple(on_cpu.items()) if platform() == "cpu" else ()
     if len(devices) == 1:
         return _on_one(program, tuple(sorted(static.items())), options)(*segments, *replicated)
     mesh = Mesh(np.array(devices), ("blocks",))
@@ -61,6 +61,11 @@ def run(
     stacked = jax.tree.map(lambda *parts: _sharded(parts, mesh), *segments, *padding)
     compiled = _on_all(program, mesh, len(replicated), tuple(sorted(static.items())), options)
     return compiled(stacked, *replicated)
+
+
+def platform() -> str:
+    """Platform of the programs that `run` compiles."""
+    return _devices()[0].platform
 
 
 def _rounds(blocks: Iterable[Block], size: int) -> Iterator[list[Block]]:

@@ -74,15 +74,17 @@ class SegmentCounts(NamedTuple):
     sparse_histogram: Int[Array, "segments d bins"] | None
 
 
-def moments_pass(segments: Segments, *, options: Options, with_normalized: bool) -> SegmentSums:
+def moments_pass(
+    segments: Segments, *, options: Options, with_normalized: bool, platform: str | None = None
+) -> SegmentSums:
     """Sum the grams of every segment, and with quality zero and sparse kernels and absolute weights.
 
-    Static: `options` and `with_normalized`; without the latter no moments of normalized kernels are
-    taken. `segments.scales` holds the largest absolute weight of each segment's layer, 1 where that is
-    zero.
+    Static: `options`, `with_normalized` and the `platform` of the program, if it is known. Without
+    `with_normalized` no moments of normalized kernels are taken. `segments.scales` holds the largest
+    absolute weight of each segment's layer, 1 where that is zero.
     """
     make_terms = functools.partial(_terms, segments, options, with_normalized)
-    quality, grams = sums(make_terms, segments.kernels, segments.valid)
+    quality, grams = sums(make_terms, segments.kernels, segments.valid, platform=platform)
     return SegmentSums(grams, quality)
 
 

@@ -1,7 +1,7 @@
 """The same scan in several processes: a TPU pod, a Slurm or Open MPI job, or by hand.
 
-Each process reads its share of the checkpoints on its own devices; what they found, never weights, goes
-from each to all through collectives, so that all fit the same basis.
+Each process reads its share of the checkpoints on its own devices. Statistics, never weights, go from each
+to all through collectives, so that all fit the same basis.
 """
 
 import contextlib
@@ -13,16 +13,14 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 import jax
-import msgpack
 import numpy as np
-from jax.experimental import multihost_utils
 
 _CHUNK = 1 << 26  # bytes that one collective moves from each process
 _TASKS = ("SLURM_NTASKS", "OMPI_COMM_WORLD_SIZE")
 
 
 class LostProcessError(ConnectionError):
-    """Another process of the job went away; what it had finished is kept."""
+    """Another process of the job has exited. The checkpoints that it had finished stay in the cache."""
 
     def __init__(self):
         reason = "another process of this job was lost; run the same command again"
@@ -36,23 +34,29 @@ class Processes:
         self.index, self.count = jax.process_index(), jax.process_count()
 
     def share(self, sizes: Sequence[int]) -> list[int]:
-        """The checkpoints, by index, that this process is to read, given the bytes of all.
+        """Indices of the checkpoints that this process reads, given the bytes of all.
 
-        The largest go first, each to the process with the least to do; the same answer everywhere.
+        The largest are assigned first, each to the process with the smallest load. All processes compute
+        the same assignment.
         """
         loads = [(0, process) for process in range(self.count)]
-        mine = []
+        share = []
         for index in sorted(range(len(sizes)), key=lambda index: (-sizes[index], index)):
             load, process = heapq.heappop(loads)
             heapq.heappush(loads, (load + sizes[index] + 1, process))
-            mine += [index] if process == self.index else []
-        return sorted(mine)
+            share += [index] if process == self.index else []
+        return sorted(share)
 
-    def union(self, mine: dict[int, bytes]) -> dict[int, bytes]:
-        """What all processes have, by index. All of them must call it. LostProcessError if one is gone."""
+    def union(self, items: dict[int, bytes]) -> dict[int, bytes]:
+        """Return the items of all processes, by index. All of them must call it.
+
+        Raises LostProcessError if one has exited.
+        """
         if self.count == 1:
-            return mine
-        data = _packed(mine)
+            return items
+        import msgpack
+
+        data = _packed(items)
         try:
             # Two numbers: a size may not fit into the int32 that JAX moves.
             sizes = _gathered(np.array(divmod(len(data), _CHUNK), np.int32)) @ [_CHUNK, 1]
@@ -62,35 +66,44 @@ class Processes:
             ]
         except (ValueError, RuntimeError) as error:
             raise LostProcessError from error
-        found: dict[int, bytes] = {}
+        union: dict[int, bytes] = {}
         for process, size in enumerate(sizes):
-            whole = b"".join(part[process].tobytes() for part in parts)
-            found |= msgpack.unpackb(whole[:size], strict_map_key=False)
-        return found
+            packed = b"".join(part[process].tobytes() for part in parts)
+            union |= msgpack.unpackb(packed[:size], strict_map_key=False)
+        return union
 
     def overall_range(self, low: float, high: float) -> tuple[float, float]:
         """The lowest and the highest value of all processes."""
-        found = self.union({self.index: _packed((low, high))})
-        lows, highs = zip(*map(msgpack.unpackb, found.values()), strict=True)
+        if self.count == 1:
+            return low, high
+        import msgpack
+
+        ranges = self.union({self.index: _packed((low, high))})
+        lows, highs = zip(*map(msgpack.unpackb, ranges.values()), strict=True)
         return min(lows), max(highs)
 
 
 def join(
     coordinator: str | None = None, num_processes: int | None = None, process_id: int | None = None
 ) -> Processes:
-    """Join the job that this process is part of, which is detected unless the arguments tell of it.
+    """Join the job that this process is part of.
 
-    `coordinator` is the address, host:port, that process 0 listens on and all others reach.
+    **Arguments:**
 
-    Raises ValueError if only some of the arguments are given.
+    - `coordinator`: the address, host:port, at which process 0 listens and that all others reach. None
+        detects the job from the variables of Slurm, Open MPI or a TPU pod.
+    - `num_processes`, `process_id`: size of the job, and the number of this process from 0.
+
+    **Raises:** ValueError if some of the arguments are given and others are not.
     """
-    told = (coordinator, num_processes, process_id)
-    if None in told and any(part is not None for part in told):
+    job = (coordinator, num_processes, process_id)
+    if None in job and any(part is not None for part in job):
         raise ValueError("expected a coordinator, num_processes and process_id together, or none")
     if coordinator is not None or _in_a_job():
-        # Gone processes are told by broken connections; nobody need wait for those at the end.
-        jax.distributed.initialize(*told, shutdown_timeout_seconds=10)
-        with _stdout_to_stderr():  # of the first collective, gloo writes a line on its own
+        # Processes that have exited are detected by their broken connections: at the end no process has
+        # to wait longer for them.
+        jax.distributed.initialize(*job, shutdown_timeout_seconds=10)
+        with _stdout_to_stderr():  # gloo prints a line at the first collective
             Processes().union({})
     return Processes()
 
@@ -116,12 +129,16 @@ def _stdout_to_stderr() -> Iterator[None]:
 
 
 def _packed(content: Any) -> bytes:
+    import msgpack
+
     data = msgpack.packb(content)
-    assert data is not None  # only a packer that streams gives nothing back
+    assert data is not None  # for the type checker: only a streaming packer returns None
     return data
 
 
 def _gathered(array: np.ndarray) -> np.ndarray:
+    from jax.experimental import multihost_utils
+
     return np.asarray(multihost_utils.process_allgather(array))
 
 

@@ -6,7 +6,6 @@ import hashlib
 from collections.abc import Callable, Iterable, Iterator
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float
 
@@ -15,7 +14,7 @@ from ..scans.internal import LayerStatistics
 from ..statistics import Basis, fixed_edges
 from ._accumulator import Accumulator
 from ._blocks import LayerKernels, Segments, pack
-from ._devices import over_blocks, run
+from ._devices import over_blocks, platform, run
 from ._options import Options
 from ._orthogonality import tiled_orthogonality
 from ._passes import (
@@ -178,6 +177,7 @@ def _sums(segments: list[Segments], purpose: Pass) -> SegmentSums:
         on_cpu=ANY_ORDER,
         options=purpose.options.of_passes,
         with_normalized=purpose.with_normalized,
+        platform=platform(),
     )
 
 
@@ -189,4 +189,5 @@ def _counts(segments: list[Segments], options: Options, bins: Bins) -> SegmentCo
 
 
 def _on_device(basis: Basis) -> Basis:
-    return jax.tree.map(lambda x: jnp.asarray(x, jnp.float32), basis)
+    # Rounded by NumPy: jnp.asarray compiles a program for each shape, 0.1 s at every start.
+    return jax.tree.map(lambda x: jax.device_put(np.asarray(x, np.float32)), basis)
