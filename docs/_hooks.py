@@ -1,4 +1,4 @@
-"""What the site's build adds: the public names of each room for the API page, read from its face."""
+"""Additions of the site's build: the public names of each room for the API page, read from its stub."""
 
 import ast
 import re
@@ -14,7 +14,7 @@ def on_page_markdown(markdown: str, **_: object) -> str:
 
 
 def names(module: str) -> dict[str, str]:
-    """What a module shows, by name, and the module or room that it comes from; rooms are left out."""
+    """Return what a module shows, by name, and the module that it comes from; rooms are left out."""
     nodes = ast.parse(_file(module).read_text("utf-8")).body
     shown = {
         node.name: module for node in nodes if isinstance(node, ast.ClassDef | ast.FunctionDef)
@@ -37,4 +37,5 @@ def _face() -> str:
 
 def _file(module: str) -> Path:
     path = ROOT.joinpath(*module.split("."))
-    return path / "__init__.py" if path.is_dir() else path.with_suffix(".py")
+    # The faces load lazily: what they show stands in their stubs.
+    return path / "__init__.pyi" if path.is_dir() else path.with_suffix(".py")
