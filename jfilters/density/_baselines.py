@@ -1,15 +1,13 @@
 """Simple densities on the cube's surface, which a flow has to beat to earn its place.
 
-NumPy in float64; each is fitted in one pass over the training kernels.
+NumPy in float64; each is fitted in one pass over the training kernels. Only the chart is JAX code, which is
+imported with the first call.
 """
 
 from collections.abc import Callable
 
-import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float, Int
-
-from ._chart import faces, log_area, to_charts
 
 BINS = 64
 """Of the factorised histogram, over (-1, 1)."""
@@ -22,15 +20,22 @@ Charted = tuple[Int[np.ndarray, " n"], Float[np.ndarray, "n rest"]]
 def baselines(
     trained: Float[np.ndarray, "n d"], judged: Float[np.ndarray, "held d"]
 ) -> dict[str, Float[np.ndarray, " held"]]:
-    """The log-densities, in nats, of judged kernels under simple densities of the trained ones.
+    """Return the log-densities, in nats, of judged kernels under simple densities of trained ones.
 
-    Kernels as `on_surface` gives them. `uniform` knows nothing. `gaussian`: the probability of each face
-    times a Gaussian in the space of atanh. `histogram`: the same faces times a histogram of each other
-    tap by itself.
+    A dict with the names of `BASELINES`. `uniform` is the same for all kernels. `gaussian` is the
+    probability of each face times a Gaussian in the space of atanh. `histogram` is the same faces
+    times a histogram of each other tap by itself.
+
+    **Arguments:**
+
+    - `trained`: the kernels that are fitted to, as `dequantize` gives them.
+    - `judged`: the kernels that are scored.
     """
+    from ._chart import faces, log_area
+
     d = trained.shape[1]
     before, after = _charted(trained), _charted(judged)
-    face = _face_log_prob(before[0], after[0], d)
+    face = _face_log_prob(before[0], after[0], faces(d))
     return {
         "uniform": np.full(len(judged), -float(log_area(d))),
         **{name: face + of_rest(before[1], after[1]) for name, of_rest in _OF_REST.items()},
@@ -38,14 +43,18 @@ def baselines(
 
 
 def _charted(kernels: Float[np.ndarray, "n d"]) -> Charted:
-    face, rest = to_charts(jnp.asarray(kernels))
-    return np.asarray(face), np.asarray(rest, np.float64)
+    import jax.numpy as jnp
+
+    from ._chart import to_charts
+
+    face, taps = to_charts(jnp.asarray(kernels))
+    return np.asarray(face), np.asarray(taps, np.float64)
 
 
 def _face_log_prob(
-    trained: Int[np.ndarray, " n"], judged: Int[np.ndarray, " held"], d: int
+    trained: Int[np.ndarray, " n"], judged: Int[np.ndarray, " held"], n_faces: int
 ) -> Float[np.ndarray, " held"]:
-    count = np.bincount(trained, minlength=faces(d)) + 0.5
+    count = np.bincount(trained, minlength=n_faces) + 0.5
     return np.log(count / count.sum())[judged]
 
 
@@ -71,10 +80,10 @@ def _histogram_of_tap(
     trained: Float[np.ndarray, " n"], judged: Float[np.ndarray, " held"]
 ) -> Float[np.ndarray, " held"]:
     count = np.histogram(trained, BINS, (-1, 1))[0] + 0.5
-    place = np.clip(((judged + 1) * (BINS / 2)).astype(int), 0, BINS - 1)
-    return np.log(count / count.sum() * (BINS / 2))[place]
+    bins = np.clip(((judged + 1) * (BINS / 2)).astype(int), 0, BINS - 1)
+    return np.log(count / count.sum() * (BINS / 2))[bins]
 
 
 _OF_REST: dict[str, Callable] = {"gaussian": _gaussian, "histogram": _histogram}
 BASELINES = ("uniform", *_OF_REST)
-"""Their names, from the simplest on."""
+"""Names of the baselines, from the simplest on."""

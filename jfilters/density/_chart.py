@@ -10,36 +10,42 @@ from jaxtyping import Array, Float, Int
 
 
 def to_chart(kernel: Float[Array, " d"]) -> tuple[Int[Array, ""], Float[Array, " rest"]]:
-    """The face of a kernel, and its other d - 1 taps over its largest one, in their order.
+    """Return the face of a kernel, and its other d - 1 taps over its largest one, in their order.
 
-    Face 2t has its largest tap at place t and positive, face 2t + 1 negative. Of several taps that are
+    Face 2t has its largest tap at index t and positive, face 2t + 1 negative. Of several taps that are
     largest the first counts. Scale-free: the kernel need not be normalized. A zero kernel has no
-    face: its coordinates are NaN.
+    face: its coordinates are NaN. Works under jit, vmap and grad.
     """
     magnitude = jnp.abs(kernel)
     tap = jnp.argmax(magnitude)
     largest = kernel[tap]
-    others = jnp.arange(kernel.size - 1)
-    rest = kernel[jnp.where(others < tap, others, others + 1)] / magnitude[tap]
-    return 2 * tap + (largest < 0).astype(tap.dtype), rest
+    index = jnp.arange(kernel.size - 1)
+    coordinates = kernel[jnp.where(index < tap, index, index + 1)] / magnitude[tap]
+    return 2 * tap + (largest < 0).astype(tap.dtype), coordinates
 
 
-def from_chart(face: Int[Array, ""], rest: Float[Array, " rest"]) -> Float[Array, " d"]:
-    """The normalized kernel with these coordinates on this face."""
-    taps = jnp.arange(rest.size + 1)
+def from_chart(face: Int[Array, ""], coordinates: Float[Array, " rest"]) -> Float[Array, " d"]:
+    """Return the normalized kernel with these coordinates on this face; inverts `to_chart`.
+
+    Face 2t puts +1 on tap t, face 2t + 1 puts -1 there; the coordinates are the other taps in their
+    order. Works under jit, vmap and grad; `from_charts` takes many kernels.
+    """
+    taps = jnp.arange(coordinates.size + 1)
     tap = face // 2
-    peak = (1 - 2 * (face % 2)).astype(rest.dtype)
-    others = rest[jnp.where(taps > tap, taps - 1, jnp.minimum(taps, rest.size - 1))]
-    return jnp.where(taps == tap, peak, others)
+    largest = (1 - 2 * (face % 2)).astype(coordinates.dtype)
+    small_taps = coordinates[
+        jnp.where(taps > tap, taps - 1, jnp.minimum(taps, coordinates.size - 1))
+    ]
+    return jnp.where(taps == tap, largest, small_taps)
 
 
 def faces(d: int) -> int:
-    """How many faces the cube has in d dimensions: one for each sign of each tap."""
+    """Return the number of faces of the cube in d dimensions: one for each sign of each tap."""
     return 2 * d
 
 
 def log_area(d: int) -> Float[Array, ""]:
-    """The logarithm of the surface of the cube [-1, 1]^d: 2d faces of 2^(d - 1) each."""
+    """Return the logarithm of the surface of the cube [-1, 1]^d: 2d faces of 2^(d - 1) each."""
     return jnp.log(float(faces(d))) + (d - 1) * jnp.log(2.0)
 
 

@@ -1,11 +1,11 @@
-"""A second opinion: can a small network tell two sets of kernels apart?
+"""Classifier two-sample tests: a second opinion beside the divergences of densities.
 
-It knows nothing of the densities. At equal sizes its logit estimates log p_A / p_B, so that it gives a
-divergence of its own; and how often it is right on held-out kernels is a test whose null is known.
+A small network learns to distinguish two sets of kernels, without any density. At equal sizes its
+logit estimates log p_A / p_B, so that it gives a divergence of its own. Its accuracy on held-out
+kernels is a test whose null is known.
 """
 
 import math
-from typing import NamedTuple
 
 import equinox as eqx
 import jax
@@ -14,6 +14,7 @@ import jax.scipy.stats.norm
 import numpy as np
 from jaxtyping import Array, Float, Int, Key
 
+from ._records import TwoSampleTests
 from ._training import adam, stepped
 
 MOST = 2_000
@@ -23,22 +24,8 @@ _WIDTH, _EPOCHS, _BATCH, _RATE, _DECAY, _HELD_OUT = 64, 60, 128, 2e-3, 1e-2, 0.5
 _AT_ONCE = 16  # pairs, by vmap
 
 
-class TwoSampleTests(NamedTuple):
-    """What classifiers of P pairs of sets say.
-
-    `accuracy`: of held-out kernels, 0.5 by chance. `p`: how often chance is as accurate, by the normal
-    approximation of the binomial. `jeffreys`: J in nats by the density ratio; it saturates where the
-    sets hardly overlap, and is below 0 where the classifier is wrong more surely than right.
-    """
-
-    pairs: Int[np.ndarray, "P 2"]
-    accuracy: Float[np.ndarray, " P"]
-    p: Float[np.ndarray, " P"]
-    jeffreys: Float[np.ndarray, " P"]
-
-
 def two_sample_tests(key: Key[Array, ""], kernels: Float[Array, "m n d"]) -> TwoSampleTests:
-    """A classifier two-sample test of every two of m sets of kernels on the cube's surface.
+    """Test every two of m sets of kernels on the cube's surface by a classifier.
 
     At most `MOST` kernels of each set are used, half of them to train on.
 
@@ -47,10 +34,10 @@ def two_sample_tests(key: Key[Array, ""], kernels: Float[Array, "m n d"]) -> Two
     m, n, _ = kernels.shape
     pairs = np.array([(i, j) for j in range(m) for i in range(j)], np.int32).reshape(-1, 2)
     of_draw, of_pairs = jax.random.split(key)
-    drawn = kernels[:, jax.random.permutation(of_draw, n)[: min(n, MOST)]]
-    correct, jeffreys = _tested(jax.random.split(of_pairs, len(pairs)), drawn, jnp.asarray(pairs))
-    held = 2 * (drawn.shape[1] - _trained(drawn.shape[1]))
-    above = (np.asarray(correct, np.float64) - 0.5) * 2 * math.sqrt(held)
+    subset = kernels[:, jax.random.permutation(of_draw, n)[: min(n, MOST)]]
+    correct, jeffreys = _tested(jax.random.split(of_pairs, len(pairs)), subset, jnp.asarray(pairs))
+    judged = 2 * (subset.shape[1] - _trained(subset.shape[1]))
+    above = (np.asarray(correct, np.float64) - 0.5) * 2 * math.sqrt(judged)
     p = np.asarray(jax.scipy.stats.norm.sf(jnp.asarray(above, jnp.float32)), np.float64)
     return TwoSampleTests(
         pairs, np.asarray(correct, np.float64), p, np.asarray(jeffreys, np.float64)
@@ -66,7 +53,7 @@ def _tested(
     keys: Key[Array, " P"], kernels: Float[Array, "m n d"], pairs: Int[Array, "P 2"]
 ) -> tuple[Float[Array, " P"], Float[Array, " P"]]:
     return jax.lax.map(
-        lambda given: _test(given[0], kernels[given[1][0]], kernels[given[1][1]]),
+        lambda pair: _test(pair[0], kernels[pair[1][0]], kernels[pair[1][1]]),
         (keys, pairs),
         batch_size=_AT_ONCE,
     )

@@ -37,19 +37,22 @@ class KernelDensity(eqx.Module):
     d: int = eqx.field(static=True)
 
     def log_prob(self, kernel: Float[Array, " d"]) -> Float[Array, ""]:
-        """The log-density of one kernel, in nats; its scale does not count, a zero kernel gives NaN."""
-        face, rest = to_chart(kernel)
-        flow = self.log_face[face] + self.rest.log_prob(rest, self._condition(face))
+        """Return the log-density of one kernel, in nats, whatever its scale; NaN for a zero kernel.
+
+        With respect to the area of the cube's surface. Works under jit, vmap and grad.
+        """
+        face, taps = to_chart(kernel)
+        flow = self.log_face[face] + self.rest.log_prob(taps, self._condition(face))
         mixed = jnp.logaddexp(jnp.log1p(-UNIFORM) + flow, jnp.log(UNIFORM) - log_area(self.d))
         return jnp.where(jnp.any(kernel != 0), mixed, jnp.nan)
 
     def sample(self, key: Key[Array, ""]) -> Float[Array, " d"]:
-        """One normalized kernel."""
+        """Draw one normalized kernel; works under jit and vmap."""
         of_mixture, of_face, of_rest, of_floor = jax.random.split(key, 4)
         face = jax.random.categorical(of_face, self.log_face)
-        drawn = from_chart(face, self.rest.sample(of_rest, condition=self._condition(face)))
+        kernel = from_chart(face, self.rest.sample(of_rest, condition=self._condition(face)))
         floor = _uniform(of_floor, self.d)
-        return jnp.where(jax.random.bernoulli(of_mixture, UNIFORM), floor, drawn)
+        return jnp.where(jax.random.bernoulli(of_mixture, UNIFORM), floor, kernel)
 
     def _condition(self, face: Array) -> Float[Array, " faces"]:
         return jax.nn.one_hot(face, faces(self.d), dtype=self.log_face.dtype)
@@ -86,7 +89,7 @@ def _template(d: int, layers: int, width: int) -> KernelDensity:
 
 
 def like(d: int, layers: int, width: int) -> KernelDensity:
-    """A density of these sizes whose arrays are there to be replaced, as when one is read from a file."""
+    """Return a density of these sizes, whose arrays a reader of a file replaces."""
     return _template(d, layers, width)
 
 
@@ -111,15 +114,18 @@ def _flow(
     return Transformed(base, Chain([coupling.bijection, Affine(loc, scale), Tanh(loc.shape)]))
 
 
-def one_of(densities: KernelDensity, place: int) -> KernelDensity:
-    """One of several stacked densities."""
-    arrays, rest = eqx.partition(densities, eqx.is_array)
-    return eqx.combine(jax.tree.map(lambda leaf: leaf[place], arrays), rest)
+def one_of(densities: KernelDensity, index: int) -> KernelDensity:
+    """Return one of several stacked densities."""
+    arrays, static = eqx.partition(densities, eqx.is_array)
+    return eqx.combine(jax.tree.map(lambda leaf: leaf[index], arrays), static)
 
 
 @eqx.filter_jit
 def samples(key: Key[Array, ""], density: KernelDensity, n: int) -> Float[Array, "n d"]:
-    """n normalized kernels drawn from a density."""
+    """Draw n normalized kernels from a density, each on the surface of the cube [-1, 1]^d.
+
+    Compiled for each `n`, which is static. The same `key` gives the same kernels.
+    """
     return jax.vmap(density.sample)(jax.random.split(key, n))
 
 

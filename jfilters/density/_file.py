@@ -37,15 +37,15 @@ class SavedDensities(NamedTuple):
     header: dict[str, Any]
 
     def density(self, label: str | None = None) -> KernelDensity:
-        """The one with this label; the only one, if no label is given.
+        """Return the density with this label, or the only one if no label is given.
 
         Raises ValueError, naming the labels, if there is none, or several to choose from.
         """
         if label is None and len(self.labels) == 1:
             (label,) = self.labels
         if label not in self.labels:
-            asked = "none given" if label is None else f"got {label!r}"
-            raise ValueError(f"expected one of the labels {', '.join(self.labels)}; {asked}")
+            choice = "none given" if label is None else f"got {label!r}"
+            raise ValueError(f"expected one of the labels {', '.join(self.labels)}; {choice}")
         return one_of(self.densities, self.labels.index(label))
 
 
@@ -56,11 +56,12 @@ def save_densities(
     *,
     layers: int,
     width: int,
-    told: dict[str, Any],
+    details: dict[str, Any] | None = None,
+    told: dict[str, Any] | None = None,  # moves: the former name of `details`
 ) -> None:
     """Write densities, with a first axis of m on every array, to `path`; it appears whole or not at all.
 
-    `told` goes into the header beside the sizes, the labels and the versions: what the kernels are from,
+    `details` goes into the header beside the sizes, the labels and the versions: the source of the kernels,
     the seed, the likelihoods. It has to be fit for JSON.
     """
     header = {
@@ -70,7 +71,7 @@ def save_densities(
         "layers": layers,
         "width": width,
         "labels": list(labels),
-        **told,
+        **(details or told or {}),
     }
     leaves = _named(eqx.filter(densities, eqx.is_array))
     arrays = {name: np.ascontiguousarray(leaf) for name, leaf in leaves}
@@ -79,9 +80,11 @@ def save_densities(
 
 
 def load_densities(path: str | os.PathLike[str]) -> SavedDensities:
-    """What `save_densities` wrote.
+    """Return the densities, labels and header that `save_densities` wrote to `path`.
 
-    Raises CheckpointError, naming the file and what was expected.
+    The densities are JAX arrays on the default device, bit for bit those that were written. Raises
+    UnreadableError where there is no file, and CheckpointError, with the path and what was expected,
+    for another file than one of densities.
     """
     path = Path(path)
     if not path.is_file():
@@ -93,19 +96,19 @@ def load_densities(path: str | os.PathLike[str]) -> SavedDensities:
     try:
         with safe_open(path, framework="numpy") as file:
             header = _header(path, (file.metadata() or {}).get(KEY))
-            arrays, rest = eqx.partition(like(*(header[name] for name in _MOST)), eqx.is_array)
+            arrays, static = eqx.partition(like(*(header[name] for name in _MOST)), eqx.is_array)
             leaves = [_leaf(path, file, name, leaf, header) for name, leaf in _named(arrays)]
     except OSError as error:
         raise UnreadableError(f"expected a readable file, got: {error}", path=path) from error
     except SafetensorError as error:
         raise CheckpointError(f"expected a safetensors file, got: {error}", path=path) from error
     read = jax.tree.unflatten(jax.tree.structure(arrays), leaves)
-    return SavedDensities(eqx.combine(read, rest), tuple(header["labels"]), header)
+    return SavedDensities(eqx.combine(read, static), tuple(header["labels"]), header)
 
 
 def _named(densities: KernelDensity) -> list[tuple[str, Any]]:
-    found, _ = jax.tree_util.tree_flatten_with_path(densities)
-    return [(jax.tree_util.keystr(where).lstrip("."), leaf) for where, leaf in found]
+    leaves, _ = jax.tree_util.tree_flatten_with_path(densities)
+    return [(jax.tree_util.keystr(keys).lstrip("."), leaf) for keys, leaf in leaves]
 
 
 def _header(path: Path, text: str | None) -> dict[str, Any]:
@@ -120,8 +123,8 @@ def _header(path: Path, text: str | None) -> dict[str, Any]:
     except (ValueError, RecursionError) as error:
         raise CheckpointError(f"expected JSON in the header, got: {error}", path=path) from error
     if not isinstance(header, dict) or header.get("version") != VERSION:
-        found = header.get("version") if isinstance(header, dict) else header
-        reason = f"expected densities of version {VERSION}, got {found!r}"
+        version_read = header.get("version") if isinstance(header, dict) else header
+        reason = f"expected densities of version {VERSION}, got {version_read!r}"
         raise CheckpointError(reason, path=path, remedy="fit them again with this version")
     for name, most in _MOST.items():
         size = header.get(name)
@@ -139,9 +142,9 @@ def _leaf(path: Path, file: Any, name: str, leaf: Any, header: dict[str, Any]) -
     expected = (len(header["labels"]), *leaf.shape)
     if name not in file.keys():  # noqa: SIM118 (safe_open is no mapping)
         raise CheckpointError("expected this array, found none", path=path, tensor=name)
-    found = file.get_slice(name)
-    if tuple(found.get_shape()) != expected:
-        reason = f"expected the shape {expected}, got {tuple(found.get_shape())}"
+    shape = tuple(file.get_slice(name).get_shape())
+    if shape != expected:
+        reason = f"expected the shape {expected}, got {shape}"
         raise CheckpointError(reason, path=path, tensor=name)
     array = file.get_tensor(name)
     if array.dtype != leaf.dtype or not np.isfinite(array).all():

@@ -9,37 +9,22 @@ import numpy as np
 from jaxtyping import Array, Bool, Float, Int, Key, PyTree
 
 from ._chart import faces, to_charts
-from ._density import KernelDensity, like, new_density, one_of
+from ._density import KernelDensity, like, new_density
+from ._fits import FEWEST, Fits
 from ._options import DEFAULTS, FitOptions
 from ._training import adam, stepped
 
-FEWEST = 100
-"""Kernels that a fit needs at least: with fewer nothing is left to train on and to judge by."""
-
 _AT_ONCE = 1024  # kernels of each density: what lies between its layers stays small
-
-
-class Fits(NamedTuple):
-    """Densities fitted side by side; every array has a first axis of m.
-
-    `held_out` marks the kernels that no density was trained on, the same places in every set. `log_prob` is
-    that of the held-out kernels, in nats. `epochs` were run until the best held-out likelihood of each.
-    """
-
-    densities: KernelDensity
-    held_out: Bool[np.ndarray, " n"]
-    log_prob: Float[Array, "m held"]
-    epochs: Int[Array, " m"]
-
-    def density(self, i: int) -> KernelDensity:
-        """One of them alone."""
-        return one_of(self.densities, i)
 
 
 def fit(
     key: Key[Array, ""], kernels: Float[Array, "n d"], *, options: FitOptions = DEFAULTS
 ) -> Fits:
-    """A density of kernels on the cube's surface, as `on_surface` gives them; see `fit_many`."""
+    """Fit a density of kernels on the cube's surface, as `dequantize` gives them.
+
+    The result of `fit_many` for this one set. Deterministic in `key`, which is of the split, the start
+    and the order of the batches. Takes seconds: compilation, then one program an epoch.
+    """
     return fit_many(key, kernels[None], options=options)
 
 
@@ -50,13 +35,14 @@ def fit_many(
     options: FitOptions = DEFAULTS,
     held_out: Bool[np.ndarray, " n"] | None = None,
 ) -> Fits:
-    """A density of each of m sets of kernels on the cube's surface, all at once.
+    """Fit a density to each of m sets of kernels on the cube's surface, all at once by vmap.
 
-    Deterministic in `key`. What comes of a set does not depend on the others beside it.
+    Deterministic in `key`. The density of a set does not depend on the others beside it. One epoch
+    is one compiled program.
 
     **Arguments:**
 
-    - `kernels`: as `on_surface` gives them; as many in every set, drawn from it where it has more.
+    - `kernels`: as `dequantize` gives them; as many in every set, drawn from it where it has more.
     - `held_out`: the kernels not to train on; a random `options.held_out` of them if not given.
 
     Raises ValueError for fewer than `FEWEST` kernels or 2 taps.
@@ -82,7 +68,7 @@ def fit_many(
 
 @eqx.filter_jit
 def log_probs(densities: KernelDensity, kernels: Float[Array, "m n d"]) -> Float[Array, "m n"]:
-    """The log-density, in nats, of each set of kernels under the density beside it."""
+    """Return the log-density, in nats, of each set of kernels under the density beside it."""
 
     def of_one(density: KernelDensity, rows: Float[Array, "n d"]) -> Float[Array, " n"]:
         return jax.lax.map(density.log_prob, rows, batch_size=_AT_ONCE)
@@ -118,11 +104,11 @@ def _optimizer(n: int, options: FitOptions) -> Any:
 def _started(keys: Key[Array, " m"], trained: Float[Array, "m n d"], options: FitOptions) -> _State:
     @eqx.filter_vmap
     def start(key: Key[Array, ""], kernels: Float[Array, "n d"]) -> _State:
-        face, rest = to_charts(kernels)
+        face, taps = to_charts(kernels)
         n, d = kernels.shape
         # Half a kernel more on every face, or one that training never saw would be impossible.
-        count = jnp.bincount(face, length=faces(d)).astype(rest.dtype) + 0.5
-        free = jnp.arctanh(rest)
+        count = jnp.bincount(face, length=faces(d)).astype(taps.dtype) + 0.5
+        free = jnp.arctanh(taps)
         density = new_density(
             key,
             jnp.log(count / count.sum()),
@@ -148,7 +134,7 @@ def _epoch(
     judged: Float[Array, "m held d"],
     options: FitOptions,
 ) -> _State:
-    """Every density after one more pass over its kernels, and whether that was its best."""
+    """Train every density on one more pass over its kernels, and keep the best so far."""
     _, n, d = trained.shape
     static = _static(d, options)
     optimizer = _optimizer(n, options)

@@ -1,4 +1,4 @@
-"""How a density is fitted."""
+"""Options of a fit."""
 
 import dataclasses
 
@@ -9,7 +9,7 @@ class FitOptions:
 
     `layers` coupling layers with a network of `width` units each; Adam in batches of `batch` kernels, its
     rate falling from `learning_rate` to 0 by a cosine over `epochs`. `held_out` of the kernels are left
-    out of training: after every epoch they tell the likelihood, the best epoch is kept, and a fit ends
+    out of training: after every epoch they give the likelihood, the best epoch is kept, and a fit ends
     after `patience` epochs without a better one.
     """
 

@@ -6,7 +6,7 @@ import numpy as np
 from jaxtyping import Array, Float, Key
 
 from ._density import KernelDensity
-from ._surface import on_surface
+from ._dequantize import dequantize
 
 BLOCK = 4096
 """Kernels at a time, so that one program scores any number of them."""
@@ -15,9 +15,10 @@ BLOCK = 4096
 def scores(
     key: Key[Array, ""], density: KernelDensity, kernels: Float[np.ndarray, "n d"]
 ) -> Float[np.ndarray, " n"]:
-    """How likely each raw kernel is under a density, in nats; NaN for zero kernels.
+    """Return the log-density of each raw kernel, in nats; NaN for zero kernels.
 
-    Kernels go onto the cube's surface as `on_surface` says, with the noise of `key`.
+    Kernels are dequantized first, with the noise of `key`, and scored in blocks of `BLOCK`, so that
+    one compiled program scores any number of them.
 
     Raises ValueError for weights that are NaN or infinite, and kernels of another size.
     """
@@ -25,10 +26,10 @@ def scores(
         raise ValueError(
             f"expected kernels of {density.d} taps, as the density's are, got {kernels.shape[1]}"
         )
-    found = np.full(len(kernels), np.nan)
+    values = np.full(len(kernels), np.nan)
     filled = np.abs(kernels).max(axis=1, initial=0) > 0
-    found[filled] = _scored(key, density, kernels[filled])
-    return found
+    values[filled] = _scored(key, density, kernels[filled])
+    return values
 
 
 def _scored(
@@ -40,7 +41,7 @@ def _scored(
     blocks = padded.reshape(-1, BLOCK, density.d)
     keys = jax.random.split(key, len(blocks))
     parts = [
-        np.asarray(_log_probs(density, on_surface(of_block, block).kernels))
+        np.asarray(_log_probs(density, dequantize(of_block, block).kernels))
         for of_block, block in zip(keys, blocks, strict=True)
     ]
     return np.concatenate([np.zeros(0), *parts])[:n]

@@ -1,4 +1,4 @@
-"""What a fit and a classifier share: Adam with a rate that falls to 0, a step at a time."""
+"""The optimizer that a fit and a classifier share: Adam with a rate that falls to 0, a step at a time."""
 
 from typing import Any
 

@@ -13,10 +13,10 @@ from safetensors.numpy import load_file, save_file
 
 from jfilters.density import (
     FitOptions,
+    dequantize,
     fit_many,
     load_densities,
     log_probs,
-    on_surface,
     save_densities,
 )
 from jfilters.errors import CheckpointError
@@ -35,7 +35,7 @@ np.save(sys.argv[3], log_probs(saved.densities, jax.numpy.asarray(kernels)))
 @pytest.fixture(scope="module")
 def fits():
     rng = np.random.default_rng(0)
-    kernels = on_surface(jax.random.key(0), rng.standard_normal((400, 4))).kernels
+    kernels = dequantize(jax.random.key(0), rng.standard_normal((400, 4))).kernels
     return fit_many(
         jax.random.key(1), kernels.reshape(2, 200, 4), options=FitOptions(**SIZES, epochs=1)
     )
@@ -44,7 +44,7 @@ def fits():
 @pytest.fixture
 def path(tmp_path, fits):
     path = tmp_path / "two.density"
-    save_densities(path, fits.densities, ("a", "b"), **SIZES, told={"seed": 7})
+    save_densities(path, fits.densities, ("a", "b"), **SIZES, details={"seed": 7})
     return path
 
 

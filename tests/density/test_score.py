@@ -3,7 +3,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jfilters.density import on_surface, scores
+from jfilters.density import dequantize, scores
 from jfilters.density._density import new_density
 from jfilters.density._score import BLOCK
 
@@ -21,7 +21,7 @@ class TestScores:
     def test_every_kernel_has_its_own(self, density):
         rows = np.random.default_rng(0).standard_normal((BLOCK + 10, 3))
         found = scores(KEY, density, rows)
-        first = on_surface(jax.random.split(KEY, 2)[0], rows[:BLOCK]).kernels
+        first = dequantize(jax.random.split(KEY, 2)[0], rows[:BLOCK]).kernels
         expected = jax.jit(jax.vmap(density.log_prob))(first)
         np.testing.assert_allclose(found[:BLOCK], expected, rtol=1e-5)
         assert np.isfinite(found).all()

@@ -1,0 +1,125 @@
+"""Densities of NumPy kernels by an integer seed; JAX is imported with the first call.
+
+One seed stands for three streams of random numbers, so that dequantization, fits and tests of one
+question do not share any: the same seed gives the same numbers on every call.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float
+
+from ._dequantized import Dequantized
+from ._fits import Fits
+from ._options import DEFAULTS, FitOptions
+from ._records import FOLDS, Divergences, TwoSampleTests
+
+_DEQUANTIZE, _FIT, _TEST = range(3)
+
+
+def seeded_dequantize(sets: Sequence[Float[np.ndarray, "_ d"]], *, seed: int) -> list[Dequantized]:
+    """Dequantize sets of raw kernels and shuffle each, as NumPy arrays.
+
+    Every set has noise and an order of its own, which depend on its index and the number of sets.
+
+    **Arguments:**
+
+    - `sets`: raw kernels, one a row.
+    - `seed`: of noise and orders.
+
+    Raises ValueError for weights that are NaN or infinite.
+    """
+    import jax
+
+    keys = jax.random.split(_stream(seed, _DEQUANTIZE), len(sets))
+    return [_shuffled(key, kernels) for key, kernels in zip(keys, sets, strict=True)]
+
+
+def seeded_fits(
+    kernels: Float[np.ndarray, "m n d"], *, seed: int, options: FitOptions = DEFAULTS
+) -> Fits:
+    """Fit a density to each of m sets of dequantized kernels, as `fit_many` with a key does.
+
+    **Arguments:**
+
+    - `seed`: of the split, the starts and the order of the batches.
+
+    Raises ValueError for fewer than `FEWEST` kernels or 2 taps.
+    """
+    from ._fit import fit_many
+
+    return fit_many(_stream(seed, _FIT), _device(kernels), options=options)
+
+
+def seeded_divergences(
+    kernels: Float[np.ndarray, "m n d"],
+    *,
+    seed: int,
+    folds: int = FOLDS,
+    options: FitOptions = DEFAULTS,
+) -> Divergences:
+    """Estimate KL between every two of m sets of dequantized kernels, as `divergences` does.
+
+    **Arguments:**
+
+    - `seed`: of the folds and the fits.
+
+    Raises ValueError for fewer than 2 folds, and for too few kernels in a fold.
+    """
+    from ._divergence import divergences
+
+    return divergences(_stream(seed, _FIT), _device(kernels), folds=folds, options=options)
+
+
+def seeded_tests(kernels: Float[np.ndarray, "m n d"], *, seed: int) -> TwoSampleTests:
+    """Test every two of m sets of dequantized kernels by a classifier, as `two_sample_tests` does.
+
+    **Arguments:**
+
+    - `seed`: of the kernels that are used, the starts and the order of the batches.
+    """
+    from ._classifier import two_sample_tests
+
+    return two_sample_tests(_stream(seed, _TEST), _device(kernels))
+
+
+def seeded_scores(
+    density: Any, kernels: Float[np.ndarray, "n d"], *, seed: int
+) -> Float[np.ndarray, " n"]:
+    """Return the log-density of each raw kernel, in nats, as `scores` does; NaN for zero kernels.
+
+    **Arguments:**
+
+    - `density`: a `KernelDensity` of kernels of this size.
+    - `seed`: of the noise of dequantization.
+
+    Raises ValueError for weights that are NaN or infinite, and kernels of another size.
+    """
+    import jax
+
+    from ._score import scores
+
+    return scores(jax.random.key(seed), density, kernels)
+
+
+def _shuffled(key: Any, kernels: Float[np.ndarray, "_ d"]) -> Dequantized:
+    import jax
+
+    from ._dequantize import dequantize
+
+    of_noise, of_order = jax.random.split(key)
+    points, n_zero = dequantize(of_noise, kernels.astype(np.float64))
+    return Dequantized(np.asarray(jax.random.permutation(of_order, points)), n_zero)
+
+
+def _stream(seed: int, index: int) -> Any:
+    import jax
+
+    return jax.random.split(jax.random.key(seed), 3)[index]
+
+
+def _device(kernels: Float[np.ndarray, "m n d"]) -> Any:
+    import jax.numpy as jnp
+
+    return jnp.asarray(kernels)

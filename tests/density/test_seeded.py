@@ -1,0 +1,57 @@
+"""Densities by an integer seed give what the functions with keys give."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from jfilters.density import (
+    FitOptions,
+    dequantize,
+    divergences,
+    fit_many,
+    scores,
+    seeded_dequantize,
+    seeded_divergences,
+    seeded_fits,
+    seeded_scores,
+    seeded_tests,
+    two_sample_tests,
+)
+
+SEED, OPTIONS = 3, FitOptions(layers=1, width=4, epochs=1)
+KEYS = jax.random.split(jax.random.key(SEED), 3)
+SETS = np.random.default_rng(0).standard_normal((2, 220, 4)).astype(np.float32)
+
+
+@pytest.fixture(scope="module")
+def kernels():
+    return np.stack([points for points, _ in seeded_dequantize(list(SETS), seed=SEED)])
+
+
+def test_sets_are_dequantized_and_shuffled(kernels):
+    with_zeros = [SETS[0], np.pad(SETS[1], ((0, 3), (0, 0)))]
+    found = seeded_dequantize(with_zeros, seed=SEED)
+    assert [n_zero for _, n_zero in found] == [0, 3]
+    for key, raw, (points, _) in zip(jax.random.split(KEYS[0]), with_zeros, found, strict=True):
+        of_noise, of_order = jax.random.split(key)
+        expected = dequantize(of_noise, raw.astype(np.float64)).kernels
+        np.testing.assert_array_equal(points, jax.random.permutation(of_order, expected))
+    np.testing.assert_array_equal(kernels[0], found[0].kernels)
+
+
+def test_fits_are_those_of_the_second_stream(kernels):
+    fits = seeded_fits(kernels, seed=SEED, options=OPTIONS)
+    expected = fit_many(KEYS[1], jnp.asarray(kernels), options=OPTIONS)
+    jax.tree.map(np.testing.assert_array_equal, fits.log_prob, expected.log_prob)
+    rows = SETS[0].astype(np.float64)
+    values = seeded_scores(fits.density(0), rows, seed=SEED)
+    np.testing.assert_array_equal(values, scores(jax.random.key(SEED), expected.density(0), rows))
+
+
+def test_divergences_and_tests_have_streams_of_their_own(kernels):
+    table = seeded_divergences(kernels, seed=SEED, folds=2, options=OPTIONS)
+    expected = divergences(KEYS[1], jnp.asarray(kernels), folds=2, options=OPTIONS)
+    np.testing.assert_array_equal(table.kl, expected.kl)
+    tests = seeded_tests(kernels, seed=SEED)
+    np.testing.assert_array_equal(tests.p, two_sample_tests(KEYS[2], jnp.asarray(kernels)).p)
