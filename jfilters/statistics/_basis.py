@@ -16,7 +16,14 @@ from ._moments import Moments, covariance, host_moments
 class Basis(NamedTuple):
     """Mean, components (one a row) and variance ratio of a population of normalized kernels.
 
-    Components come by falling variance; in each, the entry of largest magnitude is positive.
+    Components come by falling variance; in each, the entry of largest magnitude is positive. A named
+    tuple of arrays, NumPy as `fit_basis` gives it, and so a pytree for jit and vmap.
+
+    >>> import jfilters as jf
+    >>> import numpy as np
+    >>> basis = jf.Basis(mean=np.zeros(2), components=np.eye(2), variance_ratio=np.array([0.8, 0.2]))
+    >>> basis.components.shape
+    (2, 2)
     """
 
     mean: Float[RealArray, " d"]
@@ -25,12 +32,26 @@ class Basis(NamedTuple):
 
 
 def fit_basis(moments: Moments) -> Basis:
-    """The principal components of the kernels behind `moments`, as float64 NumPy arrays.
+    """Return the principal components of the kernels behind `moments`, as float64 NumPy arrays.
+
+    Runs on the host: a d x d eigen-decomposition, however many kernels there are.
+
+    **Arguments:**
+
+    - `moments`: of one set of normalized kernels; merge those of several sets with `merge_moments`.
 
     Raises ValueError for fewer than two kernels, and for kernels that do not vary or are not
     finite.
 
     Source: Gavrikov & Keuper, CVPR 2022, arXiv:2203.15331.
+
+    >>> import jfilters as jf
+    >>> import numpy as np
+    >>> kernels = np.random.default_rng(0).normal(size=(100, 9)).astype(np.float32)
+    >>> normalized = jf.statistics.host_normalize(kernels)
+    >>> basis = jf.fit_basis(jf.statistics.host_set_moments(normalized))
+    >>> basis.components.shape, round(float(basis.variance_ratio.sum()), 6)
+    ((9, 9), 1.0)
     """
     moments = host_moments(moments)
     spread = covariance(moments)

@@ -23,15 +23,48 @@ _WITHIN = 1e-3  # of orthonormal rows, of a sum of 1
 
 
 def save_basis(path: str | os.PathLike[str], basis: Basis) -> None:
-    """Write `basis` to `path`, which appears whole or not at all."""
+    """Write `basis` to `path` as a safetensors file, which appears whole or not at all.
+
+    The file holds the float64 arrays of `basis_arrays`; `load_basis` gives them back bit for bit.
+    Runs on the host.
+
+    **Arguments:**
+
+    - `path`: the file to write; an existing one is replaced.
+
+    >>> import pathlib, tempfile
+    >>> import jfilters as jf
+    >>> from jfilters.training import cosine_basis
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     jf.save_basis(pathlib.Path(folder, "basis.safetensors"), cosine_basis((3, 3)))
+    ...     [file.name for file in pathlib.Path(folder).iterdir()]
+    ['basis.safetensors']
+    """
     with written_whole(Path(path)) as partial:
         save_file(basis_arrays(basis), partial)
 
 
 def load_basis(path: str | os.PathLike[str]) -> Basis:
-    """The basis that `save_basis`, or a scan, wrote to `path`.
+    """Return the basis that `save_basis`, or a scan, wrote to `path`, as float64 NumPy arrays.
 
-    Raises CheckpointError, naming the file, the key and what was expected.
+    Runs on the host and imports no compiler. The arrays are checked: orthonormal components, and
+    variance ratios that sum to 1.
+
+    **Arguments:**
+
+    - `path`: a safetensors file with a basis, such as a scan's arrays.safetensors.
+
+    Raises UnreadableError where there is no file, and CheckpointError, naming the file, the key and
+    the expected content, for a file without a basis.
+
+    >>> import pathlib, tempfile
+    >>> import jfilters as jf
+    >>> from jfilters.training import cosine_basis
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     path = pathlib.Path(folder, "basis.safetensors")
+    ...     jf.save_basis(path, cosine_basis((3, 3)))
+    ...     jf.load_basis(path).mean.shape
+    (9,)
     """
     path = Path(path)
     if not path.is_file():
@@ -53,7 +86,11 @@ def load_basis(path: str | os.PathLike[str]) -> Basis:
 
 
 def basis_arrays(basis: Basis) -> dict[str, np.ndarray]:
-    """The stored form of `basis`, for a file that holds more than a basis."""
+    """Return the stored form of `basis`: float64 arrays by their key, for a file that holds more.
+
+    The keys are "basis.mean", "basis.components" and "basis.variance_ratio", as in a scan's
+    arrays.safetensors; `load_basis` reads them there. Runs on the host.
+    """
     return {
         f"basis.{name}": np.ascontiguousarray(getattr(basis, name), np.float64)
         for name in ("mean", "components", "variance_ratio")
@@ -70,9 +107,9 @@ def _taps(file: Any, path: Path) -> int:
 
 def _read(file: Any, path: Path, key: str, shape: tuple[int, ...]) -> np.ndarray:
     stored = _stored(file, path, key)
-    found = stored.get_dtype(), tuple(stored.get_shape())
-    if found != ("F64", shape):
-        raise _wrong(path, key, f"expected F64 of shape {shape}, found {found[0]} of {found[1]}")
+    dtype, stored_shape = stored.get_dtype(), tuple(stored.get_shape())
+    if (dtype, stored_shape) != ("F64", shape):
+        raise _wrong(path, key, f"expected F64 of shape {shape}, found {dtype} of {stored_shape}")
     array = file.get_tensor(key)
     if not np.isfinite(array).all():
         raise _wrong(path, key, "expected finite numbers, found NaN or infinity")

@@ -7,9 +7,11 @@ from ._moments import Moments, covariance
 
 
 def entropy_from_moments(moments: Moments) -> Float[RealArray, "*sets"]:
-    """`variance_entropy` of the kernels behind `moments`, whose weights must be far below 1e19.
+    """Return the `variance_entropy` of the kernels behind `moments`, to base 10; leading axes stack.
 
-    Equal kernels have no direction: a variance that is float32 rounding of the mean counts as 0.
+    Weights must be far below 1e19, so that no square overflows. Equal kernels have no direction: a
+    variance that is float32 rounding of the mean counts as 0. NaN for fewer than two kernels. NumPy
+    moments are computed on the host; JAX moments work under jit and vmap.
     """
     xp = namespace(moments.scatter)
     spread = covariance(moments)
@@ -20,7 +22,12 @@ def entropy_from_moments(moments: Moments) -> Float[RealArray, "*sets"]:
 
 
 def entropy_of_covariance(covariance: Float[RealArray, "*sets d d"]) -> Float[RealArray, "*sets"]:
-    """H = -sum p log10 p, p the eigenvalues of `covariance` over their sum; 0 for a zero matrix."""
+    """Return H = -sum p log10 p, p the eigenvalues of `covariance` over their sum.
+
+    0 for a zero matrix; log10(d) for equal eigenvalues. Leading axes stack. Negative eigenvalues, which
+    rounding leaves, count as 0. NumPy arrays are computed on the host; JAX arrays work under jit and
+    vmap.
+    """
     # The d x d covariance, not an SVD of n x d: d is 9 or 25, n may be a million.
     xp = namespace(covariance)
     values = xp.maximum(xp.linalg.eigvalsh(covariance), 0)

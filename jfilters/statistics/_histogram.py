@@ -36,7 +36,7 @@ def histogram(
     valid: Bool[Array, " n"],
     edges: Float[np.ndarray, " edges"],
 ) -> Int32[Array, "d bins"]:
-    """Counts per component and bin of the valid rows; the end bins catch what falls outside.
+    """Count the valid rows per component and bin; the end bins catch what falls outside.
 
     Inside the range the bins are those of `numpy.histogram`. `edges` must be equally spaced. A NaN
     is put in no bin that means anything: mask its row. Raises ValueError for edges that do not rise
@@ -60,10 +60,17 @@ def coefficient_histogram(
     high: Bound,
     bins: int,
 ) -> tuple[Int32[Array, "d bins"], Int32[Array, ""]]:
-    """`histogram` of raw kernels, normalized and projected on the way, and how many fell outside.
+    """Return the `histogram` of raw kernels, normalized and projected, and the number outside.
 
-    The number outside counts coefficients below `low` or above `high`; they are in the end bins
-    too.
+    Works under jit and vmap; `bins` is static. The number outside counts coefficients below `low` or
+    above `high`; they are in the end bins too.
+
+    **Arguments:**
+
+    - `kernels`, `valid`: raw kernels, one a row, and the mask of those that count.
+    - `basis`: of as many taps as the kernels have.
+    - `low`, `high`: the range of the bins, in units of a coefficient.
+    - `bins`: the number of equal bins.
     """
     counts, outside, _ = coefficient_histograms(
         kernels, valid, basis, low=low, high=high, bins=bins, parts=1
@@ -84,9 +91,14 @@ def coefficient_histograms(
 ) -> tuple[
     Int32[Array, "parts d bins"], Int32[Array, " parts"], Int32[Array, "parts d bins"] | None
 ]:
-    """`coefficient_histogram` of `parts` equal runs of the kernels: faster than a vmap over them.
+    """Return the `coefficient_histogram` of `parts` equal runs of the kernels, faster than by vmap.
 
-    With a `subset` of the kernels, its share of the histograms comes third.
+    The kernels of part i are rows i n / parts to (i + 1) n / parts. With a `subset` of the kernels, its
+    share of the histograms comes third, else None. Works under jit; `bins` and `parts` are static.
+
+    **Arguments:**
+
+    - `subset`: marks kernels, such as sparse ones, whose histograms are wanted by themselves too.
     """
     return _histograms(
         _coefficients(kernels, basis),
@@ -102,9 +114,10 @@ def coefficient_histograms(
 def coefficient_range(
     kernels: Float[Array, "n d"], valid: Bool[Array, " n"], basis: Basis
 ) -> tuple[Float[Array, ""], Float[Array, ""]]:
-    """Smallest and largest coefficient of the valid raw kernels; (inf, -inf) if there is none.
+    """Return the smallest and largest coefficient of the valid raw kernels; (inf, -inf) if there is none.
 
-    Up to rounding: another compiled program may place a coefficient one float32 step beyond.
+    Works under jit and vmap. Exact up to rounding: another compiled program may place a coefficient one
+    float32 step beyond. Kernels are normalized and projected on `basis` on the way.
     """
     coefficients = _by_product(kernels, basis)
     low = jnp.min(coefficients, where=valid[None], initial=jnp.inf)
@@ -112,7 +125,7 @@ def coefficient_range(
 
 
 def _coefficients(kernels: Float[Array, "n d"], basis: Basis) -> list[Float[Array, " n"]]:
-    """The coefficients of all kernels, component by component."""
+    """Return the coefficients of all kernels, component by component."""
     if kernels.shape[1] > MOST_TAPS:
         return list(_by_product(kernels, basis))
     # Tap by tap the projection becomes part of the loop that finds the buckets.
@@ -134,7 +147,7 @@ def _by_product(kernels: Float[Array, "n d"], basis: Basis) -> Float[Array, "d n
 def _components(
     kernels: Float[Array, "n d"], basis: Basis
 ) -> tuple[Float[Array, "d d"], Float[Array, " d"]]:
-    """The components, and the coefficients of the mean."""
+    """Return the components, and the coefficients of the mean."""
     mean, components = (jnp.asarray(x, kernels.dtype) for x in (basis.mean, basis.components))
     return components, jnp.matmul(components, mean, precision=jax.lax.Precision.HIGHEST)
 
@@ -157,21 +170,21 @@ def _histograms(
     chosen = 0 if subset is None else subset.astype(jnp.int32)
     # Kernels that do not count are a set of their own, which nobody looks at.
     set_of = jnp.where(valid, chosen, sets).reshape(shape)
-    rest, *found = jax.lax.platform_dependent(
+    without_subset, *subsets = jax.lax.platform_dependent(
         buckets,
         set_of,
         cpu=functools.partial(_by_scatter, size=bins + _OUTSIDE, sets=sets),
         default=functools.partial(_by_comparison, size=bins + _OUTSIDE, sets=sets),
     )
-    if not found:
-        return *_in_bins(rest, bins), None
-    return *_in_bins(rest + found[0], bins), _in_bins(found[0], bins)[0]
+    if not subsets:
+        return *_in_bins(without_subset, bins), None
+    return *_in_bins(without_subset + subsets[0], bins), _in_bins(subsets[0], bins)[0]
 
 
 def _in_bins(
     counts: Int32[Array, "parts d buckets"], bins: int
 ) -> tuple[Int32[Array, "parts d bins"], Int32[Array, " parts"]]:
-    """Counts with what fell outside in the end bins, and how much that was."""
+    """Add the counts outside the range to the end bins; also return their number."""
     below, above = counts[..., :1], counts[..., -1:]
     index = jnp.arange(bins)[None, None]
     ends = jnp.where(index == 0, below, 0) + jnp.where(index == bins - 1, above, 0)
@@ -191,20 +204,20 @@ def _buckets(
 def _by_comparison(
     buckets: Buckets, set_of: Int32[Array, "parts rows"], *, size: int, sets: int
 ) -> list[Int32[Array, "parts d size"]]:
-    """The counts of each set."""
+    """Return the counts of each set, by comparison with every bin."""
     # Else XLA fuses the arithmetic into the comparisons, and does it once for each.
     stacked = jax.lax.optimization_barrier(jnp.stack(buckets))
 
-    def counts(some: int) -> list[Int32[Array, "parts d size"]]:
-        place = jnp.where((set_of < some)[None], stacked + size * set_of[None], -1)
+    def counts(n_sets: int) -> list[Int32[Array, "parts d size"]]:
+        place = jnp.where((set_of < n_sets)[None], stacked + size * set_of[None], -1)
         # Rows stay on the minor axis: TPU pads that one to 128 lanes.
-        index = jnp.arange(some * size, dtype=jnp.int32)[None, None, :, None]
-        found = jnp.sum(place[:, :, None] == index, axis=3, dtype=jnp.int32).swapaxes(0, 1)
-        return jnp.split(found, some, axis=2)
+        index = jnp.arange(n_sets * size, dtype=jnp.int32)[None, None, :, None]
+        totals = jnp.sum(place[:, :, None] == index, axis=3, dtype=jnp.int32).swapaxes(0, 1)
+        return jnp.split(totals, n_sets, axis=2)
 
     def together() -> list[Int32[Array, "parts d size"]]:
-        (found,) = counts(1)
-        return [found, jnp.zeros_like(found)]
+        (totals,) = counts(1)
+        return [totals, jnp.zeros_like(totals)]
 
     if sets == 1:
         return counts(1)
@@ -215,7 +228,7 @@ def _by_comparison(
 def _by_scatter(
     buckets: Buckets, set_of: Int32[Array, "parts rows"], *, size: int, sets: int
 ) -> list[Int32[Array, "parts d size"]]:
-    """What `_by_comparison` gives, by a scatter a component, or one for two into their joint histogram."""
+    """Count as `_by_comparison`, by a scatter a component, or one for two into their joint histogram."""
     parts, rows = set_of.shape
     width = 2 if rows >= PAIRS_FROM else 1
     groups = [buckets[i : i + width] for i in range(0, len(buckets), width)]
@@ -226,7 +239,7 @@ def _by_scatter(
         functools.reduce(lambda index, bucket: index * size + bucket, group, place)
         for group in groups
     ]
-    found = []
+    histograms = []
     for index, group in zip(_by_one_loop(joint), groups, strict=True):
         counters = size ** len(group)
         empty = jnp.zeros((sets * parts + 1) * counters, jnp.int32)
@@ -234,12 +247,12 @@ def _by_scatter(
             1, mode="promise_in_bounds", wrap_negative_indices=False
         )
         counts = counts[: sets * parts * counters].reshape(sets, parts, *len(group) * [size])
-        found += [counts] if len(group) == 1 else [counts.sum(axis=3), counts.sum(axis=2)]
-    return list(jnp.stack(found, axis=2))
+        histograms += [counts] if len(group) == 1 else [counts.sum(axis=3), counts.sum(axis=2)]
+    return list(jnp.stack(histograms, axis=2))
 
 
 def _by_one_loop(arrays: Sequence[Int32[Array, "parts rows"]]) -> list[Int32[Array, "parts rows"]]:
-    """The same arrays, computed together and written to memory.
+    """Return the same arrays, computed together and written to memory.
 
     XLA on CPU writes several arrays by one loop, in which what they share is computed once, only where
     they are one reduction: here of two equal halves by "or", which gives each number back. And what a
@@ -251,5 +264,5 @@ def _by_one_loop(arrays: Sequence[Int32[Array, "parts rows"]]) -> list[Int32[Arr
     def either(a: Sequence[Array], b: Sequence[Array]) -> list[Array]:
         return [x | y for x, y in zip(a, b, strict=True)]
 
-    found = jax.lax.reduce(doubled, zeros, either, (arrays[0].ndim,))
-    return list(jax.lax.optimization_barrier(found))
+    single = jax.lax.reduce(doubled, zeros, either, (arrays[0].ndim,))
+    return list(jax.lax.optimization_barrier(single))

@@ -65,7 +65,11 @@ def host_normalize(kernels: Rows) -> Float[np.ndarray, "m d"]:
 
 
 def host_set_moments(kernels: Rows) -> Moments:
-    """Return the `moments` of one kernel set, all rows valid, in float64. Runs on the host."""
+    """Return the `moments` of one kernel set in float64; every row counts, so none may be NaN.
+
+    Twin of `moments` with all rows valid. The mean is summed in float64, the scatter is a float32
+    product of the centered kernels. Runs on the host and imports no compiler.
+    """
     n, d = kernels.shape
     if n == 0:
         return Moments(count=np.array(0.0), mean=np.zeros(d), scatter=np.zeros((d, d)))

@@ -9,9 +9,11 @@ from ._sums import gram
 
 
 def moments(kernels: Float[Array, "n d"], valid: Bool[Array, " n"]) -> Moments:
-    """Moments of the valid kernels, centered before they are squared.
+    """Return the moments of the valid kernels, centered before they are squared.
 
-    Robust to an offset that dwarfs the spread. No valid kernel: all zero.
+    Robust to an offset that dwarfs the spread. No valid kernel gives all zeros. Works under jit, vmap
+    and grad, in the type of the kernels; merge the moments of blocks on the host, in float64, by
+    `host_moments` and `merge_moments`.
     """
     finite = keep(kernels, valid)
     center = jnp.sum(finite, axis=0) / jnp.maximum(jnp.sum(valid, dtype=kernels.dtype), 1)

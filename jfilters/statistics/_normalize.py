@@ -16,9 +16,22 @@ _UNROLLED_TAPS = 32
 
 
 def normalize(kernels: Float[Array, "n d"]) -> Float[Array, "n d"]:
-    """Each kernel divided by its largest absolute weight; a zero kernel stays zero.
+    """Return each kernel divided by its largest absolute weight; a zero kernel stays zero.
+
+    Works under jit, vmap and grad, in the type of the kernels. Shape statistics use normalized
+    kernels, because batch normalization makes the scale of a kernel arbitrary. A NaN spoils its own
+    kernel only. `host_normalize` is the twin on the host.
+
+    **Arguments:**
+
+    - `kernels`: one a row.
 
     Source: Gavrikov & Keuper, CVPR 2022, arXiv:2203.15331.
+
+    >>> import jax.numpy as jnp
+    >>> import jfilters as jf
+    >>> jf.normalize(jnp.array([[1.0, -2.0], [0.0, 0.0]])).tolist()
+    [[0.5, -1.0], [0.0, 0.0]]
     """
     largest = kernel_max_abs(kernels)[:, None]
     scaled = kernels / positive_or_one(largest)
@@ -27,17 +40,25 @@ def normalize(kernels: Float[Array, "n d"]) -> Float[Array, "n d"]:
 
 
 def max_abs(kernels: Float[Array, "n d"], valid: Bool[Array, " n"]) -> Float[Array, ""]:
-    """The largest absolute weight over the valid kernels; 0 if there is none."""
+    """Return the largest absolute weight over the valid kernels; 0 if there is none.
+
+    Works under jit, vmap and grad. A NaN in a valid kernel gives NaN; one in a kernel that does not
+    count, as in padding, changes nothing. In the unit of the weights.
+    """
     return jnp.max(jnp.abs(keep(kernels, valid)), initial=0)
 
 
 def kernel_max_abs(kernels: Float[Array, "*sets n d"]) -> Float[Array, "*sets n"]:
-    """The largest absolute weight of each kernel."""
+    """Return the largest absolute weight of each kernel, in the unit of the weights.
+
+    Works under jit, vmap and grad; leading axes stack. NaN where a weight of the kernel is NaN.
+    `host_max_abs` is the twin on the host, and `max_abs` the largest weight of a whole layer.
+    """
     return absolute_by_tap(jnp.maximum, kernels)
 
 
 def inverse_max_abs(kernels: Float[Array, "*sets n d"]) -> Float[Array, "*sets n"]:
-    """What normalizes each kernel as a factor, to one rounding; a zero kernel stays zero.
+    """Return the factor that normalizes each kernel, to one rounding; a zero kernel stays zero.
 
     Faster than a division a tap, and XLA keeps a quotient where it computes a maximum anew for
     each tap that uses it.
@@ -48,7 +69,7 @@ def inverse_max_abs(kernels: Float[Array, "*sets n d"]) -> Float[Array, "*sets n
 def absolute_by_tap(
     combine: Callable[[Array, Array], Array], kernels: Float[Array, "*sets n d"]
 ) -> Float[Array, "*sets n"]:
-    """The absolute taps of each kernel combined one after another.
+    """Combine the absolute taps of each kernel one after another.
 
     On CPU, XLA vectorizes over kernels but not a reduction over 9 minor entries, and it would write all
     absolute taps to memory before several of them are used.
@@ -58,8 +79,8 @@ def absolute_by_tap(
     if half >= _UNROLLED_TAPS:  # a program of thousands of taps would take minutes to compile
         absolute = jnp.abs(kernels)
         folded = combine(absolute[..., :half], absolute[..., half : 2 * half])
-        rest = absolute[..., 2 * half :]
-        return absolute_by_tap(combine, jnp.concatenate([folded, rest], axis=-1))
+        odd_tap = absolute[..., 2 * half :]
+        return absolute_by_tap(combine, jnp.concatenate([folded, odd_tap], axis=-1))
     return functools.reduce(combine, (jnp.abs(kernels[..., tap]) for tap in range(d)))
 
 

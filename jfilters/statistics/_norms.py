@@ -24,7 +24,10 @@ class Norms(eqx.Module):
 
 
 def norms(kernels: Float[Array, "n d"], valid: Bool[Array, " n"]) -> Norms:
-    """Norms of the valid kernels, taken as one vector of weights.
+    """Return the norms of the valid kernels, taken as one vector of weights.
+
+    Works under jit, vmap and grad. L1 and L2 scale with the weights; the standardized ones do not, and
+    are NaN for fewer than two weights and for equal ones.
 
     Source: Gavrikov & Keuper, torchconvquality 0.4.
     """

@@ -1,6 +1,6 @@
-"""A word for the picture that kernels make in the plane of their first two coefficients.
+"""A label for the picture that kernels make in the plane of their first two coefficients.
 
-The words are those of arXiv:2203.15331, which gave them by eye; the features and limits that decide here
+The labels are those of arXiv:2203.15331, which gave them by eye; the features and limits that decide here
 are this project's. NumPy on the host: a picture has a few thousand points.
 """
 
@@ -11,9 +11,9 @@ from typing import Literal, NamedTuple
 import numpy as np
 from jaxtyping import Float, Int64
 
-PhenotypeWord = Literal["sun", "spikes", "symbols", "point"]
+PhenotypeLabel = Literal["sun", "spikes", "symbols", "point"]
 
-PHENOTYPES: tuple[PhenotypeWord, ...] = ("sun", "spikes", "symbols", "point")
+PHENOTYPES: tuple[PhenotypeLabel, ...] = ("sun", "spikes", "symbols", "point")
 """Near-Gaussian; with a few hot spots; of several parts, off center or otherwise shaped; gathered at 0."""
 
 NEAR = 0.25
@@ -47,7 +47,7 @@ _ANGLES = np.arange(4) * np.pi / 4
 
 
 class PhenotypeFeatures(NamedTuple):
-    """What the word is decided by; all but `near_zero` do not depend on the scale of the picture.
+    """Numbers that decide the label; all but `near_zero` do not depend on the scale of the picture.
 
     - `near_zero`: share of kernels within `NEAR` of 0.
     - `in_spots`: share of kernels in the `SPOTS` fullest squares of a side of `SPOT_WIDTH` spreads.
@@ -66,31 +66,43 @@ class PhenotypeFeatures(NamedTuple):
 
 
 class Phenotype(NamedTuple):
-    """A word of `PHENOTYPES`, one sentence with numbers on why, and the features."""
+    """A label of `PHENOTYPES`, the reason in one sentence with numbers, and the features."""
 
-    word: PhenotypeWord
-    because: str
+    label: PhenotypeLabel
+    reason: str
     features: PhenotypeFeatures
+
+    @property
+    def word(self) -> PhenotypeLabel:  # moves
+        """The label, under its former name."""
+        return self.label
+
+    @property
+    def because(self) -> str:  # moves
+        """The reason, under its former name."""
+        return self.reason
 
 
 def phenotype(coefficients: Float[np.ndarray, "n 2"]) -> Phenotype:
-    """The word for `n` kernels by their first two coefficients; raises ValueError for none or a NaN.
+    """Return the label of `n` kernels by their first two coefficients.
 
     Point before spikes before symbols before sun: the first that fits. Of few kernels, below 200, the
-    spots of a Gaussian sample look like spikes.
+    spots of a Gaussian sample look like spikes. Runs on the host, in float64.
+
+    Raises ValueError for no kernels, and for a coefficient that is not finite.
+
+    Source: the labels are those of Gavrikov & Keuper, CVPR 2022, arXiv:2203.15331.
     """
     points = np.asarray(coefficients, np.float64)
     if not len(points) or not np.isfinite(points).all():
         raise ValueError(f"expected finite coefficients of kernels, got {len(points)} rows")
     features = _features(points)
-    found = next(_suspicions(features, len(points)), None)
-    if found is None:
-        text = f"near a Gaussian: Kolmogorov distance {features.not_gaussian:.3f}"
-        found = ("sun", text)
-    return Phenotype(*found, features)
+    sun = f"near a Gaussian: Kolmogorov distance {features.not_gaussian:.3f}"
+    label, reason = next(_suspicions(features, len(points)), ("sun", sun))
+    return Phenotype(label, reason, features)
 
 
-def _suspicions(x: PhenotypeFeatures, n: int) -> Iterator[tuple[PhenotypeWord, str]]:
+def _suspicions(x: PhenotypeFeatures, n: int) -> Iterator[tuple[PhenotypeLabel, str]]:
     limit = SHAPE_LIMIT + _SAMPLING / math.sqrt(n)
     if x.near_zero >= POINT_SHARE:
         yield "point", f"{x.near_zero:.0%} of the kernels lie within {NEAR} of 0"
@@ -119,7 +131,7 @@ def _features(points: Float[np.ndarray, "n 2"]) -> PhenotypeFeatures:
 
 
 def _in_spots(relative: Float[np.ndarray, "n 2"]) -> float:
-    """The share of points in the fullest squares, which lie on a grid twice as fine and do not overlap."""
+    """Return the share of points in the fullest disjoint squares on a grid twice as fine."""
     cells = np.floor(relative * (2 / SPOT_WIDTH)).astype(np.int64)
     cells = np.clip(cells, -_WIDEST, _WIDEST - 1) + _WIDEST
     counts = np.zeros((2 * _WIDEST, 2 * _WIDEST), np.int64)
@@ -132,7 +144,7 @@ _WIDEST = 160  # half-cells from the mean, which is ten spreads; what lies furth
 
 
 def _take_fullest(counts: Int64[np.ndarray, "k k"]) -> int:
-    """The number of points in the fullest square of two by two cells, which are emptied."""
+    """Return the number of points in the fullest square of two by two cells, which are emptied."""
     squares = counts[:-1, :-1] + counts[1:, :-1] + counts[:-1, 1:] + counts[1:, 1:]
     row, column = np.unravel_index(np.argmax(squares), squares.shape)
     counts[row : row + 2, column : column + 2] = 0
@@ -155,7 +167,7 @@ def _not_gaussian(centered: Float[np.ndarray, "n 2"]) -> float:
 
 
 def _kolmogorov(probabilities: Float[np.ndarray, " n"]) -> float:
-    """The largest distance between an empirical distribution and the one that gave these probabilities."""
+    """Return the largest distance of an empirical distribution from the one of these probabilities."""
     ordered, n = np.sort(probabilities), len(probabilities)
     steps = np.arange(n + 1) / n
     return float(max(np.max(steps[1:] - ordered), np.max(ordered - steps[:-1])))

@@ -1,4 +1,4 @@
-"""A word on the health of a layer, with the numbers that led to it.
+"""The verdict on the health of a layer: a label, and a reason with the numbers that led to it.
 
 Plain Python on numbers that the statistics gave; NaN stands for a number that is undefined.
 """
@@ -7,7 +7,7 @@ import math
 from collections.abc import Iterator
 from typing import Literal, NamedTuple
 
-Word = Literal[
+VerdictLabel = Literal[
     "non-finite",
     "all-zero",
     "collapsed",
@@ -18,7 +18,7 @@ Word = Literal[
     "healthy",
 ]
 
-VERDICTS: tuple[Word, ...] = (
+VERDICTS: tuple[VerdictLabel, ...] = (
     "non-finite",
     "all-zero",
     "collapsed",
@@ -28,7 +28,7 @@ VERDICTS: tuple[Word, ...] = (
     "too-few-kernels",
     "healthy",
 )
-"""Every verdict, most worrying first; a layer gets the first that fits."""
+"""Every label, most worrying first; a layer gets the first that fits."""
 
 # Source of the three limits: arXiv:2203.15331, supplement.
 RANDOM_MARGIN = 0.02
@@ -40,10 +40,20 @@ _LOW_ENTROPY_TAPS = 9
 
 
 class Verdict(NamedTuple):
-    """A word of `VERDICTS` and one sentence, with numbers, on why."""
+    """A label of `VERDICTS`, and the reason in one sentence with numbers."""
 
-    word: Word
-    because: str
+    label: VerdictLabel
+    reason: str
+
+    @property
+    def word(self) -> VerdictLabel:  # moves
+        """The label, under its former name."""
+        return self.label
+
+    @property
+    def because(self) -> str:  # moves
+        """The reason, under its former name."""
+        return self.reason
 
 
 def judge(
@@ -56,7 +66,7 @@ def judge(
     threshold: float,
     d: int,
 ) -> Verdict:
-    """The most worrying verdict that fits one layer.
+    """Return the most worrying verdict that fits one layer. Runs on the host; plain Python.
 
     **Arguments:**
 
@@ -72,8 +82,8 @@ def judge(
     if n_kernels and max_abs == 0:
         return Verdict("all-zero", f"all weights of all {n_kernels} kernels are 0")
     entropy = variance_entropy if n_kernels >= d else math.nan
-    found = _suspicions(n_kernels, sparsity, entropy, threshold, d)
-    return next(found, None) or _unsuspicious(n_kernels, sparsity, entropy, threshold, d)
+    suspicions = _suspicions(n_kernels, sparsity, entropy, threshold, d)
+    return next(suspicions, None) or _unsuspicious(n_kernels, sparsity, entropy, threshold, d)
 
 
 def _suspicions(

@@ -21,7 +21,7 @@ def confusion(n: int, seeds: int) -> np.ndarray:
     found = np.zeros((4, 4), int)
     for i, kind in enumerate(PHENOTYPES):
         for seed in range(seeds):
-            found[i, PHENOTYPES.index(phenotype(plane(kind, seed, n)).word)] += 1
+            found[i, PHENOTYPES.index(phenotype(plane(kind, seed, n)).label)] += 1
     return found
 
 
@@ -101,14 +101,14 @@ def test_spots_of_a_gaussian_hold_as_much_as_is_said(n, share):
 )
 def test_degenerate_pictures(points, word, because):
     found = phenotype(points)
-    assert found.word == word
-    assert because in found.because
+    assert found.label == word
+    assert because in found.reason
 
 
 def test_kernels_at_the_end_of_the_range_break_nothing():
     points = plane("sun", 0, 1000)
     points[:10] = 3.3
-    assert phenotype(points).word == "sun"
+    assert phenotype(points).label == "sun"
 
 
 @pytest.mark.parametrize("points", [np.zeros((0, 2)), np.full((3, 2), np.nan)])

@@ -73,8 +73,8 @@ CASES = {
 def test_verdict(case):
     changes, word, because = CASES[case]
     got = judge(**(SOUND | changes))
-    assert got.word == word
-    assert because in got.because
+    assert got.label == word
+    assert because in got.reason
 
 
 def test_every_verdict_has_a_case():
@@ -98,4 +98,4 @@ def test_most_worrying_first():
 def test_takes_the_threshold_as_it_comes(n, word):
     threshold = float(randomness_threshold(n, 9))
     changes = {"n_kernels": n, "threshold": threshold, "variance_entropy": 0.52}
-    assert judge(**(SOUND | changes)).word == word
+    assert judge(**(SOUND | changes)).label == word
