@@ -16,9 +16,9 @@ from ._grid import Grid as Grid
 from ._grid import grid as grid
 from ._holm import holm as holm
 from ._kernel_drift import kernel_drift as kernel_drift
-from ._kinship import Kinship as Kinship
-from ._kinship import kinship as kinship
-from ._match import RELATED_SIGMAS as RELATED_SIGMAS
+from ._kernel_similarity import KernelSimilarity as KernelSimilarity
+from ._kernel_similarity import kernel_similarity as kernel_similarity
+from ._match import RELATED_Z as RELATED_Z
 from ._match import by_content as by_content
 from ._match import channel_order as channel_order
 from ._match import is_related as is_related
@@ -61,3 +61,6 @@ from ._host_names import host_counts as host_counts
 from ._host_names import host_normalize as host_normalize
 from ._host_names import host_peaks as host_peaks
 from ._host_names import host_set_moments as host_set_moments
+from ._kernel_similarity import Kinship as Kinship
+from ._kernel_similarity import kinship as kinship
+from ._match import RELATED_SIGMAS as RELATED_SIGMAS

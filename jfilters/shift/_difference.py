@@ -18,7 +18,7 @@ SAMPLED = 512
 """Values of a weight that are looked at before all of it."""
 
 ARITHMETIC = "float32 arithmetic"
-"""The word of `rounding` for the difference between two ways to compute one weight, such as g v / |v|."""
+"""The label of `rounding` for the difference between two ways to compute one weight, such as g v / |v|."""
 
 _SLACK = np.float32(2**-20)
 """Of a channel's largest weight: eight units of float32. The weight norm of 512 channels makes 3e-7."""
@@ -46,7 +46,15 @@ class Difference(NamedTuple):
 
 
 def difference(a: Weight, b: Weight) -> Difference:
-    """Count and measure how `b` differs from `a`; not finite values differ, and have no length."""
+    """Count and measure how `b` differs from `a`, value by value.
+
+    Values that are not finite differ, and add nothing to the lengths. Norm and distance are Euclidean, in
+    the unit of the weights, summed in float64. Runs on the host.
+
+    **Arguments:**
+
+    - `a`, `b`: two weights of one shape.
+    """
     with np.errstate(all="ignore"):
         change = b - a
     finite = np.isfinite(change)
@@ -62,7 +70,7 @@ def difference(a: Weight, b: Weight) -> Difference:
 
 
 def rounding(a: Weight, b: Weight) -> str | None:
-    """The storage type whose rounding explains every difference between `a` and `b`; None if none does.
+    """Return the storage type whose rounding explains every difference of `a` and `b`, or None.
 
     "" where there is no difference, and `ARITHMETIC` where the two were computed in float32 in different
     ways. Either weight, or both, may be the rounded one.
@@ -78,34 +86,38 @@ def rounding(a: Weight, b: Weight) -> str | None:
 
 
 def rounding_beside_zeros(a: Weight, b: Weight) -> str | None:
-    """The same of the values that are zero in neither: what explains the rest of a pruned weight."""
-    is_left = (a != 0) & (b != 0)
-    return rounding(*(np.where(is_left, x, np.float32(0)) for x in (a, b)))
+    """Return `rounding` of the values that are zero in neither weight: of those that pruning left alone.
+
+    A pruned weight that was stored in a narrower type differs by zeros and by rounding; this names the
+    type. "" where the other values are equal, None where no rounding explains them. Runs on the host.
+    """
+    is_nonzero = (a != 0) & (b != 0)
+    return rounding(*(np.where(is_nonzero, x, np.float32(0)) for x in (a, b)))
 
 
 def narrowest(weight: Weight) -> str | None:
-    """The first type of `NARROW` that holds every value exactly; None where float32 is needed."""
-    few = sample(weight.reshape(-1))
+    """Return the first type of `NARROW` that holds every value exactly; None where float32 is needed."""
+    values = sample(weight.reshape(-1))
     for name in NARROW:
-        if _holds(name, few) and _holds(name, weight):
+        if _holds(name, values) and _holds(name, weight):
             return name
     return None
 
 
 def half_unit(values: Weight, name: str) -> Weight:
-    """The most that rounding to a type moves each value."""
+    """Return the most that rounding to a type moves each value."""
     limits = ml_dtypes.finfo(numpy_dtype(name))
     relative, smallest = (np.float32(x) / 2 for x in (limits.eps, limits.smallest_subnormal))
     return relative * np.abs(values) + smallest
 
 
 def numpy_dtype(name: str) -> np.dtype:
-    """The NumPy type of a name, those of ml_dtypes too."""
+    """Return the NumPy type of a name, those of ml_dtypes too."""
     return np.dtype(getattr(ml_dtypes, name, name))
 
 
 def sample(values: Float[np.ndarray, " m"]) -> Float[np.ndarray, " k"]:
-    """Some hundred values, evenly spaced."""
+    """Return some hundred values, evenly spaced."""
     return values[:: max(1, len(values) // SAMPLED)]
 
 
@@ -120,7 +132,7 @@ def _is_within(a: Weight, b: Weight, allowed: Float[np.ndarray, "..."]) -> bool:
 
 
 def _largest(a: Weight, b: Weight) -> Float[np.ndarray, "out *ones"]:
-    """The largest absolute value of each output channel in either weight; 0 where that is not finite."""
+    """Return the largest absolute value of each channel in either weight; 0 where not finite."""
     axes = tuple(range(1, a.ndim))
     largest = np.maximum(*(np.abs(x).max(axis=axes, keepdims=True, initial=0) for x in (a, b)))
     return np.where(np.isfinite(largest), largest, np.float32(0))

@@ -18,10 +18,11 @@ EMPTY_DENSITY = float(np.finfo(np.float32).eps)
 def probability(
     counts: Num[RealArray, "*sets bins"], edges: Float[RealArray, " edges"]
 ) -> Float[RealArray, "*sets bins"]:
-    """Probabilities, all positive, of histograms over bins between the `bins` + 1 `edges`.
+    """Return probabilities, all positive, of histograms over bins between the `bins` + 1 `edges`.
 
     The density of every bin, with float32 eps in place of 0, divided by its sum. No counts at all
-    give equal probabilities. Raises ValueError for another number of edges.
+    give equal probabilities. Leading axes stack. NumPy arrays are computed on the host in float64; JAX
+    arrays work under jit, vmap and grad. Raises ValueError for another number of edges.
 
     Source: Gavrikov & Keuper, CVPR 2022, arXiv:2203.15331.
     """
@@ -42,7 +43,11 @@ def drift_components(
     q: Float[RealArray, "*sets d bins"],
     variance_ratio: Float[RealArray, " d"],
 ) -> Float[RealArray, "*sets d"]:
-    """The share of each component in `drift`, in nats; none is negative."""
+    """Return the share of each component in `drift`, in nats; none is negative.
+
+    The symmetric KL divergence of each component's histogram times its variance ratio. Leading axes
+    stack. NumPy arrays are computed on the host in float64; JAX arrays work under jit, vmap and grad.
+    """
     xp = p.__array_namespace__()
     divergence = xp.sum((p - q) * (xp.log(p) - xp.log(q)), axis=-1)
     return _like(xp.asarray(variance_ratio, dtype=p.dtype), divergence) * divergence
@@ -53,11 +58,16 @@ def drift(
     q: Float[RealArray, "*sets d bins"],
     variance_ratio: Float[RealArray, " d"],
 ) -> Float[RealArray, "*sets"]:
-    """D(P, Q) = sum_i a_i sum_b (P_ib - Q_ib) (ln P_ib - ln Q_ib), in nats.
+    """Return D(P, Q) = sum_i a_i sum_b (P_ib - Q_ib) (ln P_ib - ln Q_ib), in nats.
 
     The sum of both Kullback-Leibler divergences of each component's histogram, weighted by the
-    component's share of variance. 0 for P = Q, symmetric, without an upper bound. Probabilities
-    must be positive, as `probability` gives them.
+    component's share of variance. 0 for P = Q, symmetric, without an upper bound. Leading axes stack.
+    NumPy arrays are computed on the host in float64; JAX arrays work under jit, vmap and grad.
+
+    **Arguments:**
+
+    - `p`, `q`: probabilities, all positive, as `probability` gives them.
+    - `variance_ratio`: the weight a of each component.
 
     Source: Gavrikov & Keuper, CVPR 2022, arXiv:2203.15331.
     """
@@ -68,18 +78,23 @@ def drift(
 def drift_matrix(
     probabilities: Float[np.ndarray, "m d bins"], variance_ratio: Float[RealArray, " d"]
 ) -> Float[np.ndarray, "m m"]:
-    """`drift` between all pairs of `m` sets, through one matrix product in float64.
+    """Return `drift` between all pairs of `m` sets, in nats, through one matrix product in float64.
 
-    Symmetric, nowhere negative, exactly 0 on the diagonal.
+    Symmetric, nowhere negative, exactly 0 on the diagonal. Memory grows as m x m and m x d x bins, not
+    as their product. Runs on the host.
+
+    **Arguments:**
+
+    - `probabilities`: of every set, all positive, as `probability` gives them.
     """
     p = np.asarray(probabilities, np.float64)
     m, d, bins = p.shape
     logs = np.log(p).reshape(m, d * bins)
     weighted = (np.asarray(variance_ratio, np.float64)[:, None] * p).reshape(m, d * bins)
-    # D_ij = own_i + own_j - cross_ij - cross_ji.
+    # D_ij = self_i + self_j - cross_ij - cross_ji.
     cross = weighted @ logs.T
-    own = np.diagonal(cross)
-    matrix = np.maximum(own[:, None] + own[None, :] - (cross + cross.T), 0)
+    diagonal = np.diagonal(cross)
+    matrix = np.maximum(diagonal[:, None] + diagonal[None, :] - (cross + cross.T), 0)
     np.fill_diagonal(matrix, 0)
     return matrix
 

@@ -7,18 +7,23 @@ from jaxtyping import Float
 
 
 class Embedding(NamedTuple):
-    """Places of m sets in the plane, and the share of the spread of all of them that it shows."""
+    """Positions of m sets in the plane, and the share of their whole spread that it shows."""
 
-    places: Float[np.ndarray, "m 2"]
+    positions: Float[np.ndarray, "m 2"]
     share: float
+
+    @property
+    def places(self) -> Float[np.ndarray, "m 2"]:  # moves
+        """The positions, under their former name."""
+        return self.positions
 
 
 def classical_mds(drifts: Float[np.ndarray, "m m"]) -> Embedding:
-    """Places in the plane whose squared distances follow the drifts as well as a plane can.
+    """Return positions in the plane whose squared distances follow the drifts as well as a plane can.
 
     Classical multidimensional scaling. D grows with the square of a small difference, so that its root
     is taken for a distance. The sign of an axis is that of its largest entry; `share` is that of
-    the positive eigenvalues, 1 for less than four sets that fit.
+    the positive eigenvalues, 1 for less than four sets that fit. Runs on the host.
 
     Source: Torgerson, "Multidimensional scaling: I. Theory and method", 1952.
     """

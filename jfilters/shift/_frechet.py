@@ -26,10 +26,10 @@ def frechet(a: Moments, b: Moments) -> Float[np.ndarray, "*sets"]:
 def frechet_components(
     a: Moments, b: Moments, components: Float[np.ndarray, "d d"]
 ) -> Float[np.ndarray, "*sets d"]:
-    """What each of the orthonormal `components`, one a row, adds to `frechet`; none is negative.
+    """Return what each of the orthonormal `components`, one a row, adds to `frechet`; none is negative.
 
-    The mean squared way along the component in the optimal transport from one Gaussian to the
-    other.
+    The mean squared way along the component in the optimal transport from one Gaussian to the other, in
+    the squared unit of the kernels. Leading axes of the moments stack. Runs on the host.
 
     Source: derived for this project.
     """
@@ -56,8 +56,8 @@ def _power(
 ) -> Float[np.ndarray, "*sets d d"]:
     """A power of positive semi-definite matrices; directions without variance stay without."""
     values, vectors = np.linalg.eigh(symmetric)
-    some = values > _NO_VARIANCE * np.maximum(values[..., -1:], np.finfo(float).tiny)
-    powers = np.where(some, np.where(some, values, 1) ** exponent, 0)
+    is_positive = values > _NO_VARIANCE * np.maximum(values[..., -1:], np.finfo(float).tiny)
+    powers = np.where(is_positive, np.where(is_positive, values, 1) ** exponent, 0)
     return (vectors * powers[..., None, :]) @ np.swapaxes(vectors, -1, -2)
 
 
@@ -68,9 +68,16 @@ def frechet_null(
     *,
     replicates: int = 200,
 ) -> Float[np.ndarray, " replicates"]:
-    """`frechet` between samples of `sizes` kernels, both from the Gaussian of the `pooled` moments.
+    """Draw `frechet` between samples of `sizes` kernels, both from the Gaussian of the `pooled` moments.
 
-    The mean and scatter of each sample are drawn as such, not its kernels: Bartlett's decomposition.
+    The mean and scatter of each sample are drawn as such, not its kernels, by Bartlett's decomposition:
+    the cost does not depend on the sizes. Runs on the host.
+
+    **Arguments:**
+
+    - `pooled`: the moments of both sets together.
+    - `sizes`: numbers of kernels of the two samples.
+    - `replicates`: pairs of samples, one value each.
     """
     root = _power(np.asarray(covariance(pooled)), 0.5)
     first, second = (_drawn_moments(rng, root, size, replicates) for size in sizes)

@@ -52,10 +52,10 @@ def grid(weight: Weight, other: Weight) -> Grid | None:
     Of the whole weight, or of each output channel by itself. A grid holds zero, so that its step is the
     largest value divided by a whole number; `other` is what may have been rounded to it.
     """
-    rows, others = (x.reshape(len(x), -1) for x in (weight, other))
+    rows, other_rows = (x.reshape(len(x), -1) for x in (weight, other))
     for per_channel in (False, True):
         parts = rows if per_channel else rows.reshape(1, -1)
-        apart = np.abs(others.reshape(parts.shape) - parts)
+        apart = np.abs(other_rows.reshape(parts.shape) - parts)
         lattice = _steps(parts, apart, per_channel) or _codes(parts, apart, per_channel)
         if lattice is not None:
             return lattice

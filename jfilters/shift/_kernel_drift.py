@@ -27,7 +27,10 @@ def kernel_drift(
     basis: Basis | None = None,
     bins: int = 70,
 ) -> float:
-    """D between two sets of raw kernels, in nats, over the fixed range of METHOD.
+    """Return the drift D between two sets of raw kernels, in nats, over the fixed range of METHOD.
+
+    0 for equal sets, symmetric, without an upper bound; two samples of one distribution give about
+    `null_level`. Compiles for each number of kernels; the result is a number on the host.
 
     **Arguments:**
 
@@ -39,6 +42,12 @@ def kernel_drift(
     or a basis of different numbers of taps d.
 
     Source: Gavrikov & Keuper, CVPR 2022, arXiv:2203.15331.
+
+    >>> import jfilters as jf
+    >>> import numpy as np
+    >>> kernels = np.random.default_rng(0).normal(size=(100, 9)).astype(np.float32)
+    >>> jf.kernel_drift(kernels, kernels)
+    0.0
     """
     first, second = _checked(a, "first"), _checked(b, "second")
     _check_taps(first.shape[1], second.shape[1], basis)

@@ -1,4 +1,4 @@
-"""Which weights of two networks belong together by what they hold, and in which order of channels.
+"""Matching of the weights of two networks by their values, and of the order of their channels.
 
 A signature is a few kernels of a weight, so that many weights are compared and few are in memory.
 """
@@ -6,31 +6,39 @@ A signature is a few kernels of a weight, so that many weights are compared and 
 import numpy as np
 from jaxtyping import Float, Int
 
-from ._kinship import Kinship, kinship
+from ._kernel_similarity import KernelSimilarity, kernel_similarity
 
 SIGNATURE = 256
 """Kernels of a weight that stand for it."""
 
-RELATED_SIGMAS = 5.0
-"""Standard deviations above a random matching: by chance once in three million weights."""
+RELATED_Z = 5.0
+"""Standard deviations above random matching, which exceeds them once in three million weights."""
 
 RELATED_EXCESS = 0.1
-"""Cosine above chance. Kernels are not drawn independently, so that in large layers a small excess
+"""Cosine above the null mean. Kernels are not drawn independently, so that in large layers a small excess
 means little: networks trained apart stay within 0.05."""
 
 DISTINCT_CHANNELS = 16
-"""Channels whose best partners are all different by chance once in a million: 16! / 16^16."""
+"""Channels whose best partners are all different at random once in a million: 16! / 16^16."""
 
 Weight = Float[np.ndarray, "out in *spatial"]
 
 
-def is_related(found: Kinship) -> bool:
-    """Whether matched kernels are closer than chance and the effects of architecture make them."""
-    return found.excess >= RELATED_EXCESS and found.sigmas >= RELATED_SIGMAS
+def is_related(similarity: KernelSimilarity) -> bool:
+    """Return True where matched kernels are closer than the null and architecture explain.
+
+    The mean cosine has to lie `RELATED_EXCESS` and `RELATED_Z` standard deviations above its null
+    mean. Runs on the host.
+    """
+    return similarity.excess >= RELATED_EXCESS and similarity.z >= RELATED_Z
 
 
 def signature(weight: Weight) -> Float[np.ndarray, "m d"]:
-    """At most `SIGNATURE` kernels, evenly spaced over the weight."""
+    """Return at most `SIGNATURE` kernels, evenly spaced over the weight, one a row.
+
+    A signature stands for its weight in `by_content`, so that many weights are compared while few are
+    in memory. The spacing starts at the first kernel and ends at the last. Runs on the host.
+    """
     rows = weight.reshape(weight.shape[0] * weight.shape[1], -1)
     chosen = np.linspace(0, len(rows) - 1, min(len(rows), SIGNATURE)).astype(np.int64)
     return rows[chosen]
@@ -39,15 +47,21 @@ def signature(weight: Weight) -> Float[np.ndarray, "m d"]:
 def by_content(
     first: Float[np.ndarray, "k m d"], second: Float[np.ndarray, "l m d"]
 ) -> list[tuple[int, int]]:
-    """Pairs of weights, given by their signatures, whose kernels are related; the closest first.
+    """Return pairs of weights, by their signatures, whose kernels are related; the closest first.
 
-    Every weight is in one pair at most.
+    Every weight is in one pair at most. All k x l pairs of signatures are compared. Runs on the host.
+
+    **Arguments:**
+
+    - `first`, `second`: signatures of the weights of two networks, all of one shape.
     """
-    found = {(i, j): kinship(a, b) for i, a in enumerate(first) for j, b in enumerate(second)}
-    related = [pair for pair, kin in found.items() if is_related(kin)]
+    similarities = {
+        (i, j): kernel_similarity(a, b) for i, a in enumerate(first) for j, b in enumerate(second)
+    }
+    related = [pair for pair, similarity in similarities.items() if is_related(similarity)]
     pairs: list[tuple[int, int]] = []
-    for i, j in sorted(related, key=lambda pair: -found[pair].mean):
-        if all(i != left and j != right for left, right in pairs):
+    for i, j in sorted(related, key=lambda pair: -similarities[pair].mean):
+        if all(i != row and j != column for row, column in pairs):
             pairs.append((i, j))
     return pairs
 
@@ -55,10 +69,10 @@ def by_content(
 def channel_order(
     a: Weight, b: Weight
 ) -> tuple[Int[np.ndarray, " out"], Int[np.ndarray, " in"]] | None:
-    """The order of output and input channels in which `b` is like `a`; None if there is none.
+    """Return the order of output and input channels in which `b` is like `a`; None if there is none.
 
-    Each channel of `a` looks for the most similar one of `b`; only if all find different ones, which
-    for `DISTINCT_CHANNELS` or more does not happen by chance, is that an order.
+    Each channel of `a` takes the most similar one of `b`. Only if all take different ones, which for
+    `DISTINCT_CHANNELS` or more does not happen at random, is that an order. Runs on the host.
     """
     out, inner = a.shape[:2]
     largest = [float(np.abs(x).max(initial=0)) for x in (a, b)]
@@ -76,7 +90,7 @@ def channel_order(
 
 
 def _profiles(weight: Float[np.ndarray, "out in d"]) -> Float[np.ndarray, "out k"]:
-    """What is known of each output channel whatever the order of the input channels."""
+    """Return features of each output channel that no order of the input channels changes."""
     parts = (weight.mean(axis=1), np.abs(weight).mean(axis=1), weight.std(axis=1))
     profiles = np.concatenate(parts, axis=1)
     spread = profiles.std(axis=0)
@@ -86,7 +100,10 @@ def _profiles(weight: Float[np.ndarray, "out in d"]) -> Float[np.ndarray, "out k
 def _partners(
     a: Float[np.ndarray, "k m"], b: Float[np.ndarray, "k m"]
 ) -> Int[np.ndarray, " k"] | None:
-    """For each row of `a` the nearest of `b`; None unless all are different."""
+    """Return the nearest row of `b` for each row of `a`; None unless all are different."""
     distance = np.sum(np.square(b), axis=1)[None, :] - 2 * (a @ b.T)
     nearest = np.argmin(distance, axis=1)
     return nearest if len(np.unique(nearest)) == len(nearest) else None
+
+
+RELATED_SIGMAS = RELATED_Z  # moves to internal

@@ -29,16 +29,17 @@ def population_null(
     strata: Integer[np.ndarray, " units"] | None = None,
     permutations: int = 1000,
 ) -> PopulationNull:
-    """p = (1 + #{permuted >= observed}) / (1 + permutations) for two groups of whole units.
+    """Return the p-value of two groups of whole units under permuted labels.
 
-    Units, each a row that adds up within its group, are dealt to two groups of the sizes observed.
+    p = (1 + #{permuted >= observed}) / (1 + permutations). Runs on the host. Units, each a row that
+    adds up within its group, are permuted between two groups of the sizes observed.
     Exact under the null that the units of this pair are exchangeable, whatever the other groups are.
     Where there are no more than `permutations` distinct splits every one of them is tried, the
     observed one among them, and p is the share that is as large.
 
     **Arguments:**
 
-    - `strata`: units are dealt only among those of the same number. For groups that divide one
+    - `strata`: units are exchanged only with those of the same number. For groups that divide one
       model's layers: layers as units, their models as strata, exact if the layers of each model
       are exchangeable between the two groups.
     """
@@ -65,7 +66,7 @@ def _as_large(values: Float[np.ndarray, " count"], bound: float) -> int:
 def _stratum_sizes(
     in_first: Bool[np.ndarray, " units"], strata: Integer[np.ndarray, " units"]
 ) -> list[tuple[int, int]]:
-    """For each stratum, in their order, the numbers of units in the first and in the second group."""
+    """Return, for each stratum in order, the numbers of units in the first and in the second group."""
     _, index = np.unique(strata, return_inverse=True)
     first = np.bincount(index, in_first).astype(int)
     return list(zip(first.tolist(), (np.bincount(index) - first).tolist(), strict=True))
@@ -77,7 +78,7 @@ def _labels(
     strata: Integer[np.ndarray, " units"],
     count: int,
 ) -> Bool[np.ndarray, "count units"]:
-    """Random splits: in each stratum, the first group's number of units goes to the first group."""
+    """Return random splits: in each stratum, the first group's number of units goes to the first group."""
     _, index = np.unique(strata, return_inverse=True)
     # Units by stratum and in random order within each; then the first of every stratum are taken.
     order = np.argsort(index[None] + rng.random((count, len(strata))), axis=1)
@@ -90,17 +91,17 @@ def _labels(
 def _all_labels(
     sizes: list[tuple[int, int]], strata: Integer[np.ndarray, " units"]
 ) -> Bool[np.ndarray, "splits units"]:
-    """Every distinct split, once."""
+    """Return every distinct split, once."""
     order = np.argsort(strata, kind="stable")
     starts = np.cumsum([0, *(a + b for a, b in sizes)])
     choices = (
         itertools.combinations(order[start : start + a + b].tolist(), a)
         for start, (a, b) in zip(starts, sizes, strict=False)
     )
-    splits = [list(itertools.chain(*chosen)) for chosen in itertools.product(*choices)]
+    splits = [list(itertools.chain(*choice)) for choice in itertools.product(*choices)]
     labels = np.zeros((len(splits), len(strata)), bool)
-    for row, chosen in zip(labels, splits, strict=True):
-        row[chosen] = True
+    for row, split in zip(labels, splits, strict=True):
+        row[split] = True
     return labels
 
 

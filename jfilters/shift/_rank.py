@@ -23,20 +23,20 @@ CLEAR = 10.0
 
 
 def change_rank(a: Weight, b: Weight, seed: int = 0) -> int | None:
-    """The rank of `b - a` as a matrix of one row an output channel; None if it is not low, or not clear.
+    """Return the rank of `b - a`, a matrix with one row an output channel; None if not low or clear.
 
-    Up to what rounding to the types of the two weights makes of it.
+    Changes within the rounding to the types of the two weights do not count. Runs on the host.
     """
-    rows, others = (x.reshape(len(x), -1) for x in (a, b))
+    rows, other_rows = (x.reshape(len(x), -1) for x in (a, b))
     full = min(rows.shape)
     most = min(MOST_RANK, int(LOW * full))
     with np.errstate(invalid="ignore"):
-        change = others - rows
+        change = other_rows - rows
     if not most or not np.isfinite(change).all():
         return None
     directions = np.random.default_rng(seed).standard_normal((rows.shape[1], most + 1))
-    seen = change @ directions.astype(np.float32)
-    values = np.linalg.svd(seen, compute_uv=False)
+    projected = change @ directions.astype(np.float32)
+    values = np.linalg.svd(projected, compute_uv=False)
     noise = math.hypot(_rounding_length(a), _rounding_length(b)) * math.sqrt(most + 1)
     rank = int(np.count_nonzero(values > noise))
     return rank if 0 < rank <= most and values[0] > CLEAR * noise else None

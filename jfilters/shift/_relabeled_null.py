@@ -28,15 +28,17 @@ def relabeled_null(
     strata: Integer[np.ndarray, " units"],
     permutations: int = 400,
 ) -> AxisNull:
-    """p = (1 + #{relabeled >= observed}) / (1 + permutations) for the median over all pairs of groups.
+    """Return the null of the median over all pairs of groups under permuted labels.
+
+    p = (1 + #{relabeled >= observed}) / (1 + permutations).
 
     Units, each a row that adds up within its group, keep their stratum and change their labels
     `side` (0, 1, ...) for others of it. Exact if the units of a stratum are exchangeable.
     """
     if _fixed(side, strata):
         return AxisNull(None, None, None, ONE_SPLIT)
-    dealt = _dealt(rng, side, strata, permutations)
-    values = np.array([_median_of(rows, labels, matrix) for labels in dealt])
+    relabeled = _relabeled(rng, side, strata, permutations)
+    values = np.array([_median_of(rows, labels, matrix) for labels in relabeled])
     return axis_null(_median_of(rows, side, matrix), values)
 
 
@@ -50,9 +52,18 @@ def redrawn_null(
     *,
     replicates: int = 400,
 ) -> AxisNull:
-    """The same where all groups are drawn from their `sums` together, each with its `sizes` of kernels.
+    """Return the null where all groups are drawn from their `sums` together, with their `sizes`.
 
-    A parametric bootstrap of histograms, component by component, as `sampling_null` is.
+    A parametric bootstrap of histograms, component by component, as `sampling_null` is. Runs on the
+    host.
+
+    **Arguments:**
+
+    - `name`: a name of `METRICS` that reads histograms.
+    - `sums`: the histogram of each group.
+    - `sizes`: numbers of kernels; fractions are effective sizes.
+
+    Raises ValueError for a name that is no metric of histograms.
     """
     space = histogram_space(variance_ratio, edges)
     rows = sums.reshape(len(sums), -1)
@@ -61,19 +72,19 @@ def redrawn_null(
 
 
 def _fixed(side: Integer[np.ndarray, " units"], strata: Integer[np.ndarray, " units"]) -> bool:
-    """Whether all relabelings are the same but for the names of groups, as far as one can tell."""
+    """Return True where all relabelings are surely the same but for the names of groups."""
     if len(side) == len(np.unique(side)):
         return True
     return len(np.unique(np.stack([strata, side]), axis=1).T) == len(np.unique(strata))
 
 
-def _dealt(
+def _relabeled(
     rng: np.random.Generator,
     side: Integer[np.ndarray, " units"],
     strata: Integer[np.ndarray, " units"],
     count: int,
 ) -> Integer[np.ndarray, "count units"]:
-    """The labels of each stratum, given to its units in random orders."""
+    """Permute the labels of each stratum among its units, `count` times."""
     _, index = np.unique(strata, return_inverse=True)
     order = np.argsort(index[None] + rng.random((count, len(side))), axis=1)
     labels = np.empty(order.shape, side.dtype)

@@ -62,7 +62,7 @@ def sinkhorn_divergence(
 
 @functools.cache
 def _solver() -> Callable[..., Any]:
-    """The divergence as a compiled function of points, weights and epsilon."""
+    """Return the divergence as a compiled function of points, weights and epsilon."""
     import jax
 
     try:
@@ -77,9 +77,9 @@ def _solver() -> Callable[..., Any]:
 
 
 def _padded(points: Points, weights: Weights) -> tuple[OtherPoints, OtherWeights]:
-    """With points of no weight up to a power of two, so that few sizes are compiled."""
-    more = max(_FEWEST, 1 << (len(points) - 1).bit_length()) - len(points)
-    return np.pad(points, ((0, more), (0, 0)), "edge"), np.pad(weights, (0, more))
+    """Append points of no weight up to a power of two, so that few sizes are compiled."""
+    n_padding = max(_FEWEST, 1 << (len(points) - 1).bit_length()) - len(points)
+    return np.pad(points, ((0, n_padding), (0, 0)), "edge"), np.pad(weights, (0, n_padding))
 
 
 def _mean_square(x: Points, y: OtherPoints, x_weights: Weights, y_weights: OtherWeights) -> float:

@@ -1,4 +1,4 @@
-"""How the values of metrics between two samples of one distribution of n and m kernels fall."""
+"""Rates at which metrics fall for two samples of n and m kernels of one distribution."""
 
 SAMPLING = "positive; falls as 1/n + 1/m"
 ROOT_SAMPLING = "positive; falls as sqrt(1/n + 1/m)"

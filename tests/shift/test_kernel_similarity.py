@@ -12,7 +12,7 @@ from jfilters.shift import (
     channel_order,
     is_related,
     kernel_drift,
-    kinship,
+    kernel_similarity,
     signature,
 )
 from jfilters.statistics import (
@@ -31,74 +31,76 @@ def normal(seed: int, *shape: int) -> np.ndarray:
     return np.random.default_rng(seed).standard_normal(shape).astype(np.float32)
 
 
-class TestKinship:
+class TestKernelSimilarity:
     @given(st.integers(0, 1000), st.integers(2, 5))
     def test_chance_is_that_of_all_matchings(self, seed, n):
         a, b = normal(seed, n, 4) + 1, normal(seed + 1, n, 4) + 1
-        found = kinship(a, b)
+        found = kernel_similarity(a, b)
         u, v = (x / np.linalg.norm(x, axis=1, keepdims=True) for x in (a, b))
         cosines = u.astype(np.float64) @ v.T
         means = [
             np.mean([cosines[i, j] for i, j in enumerate(order)])
             for order in itertools.permutations(range(n))
         ]
-        assert found.chance == pytest.approx(np.mean(means), abs=1e-6)
-        assert found.spread == pytest.approx(np.std(means), abs=1e-6)
+        assert found.null_mean == pytest.approx(np.mean(means), abs=1e-6)
+        assert found.null_deviation == pytest.approx(np.std(means), abs=1e-6)
         assert found.mean == pytest.approx(np.mean(np.diag(cosines)), abs=1e-6)
 
     def test_more_taps_than_kernels_give_the_same_spread(self):
         a, b = normal(0, 5, 49), normal(1, 5, 49)
-        doubled = kinship(np.pad(a, ((0, 0), (0, 1))), np.pad(b, ((0, 0), (0, 1))))
-        assert kinship(a, b).spread == pytest.approx(doubled.spread, rel=1e-5)
-        assert kinship(a[:, :3], b[:, :3]).spread > 0
+        doubled = kernel_similarity(np.pad(a, ((0, 0), (0, 1))), np.pad(b, ((0, 0), (0, 1))))
+        assert kernel_similarity(a, b).null_deviation == pytest.approx(
+            doubled.null_deviation, rel=1e-5
+        )
+        assert kernel_similarity(a[:, :3], b[:, :3]).null_deviation > 0
 
     def test_random_directions(self):
         n, d = 4000, 9
-        found = kinship(normal(0, n, d), normal(1, n, d))
-        assert found.spread == pytest.approx(1 / math.sqrt(n * d), rel=0.03)
-        assert abs(found.sigmas) < 4
+        found = kernel_similarity(normal(0, n, d), normal(1, n, d))
+        assert found.null_deviation == pytest.approx(1 / math.sqrt(n * d), rel=0.03)
+        assert abs(found.z) < 4
         assert not is_related(found)
 
     def test_equal_and_opposite(self):
         a = normal(0, 100, 9)
-        assert kinship(a, a).mean == pytest.approx(1, abs=1e-6)
-        assert kinship(a, 3 * a).low == pytest.approx(1, abs=1e-6)
-        assert kinship(a, -a).mean == pytest.approx(-1, abs=1e-6)
-        assert is_related(kinship(a, a))
-        assert not is_related(kinship(a, -a))
+        assert kernel_similarity(a, a).mean == pytest.approx(1, abs=1e-6)
+        assert kernel_similarity(a, 3 * a).low == pytest.approx(1, abs=1e-6)
+        assert kernel_similarity(a, -a).mean == pytest.approx(-1, abs=1e-6)
+        assert is_related(kernel_similarity(a, a))
+        assert not is_related(kernel_similarity(a, -a))
 
     def test_the_low_quantile_sees_a_few_that_changed(self):
         a = normal(0, 100, 9)
         b = a.copy()
         b[:10] = -b[:10]
-        assert kinship(a, b).low == pytest.approx(-1, abs=1e-6)
+        assert kernel_similarity(a, b).low == pytest.approx(-1, abs=1e-6)
 
     def test_a_common_mean_is_chance(self):
         a, b = normal(0, 500, 9) + 3, normal(1, 500, 9) + 3
-        found = kinship(a, b)
+        found = kernel_similarity(a, b)
         assert found.mean > 0.8
-        assert found.chance == pytest.approx(found.mean, abs=0.02)
+        assert found.null_mean == pytest.approx(found.mean, abs=0.02)
         assert not is_related(found)
 
     def test_zeros_and_what_is_not_finite_are_left_out(self):
         a, b = normal(0, 10, 9), normal(0, 10, 9)
         a[0], b[1], b[2, 3] = 0, np.inf, np.nan
-        found = kinship(a, b)
+        found = kernel_similarity(a, b)
         assert found.n == 7
         assert found.mean == pytest.approx(1, abs=1e-6)
 
     def test_extreme_scales(self):
         a = normal(0, 10, 9)
-        assert kinship(a * np.float32(1e37), a * np.float32(1e-37)).mean == pytest.approx(
+        assert kernel_similarity(a * np.float32(1e37), a * np.float32(1e-37)).mean == pytest.approx(
             1, abs=1e-5
         )
 
     def test_nothing_to_compare(self):
-        found = kinship(np.zeros((4, 9), np.float32), normal(0, 4, 9))
+        found = kernel_similarity(np.zeros((4, 9), np.float32), normal(0, 4, 9))
         assert found.n == 0
         assert math.isnan(found.mean)
         assert not is_related(found)
-        assert math.isnan(kinship(normal(0, 1, 9), normal(1, 1, 9)).sigmas)
+        assert math.isnan(kernel_similarity(normal(0, 1, 9), normal(1, 1, 9)).z)
 
 
 class TestMatching:
