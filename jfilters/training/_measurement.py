@@ -26,7 +26,7 @@ from ..statistics import (
 )
 from ._cosine_basis import cosine_basis
 from ._kernels_of import kernels_of
-from ._slots import Slots, in_slots, merged
+from ._segments import Segments, merged, segmented
 
 BINS = 70
 
@@ -54,13 +54,13 @@ class Measurement(eqx.Module):
 def measure_layers(
     params: Any, *, spatial: tuple[int, ...] = (3, 3), basis: Basis | None = None
 ) -> Measurement:
-    """Measure every convolution layer of one kernel size; pure, and at home inside jit and scan.
+    """Measure every convolution layer of one kernel size on the device; works under jit and scan.
 
     **Arguments:**
 
     - `params`: what `from_params` takes, or `Kernels`.
     - `spatial`: the kernel size.
-    - `basis`: what the histograms are in; that of `cosine_basis` unless given.
+    - `basis`: of the histograms; that of `cosine_basis` unless given.
 
     Raises ValueError if no layer has such kernels, and for a basis of another number of taps.
     """
@@ -69,7 +69,7 @@ def measure_layers(
 
 
 def checked_basis(basis: Basis | None, spatial: tuple[int, ...]) -> Basis:
-    """The basis to count in, which has as many taps as the kernels."""
+    """Return the basis to count in, which has as many taps as the kernels."""
     if basis is None:
         return cosine_basis(spatial)
     if len(basis.mean) != math.prod(spatial):
@@ -80,7 +80,7 @@ def checked_basis(basis: Basis | None, spatial: tuple[int, ...]) -> Basis:
 
 
 def measurement(kernels: Kernels, basis: Basis) -> Measurement:
-    """`measure_layers` of kernels of one size."""
+    """Measure the layers of kernels of one size, as `measure_layers` does."""
     n_kernels = tuple(math.prod(weight.shape[:2]) for weight in kernels.weights)
     numbers = _numbers(kernels.weights, basis)
     return Measurement(names=kernels.names, n_kernels=n_kernels, **numbers)
@@ -89,52 +89,52 @@ def measurement(kernels: Kernels, basis: Basis) -> Measurement:
 # Of weights alone: networks that differ in names share the compiled program.
 @jax.jit
 def _numbers(weights: tuple[Float[Array, "..."], ...], basis: Basis) -> dict[str, Array]:
-    slots = in_slots(weights)
-    count = slots.total(jnp.sum(slots.valid, axis=1, dtype=jnp.int32))
-    peaks = slots.largest(jax.vmap(max_abs)(slots.kernels, slots.valid))
-    entropy = _entropy(slots, peaks)
+    segments = segmented(weights)
+    count = segments.sum_by_layer(jnp.sum(segments.valid, axis=1, dtype=jnp.int32))
+    layer_max = segments.max_by_layer(jax.vmap(max_abs)(segments.kernels, segments.valid))
+    entropy = _entropy(segments, layer_max)
     n_kernels = jnp.asarray([math.prod(weight.shape[:2]) for weight in weights], jnp.int32)
     return {
         "variance_entropy": entropy,
         "variance_entropy_ratio": entropy / randomness_threshold(count, len(basis.mean)),
-        "sparsity": _n_sparse(slots, peaks) / count.astype(jnp.float32),
+        "sparsity": _n_sparse(segments, layer_max) / count.astype(jnp.float32),
         "orthogonality": _orthogonality(weights),
         "n_nonfinite": n_kernels - count,
-        "histogram": _histogram(slots, basis),
+        "histogram": _histogram(segments, basis),
     }
 
 
-def _entropy(slots: Slots, peaks: Float[Array, " layers"]) -> Float[Array, " layers"]:
+def _entropy(segments: Segments, layer_max: Float[Array, " layers"]) -> Float[Array, " layers"]:
     # By the layer's largest weight, so that squares neither overflow nor vanish.
-    scales = slots.of_layer(jnp.where(peaks > 0, peaks, 1))
-    found = jax.vmap(moments)(slots.kernels / scales[:, None, None], slots.valid)
-    return jnp.asarray(entropy_from_moments(merged(found, slots)))
+    scales = segments.per_segment(jnp.where(layer_max > 0, layer_max, 1))
+    of_segments = jax.vmap(moments)(segments.kernels / scales[:, None, None], segments.valid)
+    return jnp.asarray(entropy_from_moments(merged(of_segments, segments)))
 
 
-def _n_sparse(slots: Slots, peaks: Float[Array, " layers"]) -> Float[Array, " layers"]:
-    sparse = jax.vmap(sparse_mask)(slots.kernels, slots.of_layer(peaks))
-    return slots.total(jnp.sum(sparse & slots.valid, axis=1, dtype=jnp.float32))
+def _n_sparse(segments: Segments, layer_max: Float[Array, " layers"]) -> Float[Array, " layers"]:
+    sparse = jax.vmap(sparse_mask)(segments.kernels, segments.per_segment(layer_max))
+    return segments.sum_by_layer(jnp.sum(sparse & segments.valid, axis=1, dtype=jnp.float32))
 
 
-def _histogram(slots: Slots, basis: Basis) -> Int32[Array, "layers d bins"]:
-    n, _, d = slots.kernels.shape
-    kernels, valid = slots.kernels.reshape(-1, d), slots.valid.reshape(-1)
+def _histogram(segments: Segments, basis: Basis) -> Int32[Array, "layers d bins"]:
+    n, _, d = segments.kernels.shape
+    kernels, valid = segments.kernels.reshape(-1, d), segments.valid.reshape(-1)
     edges = fixed_edges(d, BINS)
     low, high = float(edges[0]), float(edges[-1])
     counts, *_ = coefficient_histograms(
         kernels, valid, basis, low=low, high=high, bins=BINS, parts=n
     )
-    return slots.total(counts)
+    return segments.sum_by_layer(counts)
 
 
 def _orthogonality(weights: tuple[Float[Array, "..."], ...]) -> Float[Array, " layers"]:
-    """That of every layer; layers of one shape in one product."""
+    """Return the orthogonality of every layer; layers of one shape take one product."""
     places: dict[tuple[int, ...], list[int]] = {}
     for index, weight in enumerate(weights):
         places.setdefault(weight.shape, []).append(index)
     stacks = (jnp.stack([_finite(weights[i]) for i in group]) for group in places.values())
-    found = jnp.concatenate([jax.vmap(orthogonality)(stack) for stack in stacks])
-    return found[np.argsort(np.concatenate(list(places.values())))]
+    values = jnp.concatenate([jax.vmap(orthogonality)(stack) for stack in stacks])
+    return values[np.argsort(np.concatenate(list(places.values())))]
 
 
 def _finite(weight: Float[Array, "out in *spatial"]) -> Float[Array, "out in *spatial"]:

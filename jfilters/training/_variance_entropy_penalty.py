@@ -42,11 +42,11 @@ def _uneven(weight: Weight) -> Float[Array, ""]:
     kernels = weight.reshape(-1, d)
     if len(kernels) < 2:
         return jnp.zeros((), weight.dtype)
-    found = _scaled_moments(kernels)
-    spread = jnp.asarray(covariance(found))
+    scaled = _scaled_moments(kernels)
+    spread = jnp.asarray(covariance(scaled))
     variance = jnp.trace(spread)
     # Equal kernels vary by rounding of their mean alone: they have no direction to follow.
-    varies = variance > _NOISE * (jnp.sum(jnp.asarray(found.mean) ** 2) + variance)
+    varies = variance > _NOISE * (jnp.sum(jnp.asarray(scaled.mean) ** 2) + variance)
     evenness = spread / jnp.where(varies, variance, 1)
     purity = jnp.where(varies, jnp.sum(evenness**2), 1)
     return jnp.log(d * purity) / math.log(d)

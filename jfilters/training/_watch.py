@@ -1,7 +1,7 @@
-"""A look at the convolution layers every so many steps of a training loop.
+"""Measurements of the convolution layers every so many steps of a training loop.
 
 Everything is measured by one compiled program and fetched at once; between two measurements a call
-costs a remainder. What is kept of the start are histograms, no weights.
+costs a remainder. Of the start the histograms stay in memory, no weights.
 """
 
 import operator
@@ -42,11 +42,19 @@ def watch(
     - `log`: called as `log(step, values)` after each measurement.
     - `start`: parameters that drift is measured from; those of the first call unless given.
     - `spatial`: the kernel size to look at.
-    - `basis`: what drift is measured in; that of `cosine_basis` unless given, which no data made, so
-      that numbers compare over steps and runs.
-    - `prefix`: what the names of the values begin with.
+    - `basis`: of the coefficients whose drift is measured; that of `cosine_basis` unless given, which
+      no data made, so that numbers compare over steps and runs.
+    - `prefix`: the beginning of the names of the values.
 
     Raises ValueError for `every` below 1, and where `start` and `basis` do not fit.
+
+    >>> import jax.numpy as jnp
+    >>> import jfilters as jf
+    >>> watcher = jf.watch(every=100)
+    >>> params = {"conv": {"kernel": jnp.ones((3, 3, 8, 16)).at[0, 0].set(0.5)}}
+    >>> values = watcher(0, params)
+    >>> values["jfilters/drift"], watcher(1, params) is None
+    (0.0, True)
     """
     watcher = Watch(every=every, log=log, spatial=spatial, basis=basis, prefix=prefix)
     if start is not None:
@@ -60,8 +68,8 @@ class Watch:
     A measurement is a flat dict of numbers. For each layer: "jfilters/LAYER/variance_entropy", and so on
     with `variance_entropy_ratio` (to random kernels), `sparsity`, `orthogonality`, and `drift` of its
     normalized kernels from the start, in nats. For all layers together: "jfilters/drift",
-    "jfilters/drift_since_last" (from the measurement before), "jfilters/drift_by_chance" (what two samples
-    of this many kernels show) and "jfilters/n_nonfinite".
+    "jfilters/drift_since_last" (from the measurement before), "jfilters/drift_null_mean" (the mean that
+    sampling alone makes at these sizes) and "jfilters/n_nonfinite".
     """
 
     def __init__(
@@ -105,11 +113,11 @@ class Watch:
         Raises ValueError inside jit (`measure_layers` is at home there), for parameters without such
         layers, and where the layers are not those of the start.
         """
-        found = self._measured(params)
+        measured = self._measured(params)
         if self._names is None:
-            self._take(found)
-        values = {f"{self._prefix}/{name}": x for name, x in self._values(found)}
-        self._last = _counts(found)
+            self._take(measured)
+        values = {f"{self._prefix}/{name}": x for name, x in self._values(measured)}
+        self._last = _counts(measured)
         if self._log is not None:
             self._log(step, values)
         return values
@@ -127,41 +135,43 @@ class Watch:
             )
         return jax.device_get(measurement(kernels, self._basis))
 
-    def _values(self, found: Measurement) -> Iterator[tuple[str, float]]:
-        now = _counts(found)
+    def _values(self, measured: Measurement) -> Iterator[tuple[str, float]]:
+        now = _counts(measured)
         drifts = self._drift(self._start, now)
-        for index, name in enumerate(found.names):
+        for index, name in enumerate(measured.names):
             for column in _OF_A_LAYER:
-                yield f"{name}/{column}", float(getattr(found, column)[index])
+                yield f"{name}/{column}", float(getattr(measured, column)[index])
             yield f"{name}/drift", float(drifts[index])
         start, last, all_now = (counts.sum(axis=0) for counts in (self._start, self._last, now))
         yield "drift", float(self._drift(start, all_now))
         yield "drift_since_last", float(self._drift(last, all_now))
-        yield "drift_by_chance", self._by_chance(start, all_now)
-        yield "n_nonfinite", float(found.n_nonfinite.sum())
+        null_mean = self._null_mean(start, all_now)
+        yield "drift_null_mean", null_mean
+        yield "drift_by_chance", null_mean  # moves
+        yield "n_nonfinite", float(measured.n_nonfinite.sum())
 
     def _drift(self, a: Counts, b: Counts) -> Float[np.ndarray, "*layers"]:
         edges = fixed_edges(a.shape[-2], BINS)
         p, q = (probability(counts, edges) for counts in (a, b))
         return np.asarray(drift(p, q, np.asarray(self._basis.variance_ratio, np.float64)))
 
-    def _by_chance(self, a: Counts, b: Counts) -> float:
+    def _null_mean(self, a: Counts, b: Counts) -> float:
         n, m = (max(int(counts[0].sum()), 1) for counts in (a, b))
         occupied = np.count_nonzero(a + b, axis=-1)
         return null_level(n, m, occupied, self._basis.variance_ratio)
 
 
-def _counts(found: Measurement) -> Counts:
-    return np.asarray(found.histogram, np.int64)
+def _counts(measured: Measurement) -> Counts:
+    return np.asarray(measured.histogram, np.int64)
 
 
-def _check_layers(found: tuple[str, ...], expected: tuple[str, ...] | None) -> None:
-    if expected is not None and found != expected:
-        other = sorted(set(found) ^ set(expected)) or "another order"
+def _check_layers(names: tuple[str, ...], expected: tuple[str, ...] | None) -> None:
+    if expected is not None and names != expected:
+        other = sorted(set(names) ^ set(expected)) or "another order"
         raise ValueError(
             f"expected the layers of the start, which differ in {other}; make a new watch for another "
             "network"
         )
-    twice = [name for name, count in Counter(found).items() if count > 1]
+    twice = [name for name, count in Counter(names).items() if count > 1]
     if twice:
         raise ValueError(f"expected layers of distinct names, got {twice} more than once")

@@ -134,8 +134,8 @@ def test_extreme_scales(scale):
     assert_numbers(found, weights())
 
 
-def test_layers_of_many_slots_are_added_up():
-    # The slots of the second layer differ in their means.
+def test_layers_of_many_segments_are_added_up():
+    # The segments of the second layer differ in their means.
     weight = np.random.default_rng(0).normal(size=(70, 40, 3, 3)).astype(np.float32)
     weight += np.linspace(-2, 2, 70, dtype=np.float32)[:, None, None, None]
     found = measure_layers({"a": {"kernel": hwio(weights()[3])}, "b": {"kernel": hwio(weight)}})

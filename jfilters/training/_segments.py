@@ -1,0 +1,78 @@
+"""Layers of any size as segments of one size, so that one program measures all of them.
+
+A segment is a share of the kernels of one layer, padded and masked; results are summed by layer.
+"""
+
+import math
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Bool, Float, Num
+
+from ..statistics import Moments
+
+SEGMENT = 1_024
+"""Kernels of a segment: few enough that small layers cost little, many enough for a fast product."""
+
+
+class Segments(NamedTuple):
+    """Kernels in segments; `valid` marks those that are finite and no padding, the others are zero.
+
+    `layer_of` is the index of each segment's layer, in order; it is static.
+    """
+
+    kernels: Float[Array, "segments rows d"]
+    valid: Bool[Array, "segments rows"]
+    layer_of: tuple[int, ...]
+
+    @property
+    def n_layers(self) -> int:
+        """The number of layers, each of which has a segment at least."""
+        return self.layer_of[-1] + 1
+
+    def per_segment(self, values: Num[Array, " layers *s"]) -> Num[Array, " segments *s"]:
+        """Return the value of its layer for each segment."""
+        return values[np.asarray(self.layer_of)]
+
+    def sum_by_layer(self, values: Num[Array, " segments *s"]) -> Num[Array, " layers *s"]:
+        """Sum over the segments of each layer."""
+        return jax.ops.segment_sum(
+            values, np.asarray(self.layer_of), self.n_layers, indices_are_sorted=True
+        )
+
+    def max_by_layer(self, values: Float[Array, " segments"]) -> Float[Array, " layers"]:
+        """Return the largest value over the segments of each layer."""
+        return jax.ops.segment_max(
+            values, np.asarray(self.layer_of), self.n_layers, indices_are_sorted=True
+        )
+
+
+def segmented(weights: tuple[Float[Array, "..."], ...]) -> Segments:
+    """Return the kernels of weights (out, in, *spatial) of one kernel size, as float32."""
+    d = math.prod(weights[0].shape[2:])
+    rows = [weight.reshape(-1, d).astype(jnp.float32) for weight in weights]
+    counts = [math.ceil(len(layer) / SEGMENT) for layer in rows]
+    padded = [_padded(layer, SEGMENT * count) for layer, count in zip(rows, counts, strict=True)]
+    is_kernel = np.concatenate(
+        [np.arange(SEGMENT * c) < len(layer) for layer, c in zip(rows, counts, strict=True)]
+    )
+    kernels = jnp.concatenate(padded).reshape(-1, SEGMENT, d)
+    valid = jnp.isfinite(kernels).all(axis=2) & is_kernel.reshape(-1, SEGMENT)
+    layer_of = tuple(np.repeat(np.arange(len(counts)), counts).tolist())
+    return Segments(jnp.where(valid[..., None], kernels, 0), valid, layer_of)
+
+
+def merged(moments: Moments, segments: Segments) -> Moments:
+    """Merge the moments of segments into those of layers."""
+    n, means, scatter = map(jnp.asarray, (moments.count, moments.mean, moments.scatter))
+    count = segments.sum_by_layer(n)
+    mean = segments.sum_by_layer(n[:, None] * means) / jnp.maximum(count, 1)[:, None]
+    delta = means - segments.per_segment(mean)
+    between = n[:, None, None] * delta[:, :, None] * delta[:, None, :]
+    return Moments(count=count, mean=mean, scatter=segments.sum_by_layer(scatter + between))
+
+
+def _padded(rows: Float[Array, "n d"], n: int) -> Float[Array, "padded d"]:
+    return jnp.pad(rows, ((0, n - len(rows)), (0, 0)))
