@@ -88,10 +88,10 @@ class Kernels(eqx.Module):
             for layer, weight in self
         }
 
-    def _filter(self, wanted: Callable[[Layer, Array], bool]) -> "Kernels":
-        kept = [(layer, weight) for layer, weight in self if wanted(layer, weight)]
+    def _filter(self, matches: Callable[[Layer, Array], bool]) -> "Kernels":
+        pairs = [(layer, weight) for layer, weight in self if matches(layer, weight)]
         return Kernels(
-            weights=tuple(weight for _, weight in kept), layers=tuple(layer for layer, _ in kept)
+            weights=tuple(weight for _, weight in pairs), layers=tuple(layer for layer, _ in pairs)
         )
 
     def __repr__(self) -> str:

@@ -14,7 +14,7 @@ Applied = Literal[
 
 @dataclasses.dataclass(frozen=True)
 class Layer:
-    """What is known about one convolution beside its weight; static in every transformation.
+    """The record of one convolution beside its weight; static in every transformation.
 
     `axes` and `dtype` are as stored in the checkpoint; the weight itself is always (out, in, *spatial).
     `depth` is the layer's rank among the convolutions of its network, `relative_depth` the same scaled
@@ -44,5 +44,5 @@ class Layer:
             )
 
     def is_depthwise(self, in_channels: int) -> bool:
-        """Whether every group holds one input channel; `in_channels` is the weight's second axis."""
+        """Return whether every group holds one input channel; `in_channels` is the weight's second axis."""
         return self.groups is not None and self.groups > 1 and in_channels == 1

@@ -28,7 +28,7 @@ _SPATIAL = {3: "W", 4: "HW", 5: "DHW"}
 
 @dataclasses.dataclass(frozen=True)
 class Arrangement:
-    """How one stored convolution weight becomes (out, in, *spatial).
+    """The steps by which one stored convolution weight becomes (out, in, *spatial).
 
     `axes` is spelled for the rank of the array. In "IO..." orders, those of PyTorch's and ONNX's
     transposed convolutions, I counts the channels of all groups and O those of one. `mirrored`: the
@@ -85,7 +85,7 @@ def for_rank(axes: str, rank: int) -> str:
 
 def checked_axes(axes: str | None) -> str | None:
     """`axes` itself; raises ValueError unless it is one of `AXES` in any rank."""
-    if axes is None or axes in {for_rank(known, rank) for known in AXES for rank in _SPATIAL}:
+    if axes is None or axes in {for_rank(order, rank) for order in AXES for rank in _SPATIAL}:
         return axes
     raise ValueError(f"axes: expected one of {', '.join(AXES)}, got {axes!r}")
 
@@ -114,7 +114,7 @@ def consensus(open_arrays: Iterable[tuple[tuple[int, ...], tuple[str, ...]]]) ->
 
 
 def settled(choice: tuple[str, ...], shape: tuple[int, ...], agreed: str | None) -> tuple[str, ...]:
-    """What is left of a choice in a file whose arrays agree on one axis order."""
+    """Narrow a choice to the axis order on which the arrays of a file agree."""
     # One spatial axis is always "square": alone, the shape of a 1-D weight says too little.
     if agreed is not None and (agreed in choice or len(shape) == 3):
         return (agreed,)

@@ -1,4 +1,4 @@
-"""Which BatchNorm belongs to which convolution, and the factors that folding it puts on the kernels.
+"""Folding of BatchNorm: the norm behind each convolution, and the factors that it puts on the kernels.
 
 An ONNX graph tells; elsewhere names and the order of registration do. Where they leave a doubt nothing is
 tied and the reason is told: a kernel scaled by the wrong norm would be worse than an unscaled one.
@@ -41,7 +41,7 @@ _Place = tuple[str, ...]
 
 @dataclasses.dataclass(frozen=True)
 class Folding:
-    """What folding would do to a checkpoint, by the qualified names of its layers.
+    """The effect of folding on a checkpoint, by the qualified names of its layers.
 
     `factors` multiply the output channels of a weight (out, in, *spatial), `norms` names the BatchNorm that
     they come from, and `untied` says why a layer has none.
@@ -73,7 +73,7 @@ class _Module:
 
     @property
     def is_counted(self) -> bool:
-        """Whether that is no more than a number, or nothing."""
+        """True if that is no more than a number, or nothing."""
         return _is_number(self.stem)
 
 
@@ -149,16 +149,16 @@ def _by_names(checkpoint: Checkpoint) -> _Ties:
 def _modules(arrays: Sequence[StoredArray], epsilon: float) -> dict[_Place, _Module]:
     members: dict[_Place, dict[str, StoredArray]] = {}
     for array in arrays:
-        *place, own = _path(array)
-        members.setdefault(tuple(place), {})[own] = array
+        *place, leaves = _path(array)
+        members.setdefault(tuple(place), {})[leaves] = array
     return {
         place: _Module(
             place,
             rank,
-            _norm(place, own, epsilon),
-            any(len(array.shape) >= 3 for array in own.values()),
+            _norm(place, leaves, epsilon),
+            any(len(array.shape) >= 3 for array in leaves.values()),
         )
-        for rank, (place, own) in enumerate(members.items())
+        for rank, (place, leaves) in enumerate(members.items())
         if place
     }
 
@@ -169,13 +169,13 @@ def _path(array: StoredArray) -> _Place:
     return tuple(part for part in path if part and part not in _COLLECTIONS and part != "vars")
 
 
-def _norm(place: _Place, own: Mapping[str, StoredArray], epsilon: float) -> Norm | None:
+def _norm(place: _Place, leaves: Mapping[str, StoredArray], epsilon: float) -> Norm | None:
     """The BatchNorm that a module is; None if it is none."""
-    variance = next((own[name] for name in _VARIANCE if name in own), None)
-    gamma = next((own[name] for name in _GAMMA if name in own), None)
-    if variance is None and tuple(sorted(own)) == _NUMBERED:
-        gamma, variance = own["0"], own["3"]
-        if any(array.reason != "normalization" for array in own.values()):
+    variance = next((leaves[name] for name in _VARIANCE if name in leaves), None)
+    gamma = next((leaves[name] for name in _GAMMA if name in leaves), None)
+    if variance is None and tuple(sorted(leaves)) == _NUMBERED:
+        gamma, variance = leaves["0"], leaves["3"]
+        if any(array.reason != "normalization" for array in leaves.values()):
             return None
     if variance is None or len(variance.shape) != 1:
         return None
@@ -186,7 +186,7 @@ def _norm(place: _Place, own: Mapping[str, StoredArray], epsilon: float) -> Norm
 
 
 class _Names:
-    """What names and, where it is stored, the order of registration tell of a checkpoint's modules."""
+    """The modules of a checkpoint, by their names and, where it is stored, the order of registration."""
 
     def __init__(
         self, layers: Iterable[StoredLayer], modules: dict[_Place, _Module], *, ordered: bool
@@ -210,13 +210,13 @@ class _Names:
         module = self._modules.get(_path(layer.stored)[:-1])
         if module is None or not self._has_norms:
             return "no BatchNorm in the checkpoint"
-        named = self._named(module)
+        namesake = self._named(module)
         if module.place[-1].isdecimal():
             return self._numbered(module)
-        if named and self._ordered and named.rank > module.rank:
-            return _of(named)
-        if named and not self._ordered:
-            return _of(named) if self._norms_follow else _UNORDERED
+        if namesake and self._ordered and namesake.rank > module.rank:
+            return _of(namesake)
+        if namesake and not self._ordered:
+            return _of(namesake) if self._norms_follow else _UNORDERED
         return self._following(module)
 
     def _named(self, module: _Module) -> _Module | None:
@@ -228,40 +228,42 @@ class _Names:
         return norms[0] if self._ordered or self._is_counted_alike(module) else None
 
     def _is_counted_alike(self, module: _Module) -> bool:
-        """Whether a number in the name says the same of both kinds: each counts as many in this parent."""
+        """Return whether a number in the name means the same for both kinds: as many of each in this parent."""
         return not module.is_counted or self._surplus[module.parent] == 0
 
     def _numbered(self, module: _Module) -> Norm | str:
         """In a torch Sequential the module behind it, and no other: one without weights may lie between."""
         behind = (*module.parent, str(int(module.place[-1]) + 1))
-        found = self._modules.get(behind)
-        return _of(found) if found and found.norm else f"no BatchNorm at {'/'.join(behind)}"
+        follower = self._modules.get(behind)
+        return (
+            _of(follower) if follower and follower.norm else f"no BatchNorm at {'/'.join(behind)}"
+        )
 
     def _following(self, module: _Module) -> Norm | str:
         """The module registered next, where that is a norm of the same parent and of no other's name."""
-        found = self._modules.get(self._next.get(module.place, ()))
+        follower = self._modules.get(self._next.get(module.place, ()))
         if not self._ordered:
             return "no BatchNorm of its name"
-        if found is None or found.norm is None or found.parent != module.parent:
+        if follower is None or follower.norm is None or follower.parent != module.parent:
             return "no BatchNorm of its name, nor registered next to it"
-        owners = self._by_stem.get((found.parent, found.stem, False), [])
-        if found.place[-1].isdecimal() or any(o.rank < found.rank for o in owners):
-            return f"{found.norm.label} is next to it, but named after another layer"
-        return _of(found)
+        owners = self._by_stem.get((follower.parent, follower.stem, False), [])
+        if follower.place[-1].isdecimal() or any(o.rank < follower.rank for o in owners):
+            return f"{follower.norm.label} is next to it, but named after another layer"
+        return _of(follower)
 
     @functools.cached_property
     def _norms_follow(self) -> bool:
-        """Whether norms named like convolutions have their output channels, never their input channels.
+        """Return whether norms named like convolutions have their output channels, never their inputs.
 
         Without an order the names of a network that normalizes first look the same.
         """
         votes = set()
         for layer in self._layers:
             module = self._modules.get(_path(layer.stored)[:-1])
-            named = self._named(module) if module else None
+            namesake = self._named(module) if module else None
             outputs, inputs = layer.shape[0], layer.shape[1] * (layer.layer.groups or 1)
-            if named and named.norm and outputs != inputs:
-                votes.add(named.norm.size == outputs)
+            if namesake and namesake.norm and outputs != inputs:
+                votes.add(namesake.norm.size == outputs)
         return votes == {True}
 
 

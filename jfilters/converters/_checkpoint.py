@@ -45,14 +45,14 @@ class StoredLayer:
             weight = _as_float32(self.arrangement.apply(stored))
             return _standardized(weight) if self.layer.applied == "standardized" else weight
 
-    def _refuse(self, found: tuple[int, ...]):
-        expected = f"expected values of shape {self.stored.shape}, found {found}"
+    def _refuse(self, shape: tuple[int, ...]):
+        expected = f"expected values of shape {self.stored.shape}, found {shape}"
         raise CheckpointError(expected, path=self.path, tensor=self.stored.name)
 
 
 @dataclasses.dataclass(frozen=True)
 class Checkpoint:
-    """What one path holds: its format, its layers in depth order, and all else with the reasons.
+    """The content of one path: its format, its layers in depth order, and all other arrays with reasons.
 
     A checkpoint without any convolution has no layers; that is no error. `companions` are the further
     files that hold its arrays, by name; a folder has none, since all its files are the checkpoint.
@@ -71,7 +71,7 @@ class Checkpoint:
 
     @property
     def shortfall(self) -> str | None:
-        """How many of the convolutions were read, and why the others were not; None where all were.
+        """The number of convolutions that were read, and why the others were not; None where all were.
 
         Counted are layers of every kernel size: of a weight that cannot be read the size need not be known.
         """

@@ -14,7 +14,7 @@ from ._stored import StoredArray
 def copied_arrays(
     folder: Location, arrays: Callable[[Path], Sequence[StoredArray]]
 ) -> list[StoredArray]:
-    """What `arrays` finds in a copy of a remote folder."""
+    """Return the arrays that the reader `arrays` lists in a copy of a remote folder."""
     copy = _last_copy(folder)
 
     def read(array: StoredArray) -> np.ndarray:
@@ -22,8 +22,8 @@ def copied_arrays(
             return array.read()
 
     with copy.errors():
-        found = arrays(copy.path)
-    return [dataclasses.replace(x, read=functools.partial(read, x)) for x in found]
+        stored = arrays(copy.path)
+    return [dataclasses.replace(x, read=functools.partial(read, x)) for x in stored]
 
 
 @functools.lru_cache(maxsize=1)

@@ -52,8 +52,8 @@ def _ranks_by_name(
     layers = Layers([parts(name.lower()) for name in names], shapes, transposed)
     root = layers.tree()
     _settle(root)
-    for rank, same in enumerate(_walked(root, Context(layers.image, is_first=True), [])):
-        for index in same:
+    for rank, members in enumerate(_walked(root, Context(layers.image, is_first=True), [])):
+        for index in members:
             ranks[index] = rank
     return ranks
 

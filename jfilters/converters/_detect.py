@@ -1,4 +1,4 @@
-"""Which format a path is of, by its content or, for a folder, its layout; never by its suffix."""
+"""The format of a path, by its content or, for a folder, its layout; never by its suffix."""
 
 import difflib
 import os

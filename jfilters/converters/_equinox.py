@@ -28,7 +28,7 @@ LONGEST_LINE = 1 << 20
 
 
 def recognizes(path: Location, head: bytes) -> bool:
-    """Whether .npy records follow a line of JSON, or one another.
+    """Return whether .npy records follow a line of JSON, or one another.
 
     A file of a single leaf without that line is a .npy file, byte for byte.
     """
@@ -61,7 +61,7 @@ def _has_line(path: Location) -> bool:
 
 
 def _start(source: ByteSource) -> int:
-    """Where the first record starts: after the line of JSON, if there is one."""
+    """Return the offset of the first record: after the line of JSON, if there is one."""
     if bytes(source.read(0, len(NPY_MAGIC))) == NPY_MAGIC:
         return 0
     start = bytes(source.read(0, LONGEST_LINE)).find(b"\n") + 1
@@ -91,7 +91,7 @@ def leaf_reason(record: NpyRecord) -> str | None:
 
 
 def _stack(weight: NpyRecord, bias: NpyRecord) -> int | None:
-    """How many leading axes of a weight number layers, by the bias behind it, of shape (..., out, 1, 1)."""
+    """Count the leading axes of a weight that number layers, by the bias behind it, (..., out, 1, 1)."""
     shape, beside = weight.header.shape, bias.header.shape
     count = next((at for at, size in enumerate(beside) if size == 1), len(beside)) - 1
     fits = count > 0 and len(beside) == len(shape) - 1 and set(beside[count + 1 :]) == {1}

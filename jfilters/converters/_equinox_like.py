@@ -26,13 +26,13 @@ def equinox_arrays(path: Location, like: Any) -> Sequence[StoredArray]:
     Raises CheckpointError naming the first leaf that differs, is missing or is left over.
     """
     convolutions, optimizers = _nodes(like, _is_convolution), _nodes(like, _is_optimizer_state)
-    found = []
+    arrays = []
     for key_path, leaf, record in _paired(path, _expected(like), leaves_of(path)):
         facts = _facts(key_path, record, convolutions.get(key_path[:-1]))
         if any(key_path[: len(outer)] == outer for outer in optimizers):
             facts["reason"] = "optimizer state"
-        found.append(stored_leaf(_name(key_path), _typed(record, leaf), **facts))
-    return found
+        arrays.append(stored_leaf(_name(key_path), _typed(record, leaf), **facts))
+    return arrays
 
 
 def _name(key_path: tuple) -> str:
@@ -64,18 +64,18 @@ def _is_optimizer_state(node: Any) -> bool:
 
 
 def _paired(
-    path: Location, expected: list[tuple[tuple, Any]], found: list[NpyRecord]
+    path: Location, expected: list[tuple[tuple, Any]], records: list[NpyRecord]
 ) -> list[tuple[tuple, Any, NpyRecord]]:
     """Each expected leaf with the record in its place, once all of them agree."""
-    for (key_path, leaf), record in zip(expected, found, strict=False):
+    for (key_path, leaf), record in zip(expected, records, strict=False):
         _check_leaf(path, _name(key_path), leaf, record)
-    if len(expected) != len(found):
+    if len(expected) != len(records):
         names = [_name(key_path) for key_path, _ in expected]
-        first = [*names, f"leaf.{len(names)}"][min(len(expected), len(found))]
-        word = "missing from the file" if len(found) < len(expected) else "left over in the file"
-        reason = f"the first leaf {word}: expected {len(expected)} leaves, found {len(found)}"
+        first = [*names, f"leaf.{len(names)}"][min(len(expected), len(records))]
+        word = "missing from the file" if len(records) < len(expected) else "left over in the file"
+        reason = f"the first leaf {word}: expected {len(expected)} leaves, found {len(records)}"
         raise CheckpointError(reason, path=path, tensor=first, remedy=_REMEDY)
-    return [(*leaf, record) for leaf, record in zip(expected, found, strict=True)]
+    return [(*leaf, record) for leaf, record in zip(expected, records, strict=True)]
 
 
 _REMEDY = "give the tree that was saved as `like`"
@@ -110,7 +110,7 @@ def _typed(record: NpyRecord, leaf: Any) -> NpyRecord:
 
 
 def _facts(key_path: tuple, record: NpyRecord, convolution: Any) -> dict[str, Any]:
-    """What the module knows about one of its leaves."""
+    """Return the facts that the module gives about one of its leaves."""
     if convolution is None:
         return {"reason": leaf_reason(record)}
     if getattr(key_path[-1], "name", None) != "weight":

@@ -53,11 +53,11 @@ def _recognizes(path: Location, head: bytes) -> bool:
 
 
 def _is_key(data: bytes) -> bool:
-    tag, rest = data[:1], data[1:]
+    tag, data = data[:1], data[1:]
     if tag == b"\xd9":
-        key = rest[1 : 1 + rest[0]] if rest else b""
+        key = data[1 : 1 + data[0]] if data else b""
     else:
-        key = rest[: tag[0] & 0x1F] if tag and 0xA1 <= tag[0] <= 0xBF else b""
+        key = data[: tag[0] & 0x1F] if tag and 0xA1 <= tag[0] <= 0xBF else b""
     return bool(key) and key.decode("utf-8", "replace").isprintable()
 
 
@@ -70,7 +70,7 @@ def _arrays(path: Location) -> Sequence[StoredArray]:
     for text in _texts(tree):
         if kind := by_placeholder(text):
             raise kind_error(kind, path)
-    return [_stored(source, where, found) for where, found in _leaves(source, (), tree)]
+    return [_stored(source, where, ranges) for where, ranges in _leaves(source, (), tree)]
 
 
 def _texts(node: Any) -> Iterator[str]:
@@ -134,31 +134,31 @@ def _sizes(source: ByteSource, where: _Path, shape: list[Any]) -> tuple[int, ...
 
 
 def _dtype(source: ByteSource, where: _Path, name: str) -> np.dtype:
-    found = numeric_dtype(name)
-    if found is None:
+    dtype = numeric_dtype(name)
+    if dtype is None:
         _refuse(source, where, f"expected numbers, found the dtype {name!r:.80}")
-    return found
+    return dtype
 
 
-def _stored(source: ByteSource, where: _Path, found: _Ranges) -> StoredArray:
-    needed = math.prod(found.shape) * found.dtype.itemsize
-    held = sum(span.stop - span.start for span in found.spans)
-    if needed != held:
-        shape = f"{found.dtype.name} {found.shape}"
-        _refuse(source, where, f"expected {needed} bytes for {shape}, found {held}")
+def _stored(source: ByteSource, where: _Path, ranges: _Ranges) -> StoredArray:
+    needed = math.prod(ranges.shape) * ranges.dtype.itemsize
+    stored = sum(span.stop - span.start for span in ranges.spans)
+    if needed != stored:
+        shape = f"{ranges.dtype.name} {ranges.shape}"
+        _refuse(source, where, f"expected {needed} bytes for {shape}, found {stored}")
 
     def read() -> np.ndarray:
-        parts = [np.frombuffer(source.read(*span), found.dtype) for span in found.spans]
-        return (parts[0] if len(parts) == 1 else np.concatenate(parts)).reshape(found.shape)
+        parts = [np.frombuffer(source.read(*span), ranges.dtype) for span in ranges.spans]
+        return (parts[0] if len(parts) == 1 else np.concatenate(parts)).reshape(ranges.shape)
 
     def peek() -> memoryview:
-        start, stop = found.spans[0]
+        start, stop = ranges.spans[0]
         return source.read(start, min(stop, start + PEEK))
 
     network, name = split_params(_named(where))
     axes = "HWIO" if name.split("/")[-1] == "kernel" else None
     return StoredArray(
-        name, found.shape, found.dtype.name, read, axes=axes, network=network, peek=peek
+        name, ranges.shape, ranges.dtype.name, read, axes=axes, network=network, peek=peek
     )
 
 

@@ -1,4 +1,4 @@
-"""Which folders a scan takes as one checkpoint, and which files of the others belong to another file."""
+"""Folders that a scan takes as one checkpoint, and files of others that belong to another file."""
 
 import re
 from collections.abc import Sequence

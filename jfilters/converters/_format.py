@@ -1,4 +1,4 @@
-"""What a format is to the rest: how it is recognized, how its arrays are listed, what it needs."""
+"""The record of a format: how it is recognized, how its arrays are listed, what it needs."""
 
 import dataclasses
 from collections.abc import Callable, Sequence

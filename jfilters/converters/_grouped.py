@@ -45,10 +45,10 @@ _DOUBT = _Reading(None)
 
 def grouped(layers: Sequence[Candidate]) -> list[int | None]:
     """The groups of the layers of one network, in depth order; None where they stay in doubt."""
-    readings, made = [], set()
+    readings, widths = [], set()
     for index, layer in enumerate(layers):
-        readings.append(_read(layers, index, made) if index and layer.is_open else _PLAIN)
-        made.add(layer.shape[0])
+        readings.append(_read(layers, index, widths) if index and layer.is_open else _PLAIN)
+        widths.add(layer.shape[0])
     confirmed = _confirmed(layers, readings)
     result: list[int | None] = []
     for index, (layer, reading) in enumerate(zip(layers, readings, strict=True)):
@@ -68,7 +68,7 @@ def _beside(
     return result[-1] if is_repeated or result[-1] == 1 else groups
 
 
-def _read(layers: Sequence[Candidate], index: int, made: set[int]) -> _Reading:
+def _read(layers: Sequence[Candidate], index: int, widths: set[int]) -> _Reading:
     layer, before = layers[index], layers[index - 1]
     (outputs, inputs), fed = layer.shape[:2], before.shape[0]
     groups, remainder = divmod(fed, inputs)
@@ -80,9 +80,9 @@ def _read(layers: Sequence[Candidate], index: int, made: set[int]) -> _Reading:
     if not is_near or inputs in _block_channels(layers, index, shared):
         return _PLAIN
     if _is_pointwise(before) and outputs == fed:
-        is_sure = inputs not in made and groups >= _SURE
-        return _Reading(groups, is_sure, 1 if inputs in made else None)
-    could_be = inputs not in made and (outputs % fed == 0 or not _is_pointwise(before))
+        is_sure = inputs not in widths and groups >= _SURE
+        return _Reading(groups, is_sure, 1 if inputs in widths else None)
+    could_be = inputs not in widths and (outputs % fed == 0 or not _is_pointwise(before))
     return _DOUBT if could_be else _PLAIN
 
 

@@ -12,7 +12,7 @@ _EXCHANGE = str.maketrans("OI", "IO")
 
 
 def arranged(array: StoredArray, axes: str, bias: int | None) -> Arrangement:
-    """How a convolution weight in `axes` is arranged, given the length of the bias beside it."""
+    """Arrange a convolution weight in `axes`, given the length of the bias beside it."""
     axes = for_rank(axes, len(array.shape))
     if "M" in axes:
         return Arrangement(axes, array.shape[axes.index("I")], bool(array.transposed))
@@ -106,13 +106,13 @@ def candidate(array: StoredArray, arrangement: Arrangement, groups: int) -> Cand
 def _inferred(array: StoredArray, axes: str, bias: int | None) -> Arrangement:
     """Transposed where the length of the bias says so, or, if it cannot tell, the name."""
     outputs, inputs = array.shape[axes.index("O")], array.shape[axes.index("I")]
-    named, groups = looks_transposed(array.name), _groups_of(bias, inputs, outputs)
+    by_name, groups = looks_transposed(array.name), _groups_of(bias, inputs, outputs)
     if bias not in (None, outputs) and groups:
         return _exchanged(axes, array.groups or groups)
     if not axes.startswith("OI"):
         # Flax and MLX keep output and input where they are, so that only the name can tell.
-        return Arrangement(axes, array.groups or 1, named)
-    if named and (bias is None or outputs == inputs or inputs == 1):
+        return Arrangement(axes, array.groups or 1, by_name)
+    if by_name and (bias is None or outputs == inputs or inputs == 1):
         return _exchanged(axes, array.groups or groups or 1)
     return Arrangement(axes, array.groups or 1)
 

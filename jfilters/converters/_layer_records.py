@@ -80,8 +80,8 @@ def _parsed(text: str, path: Location) -> list[tuple[str, dict[str, Any]]]:
 
 def _layer(array: StoredArray, record: dict[str, Any], path: Location) -> Layer:
     if not _is_weight(array):
-        found = f"{array.dtype} {array.shape!s:.80}"
-        _refuse(f"expected float32 (out, in, *spatial), found {found}", path, array.name)
+        actual = f"{array.dtype} {array.shape!s:.80}"
+        _refuse(f"expected float32 (out, in, *spatial), found {actual}", path, array.name)
     record = _LATER | record
     if not _fits(record, array.shape):
         _refuse(f"expected the record of a layer, found {record!s:.200}", path, array.name)
@@ -99,7 +99,7 @@ def _is_weight(array: StoredArray) -> bool:
 
 
 def _fits(record: dict[str, Any], shape: tuple[int, ...]) -> bool:
-    """Whether a record has the fields of a layer, each of its type and in its bounds."""
+    """Return whether a record has the fields of a layer, each of its type and in its bounds."""
     if record.keys() != _TYPES.keys():
         return False
     axes, groups = record["axes"], 1 if record["groups"] is None else record["groups"]

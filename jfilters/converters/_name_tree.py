@@ -137,7 +137,7 @@ def series(branch: Branch) -> dict[str, dict[int, Branch]]:
         if word.number is not None and word.family:
             families.setdefault(word.family, {})[word.number] = child
         if word.family and child.is_numbered:
-            runs[name] = {int(own): inner for own, inner in child.children.items()}
+            runs[name] = {int(number): inner for number, inner in child.children.items()}
     return {label: run for label, run in (families | runs).items() if len(run) > 1}
 
 

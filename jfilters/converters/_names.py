@@ -1,4 +1,4 @@
-"""What the name of a stored array says: its bias, its wrapper, and whether it can be a weight."""
+"""Facts from the name of a stored array: its bias, its wrapper, and whether it can be a weight."""
 
 import os
 import re
@@ -44,15 +44,15 @@ def parts(name: str) -> list[str]:
 
 def bias_name(name: str) -> str | None:
     """The name that the bias beside a weight of this name would have."""
-    found = _WEIGHT.search(name)
-    if found is None:
+    match = _WEIGHT.search(name)
+    if match is None:
         return None
-    number = name[found.end(2) :]
-    return name[: found.start()] + found[1] + ("b" if found[2] == "w" else "bias") + number
+    number = name[match.end(2) :]
+    return name[: match.start()] + match[1] + ("b" if match[2] == "w" else "bias") + number
 
 
 def looks_transposed(name: str) -> bool:
-    """Whether a component of the name speaks of a transposed convolution."""
+    """Return whether a component of the name speaks of a transposed convolution."""
     return _TRANSPOSED.search(name) is not None
 
 
@@ -99,5 +99,5 @@ def common_prefix(names: Iterable[str]) -> str:
 
 
 def is_wrapper(part: str) -> bool:
-    """Whether a component of a name wraps a whole network and says nothing about it."""
+    """Return whether a component of a name wraps a whole network and says nothing about it."""
     return part in _WRAPPERS or part in _PREFIXES

@@ -12,9 +12,9 @@ _MOST_NAMES = 8
 
 
 def lies_in(array: StoredArray, network: str) -> bool:
-    """Whether the components of a network's name come one after the other in what an array is called."""
-    path, wanted = parts(qualified(array)), parts(network)
-    return any(path[at : at + len(wanted)] == wanted for at in range(len(path)))
+    """Return whether the components of a network's name follow each other in the name of an array."""
+    path, prefix = parts(qualified(array)), parts(network)
+    return any(path[at : at + len(prefix)] == prefix for at in range(len(path)))
 
 
 def outside(
@@ -30,9 +30,9 @@ def outside(
     Raises CheckpointError if there is none of that name, here or elsewhere in the checkpoint.
     """
     weights = [index for index in range(len(arrays)) if index not in reasons]
-    others = [index for index in weights if not lies_in(arrays[index], network)]
-    if len(others) == len(weights) and not is_elsewhere:
+    excluded = [index for index in weights if not lies_in(arrays[index], network)]
+    if len(excluded) == len(weights) and not is_elsewhere:
         names = {*copies.networks.values(), *(arrays[index].network for index in weights)} - {""}
         listed = ", ".join(sorted(names)[:_MOST_NAMES]) or "one network without a name"
         raise CheckpointError(f"no network called {network!r}; it holds: {listed}")
-    return dict.fromkeys(others, f"not of the network {network}")
+    return dict.fromkeys(excluded, f"not of the network {network}")

@@ -57,19 +57,19 @@ _PROJECTIONS = {"query", "key", "value", "out", "qkv"}
 
 def named_reason(array: StoredArray) -> str | None:
     """The reason why the name says that this is no convolution weight; None if it does not say so."""
-    *outer, own = parts(array.name.lower())
-    if len(array.shape) == 3 and own == "kernel" and outer and outer[-1] in _PROJECTIONS:
+    *outer, leaf = parts(array.name.lower())
+    if len(array.shape) == 3 and leaf == "kernel" and outer and outer[-1] in _PROJECTIONS:
         return "attention projection: dense (3-D)"
     if "convlocal" in array.name.lower():
         return "locally connected: no kernel is shared"
-    if own == "kernel" and any(part.startswith("densegeneral") for part in outer):
+    if leaf == "kernel" and any(part.startswith("densegeneral") for part in outer):
         return "dense over several axes: no convolution"
-    return _of_own_name(own)
+    return _of_own_name(leaf)
 
 
 @functools.lru_cache(maxsize=1024)
-def _of_own_name(own: str) -> str | None:
-    return next((reason for pattern, reason in _OWN if re.search(pattern, own)), None)
+def _of_own_name(leaf: str) -> str | None:
+    return next((reason for pattern, reason in _OWN if re.search(pattern, leaf)), None)
 
 
 def training_state(arrays: Sequence[StoredArray]) -> dict[int, str]:
@@ -161,12 +161,12 @@ def _beside_the_network(
         for at in range(len(path))
     }
     for index, (at, reason) in marked.items():
-        rest = paths[index][at + 1 :]
+        tail = paths[index][at + 1 :]
         # A module of that name has its weight right below it.
-        is_tree = len(rest) > 1 or at < len(parts(arrays[index].network)) * bool(
+        is_tree = len(tail) > 1 or at < len(parts(arrays[index].network)) * bool(
             arrays[index].network
         )
-        repeats = is_tree and (rest, arrays[index].shape) in plain
+        repeats = is_tree and (tail, arrays[index].shape) in plain
         if repeats and (reason != MASK or _is_binary(arrays[index])):
             yield index, reason
 

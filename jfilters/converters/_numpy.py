@@ -46,7 +46,7 @@ _ZIP_ERRORS = (
 
 
 def recognizes(path: Location, head: bytes) -> bool:
-    """Whether this is a single .npy record, or a zip whose first member is one.
+    """Return whether this is a single .npy record, or a zip whose first member is one.
 
     An Equinox file of a single leaf is a .npy file, byte for byte.
     """
@@ -80,9 +80,9 @@ def _single(path: Location) -> StoredArray:
     return _stored(path.stem, record.header, record.read)
 
 
-def _stored(name: str, header: NpyHeader, read) -> StoredArray:
+def _stored(name: str, header: NpyHeader, reader) -> StoredArray:
     reason = dtype_reason(header.dtype)
-    return StoredArray(name, header.shape, header.dtype.name, read, reason=reason)
+    return StoredArray(name, header.shape, header.dtype.name, reader, reason=reason)
 
 
 def _open_archive(path: Location) -> zipfile.ZipFile:
@@ -110,12 +110,12 @@ def _member(archive: zipfile.ZipFile, member: zipfile.ZipInfo, path: Location) -
     head = _inflate(archive, member, path, LONGEST_NPY_HEADER)
     header = parse_npy_header(head, path, name)
     if not header.dtype.hasobject and header.length + header.nbytes != member.file_size:
-        found = member.file_size - header.length
-        reason = f"expected {header.nbytes} bytes of {header.dtype} {header.shape}, found {found}"
+        stored = member.file_size - header.length
+        reason = f"expected {header.nbytes} bytes of {header.dtype} {header.shape}, found {stored}"
         raise CheckpointError(reason, path=path, tensor=name)
-    read = functools.partial(_read, archive, member, path, header)
+    reader = functools.partial(_read, archive, member, path, header)
     peek = functools.partial(_inflate, archive, member, path, header.length + PEEK)
-    return dataclasses.replace(_stored(name, header, read), peek=peek)
+    return dataclasses.replace(_stored(name, header, reader), peek=peek)
 
 
 def _read(

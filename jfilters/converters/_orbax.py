@@ -67,19 +67,19 @@ def arrays(path: Location) -> Sequence[StoredArray]:
         _check_finished(path, items)
         if not items and not is_item(path):
             raise CheckpointError(f"expected the file {TREE}, here or in an item", path=path)
-        found = [array for item in items or [path] for array in _item_arrays(item, path, limit)]
+        stored = [array for item in items or [path] for array in _item_arrays(item, path, limit)]
     except OSError as error:
         raise UnreadableError(error.strerror or str(error), path=path) from error
-    if {array.reason for array in found if len(array.shape) > 1} == {OPTIMIZER}:
+    if {array.reason for array in stored if len(array.shape) > 1} == {OPTIMIZER}:
         remedy = "give the checkpoint that holds the parameters"
         raise CheckpointError("holds only optimizer state", path=path, remedy=remedy)
-    return found
+    return stored
 
 
 def _check_finished(path: Location, items: list[Location]):
     inside = [base_name(child) for child in children(path)]
-    own = path.resolve()
-    names = [name for name in (own.parent.name, own.name, *inside) if UNFINISHED in name]
+    folder = path.resolve()
+    names = [name for name in (folder.parent.name, folder.name, *inside) if UNFINISHED in name]
     step = _json(path / STEP_FILE) if STEP_FILE in inside else {}
     begun = step.get("init_timestamp_nsecs") and not step.get("commit_timestamp_nsecs")
     committed = any((item / COMMITTED).is_file() for item in items)
@@ -180,7 +180,7 @@ def _open(item: Location, names: list[str], metadata: dict[str, Any]) -> list[An
 
 
 def _spec(item: Location, name: str, metadata: dict[str, Any]) -> dict[str, Any]:
-    """How tensorstore finds an array; nothing in it but the name comes from the checkpoint."""
+    """Return the spec by which tensorstore opens an array; the checkpoint gives only the name in it."""
     kvstore = _folder(item)
     if (item / DATABASE).is_file():
         kvstore = {"driver": "ocdbt", "base": kvstore, "path": f"{name}/"}
@@ -230,12 +230,18 @@ def _stored(
     axes = "HWIO" if name.split(".")[-1] == "kernel" else None
     reason = "random number key" if ".".join(keys) in random_keys else None
     reason = path_reason([part.lower() for part in (network, *keys)]) or reason
-    inner, own = split_params(path)
+    inner, leaf = split_params(path)
     if inner:
-        network, name = ".".join(filter(None, (network, inner))), own.replace("/", ".")
-    read = functools.partial(_read, item, name, store, limit)
+        network, name = ".".join(filter(None, (network, inner))), leaf.replace("/", ".")
+    reader = functools.partial(_read, item, name, store, limit)
     return StoredArray(
-        name, tuple(store.shape), store.dtype.name, read, axes=axes, network=network, reason=reason
+        name,
+        tuple(store.shape),
+        store.dtype.name,
+        reader,
+        axes=axes,
+        network=network,
+        reason=reason,
     )
 
 

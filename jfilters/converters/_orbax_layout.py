@@ -1,4 +1,4 @@
-"""Which folders are Orbax checkpoints: items with a tree, steps of items, and folders of steps.
+"""The layout of Orbax checkpoints: items with a tree, steps of items, and folders of steps.
 
 Told by the names of files alone, so that a folder of models beside one another is none of these.
 """
@@ -16,7 +16,7 @@ _STEP = re.compile(r"(?:.*_)?(\d{1,18})(?:\.orbax-checkpoint-tmp.*)?", re.ASCII 
 
 
 def recognizes(path: Location, head: bytes) -> bool:
-    """Whether a folder is one checkpoint: an item, or a step with items, but no folder of steps."""
+    """Return whether a folder is one checkpoint: an item, or a step with items, but no folder of steps."""
     try:
         return is_folder(path) and _is_checkpoint(path)
     except (OSError, ValueError):
@@ -31,10 +31,10 @@ def steps(path: Location) -> list[tuple[int, Location]]:
     try:
         if not is_folder(path) or _is_checkpoint(path):
             return []
-        found = [(step_of(child), child) for child in children(path)]
+        numbered = [(step_of(child), child) for child in children(path)]
     except OSError as error:
         raise UnreadableError(error.strerror or str(error), path=path) from error
-    return sorted((step, child) for step, child in found if step >= 0 and recognizes(child, b""))
+    return sorted((step, child) for step, child in numbered if step >= 0 and recognizes(child, b""))
 
 
 def _is_checkpoint(path: Location) -> bool:
@@ -44,7 +44,7 @@ def _is_checkpoint(path: Location) -> bool:
 
 
 def _is_whole(item: Location) -> bool:
-    """Whether an item is a step, or a checkpoint of its own; the items of a step are neither."""
+    """Return whether an item is a step, or a checkpoint of its own; the items of a step are neither."""
     return step_of(item) >= 0 or is_file(item / STEP_FILE)
 
 
@@ -55,7 +55,7 @@ def _others(path: Location) -> list[str]:
 
 
 def is_item(path: Location) -> bool:
-    """Whether a folder holds one tree of arrays."""
+    """Return whether a folder holds one tree of arrays."""
     return any(is_file(path / name) for name in (TREE, DATABASE, "_sharding"))
 
 

@@ -19,8 +19,8 @@ from ._select import select
 from ._stored import StoredArray
 
 
-class _Told(NamedTuple):
-    """What a module knows about a weight that it holds."""
+class _Hints(NamedTuple):
+    """Facts that a module gives about a weight that it holds."""
 
     axes: str | None = None
     groups: int | None = None
@@ -31,11 +31,11 @@ class _Told(NamedTuple):
     unread: bool = False
 
 
-class _Found(NamedTuple):
+class _Item(NamedTuple):
     """An array and its path through the parameters."""
 
     path: tuple[str, ...]
-    told: _Told
+    hints: _Hints
     value: jax.Array | np.ndarray
 
 
@@ -58,12 +58,12 @@ def from_params(params: Any, *, axes: str | None = None, network: str | None = N
     Raises ValueError if `params` holds no arrays, for unknown `axes` or `network`, and for a weight that
     the network convolves with and that cannot be told from `params`.
     """
-    found = list(_walk(params, (), _Told(), set()))
-    if not found:
+    items = list(_walk(params, (), _Hints(), set()))
+    if not items:
         kind = type(params).__name__
         raise ValueError(f"params: expected arrays of JAX or NumPy, found none in this {kind}")
-    leaves = [_leaf(item, isinstance(params, Mapping)) for item in found]
-    order = _order(params, [item.path for item in found])
+    leaves = [_leaf(item, isinstance(params, Mapping)) for item in items]
+    order = _order(params, [item.path for item in items])
     selected, skipped = select(leaves, order, axes, network, compare=False)
     for array in skipped:
         if array.unread:
@@ -77,33 +77,33 @@ def from_params(params: Any, *, axes: str | None = None, network: str | None = N
 _REMEDY = "give the weights that the network applies"
 
 
-def _leaf(found: _Found, is_mapping: bool) -> StoredArray:
-    told = found.told._asdict()
-    told["unread"] &= found.value.ndim > 2
-    network, name = split_params(found.path) if is_mapping else ("", ".".join(found.path))
+def _leaf(item: _Item, is_mapping: bool) -> StoredArray:
+    hints = item.hints._asdict()
+    hints["unread"] &= item.value.ndim > 2
+    network, name = split_params(item.path) if is_mapping else ("", ".".join(item.path))
     return StoredArray(
         name,
-        tuple(found.value.shape),
-        str(found.value.dtype),
-        lambda: found.value,
+        tuple(item.value.shape),
+        str(item.value.dtype),
+        lambda: item.value,
         network=network,
-        **told,
+        **hints,
     )
 
 
-def _walk(node: Any, path: tuple[str, ...], told: _Told, seen: set[int]) -> Iterator[_Found]:
+def _walk(node: Any, path: tuple[str, ...], hints: _Hints, visited: set[int]) -> Iterator[_Item]:
     """The arrays below a node; those of a module that several others share only once."""
     value = _unboxed(node)
     if isinstance(value, jax.Array | np.ndarray):
-        yield _Found(path, told, value)
-    elif id(node) not in seen:
+        yield _Item(path, hints, value)
+    elif id(node) not in visited:
         if _is_nnx(node):
-            seen.add(id(node))
-        tells = _tells(node)
+            visited.add(id(node))
+        hints_by_name = _child_hints(node)
         for name, child in _children(node):
             # What holds for a layer as a whole holds for all that it keeps.
-            own = told if told.unread else tells.get(name, _Told())
-            yield from _walk(child, (*path, name), own, seen)
+            inner = hints if hints.unread else hints_by_name.get(name, _Hints())
+            yield from _walk(child, (*path, name), inner, visited)
 
 
 def _unboxed(node: Any) -> Any:
@@ -132,30 +132,30 @@ def _children(node: Any) -> Iterable[tuple[str, Any]]:
     return [(jax.tree_util.keystr(keys, simple=True), child) for keys, child in parts if keys]
 
 
-def _tells(node: Any) -> dict[str, _Told]:
-    """What a node tells about its own arrays, by their names."""
+def _child_hints(node: Any) -> dict[str, _Hints]:
+    """Return the hints that a node gives about its own arrays, by their names."""
     from flax import nnx
 
     match node:
         case eqx.nn.Conv():
             stacked = _surplus(node.weight, node.num_spatial_dims)
-            return {"weight": _Told("OIHW", node.groups, False, stacked=stacked)}
+            return {"weight": _Hints("OIHW", node.groups, False, stacked=stacked)}
         case eqx.nn.ConvTranspose():
             stacked = _surplus(node.weight, node.num_spatial_dims)
-            return {"weight": _Told("OIHW", node.groups, True, True, stacked)}
+            return {"weight": _Hints("OIHW", node.groups, True, True, stacked)}
         case eqx.nn.SpectralNorm():
-            return {"layer": _Told(reason=_BEFORE_NORM, unread=True)}
+            return {"layer": _Hints(reason=_BEFORE_NORM, unread=True)}
         case nnx.Conv():
             stacked = _surplus(node.kernel, len(node.kernel_size))
-            return {"kernel": _Told("HWIO", node.feature_group_count, False, stacked=stacked)}
+            return {"kernel": _Hints("HWIO", node.feature_group_count, False, stacked=stacked)}
         case nnx.ConvTranspose():
             stacked = _surplus(node.kernel, len(node.kernel_size))
             axes = "HWOI" if node.transpose_kernel else "HWIO"
-            return {"kernel": _Told(axes, 1, True, not node.transpose_kernel, stacked)}
+            return {"kernel": _Hints(axes, 1, True, not node.transpose_kernel, stacked)}
         case nnx.LinearGeneral() | nnx.Einsum():
-            return {"kernel": _Told(reason="dense: no convolution")}
+            return {"kernel": _Hints(reason="dense: no convolution")}
         case Mapping():
-            return {"kernel": _Told("HWIO")}
+            return {"kernel": _Hints("HWIO")}
     return {}
 
 
@@ -163,7 +163,7 @@ _BEFORE_NORM = "stored before its spectral norm, whose vectors are kept in anoth
 
 
 def _surplus(weight: Any, extents: int) -> int:
-    """How many leading axes of a weight number layers, as vmap leaves them."""
+    """Count the leading axes of a weight that number layers, as vmap leaves them."""
     value = _unboxed(weight)
     return max(len(getattr(value, "shape", ())) - extents - 2, 0)
 

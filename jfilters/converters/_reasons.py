@@ -27,8 +27,8 @@ def bounded(array: StoredArray) -> StoredArray:
 def own_reasons(arrays: Sequence[StoredArray]) -> Reasons:
     """The reasons against arrays that are no convolutions."""
     states = training_state(arrays)
-    own = (array.reason or states.get(i) or _reason(array) for i, array in enumerate(arrays))
-    return {index: reason for index, reason in enumerate(own) if reason}
+    reasons = (array.reason or states.get(i) or _reason(array) for i, array in enumerate(arrays))
+    return {index: reason for index, reason in enumerate(reasons) if reason}
 
 
 def skipped_array(array: StoredArray, name: str, reason: str) -> Skipped:
@@ -38,12 +38,12 @@ def skipped_array(array: StoredArray, name: str, reason: str) -> Skipped:
 
 
 def is_lost(array: StoredArray) -> bool:
-    """Whether the array is a convolution of known shape that cannot be read."""
+    """Return whether the array is a convolution of known shape that cannot be read."""
     return array.unread and 3 <= len(array.shape) <= 5 and 0 not in array.shape
 
 
 def _is_kernel(array: StoredArray) -> bool:
-    """Whether an array is called a weight and has taps, wherever its channels are."""
+    """Return whether an array is called a weight and has taps, wherever its channels are."""
     shape = array.shape
     if bias_name(array.name) is None or not 3 <= len(shape) <= 5:
         return False
@@ -54,10 +54,10 @@ def _reason(array: StoredArray) -> str | None:
     if 0 in array.shape:
         return f"empty {array.shape}"
     # A format that knows the groups of a convolution knows that it is one.
-    named = named_reason(array) if array.groups is None else None
+    by_name = named_reason(array) if array.groups is None else None
     # What is composed of integers and a scale is a weight of floats.
     dtype = None if array.applied == "dequantized" else _dtype_reason(array.dtype)
-    return _rank_reason(array) or dtype or named
+    return _rank_reason(array) or dtype or by_name
 
 
 def _rank_reason(array: StoredArray) -> str | None:

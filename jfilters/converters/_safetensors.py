@@ -85,12 +85,14 @@ def _check_whole(path: Location, metadata: dict[str, str]) -> None:
         raise kind_error(DISTRIBUTED_SHARDS, path)
 
 
-def _metadata(path: Location, found: Any) -> dict[str, str]:
-    if found is None:
+def _metadata(path: Location, metadata: Any) -> dict[str, str]:
+    if metadata is None:
         return {}
-    if not isinstance(found, dict) or not all(isinstance(value, str) for value in found.values()):
+    if not isinstance(metadata, dict) or not all(
+        isinstance(value, str) for value in metadata.values()
+    ):
         _refuse(path, "expected __metadata__ to map strings to strings")
-    return found
+    return metadata
 
 
 def _entry(path: Location, name: str, value: Any) -> tuple[str, tuple[int, ...], tuple[int, int]]:
@@ -105,14 +107,14 @@ def _entry(path: Location, name: str, value: Any) -> tuple[str, tuple[int, ...],
         _refuse(path, f"expected {numbers} as shape, and two as data_offsets", name)
     bits, (start, stop) = math.prod(shape) * _DTYPES[dtype][0], offsets
     if bits != 8 * (stop - start):
-        found = f"data_offsets {start} to {stop}"
-        _refuse(path, f"expected {bits} bits for {dtype} {shape!s:.80}, found {found}", name)
+        actual = f"data_offsets {start} to {stop}"
+        _refuse(path, f"expected {bits} bits for {dtype} {shape!s:.80}, found {actual}", name)
     return dtype, tuple(shape), (start, stop)
 
 
-def _are_sizes(found: Any) -> TypeGuard[list[int]]:
-    is_short = isinstance(found, list) and len(found) <= MAX_AXES
-    return is_short and all(type(n) is int and 0 <= n < 2**64 for n in found)
+def _are_sizes(sizes: Any) -> TypeGuard[list[int]]:
+    is_short = isinstance(sizes, list) and len(sizes) <= MAX_AXES
+    return is_short and all(type(n) is int and 0 <= n < 2**64 for n in sizes)
 
 
 def _check_contiguous(path: Location, ordered: list, size: int) -> None:

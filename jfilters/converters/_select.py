@@ -92,11 +92,11 @@ def select(
         copies = _copies(arrays, reasons, compare=compare)
     reasons |= copies.reasons
     # A weight that cannot be read takes its place in the order, and its channels tell of its neighbors.
-    lost = {index: reasons.pop(index) for index in list(reasons) if is_lost(arrays[index])}
-    found, ambiguous = _arrange(arrays, reasons, checked_axes(axes))
-    reasons |= ambiguous | lost
+    unreadable = {index: reasons.pop(index) for index in list(reasons) if is_lost(arrays[index])}
+    candidates, ambiguous = _arrange(arrays, reasons, checked_axes(axes))
+    reasons |= ambiguous | unreadable
     dense = {size for array in arrays if len(array.shape) == 2 for size in array.shape}
-    networks = [_oriented(network) for network in _by_network(found)]
+    networks = [_oriented(network) for network in _by_network(candidates)]
     convolutions = [conv for network in networks for conv in _ranked(network, order, dense)]
     reasons |= {conv.index: _POINTWISE for conv in convolutions if _is_pointwise(conv)}
     names = display_names(arrays, {conv.stored.network for conv in convolutions})
@@ -141,14 +141,14 @@ def _arrange(
     agreed = consensus((arrays[index].shape, choices[index]) for index in left_open)
     for index in left_open:
         choices[index] = settled(choices[index], arrays[index].shape, agreed)
-    found, refused = [], {}
+    convolutions, refused = [], {}
     for index, choice in choices.items():
         result = _convolution(index, arrays[index], choice, bias[index])
         if isinstance(result, str):
             refused[index] = result
         else:
-            found.append(result)
-    return found, refused
+            convolutions.append(result)
+    return convolutions, refused
 
 
 def _convolution(
@@ -169,9 +169,9 @@ def _is_vector(shape: tuple[int, ...]) -> bool:
 
 
 def _choices(array: StoredArray, axes: str | None, bias: int | None) -> tuple[str, ...]:
-    known = array.axes or axes
-    if known:
-        return (known,)
+    order = array.axes or axes
+    if order:
+        return (order,)
     return candidates(array.shape, parts(array.name)[-1], bias)
 
 

@@ -96,8 +96,8 @@ def companions(paths: Sequence[Location]) -> set[str]:
     """
     names = {base_name(path): path for path in paths}
     indexes = [name for name in names if is_named_as_index(name)]
-    held = {shard for name in indexes for shard in _shards(names[name])}
-    return held | {copy for name in indexes for copy in _copies(name, indexes)}
+    shards = {shard for name in indexes for shard in _shards(names[name])}
+    return shards | {copy for name in indexes for copy in _copies(name, indexes)}
 
 
 def index_files(paths: Sequence[Location]) -> list[Location]:
@@ -109,8 +109,8 @@ def index_files(paths: Sequence[Location]) -> list[Location]:
 
 def others(paths: Sequence[Location]) -> list[str]:
     """The names of those files of a folder that promise weights and that no index stands for."""
-    held = companions(paths)
-    names = (name for path in paths if (name := base_name(path)) not in held and is_file(path))
+    covered = companions(paths)
+    names = (name for path in paths if (name := base_name(path)) not in covered and is_file(path))
     return [name for name in names if promises_weights(name) and not is_named_as_index(name)]
 
 
@@ -138,12 +138,12 @@ def _is_index(path: Location, head: bytes) -> bool:
 
 def is_named_as_index(name: str) -> bool:
     """Tell whether a name is one that writers give to an index."""
-    named = _INDEX.fullmatch(name)
-    return name.endswith(_KERAS_INDEX) or bool(named and named["suffix"] in _RANKED)
+    match = _INDEX.fullmatch(name)
+    return name.endswith(_KERAS_INDEX) or bool(match and match["suffix"] in _RANKED)
 
 
 def _counts(path: Location) -> bool:
-    """Whether a file of an index's name is one; what Keras names so has to show it."""
+    """Return whether a file of an index's name is one; what Keras names so has to show it."""
     if not is_file(path):
         return False
     name = base_name(path)
@@ -153,8 +153,8 @@ def _counts(path: Location) -> bool:
 
 
 def _indexes(folder: Location, single: Format) -> list[Location]:
-    named = [path for path in children(folder) if is_named_as_index(base_name(path))]
-    return [path for path in named if _counts(path) and _is_of(path, single)]
+    candidates = [path for path in children(folder) if is_named_as_index(base_name(path))]
+    return [path for path in candidates if _counts(path) and _is_of(path, single)]
 
 
 def _the_index(folder: Location, single: Format) -> Location:
@@ -180,16 +180,16 @@ def _expected_suffix(index: Location, shards: list[str]) -> str:
     if shards and (suffix := re.search(r"\.\w+$", shards[0])):
         return suffix[0]
     name = base_name(index)
-    named = _INDEX.fullmatch(name)
-    return ".h5" if name.endswith(_KERAS_INDEX) else named["suffix"] if named else ".safetensors"
+    match = _INDEX.fullmatch(name)
+    return ".h5" if name.endswith(_KERAS_INDEX) else match["suffix"] if match else ".safetensors"
 
 
 def _network(name: str) -> str:
-    """What an index is of: the same for the names that one network has in all frameworks."""
-    named = _INDEX.fullmatch(name)
-    if named is None:
+    """Return the network that an index is of: the same for its names in all frameworks."""
+    match = _INDEX.fullmatch(name)
+    if match is None:
         return name
-    return _NETWORK.sub("model", named["stem"]) + (named["variant"] or "")
+    return _NETWORK.sub("model", match["stem"]) + (match["variant"] or "")
 
 
 def _copies(name: str, names: Sequence[str]) -> Iterator[str]:
@@ -199,8 +199,8 @@ def _copies(name: str, names: Sequence[str]) -> Iterator[str]:
 
 
 def _rank(name: str) -> int:
-    named = _INDEX.fullmatch(name)
-    return _RANKED.index(named["suffix"]) if named and named["suffix"] in _RANKED else -1
+    match = _INDEX.fullmatch(name)
+    return _RANKED.index(match["suffix"]) if match and match["suffix"] in _RANKED else -1
 
 
 def _joined(
@@ -208,14 +208,16 @@ def _joined(
 ) -> list[StoredArray]:
     """The arrays of all shards that an index names."""
     files = {shard: _file(index.path, shard) for shard in index.shards}
-    held = {shard: _shard_arrays(file, single) for shard, file in files.items()}
-    _check_holders(index, held)
+    arrays_of = {shard: _shard_arrays(file, single) for shard, file in files.items()}
+    _check_holders(index, arrays_of)
     if data_size is not None and index.total is not None:
         size = sum(map(data_size, files.values()))
         if index.total != size:
             _refuse(index.path, f"total_size says {index.total} bytes, the shards hold {size}")
     arrays = [
-        dataclasses.replace(array, file=shard) for shard, part in held.items() for array in part
+        dataclasses.replace(array, file=shard)
+        for shard, part in arrays_of.items()
+        for array in part
     ]
     return arrays + [_left_out(name, _SAME) for name in _copies_beside(index.path)]
 
@@ -242,22 +244,22 @@ def _shard_arrays(file: Location, single: Format) -> Sequence[StoredArray]:
     return single.arrays(file)
 
 
-def _check_holders(index: Index, held: dict[str, Sequence[StoredArray]]) -> None:
+def _check_holders(index: Index, arrays_of: dict[str, Sequence[StoredArray]]) -> None:
     """Every array lies in the files that the index says, and in one alone."""
     holders: dict[tuple[str, str], str] = {}
-    for shard, arrays in held.items():
+    for shard, arrays in arrays_of.items():
         for array in arrays:
             other = holders.setdefault((array.network, array.name), shard)
             if other != shard:
                 _refuse(index.path, f"stored in two shards, {other} and {shard}", array.name)
-    names = {shard: set(_paths(arrays)) for shard, arrays in held.items()}
+    names = {shard: set(_paths(arrays)) for shard, arrays in arrays_of.items()}
     for name, shards in index.shards_of.items():
         path = name.strip("/").removesuffix(":0")
         spellings = {path, split_params(path.split("/"))[1]}
         for shard in shards:
             if not spellings & names[shard]:
-                others = ", ".join(other for other in names if spellings & names[other])
-                reason = f"expected it in {shard}, found it in {others or 'no shard'}"
+                actual = ", ".join(other for other in names if spellings & names[other])
+                reason = f"expected it in {shard}, found it in {actual or 'no shard'}"
                 _refuse(index.path, reason, name)
 
 

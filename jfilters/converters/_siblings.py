@@ -80,7 +80,7 @@ def _families(branch: Branch, children: list[Branch]) -> list[Family]:
     members: dict[str, list[Branch]] = {}
     for child in children:
         members.setdefault(child.word.family, []).append(child)
-    families = [Family(own, rank) for rank, own in enumerate(members.values())]
+    families = [Family(branches, rank) for rank, branches in enumerate(members.values())]
     staged = [family for family in families if _is_staged(family)]
     for family in staged:
         family.rank, family.is_staged = staged[0].rank, True

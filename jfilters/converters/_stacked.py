@@ -87,13 +87,13 @@ def _layers(
 ) -> Iterator[StoredArray]:
     values, shape = _Values(array, stack), stack.layer_shape(array.shape)
     if is_copied:
-        read = functools.partial(values.layer, (0,) * len(stack.axes))
+        reader = functools.partial(values.layer, (0,) * len(stack.axes))
         note = _REPLICATED.format(math.prod(stack.sizes))
-        yield dataclasses.replace(array, shape=shape, read=read, note=note, peek=None, stacked=0)
+        yield dataclasses.replace(array, shape=shape, read=reader, note=note, peek=None, stacked=0)
         return
     for number in stack.numbers():
-        read = functools.partial(values.layer, number)
-        layer = dataclasses.replace(array, shape=shape, read=read, peek=None, stacked=0)
+        reader = functools.partial(values.layer, number)
+        layer = dataclasses.replace(array, shape=shape, read=reader, peek=None, stacked=0)
         yield _numbered(layer, root, "".join(f"[{index}]" for index in number))
 
 

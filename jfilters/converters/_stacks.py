@@ -1,4 +1,4 @@
-"""Which arrays hold several layers, told by the vectors beside them.
+"""Arrays that hold several layers, recognized by the vectors beside them.
 
 A bias of one axis too many gives a stack away, or all other vectors of the same block do. The same bias
 tells apart what looks like a stack and is none: dense layers over several axes, and locally connected ones.
@@ -57,7 +57,7 @@ class Stack:
 
 
 def is_tall(array: StoredArray) -> bool:
-    """Whether an array has the name of a vector and more than one axis."""
+    """Return whether an array has the name of a vector and more than one axis."""
     return parts(array.name)[-1] in _VECTORS and len(_vector(array.shape)) > 1
 
 
@@ -103,7 +103,7 @@ class Blocks:
         return stacks
 
     def root(self, index: int, stack: Stack) -> int:
-        """How many components of the name lead to the block whose layers are all stacked alike.
+        """The number of components of the name that lead to the block whose layers are all stacked alike.
 
         0 where that is the network itself: a stack of networks.
         """
@@ -114,7 +114,7 @@ class Blocks:
         return max(len(place) - 2, 1)
 
     def _is_stacked(self, place: _Place, size: int) -> bool:
-        """Whether all vectors below a place have one axis more, of this size, and all weights have it too.
+        """Return whether all vectors and weights below a place have one more axis, of this size.
 
         Of a whole network the kernels must have one rank: a stem beside a stack of blocks has another.
         """
@@ -175,7 +175,7 @@ class Blocks:
         return stack
 
     def _contracts(self, shape: _Shape, array: StoredArray) -> bool:
-        """Whether a kernel of three axes takes in what a dense layer over two gives out."""
+        """Return whether a kernel of three axes takes in what a dense layer over two gives out."""
         return len(shape) == 3 and _is_channels_last(array) and shape[:2] in self._dense
 
     def _unclear(self, array: StoredArray) -> str | None:

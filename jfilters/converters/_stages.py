@@ -38,8 +38,8 @@ def join_stages(branch: Branch) -> Branch | None:
 def _is_apart(branch: Branch, label: str, labels: list[str]) -> bool:
     """True if a run shares no branch with others: "block1" of numbers is part of "block"."""
     families = {branch.children[name].word.family for name in labels if name in branch.children}
-    own = branch.children[label].word.family if label in branch.children else label
-    return not {label, own} & {*labels, *families}
+    family = branch.children[label].word.family if label in branch.children else label
+    return not {label, family} & {*labels, *families}
 
 
 def _follows(run: Run, lead: Run, label: str) -> bool:

@@ -1,4 +1,4 @@
-"""What a format's reader hands over: stored arrays that know their name and shape and are read on demand.
+"""Stored arrays, which a format's reader returns: they know name and shape and are read on demand.
 
 Selection, axes and depth are decided once for all formats, from these records alone.
 """

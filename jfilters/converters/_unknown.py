@@ -1,4 +1,4 @@
-"""What is said of a path that is of no known format: what was found there and what to give instead."""
+"""Errors for paths of no known format: what was found there and what to give instead."""
 
 from collections.abc import Callable, Iterable
 
@@ -35,8 +35,8 @@ def unknown_error(path: Location, head: bytes, is_readable: Recognizer) -> Unkno
 def _steps(folder: Location, files: list[Location]) -> tuple[str, str] | None:
     """The steps of a run in a folder: those of Orbax, and the files of flax.training.checkpoints."""
     numbered = [(step, base_name(path)) for step, path in steps(folder)]
-    named = [path for path in files if base_name(path).startswith("checkpoint_")]
-    numbered += [(step_of(path), base_name(path)) for path in named if is_file(path)]
+    files_by_name = [path for path in files if base_name(path).startswith("checkpoint_")]
+    numbered += [(step_of(path), base_name(path)) for path in files_by_name if is_file(path)]
     names = [name for step, name in sorted(numbered) if step >= 0]
     if not names:
         return None

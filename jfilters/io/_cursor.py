@@ -72,5 +72,7 @@ class Cursor:
 
     def _check(self, count: int) -> None:
         if self.position + count > self._stop:
-            left = max(self._stop - self.position, 0)
-            raise self.refusal(f"the file ends early: expected {count} more bytes, found {left},")
+            remaining = max(self._stop - self.position, 0)
+            raise self.refusal(
+                f"the file ends early: expected {count} more bytes, found {remaining},"
+            )

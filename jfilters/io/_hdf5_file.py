@@ -43,7 +43,7 @@ _REMEDY = "save it again with h5py, and with gzip if it has to be compressed"
 
 @contextlib.contextmanager
 def hdf5_errors(path: Location, tensor: str | None = None) -> Iterator[None]:
-    """What HDF5 and h5py raise over damaged files, as `CheckpointError`."""
+    """Raise what HDF5 and h5py raise over damaged files as `CheckpointError`."""
     with checkpoint_errors(path, tensor):
         try:
             yield
@@ -76,14 +76,14 @@ class Hdf5File:
 
     def nodes(self) -> Iterator[Hdf5Node]:
         """All datasets, once each, and all links that lead out of the file or nowhere."""
-        seen = {_address(self.file): ""}
+        visited = {_address(self.file): ""}
         groups = [("", self.file)]
         while groups:
             prefix, group = groups.pop()
             for name in group:
-                if len(seen) > MAX_OBJECTS:
+                if len(visited) > MAX_OBJECTS:
                     raise self.error(f"more than {MAX_OBJECTS:,} objects")
-                node, child = self._node(prefix, group, name, seen)
+                node, child = self._node(prefix, group, name, visited)
                 if child is not None:
                     groups.append((f"{node.name}/", child))
                 else:
@@ -100,10 +100,10 @@ class Hdf5File:
         Strings of variable length may all be one and the same long string.
         """
         values = self._attribute(holder, name, None)
-        found = (
+        strings = (
             values.tolist() if isinstance(values, np.ndarray) and values.dtype.kind == "S" else ()
         )
-        return tuple(value.decode("utf-8", "replace") for value in found)
+        return tuple(value.decode("utf-8", "replace") for value in strings)
 
     def check_claim(self, node: Hdf5Node) -> None:
         """Raises CheckpointError if a dataset claims more than the file stores of it."""
@@ -134,26 +134,26 @@ class Hdf5File:
         """The error that refuses this file."""
         return CheckpointError(reason, path=self.path, tensor=tensor, remedy=_REMEDY)
 
-    def _node(self, prefix: str, group: Any, name: str, seen: dict) -> tuple[Hdf5Node, Any]:
+    def _node(self, prefix: str, group: Any, name: str, visited: dict) -> tuple[Hdf5Node, Any]:
         """A link, and the group it leads to if that has not been visited."""
         h5py = require_h5py(self.path)
         path = f"{prefix}{name}"
         if prefix.count("/") > MAX_NESTING:
             raise self.error(f"more than {MAX_NESTING} nested groups")
         if "/" in name or not isinstance(group.get(name, getlink=True), h5py.HardLink):
-            seen[path] = path
+            visited[path] = path
             return Hdf5Node(path, reason="a link that may lead out of the file, not followed"), None
-        found = group[name]
-        address = _address(found)
-        first = seen.setdefault(address, path)
+        item = group[name]
+        address = _address(item)
+        first = visited.setdefault(address, path)
         if first != path:
-            seen[path] = path
+            visited[path] = path
             return Hdf5Node(path, reason=f"the same object as {first or '/'}"), None
-        if isinstance(found, h5py.Group):
-            return Hdf5Node(path), found
-        if not isinstance(found, h5py.Dataset):
+        if isinstance(item, h5py.Group):
+            return Hdf5Node(path), item
+        if not isinstance(item, h5py.Dataset):
             return Hdf5Node(path, reason="a type definition"), None
-        return Hdf5Node(path, found, self._reason(found)), None
+        return Hdf5Node(path, item, self._reason(item)), None
 
     def _reason(self, dataset: Any) -> str | None:
         """Why a dataset cannot be read."""
@@ -170,8 +170,8 @@ class Hdf5File:
         if not keeps_sizes(dataset.id.get_type(), dataset.dtype):
             return f"values of no common type, read as {dataset.dtype}"
         filters = filters_of(dataset)
-        known = {DEFLATE, SHUFFLE, FLETCHER32}
-        if not known.issuperset(filters) or len(set(filters)) < len(filters):
+        readable = {DEFLATE, SHUFFLE, FLETCHER32}
+        if not readable.issuperset(filters) or len(set(filters)) < len(filters):
             return f"packed by a filter that is not read here; {_REMEDY}"
         return None
 
@@ -199,8 +199,8 @@ def filters_of(dataset: Any) -> list[int]:
     return [plan.get_filter(index)[0] for index in range(plan.get_nfilters())]
 
 
-def _address(found: Any) -> int:
-    return require_h5py(Path()).h5o.get_info(found.id).addr
+def _address(item: Any) -> int:
+    return require_h5py(Path()).h5o.get_info(item.id).addr
 
 
 def require_h5py(path: Location) -> Any:

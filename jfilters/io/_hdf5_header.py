@@ -1,4 +1,4 @@
-"""How much a text attribute of an HDF5 file claims to hold, read from the header of its object.
+"""The claimed length of a text attribute of an HDF5 file, read from the header of its object.
 
 HDF5 allocates what an attribute claims, up to 4 GiB, before it looks whether the file holds that.
 Source: HDF5 file format specification 3.0, sections IV.A.1 (object headers) and IV.A.2.m (attributes).
@@ -24,11 +24,11 @@ def claimed_length(source: ByteSource, base: int, address: int, name: str) -> in
 
     `base` is where the file proper starts. The attribute must be one text of variable length.
     """
-    wanted = name.encode()
+    label = name.encode()
     for kind, data in _messages(source, base, address):
         if kind == _ATTRIBUTE and len(data) >= 9:
-            found, value = _attribute(data)
-            if found == wanted and len(value) >= 4:
+            attribute, value = _attribute(data)
+            if attribute == label and len(value) >= 4:
                 return struct.unpack_from("<I", value)[0]
     return None
 

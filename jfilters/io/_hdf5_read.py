@@ -44,8 +44,8 @@ def read_hdf5_bytes(file: Hdf5File, node: Hdf5Node) -> bytes:
     """
     dataset: Any = node.dataset
     with hdf5_errors(file.path, node.name):
-        one = dataset.shape == (1,) and dataset.chunks and not filters_of(dataset)
-        if not one or not holds_bytes(dataset.id.get_type()):
+        is_single = dataset.shape == (1,) and dataset.chunks and not filters_of(dataset)
+        if not is_single or not holds_bytes(dataset.id.get_type()):
             raise file.error("expected one value of variable length", node.name)
         file.check_claim(node)
         file.check_sizes(node)

@@ -1,4 +1,4 @@
-"""What the HDF5 library itself trips over in damaged files, looked for before it gets that far."""
+"""Checks for damage over which the HDF5 library itself would fail, made before it gets that far."""
 
 import struct
 from typing import Any
@@ -30,7 +30,7 @@ _HEAP, _TREE, _TREE_2 = b"GCOL", b"TREE", b"BTHD"
 
 
 def is_hdf5(path: Location, head: bytes) -> bool:
-    """Whether a file holds the signature of HDF5, at its start or behind a user block.
+    """Return whether a file holds the signature of HDF5, at its start or behind a user block.
 
     MATLAB's files are left out: they are HDF5, but with the axes of every array reversed.
     """
@@ -45,14 +45,14 @@ def is_hdf5(path: Location, head: bytes) -> bool:
 
 
 def _signature(source: ByteSource) -> int | None:
-    """Where the file proper starts."""
+    """Return the offset of the file proper."""
     starts = [0, *(512 << k for k in range(LONGEST_USER_BLOCK.bit_length() - 9))]
-    found = (start for start in starts if bytes(source.read(start, start + 8)) == SIGNATURE)
-    return next(found, None)
+    matches = (start for start in starts if bytes(source.read(start, start + 8)) == SIGNATURE)
+    return next(matches, None)
 
 
 def base_address(source: ByteSource) -> int:
-    """Where the file proper starts; CheckpointError unless its lengths have 8 bytes.
+    """Return the offset of the file proper; CheckpointError unless its lengths have 8 bytes.
 
     All writers use 8 bytes, and only with these are heaps and headers checked here.
     """
@@ -68,7 +68,7 @@ def base_address(source: ByteSource) -> int:
 
 
 def keeps_sizes(stored: Any, dtype: np.dtype) -> bool:
-    """Whether values, and their fields, are as long in memory as in the file.
+    """Return whether values, and their fields, are as long in memory as in the file.
 
     HDF5 writes past its buffers when the fields of a record grow into each other.
     """
@@ -82,7 +82,7 @@ def keeps_sizes(stored: Any, dtype: np.dtype) -> bool:
 
 
 def holds_bytes(stored: Any) -> bool:
-    """Whether values are sequences of bytes, of variable length.
+    """Return whether values are sequences of bytes, of variable length.
 
     HDF5 crashes over a variable length that is neither that of a sequence, 0, nor that of text.
     """

@@ -1,4 +1,4 @@
-"""What tells one version of a checkpoint from the next, without reading it."""
+"""The identity of a checkpoint's version, without reading it."""
 
 import contextlib
 import hashlib
@@ -30,12 +30,12 @@ def identity(path: Location) -> str | None:
 
 
 def _combined(files: Iterator[tuple[str, str | None]]) -> str | None:
-    whole = hashlib.sha256()
-    for name, told in files:
-        if told is None:
+    digest = hashlib.sha256()
+    for name, version in files:
+        if version is None:
             return None
-        whole.update(f"{name}\0{told}\n".encode("utf-8", "surrogateescape"))
-    return whole.hexdigest()
+        digest.update(f"{name}\0{version}\n".encode("utf-8", "surrogateescape"))
+    return digest.hexdigest()
 
 
 def _local_file(path: str | Path) -> str:
@@ -52,20 +52,22 @@ def _local_files(folder: Path) -> Iterator[tuple[str, str]]:
 def _remote_file(path: "upath.UPath") -> str | None:
     from ._request import details
 
-    return _told(details(path))
+    return _described(details(path))
 
 
 def _remote_files(folder: "upath.UPath") -> Iterator[tuple[str, str | None]]:
     from ._request import ask, details_below
 
-    for name, found in sorted(details_below(folder).items()):
+    for name, info in sorted(details_below(folder).items()):
         # A page of a web server lists names alone.
-        told = _told(found) or _told(ask(folder, lambda name=name: folder.fs.info(name)))
-        yield name.removeprefix(folder.path), told
+        version = _described(info) or _described(
+            ask(folder, lambda name=name: folder.fs.info(name))
+        )
+        yield name.removeprefix(folder.path), version
 
 
-def _told(found: dict) -> str | None:
+def _described(info: dict) -> str | None:
     from ._request import version
 
-    told = version(found)
-    return told and f"{found.get('size')}:{told}"
+    value = version(info)
+    return value and f"{info.get('size')}:{value}"

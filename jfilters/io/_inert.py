@@ -1,4 +1,4 @@
-"""What a pickle holds when nothing in it is ever built: records for objects, ranges for big bytes.
+"""The content of a pickle when nothing in it is built: records for objects, ranges for big bytes.
 
 A class, a function and a call are kept by name with what they would have been given, so that the
 arrays inside can be found; no name is ever looked up.
@@ -51,7 +51,7 @@ class InertMapping(list):
         return None
 
     def has(self, *names: str) -> bool:
-        """Whether all of `names` are keys."""
+        """Return whether all of `names` are keys."""
         return {*names} <= {key for key in self[::2] if isinstance(key, str)}
 
 
@@ -91,7 +91,7 @@ class MemorySource:
 
 
 def called(callee: object, args: tuple) -> object:
-    """What a call gives where that is a plain container or bytes, else a record of the call."""
+    """Return the result of a call that makes a plain container or bytes, else a record of the call."""
     name = callee.name if isinstance(callee, Global) else "(computed)"
     convert = _PLAIN.get(name)
     value = None if convert is None else convert(args)
@@ -109,14 +109,14 @@ def _mapping(args: tuple) -> object:
 
 
 def _sequence(args: tuple) -> object:
-    found = args[0] if args else []
-    return found if isinstance(found, list | tuple) else None
+    argument = args[0] if args else []
+    return argument if isinstance(argument, list | tuple) else None
 
 
 def _bytes(args: tuple) -> object:
     """The text from which protocol 2 makes bytes; it is encoded where it is needed."""
-    found = args[0] if args else ""
-    return found if isinstance(found, PickledBytes | str) else None
+    argument = args[0] if args else ""
+    return argument if isinstance(argument, PickledBytes | str) else None
 
 
 _PLAIN = {

@@ -43,8 +43,8 @@ class LocalCopy:
             yield
         except CheckpointError as error:
             path = error.path.replace(str(self.path), str(self.origin).rstrip("/"))
-            told = type(error)(error.reason, path=path, tensor=error.tensor, remedy=error.remedy)
-            raise told from error
+            renamed = type(error)(error.reason, path=path, tensor=error.tensor, remedy=error.remedy)
+            raise renamed from error
 
     def _copy(self, file: Location) -> None:
         below = PurePosixPath(name_below(file, self.origin))

@@ -1,4 +1,4 @@
-"""Where a checkpoint lies: a path on this machine, or a URL that fsspec knows.
+"""The location of a checkpoint: a path on this machine, or a URL that fsspec knows.
 
 Readers take either, and ask here what a path alone does not answer the same, or as cheaply, for both.
 """
@@ -33,12 +33,12 @@ def location(path: str | Location) -> Location:
 
 
 def is_remote(path: Location) -> bool:
-    """Whether reading the path takes a network rather than the operating system."""
+    """Return whether reading the path takes a network rather than the operating system."""
     return not isinstance(path, Path)
 
 
 def is_folder(path: Location) -> bool:
-    """Whether the path leads to a folder; for a web address its final slash tells."""
+    """Return whether the path leads to a folder; for a web address its final slash tells."""
     if isinstance(path, Path):
         return path.is_dir()
     from ._request import kind
@@ -47,7 +47,7 @@ def is_folder(path: Location) -> bool:
 
 
 def is_file(path: Location) -> bool:
-    """Whether the path leads to a file."""
+    """Return whether the path leads to a file."""
     if isinstance(path, Path):
         return path.is_file()
     from ._request import kind
@@ -56,7 +56,7 @@ def is_file(path: Location) -> bool:
 
 
 def children(folder: Location) -> list[Location]:
-    """What lies in a folder, by name. Raises OSError or UnreadableError if it cannot be listed."""
+    """List a folder, sorted by name. Raises OSError or UnreadableError if it cannot be listed."""
     if isinstance(folder, Path):
         return [folder / name for name in sorted(os.listdir(folder))]
     from ._request import listing
@@ -69,7 +69,7 @@ def remote_bytes(path: "upath.UPath") -> int:
     from ._request import details, details_below
 
     files = details_below(path).values() if is_folder(path) else [details(path)]
-    return sum(found.get("size") or 0 for found in files)
+    return sum(info.get("size") or 0 for info in files)
 
 
 def base_name(path: Location) -> str:

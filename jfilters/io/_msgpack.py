@@ -82,13 +82,13 @@ class MsgpackDecoder:
         return self._cursor.number(_LENGTHS[tag]) if tag in _LENGTHS else tag & mask
 
     def _map(self, size: int, nesting: int) -> dict[str, Any]:
-        found = {}
+        mapping = {}
         for _ in range(size):
             key = self.value(nesting + 1)
-            if not isinstance(key, str | int) or str(key) in found:
+            if not isinstance(key, str | int) or str(key) in mapping:
                 raise self._cursor.refusal(f"expected a new string as a key, found {key!r:.80}")
-            found[str(key)] = self.value(nesting + 1)
-        return found
+            mapping[str(key)] = self.value(nesting + 1)
+        return mapping
 
     def _text(self, size: int) -> str | MsgpackBytes:
         if size > MAX_TEXT:

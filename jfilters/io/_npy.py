@@ -38,7 +38,7 @@ _DESCR = re.compile(r"[<>|=]?(\?|[biufcSUVmMO]\d{0,9}(\[\d{0,9}[a-zA-Z]{1,2}\])?
 
 @dataclasses.dataclass(frozen=True)
 class NpyHeader:
-    """What a record says about its array; `length` counts the bytes before the values."""
+    """The header of a record: shape, dtype and order; `length` counts the bytes before the values."""
 
     shape: tuple[int, ...]
     dtype: np.dtype
@@ -89,11 +89,11 @@ def parse_npy_header(start: bytes, path: Location, tensor: str | None = None) ->
     """
     length = _header_length(start, path, tensor)
     text = start[_prefix(start) : length].decode("latin-1")
-    found = {key: re.search(field, text, re.ASCII) for key, field in _FIELDS.items()}
-    if len(start) < length or not _HEADER.fullmatch(text) or None in found.values():
+    matches = {key: re.search(field, text, re.ASCII) for key, field in _FIELDS.items()}
+    if len(start) < length or not _HEADER.fullmatch(text) or None in matches.values():
         reason = f"expected a .npy header with descr, fortran_order and shape, found {text[:80]!r}"
         raise CheckpointError(reason, path=path, tensor=tensor)
-    descr, order, sizes = (match[1] for match in found.values() if match)
+    descr, order, sizes = (match[1] for match in matches.values() if match)
     dtype, shape = _dtype(descr, path, tensor), tuple(map(int, re.findall(r"\d+", sizes)))
     _check_size(shape, dtype, path, tensor)
     return NpyHeader(shape, dtype, order == "True", length)
@@ -126,7 +126,7 @@ def read_npy(source: ByteSource, start: int, tensor: str | None) -> NpyRecord:
 
 
 def holds_npy_stream(path: Location) -> bool:
-    """Whether another record follows the first of a file; it never raises."""
+    """Return whether another record follows the first of a file; it never raises."""
     try:
         source = open_source(path)
         stop = read_npy(source, 0, None).stop
@@ -169,8 +169,8 @@ def _prefix(start: bytes) -> int:
 
 def _dtype(descr: str, path: Location, tensor: str | None) -> np.dtype:
     try:
-        known = _EXTENDED.get(descr.lstrip("<>|="))
-        return np.dtype(known or (descr if _DESCR.fullmatch(descr) else ""))
+        extended = _EXTENDED.get(descr.lstrip("<>|="))
+        return np.dtype(extended or (descr if _DESCR.fullmatch(descr) else ""))
     except (TypeError, ValueError) as error:
         reason = f"expected a plain dtype, found {descr!r}"
         raise CheckpointError(reason, path=path, tensor=tensor) from error
@@ -181,8 +181,6 @@ def _check_size(shape: tuple[int, ...], dtype: np.dtype, path: Location, tensor:
         raise CheckpointError(f"a shape that overflows, {shape}", path=path, tensor=tensor)
 
 
-def _short(header: NpyHeader, found: int, path: Location, tensor: str | None) -> CheckpointError:
-    reason = (
-        f"truncated: expected {header.nbytes} bytes of {header.dtype} {header.shape}, found {found}"
-    )
+def _short(header: NpyHeader, stored: int, path: Location, tensor: str | None) -> CheckpointError:
+    reason = f"truncated: expected {header.nbytes} bytes of {header.dtype} {header.shape}, found {stored}"
     return CheckpointError(reason, path=path, tensor=tensor)

@@ -93,7 +93,7 @@ def _from_blocks(file: Hdf5File, nodes: dict[str, Hdf5Node], key: str) -> "pyarr
 def _numbered(nodes: dict[str, Hdf5Node], start: str, end: str = "") -> list[int]:
     """The numbers between `start` and `end` in the names of nodes, in order."""
     pattern = re.compile(f"{re.escape(start)}([0-9]{{1,6}}){re.escape(end)}")
-    return sorted(int(found[1]) for name in nodes if (found := pattern.fullmatch(name)))
+    return sorted(int(match[1]) for name in nodes if (match := pattern.fullmatch(name)))
 
 
 def _values(file: Hdf5File, node: Hdf5Node) -> np.ndarray:
@@ -116,14 +116,14 @@ def _block(file: Hdf5File, node: Hdf5Node) -> np.ndarray:
 def _pickled_block(file: Hdf5File, node: Hdf5Node, data: bytes) -> np.ndarray:
     """An array of text and numbers from its pickle; nothing else is built."""
     source = MemorySource(file.path, memoryview(data))
-    found = unpickle(Cursor(source), lambda _: None)
-    known = isinstance(found, Inert) and _RECONSTRUCT.fullmatch(found.name)
-    state = found.state if isinstance(found, Inert) and known else None
+    record = unpickle(Cursor(source), lambda _: None)
+    is_array = isinstance(record, Inert) and _RECONSTRUCT.fullmatch(record.name)
+    state = record.state if isinstance(record, Inert) and is_array else None
     if not isinstance(state, tuple) or len(state) != 5 or not isinstance(state[4], list):
         raise file.error("expected a pickled array of text and numbers", node.name)
     shape, flat = state[1], [_cell(value) for value in state[4]]
-    whole = isinstance(shape, tuple) and all(isinstance(n, int) and n >= 0 for n in shape)
-    if not whole or not 1 <= len(shape) <= 2 or math.prod(shape) != len(flat):
+    is_shape = isinstance(shape, tuple) and all(isinstance(n, int) and n >= 0 for n in shape)
+    if not is_shape or not 1 <= len(shape) <= 2 or math.prod(shape) != len(flat):
         raise file.error(
             f"expected the {len(flat)} values of a pickled array in its shape", node.name
         )
@@ -152,14 +152,14 @@ def _unpickled_text(text: str | None) -> str | None:
 
 def _plain(values: np.ndarray) -> list:
     """A column as Python values: text decoded, missing text None."""
-    found = values.tolist()
+    cells = values.tolist()
     if values.dtype.kind == "S":
-        texts = [value.decode("utf-8", "replace") for value in found]
+        texts = [value.decode("utf-8", "replace") for value in cells]
         return [None if text == "nan" else text for text in texts]
     if values.dtype.kind == "O":
-        texts = [v.decode("utf-8", "replace") if isinstance(v, bytes) else v for v in found]
+        texts = [v.decode("utf-8", "replace") if isinstance(v, bytes) else v for v in cells]
         return [None if isinstance(v, float) and math.isnan(v) else v for v in texts]
-    return found
+    return cells
 
 
 def _table(file: Hdf5File, columns: dict[str, list]) -> "pyarrow.Table":

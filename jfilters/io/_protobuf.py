@@ -121,8 +121,8 @@ class ProtobufMessage:
 
     def _range(self, start: int, length: int) -> "ProtobufMessage":
         if length > self.stop - start:
-            found = f"expected {length} bytes, found {self.stop - start}"
-            self.wire.refuse(f"damaged protobuf at byte {start}: {found}")
+            reason = f"expected {length} bytes, found {self.stop - start}"
+            self.wire.refuse(f"damaged protobuf at byte {start}: {reason}")
         return ProtobufMessage(self.wire, start, start + length)
 
     def _varint(self, window: memoryview, offset: int) -> tuple[int, int]:

@@ -76,13 +76,13 @@ class RemoteSource:
         return memoryview(data)[: stop - start]
 
     def _ahead(self, start: int, stop: int) -> int:
-        """How many bytes to fetch beyond `stop`."""
+        """Return the number of bytes to fetch beyond `stop`."""
         reads_on = start == self._end and self._reach
         self._reach = min(2 * self._reach, LAST_REACH) if reads_on else FIRST_REACH
         if stop - start >= LAST_REACH:
             return 0
-        spare = ALLOWANCE + 2 * self._asked - self._fetched - (stop - start)
-        return min(self._reach, max(spare, 0))
+        allowed = ALLOWANCE + 2 * self._asked - self._fetched - (stop - start)
+        return min(self._reach, max(allowed, 0))
 
     def _hold(self, start: int, data: memoryview) -> None:
         if len(data) > LONGEST_HELD:
@@ -94,14 +94,14 @@ class RemoteSource:
 
 def open_remote(path: "upath.UPath") -> RemoteSource:
     """The source of a remote file, with what was read of the same version before."""
-    found = details(path)
-    if found["type"] == "directory" or found.get("size") is None:
-        what = "a folder" if found["type"] == "directory" else "one of unknown size"
+    info = details(path)
+    if info["type"] == "directory" or info.get("size") is None:
+        what = "a folder" if info["type"] == "directory" else "one of unknown size"
         raise UnreadableError(f"expected a file, found {what}", path=path)
-    told = version(found)
-    if told is None:
-        return RemoteSource(path, found["size"], reader(path, found["size"]))
-    return _shared(path, found["size"], told)
+    current = version(info)
+    if current is None:
+        return RemoteSource(path, info["size"], reader(path, info["size"]))
+    return _shared(path, info["size"], current)
 
 
 @functools.lru_cache(maxsize=SHARED)

@@ -43,12 +43,12 @@ _FINAL = {
 
 
 def details(path: "upath.UPath") -> dict[str, Any]:
-    """What fsspec tells about a path: its "type", "size" and more."""
+    """Return the facts that fsspec gives about a path: its "type", "size" and more."""
     return ask(path, lambda: dict(path.fs.info(path.path)))
 
 
 def kind(path: "upath.UPath") -> str | None:
-    """Whether the path leads to a "file" or to a "directory"; None where there is neither."""
+    """Return whether the path leads to a "file" or to a "directory"; None where there is neither."""
     # Asking a web server whether an address is a folder would fetch the whole file.
     if path.protocol in _WEB and path.path.endswith("/"):
         return "directory"
@@ -61,7 +61,7 @@ def kind(path: "upath.UPath") -> str | None:
 
 
 def listing(folder: "upath.UPath") -> list["upath.UPath"]:
-    """What lies in a folder, in no particular order."""
+    """List a folder, in no particular order."""
     if folder.protocol in _WEB:
         names = ask(folder, lambda: folder.fs.ls(folder.path, detail=False))
         return [type(folder)(name) for name in names]
@@ -69,17 +69,17 @@ def listing(folder: "upath.UPath") -> list["upath.UPath"]:
 
 
 def details_below(folder: "upath.UPath") -> dict[str, dict[str, Any]]:
-    """What fsspec tells about all files below a folder at once, by their names in the file system."""
+    """Return the facts of all files below a folder at once, by their names in the file system."""
     return ask(folder, lambda: folder.fs.find(folder.path, detail=True))
 
 
-def version(found: dict[str, Any]) -> str | None:
-    """What changes with a file's content, of what fsspec tells about it; None if that is its size alone."""
-    return next((f"{key}={found[key]}" for key in _VERSIONS if found.get(key)), None)
+def version(info: dict[str, Any]) -> str | None:
+    """Return the fact that changes with a file's content; None if fsspec gives its size alone."""
+    return next((f"{key}={info[key]}" for key in _VERSIONS if info.get(key)), None)
 
 
 def reader(path: "upath.UPath", size: int) -> Callable[[int, int], Any]:
-    """What fetches a range of a file, and no byte more."""
+    """Return the function that fetches a range of a file, and no byte more."""
     from fsspec.spec import AbstractFileSystem
 
     system, name = path.fs, path.path
@@ -98,7 +98,7 @@ def reader(path: "upath.UPath", size: int) -> Callable[[int, int], Any]:
 
 
 def ask(path: "upath.UPath", call: Callable[[], Any]) -> Any:
-    """What a request gives, after further attempts where its errors may pass.
+    """Return the result of a request, after further attempts where its errors may pass.
 
     Raises UnreadableError that names the path if there is no answer in time, or none but errors.
     """
@@ -148,7 +148,7 @@ def _timeout() -> float:
 
 
 def _may_pass(error: BaseException) -> bool:
-    """Whether another attempt may do better: after a broken connection or an overloaded server."""
+    """Return whether another attempt may do better: after a broken connection or an overloaded server."""
     # fsspec takes whatever a web server answers for a missing file, but keeps the cause.
     if isinstance(error, FileNotFoundError) and error.__cause__ is not None:
         return _may_pass(error.__cause__)
@@ -166,9 +166,13 @@ def _status(error: BaseException) -> int | None:
     # gcsfs keeps no other trace of it.
     if type(error) is OSError and str(error).startswith("Forbidden: "):
         return 403
-    asked = ((error, "status"), (getattr(error, "response", None), "status_code"), (error, "code"))
+    holders = (
+        (error, "status"),
+        (getattr(error, "response", None), "status_code"),
+        (error, "code"),
+    )
     # One at a time: aiohttp warns whoever looks at `code`.
-    codes = (getattr(holder, name, None) for holder, name in asked)
+    codes = (getattr(holder, name, None) for holder, name in holders)
     return next((code for code in codes if isinstance(code, int)), None)
 
 
@@ -180,6 +184,6 @@ def _unreadable(path: "upath.UPath", error: Exception) -> UnreadableError:
     if _is_denied(error) or _is_denied(error.__cause__):
         return UnreadableError("access was denied", path=path, remedy=_CREDENTIALS)
     cause = error.__cause__ if _may_pass(error) and error.__cause__ else error
-    reason = next((_FINAL[known] for known in _FINAL if isinstance(cause, known)), None)
+    reason = next((_FINAL[kind] for kind in _FINAL if isinstance(cause, kind)), None)
     text = " ".join(str(cause).split())[:200]
     return UnreadableError(reason or f"{type(cause).__name__}: {text}", path=path)

@@ -26,7 +26,7 @@ class ByteSource(Protocol):
 
     @property
     def path(self) -> Location:
-        """Where the file lies."""
+        """The location of the file."""
         ...
 
     @property

@@ -50,7 +50,7 @@ class ZipArchive:
         return self._member(name).size
 
     def start(self, name: str) -> int:
-        """Where the bytes of a member start in the file."""
+        """Return the offset of a member's bytes in the file."""
         member = self._member(name)
         header = bytes(self.source.read(member.header, member.header + 30))
         if len(header) < 30 or header[:4] != _LOCAL:
@@ -62,12 +62,12 @@ class ZipArchive:
 
     def check(self, name: str) -> None:
         """Compare a member with its checksum; 0 means that its writer left the checksum out."""
-        start, member, found = self.start(name), self._member(name), 0
+        start, member, checksum = self.start(name), self._member(name), 0
         for position in range(start, start + member.size, _PIECE):
             stop = min(position + _PIECE, start + member.size)
-            found = zlib.crc32(self.source.read(position, stop), found)
-        if member.crc not in (0, found):
-            reason = f"the checksum should be {member.crc:08x} and is {found:08x}"
+            checksum = zlib.crc32(self.source.read(position, stop), checksum)
+        if member.crc not in (0, checksum):
+            reason = f"the checksum should be {member.crc:08x} and is {checksum:08x}"
             raise self._refusal(reason, name, "the file is damaged: fetch it again")
 
     def _member(self, name: str) -> Member:
@@ -82,7 +82,7 @@ class ZipArchive:
         return member
 
     def _locate(self) -> tuple[int, int]:
-        """Where the central directory starts, and its length."""
+        """Return the offset of the central directory, and its length."""
         start = max(self.source.size - _LONGEST_COMMENT - 22, 0)
         tail = bytes(self.source.read(start, self.source.size))
         end = tail.rfind(_END)
@@ -132,12 +132,12 @@ class ZipArchive:
 
 def _wide(extra: bytes, *fields: int) -> tuple[int, ...]:
     """Fields of 32 bits, each taken from the zip64 extra field where it did not fit."""
-    wide, found = _field64(extra), []
+    wide, values = _field64(extra), []
     for field in fields:
         if field == _UNKNOWN and len(wide) >= 8:
             field, wide = struct.unpack("<Q", wide[:8])[0], wide[8:]
-        found.append(field)
-    return tuple(found)
+        values.append(field)
+    return tuple(values)
 
 
 def _field64(extra: bytes) -> bytes:

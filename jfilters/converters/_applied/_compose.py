@@ -37,19 +37,19 @@ def compose(arrays: Sequence[StoredArray]) -> list[StoredArray]:
     if _CUE.search("\n".join(array.name for array in arrays)) is None:
         return list(arrays)
     siblings, composed = Siblings(arrays), list(arrays)
-    taken: set[int] = set()
+    used: set[int] = set()
     for rule in _RULES:
         for composition in rule(siblings):
-            if taken.isdisjoint(composition.parts):
-                taken.update(composition.parts)
+            if used.isdisjoint(composition.parts):
+                used.update(composition.parts)
                 _replace(composed, composition)
     return composed
 
 
 def _replace(arrays: list[StoredArray], composition: Composition) -> None:
-    main, *others = composition.parts
+    main, *inputs = composition.parts
     weight = dataclasses.replace(arrays[main], name=composition.name)
-    for index in others:
+    for index in inputs:
         how = f" ({composition.label})" if composition.formula else ""
         reason = arrays[index].reason or f"part of {composition.name}{how}"
         arrays[index] = dataclasses.replace(arrays[index], reason=reason)
@@ -70,4 +70,4 @@ def _replace(arrays: list[StoredArray], composition: Composition) -> None:
 def _read(formula: Callable[..., Any], readers: Sequence[Callable[[], Any]]) -> Any:
     # What overflows or is no number is counted downstream.
     with np.errstate(all="ignore"):
-        return formula(*(read() for read in readers))
+        return formula(*(reader() for reader in readers))

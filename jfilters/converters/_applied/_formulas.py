@@ -95,7 +95,7 @@ def scale_shape(
     if math.prod(scale) == 1:
         return (1,) * len(weight)
     if len(scale) == len(weight):
-        fits = all(size in (1, whole) for size, whole in zip(scale, weight, strict=True))
+        fits = all(size in (1, extent) for size, extent in zip(scale, weight, strict=True))
         return scale if fits else None
     shape = [1] * len(weight)
     shape[axis] = math.prod(scale)

@@ -64,19 +64,19 @@ def _steps(siblings: Siblings, originals: list[int], members: dict[Place, int]) 
         return []
     numbers = sorted({int(key[0]) for key in members if key[0].isdecimal()})
     for number in numbers:
-        own = {key[1:]: index for key, index in members.items() if key[0] == str(number)}
-        step = _step(siblings, own, siblings.shape(originals[-1]))
+        parts = {key[1:]: index for key, index in members.items() if key[0] == str(number)}
+        step = _step(siblings, parts, siblings.shape(originals[-1]))
         if step is None:
             return []
         steps.append(step)
     return steps
 
 
-def _step(siblings: Siblings, own: dict[Place, int], shape: tuple[int, ...]) -> _Step | None:
-    match {"/".join(key): index for key, index in own.items()}:
-        case {"mask": mask} if len(own) == 1 and _broadcasts(siblings.shape(mask), shape):
+def _step(siblings: Siblings, members: dict[Place, int], shape: tuple[int, ...]) -> _Step | None:
+    match {"/".join(key): index for key, index in members.items()}:
+        case {"mask": mask} if len(members) == 1 and _broadcasts(siblings.shape(mask), shape):
             return "masked", "mask", masked, (mask,)
-        case {"_u": u, "_v": v} if len(own) == 2 and _fits_spectrum(siblings, shape, u, v):
+        case {"_u": u, "_v": v} if len(members) == 2 and _fits_spectrum(siblings, shape, u, v):
             return "spectral-norm", "spectral norm", spectral_norm, (u, v)
     return None
 
@@ -158,6 +158,6 @@ def _broadcasts(mask: tuple[int, ...], shape: tuple[int, ...]) -> bool:
 
 
 def _fits_spectrum(siblings: Siblings, shape: tuple[int, ...], u: int, v: int) -> bool:
-    """Whether u and v go with the rows along one of the two channel axes."""
+    """Return whether u and v go with the rows along one of the two channel axes."""
     rows, columns = math.prod(siblings.shape(u)), math.prod(siblings.shape(v))
     return rows in shape[:2] and len(shape) > 1 and rows * columns == math.prod(shape)

@@ -46,15 +46,15 @@ _STEMS = (
 def scaled(siblings: Siblings) -> Iterator[Composition]:
     """The weights of few bits, each with the scale of its module."""
     for place, members in list(siblings.modules.items()):
-        for own, weight in members.items():
-            if own in _STEMS and _is_narrow(siblings.arrays[weight]):
-                stem = place[-1] if own == "_data" else own
-                module = place[:-1] if own == "_data" else place
+        for name, weight in members.items():
+            if name in _STEMS and _is_narrow(siblings.arrays[weight]):
+                stem = place[-1] if name == "_data" else name
+                module = place[:-1] if name == "_data" else place
                 scale = _beside(siblings, module, _SCALES, stem)
                 if scale is None:
                     continue
                 zero = _beside(siblings, module, _ZEROS, stem)
-                if composition := _dequantized(siblings, weight, own, stem, scale, zero):
+                if composition := _dequantized(siblings, weight, name, stem, scale, zero):
                     yield composition
 
 
@@ -72,7 +72,7 @@ def _beside(siblings, module, patterns, stem) -> int | None:
 
 
 def _dequantized(
-    siblings: Siblings, weight: int, own: str, stem: str, scale: int, zero: int | None
+    siblings: Siblings, weight: int, leaf: str, stem: str, scale: int, zero: int | None
 ) -> Composition | None:
     shape = siblings.shape(weight)
     axis = _axis(siblings.arrays[weight], siblings.shape(scale))
@@ -81,7 +81,7 @@ def _dequantized(
             return None
     parts = (weight, scale) if zero is None else (weight, scale, zero)
     stem = stem if stem in ("kernel", "w") else "weight"
-    name = siblings.renamed(weight, 2 if own == "_data" else 1, stem)
+    name = siblings.renamed(weight, 2 if leaf == "_data" else 1, stem)
     formula = functools.partial(dequantized, axis=axis)
     return Composition(name, parts, "dequantization", "dequantized", parts, formula)
 

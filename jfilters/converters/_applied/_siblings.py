@@ -53,13 +53,13 @@ class Siblings:
         """The stored shape of an array."""
         return self.arrays[index].shape
 
-    def renamed(self, index: int, count: int, own: str) -> str:
+    def renamed(self, index: int, count: int, leaf: str) -> str:
         """The name of an array with its last `count` components replaced by one, separators kept."""
         name = self.arrays[index].name
         for _ in range(count):
             name = name[: max(name.rfind("."), name.rfind("/"), 0)]
         separator = "/" if "/" in self.arrays[index].name else "."
-        return f"{name}{separator}{own}" if name else own
+        return f"{name}{separator}{leaf}" if name else leaf
 
     def with_ending(self, ending: str) -> Iterator[tuple[dict[str, int], str]]:
         """The arrays of every module that has one of this ending, by own name, and the stem of that one."""

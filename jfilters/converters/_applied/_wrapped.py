@@ -37,8 +37,8 @@ def wrapped_in_equinox(siblings: Siblings) -> Iterator[Composition]:
         scale, weight = members.get("g"), siblings.index.get((*place, "layer", "weight"))
         if scale is None or weight is None:
             continue
-        shape, whole = siblings.shape(scale), siblings.shape(weight)
-        if len(shape) in (0, len(whole)) and scale_shape(shape, whole) is not None:
+        shape, weight_shape = siblings.shape(scale), siblings.shape(weight)
+        if len(shape) in (0, len(weight_shape)) and scale_shape(shape, weight_shape) is not None:
             name = siblings.arrays[weight].name
             parts = (weight, scale)
             yield Composition(name, parts, "weight norm", "weight-norm", parts, _of_direction)
@@ -66,15 +66,15 @@ def _inside(path: Place) -> Iterator[Place]:
 
 
 def _norm(siblings: Siblings, kernel: int, members: dict[str, int]) -> Composition | None:
-    name, whole = siblings.arrays[kernel].name, siblings.shape(kernel)
+    name, shape = siblings.arrays[kernel].name, siblings.shape(kernel)
     parts = (kernel, *members.values())
     if (scale := members.get("scale")) is not None:
-        if scale_shape(siblings.shape(scale), whole, -1) is None:
+        if scale_shape(siblings.shape(scale), shape, -1) is None:
             return None
         formula = functools.partial(_of_direction, axis=-1)
         return Composition(name, parts, "weight norm", "weight-norm", (kernel, scale), formula)
     u = members.get("u")
-    if u is None or siblings.shape(u) != (1, whole[-1] if whole else 0):
+    if u is None or siblings.shape(u) != (1, shape[-1] if shape else 0):
         return None
     formula = functools.partial(spectral_norm_of_u, axis=-1)
     return Composition(name, parts, "spectral norm", "spectral-norm", (kernel, u), formula)

@@ -19,8 +19,8 @@ def equal_arrays(arrays: Sequence[StoredArray], weights: Sequence[int]) -> dict[
         if values is None or values.min() == values.max():
             continue
         for index in group[1:]:
-            others = arrays[index].values()
-            if others is not None and values.tobytes() == others.tobytes():
+            later = arrays[index].values()
+            if later is not None and values.tobytes() == later.tobytes():
                 reasons[index] = f"the same values as {qualified(arrays[group[0]])}"
     return reasons
 

@@ -1,4 +1,4 @@
-"""Which networks of a checkpoint are copies of others.
+"""Find the networks of a checkpoint that are copies of others.
 
 A copy is found by structure: the same names and shapes under another prefix, or a bare list of arrays in
 the order of the parameters. That makes two networks of one architecture. Only near values, or a name that
@@ -70,7 +70,7 @@ def find_copies(arrays: Sequence[StoredArray], weights: Sequence[int], *, compar
 
 
 def _is_any_named(arrays: Sequence[StoredArray], weights: Sequence[int]) -> bool:
-    """Whether any component of a name says that it is an average or follows another network."""
+    """Return whether any component of a name says that it is an average or follows another network."""
     components = {part for index in weights for part in parts(qualified(arrays[index]))}
     return any(_matches(words, part) for part in components for words in (_AVERAGE, _FOLLOWER))
 
@@ -92,12 +92,12 @@ def _clusters(trees: list[Tree]) -> list[list[Tree]]:
 
 
 def _may_be_alone(tree: Tree, trees: Sequence[Tree]) -> bool:
-    """Whether a tree can be the copy of one with other numbers, or of a single weight."""
+    """Return whether a tree can be the copy of one with other numbers, or of a single weight."""
     return tree.is_network or _says(_AVERAGE, tree, trees) or _says(_FOLLOWER, tree, trees)
 
 
 def _says(words: re.Pattern[str], tree: Tree, trees: Sequence[Tree]) -> bool:
-    """Whether a component of the prefix that not all the trees have is one of some words."""
+    """Return whether a component of the prefix that not all the trees have is one of some words."""
     if not any(_matches(words, part) for part in tree.path):
         return False
     shared = set.intersection(*(set(other.path) for other in trees))
@@ -164,7 +164,7 @@ class _Search:
         return _says(_AVERAGE, tree, cluster) or _says(_FOLLOWER, tree, cluster)
 
     def _is_settled(self, original: Tree, tree: Tree) -> bool:
-        """Whether these are parts of one another, or the same part of two different networks."""
+        """Return whether these are parts of one another, or the same part of two different networks."""
         if not original.is_disjoint(tree):
             return True
         pairs = zip(reversed(original.path), reversed(tree.path), strict=False)

@@ -24,24 +24,24 @@ def aligned_lists(
     if not lists:
         return
     listed = {index for members in lists.values() for index in members}
-    named: dict[Path, list[int]] = {}
+    below: dict[Path, list[int]] = {}
     for index in weights:
         path = parts(qualified(arrays[index]))
         for at in range(len(path)) if index not in listed else ():
-            named.setdefault(tuple(path[:at]), []).append(index)
-    sequences = {_shapes(arrays, members): path for path, members in reversed(named.items())}
+            below.setdefault(tuple(path[:at]), []).append(index)
+    sequences = {_shapes(arrays, members): path for path, members in reversed(below.items())}
     for path, members in lists.items():
         original = sequences.get(_shapes(arrays, members))
         if original is not None:
-            yield Tree(original, tuple(named[original]), True), Tree(path, tuple(members), True)
+            yield Tree(original, tuple(below[original]), True), Tree(path, tuple(members), True)
 
 
 def _lists(arrays: Sequence[StoredArray], weights: Sequence[int]) -> dict[Path, list[int]]:
     """The weights that have no name but a number, by what holds them; lists of two or more."""
     lists: dict[Path, list[int]] = {}
     for index in weights:
-        *path, own = parts(qualified(arrays[index]))
-        if own.isdecimal():
+        *path, leaf = parts(qualified(arrays[index]))
+        if leaf.isdecimal():
             lists.setdefault(tuple(path), []).append(index)
     return {path: members for path, members in lists.items() if len(members) > 1}
 
@@ -66,10 +66,10 @@ def repeated_stream(
     size = _size_of_moments(arrays, listed)
     if size:
         moments = listed[max(size, len(listed) - 2 * size) :]
-        left = listed[: len(listed) - len(moments)]
+        remaining = listed[: len(listed) - len(moments)]
         reasons = dict.fromkeys(moments, OPTIMIZER)
-        if len(left) > size and _is_near(arrays, left):
-            reasons |= dict.fromkeys(left[size:], _COPY)
+        if len(remaining) > size and _is_near(arrays, remaining):
+            reasons |= dict.fromkeys(remaining[size:], _COPY)
         return reasons, {}
     if len(listed) % 2 or not _repeats(arrays, listed, 2):
         return {}, {}
@@ -79,7 +79,7 @@ def repeated_stream(
 
 
 def _size_of_moments(arrays: Sequence[StoredArray], listed: Sequence[int]) -> int:
-    """How many weights the second moments at the end of a file are; 0 without any.
+    """Return the number of weights that the second moments at the end of a file are; 0 without any.
 
     Fresh first moments are zero as well, and twice as many weights have no negative value.
     """
@@ -90,7 +90,7 @@ def _size_of_moments(arrays: Sequence[StoredArray], listed: Sequence[int]) -> in
 
 
 def _repeats(arrays: Sequence[StoredArray], weights: Sequence[int], times: int) -> bool:
-    """Whether all arrays of numbers, biases included, come so many times in the same shapes."""
+    """Return whether all arrays of numbers, biases included, come so many times in the same shapes."""
     shapes = [array.shape for array in arrays if array.shape and "float" in array.dtype]
     size, surplus = divmod(len(shapes), times)
     if not 2 <= times <= 4 or surplus or len(weights) % times:

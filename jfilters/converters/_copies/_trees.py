@@ -35,7 +35,7 @@ class Tree:
         return tuple(_DIGITS.findall(self.label))
 
     def is_disjoint(self, other: "Tree") -> bool:
-        """Whether neither lies within the other."""
+        """Return whether neither lies within the other."""
         shared = min(len(self.path), len(other.path))
         return self.path[:shared] != other.path[:shared]
 
@@ -52,8 +52,8 @@ def alike(
     for path, (count, signature) in _signatures(arrays, paths).items():
         if count >= fewest:
             groups[count, signature].append(path)
-    groups = {key: found for key, found in groups.items() if len(found) > 1}
-    below = _below(paths, {path for found in groups.values() for path in found})
+    groups = {key: matches for key, matches in groups.items() if len(matches) > 1}
+    below = _below(paths, {path for matches in groups.values() for path in matches})
     for key in sorted(groups, key=lambda key: -key[0]):
         trees = [_tree(arrays, path, below[path], paths) for path in groups[key]]
         yield sorted(trees, key=lambda tree: min(tree.members))
@@ -79,8 +79,8 @@ def flattened(arrays: Sequence[StoredArray], weights: Sequence[int]) -> Iterator
     names = {_letters(qualified(arrays[index])): index for index in weights}
     groups: dict[str, list[tuple[int, int]]] = collections.defaultdict(list)
     for index in weights:
-        word, _, rest = qualified(arrays[index]).partition("_")
-        original = names.get(_letters(rest)) if "." not in word + rest else None
+        word, _, tail = qualified(arrays[index]).partition("_")
+        original = names.get(_letters(tail)) if "." not in word + tail else None
         if original is not None and arrays[original].shape == arrays[index].shape:
             groups[word].append((original, index))
     for word, pairs in groups.items():

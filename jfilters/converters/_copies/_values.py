@@ -1,4 +1,4 @@
-"""How near the values of two networks are, from a few of their weights."""
+"""The distance between the values of two networks, from a few of their weights."""
 
 import math
 from collections.abc import Iterator, Sequence
@@ -29,13 +29,13 @@ def cosine(arrays: Sequence[StoredArray], pairs: Sequence[tuple[int, int]]) -> f
 
 
 def is_zero(arrays: Sequence[StoredArray], members: Sequence[int]) -> bool:
-    """Whether a few weights hold nothing but zeros, which tells nothing of what they are."""
+    """Return whether a few weights hold nothing but zeros, which tells nothing of what they are."""
     probes = (index for index, _ in _probes(arrays, [(index, index) for index in members]))
     return all((v := arrays[index].values()) is not None and not v.any() for index in probes)
 
 
 def is_nonnegative(arrays: Sequence[StoredArray], members: Sequence[int]) -> bool:
-    """Whether a few weights hold no negative value, as squares do and what is still zero."""
+    """Return whether a few weights hold no negative value, as squares do and what is still zero."""
     probes = (index for index, _ in _probes(arrays, [(index, index) for index in members]))
     return all((v := arrays[index].values()) is not None and v.min() >= 0 for index in probes)
 

@@ -1,4 +1,4 @@
-"""What a file or folder is that no reader here takes, in the words that its refusal uses."""
+"""The kind of a file or folder that no reader here takes, in the words that its refusal uses."""
 
 from typing import NamedTuple
 

@@ -35,8 +35,8 @@ def is_text(head: bytes) -> bool:
     return bool(text) and all(c.isprintable() or c in "\t\n\r\f" for c in text)
 
 
-def by_text(head: bytes, whole: bytes) -> Kind | None:
-    """The kind of a text, None for a few characters; `whole` is as much of it as may be looked into."""
+def by_text(head: bytes, content: bytes) -> Kind | None:
+    """The kind of a text, None for a few characters; `content` is as much of it as may be looked into."""
     text = head.decode("utf-8", "replace").lstrip("\ufeff \t\r\n")
     lower = text.lower()
     if _POINTER.match(text):
@@ -44,11 +44,11 @@ def by_text(head: bytes, whole: bytes) -> Kind | None:
     if lower.startswith(("<!doctype html", "<html", "<head")):
         return _misplaced("a web page (HTML)")
     if lower.startswith("<"):
-        return _xml(whole.decode("utf-8", "replace"))
+        return _xml(content.decode("utf-8", "replace"))
     if kind := next((kind for pattern, kind in _STARTS if pattern.match(text)), None):
         return kind
     if lower.startswith(("{", "[")):
-        return _json(whole)
+        return _json(content)
     return _plain(text) if len(text) >= _SHORTEST else None
 
 
@@ -72,9 +72,9 @@ def _xml(text: str) -> Kind:
     return other("an XML document")
 
 
-def _json(whole: bytes) -> Kind:
+def _json(data: bytes) -> Kind:
     try:
-        content = json.loads(whole)
+        content = json.loads(data)
     except (ValueError, RecursionError):
         return other("a JSON document, or the beginning of one")
     if not isinstance(content, dict):

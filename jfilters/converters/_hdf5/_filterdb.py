@@ -72,8 +72,8 @@ class FilterPopulation:
     def _range(self, index: int, ids: object) -> range | None:
         if ids is None:
             return None
-        found = _IDS.fullmatch(ids) if isinstance(ids, str) else None
-        start, last = (int(found[1]), int(found[2])) if found else (1, 0)
+        match = _IDS.fullmatch(ids) if isinstance(ids, str) else None
+        start, last = (int(match[1]), int(match[2])) if match else (1, 0)
         if not start <= last < self.count:
             expected = f"expected filter_ids within 0:{self.count - 1}"
             raise self._file.error(f"row {index}: {expected}, found {str(ids)[:40]!r}", "meta")
@@ -131,15 +131,15 @@ def _network(
     kernels: FilterPopulation, ids: list[range | None], table: Rows, name: str, rows: list[int]
 ) -> list[StoredArray]:
     """The layers of one network in depth order, and its rows that have no kernels."""
-    found = {row: span for row in rows if (span := ids[row]) is not None}
-    layers = table.layers(list(found), list(map(len, found.values())), kernels.dtype)
+    spans = {row: span for row in rows if (span := ids[row]) is not None}
+    layers = table.layers(list(spans), list(map(len, spans.values())), kernels.dtype)
     stored = [
         _layer(kernels, span, layer, table.channels(row, len(span)), name, table.metadata(row))
-        for (row, span), layer in zip(found.items(), layers, strict=True)
+        for (row, span), layer in zip(spans.items(), layers, strict=True)
     ]
     stored.sort(key=lambda array: array.layer.depth if array.layer else 0)
     return stored + [
-        _empty(kernels, f"{name}/layer{row}".lstrip("/")) for row in rows if row not in found
+        _empty(kernels, f"{name}/layer{row}".lstrip("/")) for row in rows if row not in spans
     ]
 
 

@@ -1,4 +1,4 @@
-"""What the table of a Filter DB says of its rows: whose layers they are, how deep, of what shape.
+"""The rows of the table of a Filter DB as layers: their network, their depth, their shape.
 
 Columns that the published files do not have, but those that jfilters exports do, make a layer what it was
 in its checkpoint: its name, its channels and groups, and what its depth was read from.
@@ -37,19 +37,19 @@ class Rows:
 
     def networks(self) -> dict[str, list[int]]:
         """The rows of every network by its name; one without a name where no column gives any."""
-        keys, named = self._keys(), Distinct()
-        names = {key: named(printable(key)[:LONGEST_NAME]) for key in dict.fromkeys(keys) if key}
-        found: dict[str, list[int]] = {}
+        keys, distinct = self._keys(), Distinct()
+        names = {key: distinct(printable(key)[:LONGEST_NAME]) for key in dict.fromkeys(keys) if key}
+        networks: dict[str, list[int]] = {}
         for row, key in enumerate(keys):
-            found.setdefault(names.get(key, ""), []).append(row)
-        return found
+            networks.setdefault(names.get(key, ""), []).append(row)
+        return networks
 
     def layers(self, rows: Sequence[int], counts: Sequence[int], dtype: str) -> list[Layer]:
         """The layers of one network; `counts` are the kernels of each."""
-        named = Distinct()
+        distinct = Distinct()
         return [
             Layer(
-                name=named(self._name(row)),
+                name=distinct(self._name(row)),
                 depth=depth,
                 relative_depth=relative,
                 depth_source=source,
@@ -88,8 +88,10 @@ class Rows:
     def _keys(self) -> list[str]:
         if not self._network:
             return [""] * self._count
-        told = zip(*(self._columns[name] for name in self._network), strict=True)
-        return [next((str(x) for x in cells if x not in (None, "")), "unnamed") for cells in told]
+        columns = zip(*(self._columns[name] for name in self._network), strict=True)
+        return [
+            next((str(x) for x in cells if x not in (None, "")), "unnamed") for cells in columns
+        ]
 
     def _name(self, row: int) -> str:
         name = self._cell("layer", row)
@@ -97,15 +99,15 @@ class Rows:
 
     def _depths(self, rows: Sequence[int]) -> list[tuple[int, float, DepthSource]]:
         """Depth, relative depth and what they were read from; the order of rows where no column tells."""
-        told, scaled = (self._numbers(name, rows) for name in ("conv_depth", "conv_depth_norm"))
-        if not told:
+        depths, scaled = (self._numbers(name, rows) for name in ("conv_depth", "conv_depth_norm"))
+        if not depths:
             last = len(rows) - 1
             return [(i, relative_depth(i, last), "registration-order") for i in range(len(rows))]
         if not scaled or max(scaled) > 1:
-            scaled = [depth / (max(told) or 1) for depth in told]
+            scaled = [depth / (max(depths) or 1) for depth in depths]
         return [
             (int(depth), float(relative), self._source(row))
-            for row, depth, relative in zip(rows, told, scaled, strict=True)
+            for row, depth, relative in zip(rows, depths, scaled, strict=True)
         ]
 
     def _source(self, row: int) -> DepthSource:
@@ -115,9 +117,9 @@ class Rows:
 
     def _numbers(self, name: str, rows: Sequence[int]) -> list[int | float] | None:
         """The numbers of a column; None if one of them is missing."""
-        found = [self._number(name, row) for row in rows]
-        known = [number for number in found if number is not None]
-        return known if len(known) == len(found) else None
+        cells = [self._number(name, row) for row in rows]
+        numbers = [number for number in cells if number is not None]
+        return numbers if len(numbers) == len(cells) else None
 
     def _number(self, name: str, row: int) -> int | float | None:
         """A number that is neither negative nor beyond any network."""

@@ -98,7 +98,7 @@ def _column(name: str, column: pa.ChunkedArray) -> np.ndarray:
 
 
 def _frame_attributes(names: list[str]) -> dict[str, object]:
-    """What pandas looks for on the group of a table."""
+    """Return the attributes that pandas reads from the group of a table."""
     return {
         "CLASS": "GROUP",
         "VERSION": "1.0",
@@ -119,23 +119,23 @@ def _frame_attributes(names: list[str]) -> dict[str, object]:
 
 
 def _table_attributes(columns: dict[str, np.ndarray], booleans: set[str]) -> dict[str, object]:
-    """What PyTables looks for on a table, and pandas for each of its columns."""
-    found: dict[str, object] = {
+    """Return the attributes that PyTables reads from a table, and pandas for each of its columns."""
+    attributes: dict[str, object] = {
         "CLASS": "TABLE",
         "VERSION": "2.7",
         "TITLE": "",
         "index_kind": "integer",
     }
     for number, name in enumerate(["index", *columns]):
-        found[f"FIELD_{number}_NAME"] = name
+        attributes[f"FIELD_{number}_NAME"] = name
     for name, values in columns.items():
         text = (
             f"string{8 * values.dtype.itemsize}" if values.dtype.kind == "S" else values.dtype.name
         )
-        found[f"{name}_dtype"] = "bool" if name in booleans else text
-        found[f"{name}_kind"] = [name]
-        found[f"{name}_meta"] = None
-    return found
+        attributes[f"{name}_dtype"] = "bool" if name in booleans else text
+        attributes[f"{name}_kind"] = [name]
+        attributes[f"{name}_meta"] = None
+    return attributes
 
 
 def _set(holder: Any, attributes: dict[str, object]) -> None:

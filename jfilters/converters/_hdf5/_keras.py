@@ -195,13 +195,13 @@ class _Reader:
         return self.file.text(node.dataset.parent, "name") or ""
 
     def _role(self, node: Hdf5Node) -> str:
-        """What an array is to its layer: kernel, bias, ...; its number where that is unknown."""
-        own = node.name.rpartition("/")[2].partition(":")[0]
+        """Return the role of an array in its layer: kernel, bias, ...; its number where that is unknown."""
+        leaf = node.name.rpartition("/")[2].partition(":")[0]
         convolution = _CONVOLUTION.fullmatch(self.kinds[node.name])
-        if convolution is None or not own.isdecimal():
-            return own
+        if convolution is None or not leaf.isdecimal():
+            return leaf
         roles = _ROLES[convolution["apart"]]
-        return dict(enumerate(roles)).get(int(own), own)
+        return dict(enumerate(roles)).get(int(leaf), leaf)
 
     def _array(self, node: Hdf5Node, name: str) -> StoredArray:
         dataset: Any = node.dataset
@@ -210,7 +210,7 @@ class _Reader:
         dtype, reason = self._dtype(node)
         if reason is None:
             self.file.check_claim(node)
-        known = {} if reason else self._known(node)
+        facts = {} if reason else self._known(node)
         return StoredArray(
             name,
             _shape(node),
@@ -219,7 +219,7 @@ class _Reader:
             reason=reason or self._reason(node),
             order=self.order.source,
             sort_name=self.order.names[node.name],
-            **known,
+            **facts,
         )
 
     def _known(self, node: Hdf5Node) -> dict[str, Any]:
@@ -242,11 +242,11 @@ class _Reader:
     def _reason(self, node: Hdf5Node) -> str | None:
         if node.name.startswith(("optimizer/", "optimizer_weights/")):
             return "optimizer state"
-        found = _OTHERS.fullmatch(self.kinds[node.name])
-        if found and found["normalization"]:
+        match = _OTHERS.fullmatch(self.kinds[node.name])
+        if match and match["normalization"]:
             return "normalization"
-        if found:
-            return f"{found['dense']}: no convolution"
+        if match:
+            return f"{match['dense']}: no convolution"
         return _REASONS.get(self._role(node))
 
     def _dtype(self, node: Hdf5Node) -> tuple[str, str | None]:

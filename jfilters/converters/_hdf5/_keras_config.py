@@ -1,4 +1,4 @@
-"""What a Keras model's own configuration says about its layers: class, name, groups and order.
+"""Layers by a Keras model's own configuration: class, name, groups and order.
 
 Keras 3 saves a layer under its class in snake case and its number among the siblings of that class,
 earlier versions under its own name. Both lead back to the configuration.
@@ -50,13 +50,13 @@ def configured_layers(text: str, path: Location) -> dict[str, KerasLayer]:
 
 def by_own_name(layers: dict[str, KerasLayer]) -> dict[str, KerasLayer]:
     """The layers by their own names, without those names that unlike layers share."""
-    found: dict[str, KerasLayer] = {}
+    layers_by_name: dict[str, KerasLayer] = {}
     unlike = set()
     for layer in layers.values():
-        known = found.setdefault(layer.names[-1], layer)
-        if (known.kind, known.groups) != (layer.kind, layer.groups):
+        first = layers_by_name.setdefault(layer.names[-1], layer)
+        if (first.kind, first.groups) != (layer.kind, layer.groups):
             unlike.add(layer.names[-1])
-    return {name: layer for name, layer in found.items() if name not in unlike}
+    return {name: layer for name, layer in layers_by_name.items() if name not in unlike}
 
 
 def _inside(
@@ -78,8 +78,8 @@ def _layer(
 ) -> Iterator[tuple[str, KerasLayer]]:
     config = item["config"]
     config = {"layers": config} if isinstance(config, list) else config
-    own = config.get("name") or item.get("name") or place.rpartition("/")[2]
-    names, kind = (*names, str(own)), snake_case(item["class_name"])
+    name = config.get("name") or item.get("name") or place.rpartition("/")[2]
+    names, kind = (*names, str(name)), snake_case(item["class_name"])
     yield place, KerasLayer(names, kind, _groups(config))
     yield from _inside(config, f"{place}/", names, path)
 

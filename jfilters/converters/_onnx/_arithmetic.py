@@ -33,7 +33,7 @@ def _pointwise(
 
         def compute(*arrays: np.ndarray) -> np.ndarray:
             pairs = zip(arrays, shapes, strict=True)
-            return np.asarray(function(*(wide(a).reshape(own) for a, own in pairs)))
+            return np.asarray(function(*(wide(a).reshape(shape) for a, shape in pairs)))
 
         return step.makes(shape, dtype, compute, *values)
 

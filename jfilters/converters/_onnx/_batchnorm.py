@@ -29,8 +29,8 @@ def graph_norms(path: Location) -> dict[str, Norm | str]:
 
 
 def _norm(graph: Graph, node: int, tensors: Mapping[int, Tensor]) -> Norm | str:
-    made = graph.makes(node)[:1]
-    readers = graph.readers(made[0]) if made else []
+    outputs = graph.makes(node)[:1]
+    readers = graph.readers(outputs[0]) if outputs else []
     norms = [reader for reader in readers if graph.ops[reader] == _OPERATOR]
     if not norms:
         return "no BatchNormalization reads its output"
@@ -38,7 +38,7 @@ def _norm(graph: Graph, node: int, tensors: Mapping[int, Tensor]) -> Norm | str:
         return f"its output is read {len(readers)} times, not by a BatchNormalization alone"
     reads = graph.reads(norms[0])
     parameters = [reads[place] if place < len(reads) else 0 for place in (_SCALE, _VARIANCE)]
-    if reads[0] != made[0] or not all(value in graph.held for value in parameters):
+    if reads[0] != outputs[0] or not all(value in graph.held for value in parameters):
         return "a BatchNormalization whose parameters are not stored"
     gamma, variance = (tensors[graph.held[value].message.start].value for value in parameters)
     if gamma is None or variance is None or gamma.shape != variance.shape or len(gamma.shape) != 1:

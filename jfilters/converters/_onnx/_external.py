@@ -22,7 +22,7 @@ class ExternalFiles:
     def reader(
         self, entries: Mapping[str, str], nbytes: int, tensor: str
     ) -> Callable[[], memoryview]:
-        """How to read the `nbytes` bytes that a tensor's external_data entries point at.
+        """Return the reader of the `nbytes` bytes that a tensor's external_data entries point at.
 
         Raises CheckpointError if they lie outside the folder or the file, or are of another length.
         """
@@ -50,8 +50,8 @@ class ExternalFiles:
 
     def _checked(self, location: str, tensor: str) -> Location:
         # PureWindowsPath splits at both kinds of slashes and knows drives.
-        asked = PureWindowsPath(location)
-        if not location or "\0" in location or asked.anchor or ".." in asked.parts:
+        entry = PureWindowsPath(location)
+        if not location or "\0" in location or entry.anchor or ".." in entry.parts:
             raise self._outside("a path inside the model's folder", location, tensor)
         if not isinstance(self._model, Path):
             return self._beside(self._model, location, tensor)

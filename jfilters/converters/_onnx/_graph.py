@@ -92,7 +92,7 @@ class Graph:
         self._first_made.append(len(self._makes))
 
     def is_made(self, value: int) -> bool:
-        """Whether a node makes a value or a tensor is it."""
+        """Return whether a node makes a value or a tensor is it."""
         return self._maker[value] >= 0 or value in self.held
 
     def maker(self, value: int) -> int | None:
@@ -113,7 +113,7 @@ class Graph:
         return self._reader_of_read[order[first[value] : first[value + 1]]].tolist()
 
     def node(self, node: int) -> Node:
-        """What the file says about a node."""
+        """Return the record of a node as the file has it."""
         return read_node(ProtobufMessage(self.wire, self._starts[node], self._stops[node]))
 
     def attributes(self, node: int) -> dict[str, Attribute]:
@@ -169,9 +169,11 @@ class Graph:
         return depth
 
     def _unmade_reads(self) -> list[int]:
-        """How many of the values that each node reads are made by another one."""
-        made = np.frombuffer(self._maker, np.int32)[np.frombuffer(self._reads, np.uint32)] >= 0
-        return np.bincount(self._reader_of_read[made], minlength=len(self.ops)).tolist()
+        """Count, for each node, the values it reads that another node makes."""
+        is_computed = (
+            np.frombuffer(self._maker, np.int32)[np.frombuffer(self._reads, np.uint32)] >= 0
+        )
+        return np.bincount(self._reader_of_read[is_computed], minlength=len(self.ops)).tolist()
 
     def _check_all_done(self, done: list[int]) -> None:
         if len(done) == len(self.ops):
@@ -198,12 +200,14 @@ class Graph:
 
 def resolved(node: Node, environment: dict[str, ProtobufMessage]) -> dict[str, Attribute]:
     """The attributes of a node by name; `environment` are those of the function call around it."""
-    found = {}
+    attributes = {}
     for message in node.attributes:
         attribute = read_attribute(message)
         name, reference = attribute.name, attribute.reference
         if not reference:
-            found[name] = attribute
+            attributes[name] = attribute
         elif reference in environment:
-            found[name] = dataclasses.replace(read_attribute(environment[reference]), name=name)
-    return found
+            attributes[name] = dataclasses.replace(
+                read_attribute(environment[reference]), name=name
+            )
+    return attributes

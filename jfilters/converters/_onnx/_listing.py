@@ -158,10 +158,10 @@ def _computing_reader(graph: Graph, value: int) -> tuple[int | None, int]:
         node = next(readers, None)
         if node is None or graph.ops[node] not in PASSING:
             break
-        made = graph.makes(node)
-        if graph.reads(node)[0] != value or not made:
+        outputs = graph.makes(node)
+        if graph.reads(node)[0] != value or not outputs:
             break
-        value = made[0]
+        value = outputs[0]
     return node, value
 
 

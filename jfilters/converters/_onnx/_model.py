@@ -51,14 +51,14 @@ class _Scope:
 
 
 def is_model(wire: ProtobufFile) -> bool:
-    """Whether a file has the fields of a ModelProto, a graph among them; reads the top level only.
+    """Return whether a file has the fields of a ModelProto, a graph among them; reads the top level only.
 
     Raises CheckpointError if it is not even protobuf.
     """
     graph = None
     for count, (number, field) in enumerate(wire.message()):
-        known = _MODEL_NUMBERS if isinstance(field, int) else _MODEL_SPANS
-        if number not in known or count > MAX_ITEMS:
+        numbers = _MODEL_NUMBERS if isinstance(field, int) else _MODEL_SPANS
+        if number not in numbers or count > MAX_ITEMS:
             return False
         if number == _ModelField.GRAPH:
             graph = field
@@ -86,7 +86,7 @@ def read_graph(wire: ProtobufFile) -> Graph:
 
 
 class _Builder:
-    """What is known while a model is written out."""
+    """The state while a model is written out as a graph."""
 
     def __init__(
         self, wire: ProtobufFile, functions: Mapping[tuple[str, str, str], ProtobufMessage]

@@ -37,7 +37,7 @@ class Node:
 
     @property
     def key(self) -> tuple[str, str, str]:
-        """What a model-local function is called by."""
+        """The identity of a model-local function: domain, name and overload."""
         return self.domain, self.op, self.overload
 
     @property
@@ -47,7 +47,7 @@ class Node:
 
     @property
     def label(self) -> str:
-        """What to call this node in a message."""
+        """The name of this node in a message."""
         return self.name or next(iter(self.outputs), "")
 
 
@@ -155,11 +155,11 @@ def _size(dim: ProtobufMessage) -> int:
 
 
 def _spans(message: ProtobufMessage, number: int) -> list[ProtobufMessage]:
-    found = []
+    spans = []
     for n, field in message:
         if n == number and isinstance(field, ProtobufMessage):
-            append(found, field, message)
-    return found
+            append(spans, field, message)
+    return spans
 
 
 def append(items: list, item: object, message: ProtobufMessage) -> None:

@@ -47,13 +47,13 @@ def dequantize(
 
 def _along(parameter: Value | None, axis: int, shape: tuple[int, ...]) -> tuple[int, ...]:
     """The shape in which a scale or zero point broadcasts against `shape`."""
-    ones = (1,) * len(shape)
+    single = (1,) * len(shape)
     if parameter is None or math.prod(parameter.shape) == 1:
-        return ones
+        return single
     if not -len(shape) <= axis < len(shape) or parameter.shape != (shape[axis],):
         raise NotFollowed(f"scale or zero point of shape {parameter.shape} for {shape}")
     index = axis % len(shape)
-    return (*ones[:index], shape[index], *ones[index + 1 :])
+    return (*single[:index], shape[index], *single[index + 1 :])
 
 
 def _dequantize_linear(step: Step) -> Value:

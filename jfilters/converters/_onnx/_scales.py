@@ -54,8 +54,8 @@ def _dynamic_scale(tracer: Tracer, node: int) -> Value | None:
     """
     graph = tracer.graph
     for _ in range(MAX_STEPS):
-        made = graph.makes(node)[:1]
-        readers = graph.readers(made[0]) if made else []
+        outputs = graph.makes(node)[:1]
+        readers = graph.readers(outputs[0]) if outputs else []
         if not readers:
             return None
         node = readers[0]

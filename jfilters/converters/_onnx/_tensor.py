@@ -181,12 +181,12 @@ def _raw(header: _Header, raw: ProtobufMessage, nbytes: int) -> Callable[[], mem
 
 
 def _typed(header: _Header, field: int, size: int, dtype: np.dtype) -> Callable[[], bytes]:
-    """How to read `size` numbers from a typed field, whose bytes must be able to hold them."""
-    found = header.typed.get(field, 0)
+    """Return the reader of `size` numbers in a typed field, whose bytes must be able to hold them."""
+    stored = header.typed.get(field, 0)
     # A varint takes one to ten bytes; what it holds shows only when it is read.
     least, most = (dtype.itemsize,) * 2 if _is_fixed(dtype) else (1, 10)
-    if not least * size <= found <= most * size:
-        raise header.error(f"expected {size} numbers of {dtype}, found {found} bytes of them")
+    if not least * size <= stored <= most * size:
+        raise header.error(f"expected {size} numbers of {dtype}, found {stored} bytes of them")
     again = dataclasses.replace(header, message=header.message.again())
 
     def read() -> bytes:

@@ -229,18 +229,18 @@ class Tracer:
         return not is_mask, math.prod(tensor.shape)
 
     def _held_by(self, node: int) -> list[Stored]:
-        held = self.graph.held
-        return [held[value] for value in self.graph.reads(node) if value in held]
+        stored = self.graph.held
+        return [stored[value] for value in self.graph.reads(node) if value in stored]
 
     def _dynamic(self, value: int) -> Untraced:
         """The reason against a value that inputs of the model have a path to."""
-        queue, blamed, op, given = [value], [], None, ABSENT
+        queue, blamed, op, graph_input = [value], [], None, ABSENT
         for place in queue:
             node = self.graph.maker(place)
             if self.is_constant(place):
                 blamed += self._mains(place)
             elif node is None:
-                given = given or place
+                graph_input = graph_input or place
             else:
                 name = self.graph.ops[node]
                 op = name if op is None and name not in PASSING else op
@@ -249,7 +249,7 @@ class Tracer:
                 queue += [x for x in reads if x != ABSENT and x not in queue]
                 blamed += [] if name in OPERATIONS else self._held_by(node)
         if op is None:
-            return Untraced("no stored values", blamed=blamed, value=given)
+            return Untraced("no stored values", blamed=blamed, value=graph_input)
         maker = "a body of the graph" if op == JUNCTION else op
         return Untraced(f"computed by {maker} from an input of the network", blamed=blamed)
 

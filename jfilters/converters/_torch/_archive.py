@@ -19,7 +19,7 @@ _CONSTANT = "a constant of the TorchScript code, as freezing a module makes of a
 
 
 def is_torch_archive(source: ByteSource, head: bytes) -> bool:
-    """Whether a zip file is torch's, as far as its directory, or its first member, tells."""
+    """Return whether a zip file is torch's, as far as its directory, or its first member, tells."""
     # torch.save writes data.pkl first: a file that was cut off is still known for what it is.
     if any(name.encode() in head[_LOCAL_HEADER:] for name in _PICKLES):
         return True

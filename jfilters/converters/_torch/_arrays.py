@@ -1,4 +1,4 @@
-"""What the records of a pickle say about arrays: torch's tensors, NumPy's and JAX's arrays.
+"""Arrays from the records of a pickle: torch's tensors, NumPy's and JAX's arrays.
 
 Each is recognized by the function that would have built it; its values are read later, if at all.
 """
@@ -20,7 +20,7 @@ from ._storage import LARGEST, MAX_RANK, Storage, View, dtype_of
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
-class Found:
+class PickledArray:
     """An array in a pickle: as in `StoredArray`, with the `View` that tells aliases apart."""
 
     shape: tuple[int, ...]
@@ -32,7 +32,7 @@ class Found:
     unread: bool = False
 
 
-def found_array(value: object) -> Found | None:
+def pickled_array(value: object) -> PickledArray | None:
     """The array that a value stands for, or None. Raises `CheckpointError` for a bad one."""
     if isinstance(value, Storage):
         return _whole(value)
@@ -48,13 +48,13 @@ def found_array(value: object) -> Found | None:
     return None
 
 
-def _local(local: Local) -> Found:
+def _local(local: Local) -> PickledArray:
     """The part of a spread tensor that the file holds, if it is the whole; else why it is none."""
-    held = None if local_part(local.tensor) else found_array(local.tensor)
-    reason = local.reason(held.shape if held else ())
-    if held and not reason:
-        return held
-    kind = held.dtype if held else "unknown"
+    part = None if local_part(local.tensor) else pickled_array(local.tensor)
+    reason = local.reason(part.shape if part else ())
+    if part and not reason:
+        return part
+    kind = part.dtype if part else "unknown"
     return dataclasses.replace(_valueless(local.shape, kind, reason or "a shard"), unread=True)
 
 
@@ -90,19 +90,19 @@ def _unwrapped(value: object) -> tuple[str, tuple, object]:
     return "", (), None
 
 
-def _whole(storage: Storage) -> Found | None:
+def _whole(storage: Storage) -> PickledArray | None:
     """A storage that was saved by itself."""
     return _viewed(storage, storage.kind, 0, (storage.count,), (1,))
 
 
-def _strided(name: str, args: tuple) -> Found:
+def _strided(name: str, args: tuple) -> PickledArray:
     match _with_storage(args):
         case (Storage() as storage, offset, size, strides, *_):
             return _viewed(storage, storage.kind, offset, size, strides)
     raise _refusal(f"{name} without a storage, an offset, a shape and strides")
 
 
-def _strided_with_dtype(name: str, args: tuple) -> Found:
+def _strided_with_dtype(name: str, args: tuple) -> PickledArray:
     match _with_storage(args):
         case (Storage() as storage, offset, size, strides, _, _, Global(name=dtype), *_):
             return _viewed(storage, dtype, offset, size, strides)
@@ -112,16 +112,19 @@ def _strided_with_dtype(name: str, args: tuple) -> Found:
 def _with_storage(args: tuple) -> tuple:
     """The arguments, with the storage that a plain pickle holds as a torch file of its own."""
     match args:
-        case (Inert(name="torch.storage._load_from_bytes", args=(PickledBytes() as data,)), *rest):
+        case (
+            Inert(name="torch.storage._load_from_bytes", args=(PickledBytes() as data,)),
+            *arguments,
+        ):
             if data.latin1:
                 raise _refusal("a tensor that was pickled with protocol 2; save it with torch.save")
-            return (nested_storage(data), *rest)
+            return (nested_storage(data), *arguments)
     return args
 
 
 def _viewed(
     storage: Storage, kind: str | None, offset: object, size: object, strides: object
-) -> Found:
+) -> PickledArray:
     dtype, shape = dtype_of(kind), _integers(size)
     if dtype is None:
         return _valueless(shape, kind or "unknown", f"dtype {kind or 'unknown'} is not read")
@@ -130,22 +133,22 @@ def _viewed(
     if view.repeats:
         reason = f"{view.count} elements that repeat {view.extent} stored ones"
         return dataclasses.replace(_valueless(shape, dtype.name, reason), view=view)
-    return Found(shape, dtype.name, view.read, view=view)
+    return PickledArray(shape, dtype.name, view.read, view=view)
 
 
-def _quantized(name: str, args: tuple) -> Found:
+def _quantized(name: str, args: tuple) -> PickledArray:
     """Integers as float32, by a scale and a zero point for all or for each index of one axis."""
     stored, parameters = _strided(name, args), args[4:5]
     if stored.view is None or stored.reason:
         return stored
     match parameters:
         case ((Global(name="torch.per_tensor_affine"), float(scale), int(zero)),):
-            read = _dequantizer(stored.view, lambda: (np.float64(scale), np.float64(zero)))
+            reader = _dequantizer(stored.view, lambda: (np.float64(scale), np.float64(zero)))
         case ((Global(name="torch.per_channel_affine"), scales, zeros, int(axis)),):
-            read = _dequantizer(stored.view, _by_channel(stored.shape, scales, zeros, axis))
+            reader = _dequantizer(stored.view, _by_channel(stored.shape, scales, zeros, axis))
         case _:
             return dataclasses.replace(stored, reason="a quantization scheme that is not read")
-    return dataclasses.replace(stored, dtype="float32", read=read)
+    return dataclasses.replace(stored, dtype="float32", read=reader)
 
 
 Numbers = Callable[[], tuple[np.ndarray | np.floating, np.ndarray | np.floating]]
@@ -161,19 +164,21 @@ def _dequantizer(view: View, numbers: Numbers) -> Callable[[], np.ndarray]:
 
 
 def _by_channel(shape: tuple[int, ...], scales: object, zeros: object, axis: int) -> Numbers:
-    found = _unquantized(scales), _unquantized(zeros)
-    if not 0 <= axis < len(shape) or {part.shape for part in found} != {shape[axis : axis + 1]}:
+    parameters = _unquantized(scales), _unquantized(zeros)
+    if not 0 <= axis < len(shape) or {part.shape for part in parameters} != {
+        shape[axis : axis + 1]
+    }:
         raise _refusal(f"scales or zero points that do not go with axis {axis} of {shape}")
     along = tuple(-1 if index == axis else 1 for index in range(len(shape)))
 
     def read() -> tuple[np.ndarray, np.ndarray]:
-        scale, zero = (part.read().astype(np.float64).reshape(along) for part in found)
+        scale, zero = (part.read().astype(np.float64).reshape(along) for part in parameters)
         return scale, zero
 
     return read
 
 
-def _unquantized(value: object) -> Found:
+def _unquantized(value: object) -> PickledArray:
     # Only a plain tensor: a quantized one would have scales of its own, and so on without end.
     match value:
         case Inert(name="torch._utils._rebuild_tensor_v2" as name, args=args):
@@ -181,7 +186,7 @@ def _unquantized(value: object) -> Found:
     raise _refusal("scales or zero points that are no plain tensors")
 
 
-def _unreadable(name: str, args: tuple) -> Found:
+def _unreadable(name: str, args: tuple) -> PickledArray:
     kind = name.rpartition("_rebuild_")[2].removesuffix("_no_storage").replace("_", " ")
     return _valueless((), "unknown", f"a {kind}, which stores no dense values")
 
@@ -198,21 +203,21 @@ _NUMPY_BUFFERS = {f"numpy.{core}.numeric._frombuffer" for core in ("core", "_cor
 _DTYPE = re.compile(r"[<>|=]?([fiu][1248]|c8|c16|b1)")
 
 
-def _numpy_state(state: tuple) -> Found:
+def _numpy_state(state: tuple) -> PickledArray:
     match state[-4:]:
         case (shape, dtype, bool(fortran) | int(fortran), data):
             return _numpy(shape, dtype, "F" if fortran else "C", data)
     raise _refusal("a NumPy array without shape, dtype, order and data")
 
 
-def _numpy_buffer(args: tuple) -> Found:
+def _numpy_buffer(args: tuple) -> PickledArray:
     match args:
         case (data, dtype, shape, str(order)):
             return _numpy(shape, dtype, order, data)
     raise _refusal("a NumPy array without data, dtype, shape and order")
 
 
-def _numpy(size: object, kind: object, order: str, data: object) -> Found:
+def _numpy(size: object, kind: object, order: str, data: object) -> PickledArray:
     shape, dtype = _integers(size), _numpy_dtype(kind)
     if dtype is None or not isinstance(data, PickledBytes | str):
         return dataclasses.replace(_valueless(shape, "object", "not numeric"), torch=False)
@@ -224,7 +229,9 @@ def _numpy(size: object, kind: object, order: str, data: object) -> Found:
     if not possible or not expected <= stored <= most:
         raise _refusal(f"{dtype} {shape} needs {expected} bytes, found {stored}")
     layout = "F" if order == "F" else "C"
-    return Found(shape, dtype.name, lambda: _numpy_values(data, dtype, shape, layout), torch=False)
+    return PickledArray(
+        shape, dtype.name, lambda: _numpy_values(data, dtype, shape, layout), torch=False
+    )
 
 
 def _numpy_values(
@@ -246,7 +253,7 @@ def _numpy_dtype(kind: object) -> np.dtype | None:
         case Inert(name="numpy.dtype", args=(Global(name=name), *_)) if name.startswith(
             "ml_dtypes."
         ):
-            return np.dtype(found) if (found := _EXTENDED.get(name)) else None
+            return np.dtype(dtype) if (dtype := _EXTENDED.get(name)) else None
     return None
 
 
@@ -256,11 +263,11 @@ _EXTENDED = {
 }
 
 
-def _valueless(shape: tuple[int, ...], dtype: str, reason: str) -> Found:
+def _valueless(shape: tuple[int, ...], dtype: str, reason: str) -> PickledArray:
     def read() -> np.ndarray:
         raise _refusal(reason)
 
-    return Found(shape, dtype, read, reason)
+    return PickledArray(shape, dtype, read, reason)
 
 
 def _integers(value: object) -> tuple[int, ...]:

@@ -59,10 +59,10 @@ def check_whole(saved: object, arrays: Sequence[StoredArray], path: Location) ->
 
 
 def _of_dtensor(shape: tuple[int, ...], state: object) -> Local:
-    own = _attributes(state)
-    placements = _attributes(own.get("_spec")).get("placements")
+    attributes = _attributes(state)
+    placements = _attributes(attributes.get("_spec")).get("placements")
     placed = isinstance(placements, list | tuple) and all(map(_is_placed, placements))
-    return Local(own.get("_local_tensor"), shape, placed)
+    return Local(attributes.get("_local_tensor"), shape, placed)
 
 
 def _of_shards(shape: tuple[int, ...], state: object) -> Local:

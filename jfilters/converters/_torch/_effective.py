@@ -23,8 +23,8 @@ def source_of(part: Any) -> Any:
             else part.parametrizations.weight.original1
         )
     names = ("weight_orig", "weight_v", "weight")
-    own = (part._parameters.get(name) for name in names)
-    tensor = next((tensor for tensor in own if tensor is not None), None)
+    tensors = (part._parameters.get(name) for name in names)
+    tensor = next((tensor for tensor in tensors if tensor is not None), None)
     return part.weight if tensor is None else tensor
 
 
@@ -54,14 +54,14 @@ def effective_weight(part: Any, name: str) -> Any:
 
 
 def is_parametrized(part: Any) -> bool:
-    """Whether asking for the weight computes it, which in training mode may change the module."""
+    """Return whether asking for the weight computes it, which in training mode may change the module."""
     from torch.nn.utils import parametrize
 
     return parametrize.is_parametrized(part, "weight")
 
 
 def _is_plain(part: Any) -> bool:
-    """Whether the module convolves with its weight as torch's own classes do."""
+    """Return whether the module convolves with its weight as torch's own classes do."""
     kind = type(part)
     methods = (kind.forward, getattr(kind, "_conv_forward", kind.forward))
     return all(method.__module__ == _PLAIN for method in methods)
@@ -102,7 +102,7 @@ def _seen_in_a_pass(part: Any) -> Any | None:
     """The weight with which a copy of the module convolves zeros; None if it cannot be run so."""
     import torch
 
-    seen: list[Any] = []
+    weights: list[Any] = []
 
     class Watch(torch.overrides.TorchFunctionMode):
         def __torch_function__(
@@ -110,7 +110,7 @@ def _seen_in_a_pass(part: Any) -> Any | None:
         ) -> Any:
             kwargs = kwargs or {}
             if "conv" in getattr(func, "__name__", ""):
-                seen.append(kwargs.get("weight", args[1] if len(args) > 1 else None))
+                weights.append(kwargs.get("weight", args[1] if len(args) > 1 else None))
             return func(*args, **kwargs)
 
     shape = tuple(part.weight.shape)
@@ -123,12 +123,12 @@ def _seen_in_a_pass(part: Any) -> Any | None:
             for size, step in zip(part.kernel_size, part.dilation, strict=True)
         ]
         twin(part.weight.new_zeros((1, part.in_channels, *extents)))
-    fitting = [w for w in seen if isinstance(w, torch.Tensor) and tuple(w.shape) == shape]
+    fitting = [w for w in weights if isinstance(w, torch.Tensor) and tuple(w.shape) == shape]
     return fitting[0] if len(fitting) == 1 else None
 
 
 def _detached(part: Any) -> dict[int, Any]:
-    """What a copy of the module gets for results of earlier passes, which torch does not copy."""
+    """Return stand-ins for results of earlier passes, which torch does not copy with a module."""
     import torch
 
     attributes = (value for module in part.modules() for value in vars(module).values())

@@ -69,7 +69,7 @@ def _is_tar(head: bytes) -> bool:
 
 
 def _is_safetensors(head: bytes) -> bool:
-    """Whether this is the length of a safetensors header, which can look like a pickle."""
+    """Return whether this is the length of a safetensors header, which can look like a pickle."""
     return head[8:9] == b"{" and struct.unpack("<Q", head[:8])[0] <= _LARGEST_HEADER
 
 

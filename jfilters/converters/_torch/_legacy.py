@@ -82,7 +82,7 @@ def read_legacy(
 
 def nested_storage(data: PickledBytes) -> Storage:
     """The storage that a pickle holds as a torch file of its own."""
-    found = read_legacy(data.source, data.start, data.stop, _NESTED_OPCODES)
-    if not isinstance(found, Storage):
+    storage = read_legacy(data.source, data.start, data.stop, _NESTED_OPCODES)
+    if not isinstance(storage, Storage):
         raise CheckpointError("expected a storage inside the pickle", path=data.source.path)
-    return found
+    return storage

@@ -37,15 +37,15 @@ def from_module(module: Any) -> Kernels:
 
 
 def _arrays(module: Any) -> Iterator[StoredArray]:
-    seen = []
+    sources = []
     for name, part in module.named_modules():
         if not _is_convolution(part):
             continue
         name = f"{name}.weight".removeprefix(".")
         source = source_of(part)
-        if any(source is other for other in seen):
+        if any(source is other for other in sources):
             continue
-        seen.append(source)
+        sources.append(source)
         weight = effective_weight(part, name)
         yield _stored(name, weight, part.groups, part.transposed)
 

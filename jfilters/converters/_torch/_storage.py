@@ -49,7 +49,7 @@ _STORAGES = {
 
 @runtime_checkable
 class Storages(Protocol):
-    """Where one file keeps its storages; `base` tells apart the files within one file."""
+    """The place of a file's storages; `base` distinguishes the files within one file."""
 
     big_endian: bool
     base: int
@@ -116,7 +116,7 @@ class View:
 
     @property
     def repeats(self) -> bool:
-        """Whether the view is far larger than what it shows."""
+        """Return whether the view is far larger than what it shows."""
         return self.count > self.extent and self.count * self.dtype.itemsize > MAX_REPEATED
 
     @property
@@ -159,7 +159,7 @@ class View:
 
 
 def persistent_storage(owner: Storages) -> Callable[[object], object]:
-    """What gives the values of the persistent ids of a pickle whose storages lie in `owner`."""
+    """Return the function that resolves the persistent ids of a pickle whose storages lie in `owner`."""
 
     def value(key: object) -> object:
         match key:

@@ -16,7 +16,7 @@ from ...errors import CheckpointError
 from ...io import Inert, InertMapping, Location
 from .._axes import for_rank
 from .._stored import StoredArray
-from ._arrays import Found, found_array
+from ._arrays import PickledArray, pickled_array
 from ._distributed import check_whole
 from ._storage import Storage
 
@@ -39,7 +39,7 @@ _SCRIPTED = re.compile(r"__torch__\.torch\.nn\.modules\.conv\..*?Conv(Transpose)
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class _Place:
-    """Where a value lies, and what its surroundings say about it.
+    """The place of a value, and the facts that its surroundings give.
 
     `path[:root]` leads to the network and the rest is the name within it; inside a module, which is
     one network however deep it goes, the root is fixed. `has_weight`: the convolution that it lies in keeps
@@ -72,26 +72,26 @@ def arrays_of(value: object, path: Location) -> list[StoredArray]:
 
 def walk(value: object, path: Location) -> list[StoredArray]:
     """The arrays in a value of `unpickle`; `path` is the file's. Raises `CheckpointError`."""
-    arrays, known = [], {}
-    for found, place in _found(value, path):
-        stored = _stored(found, place, path)
-        stored = _unique(stored, found, known)
+    arrays, names = [], {}
+    for array, place in _located(value, path):
+        stored = _stored(array, place, path)
+        stored = _unique(stored, array, names)
         arrays.append(stored)
         if len(arrays) > MAX_ARRAYS:
             raise CheckpointError(f"more than {MAX_ARRAYS:,} arrays", path=path)
     return arrays
 
 
-def _found(value: object, path: Location) -> Iterator[tuple[Found, _Place]]:
+def _located(value: object, path: Location) -> Iterator[tuple[PickledArray, _Place]]:
     """Every array with its place, each container entered once."""
-    seen, open_items = set(), [iter([(value, _Place())] if _may_hold(value) else [])]
+    visited, open_items = set(), [iter([(value, _Place())] if _may_hold(value) else [])]
     while open_items:
         for value, place in open_items[-1]:
-            found = _array(value, place, path)
-            if found:
-                yield found, place
-            elif id(_contents(value)) not in seen:
-                seen.add(id(_contents(value)))
+            array = _array(value, place, path)
+            if array:
+                yield array, place
+            elif id(_contents(value)) not in visited:
+                visited.add(id(_contents(value)))
                 open_items.append(_children(value, place))
                 break
         else:
@@ -101,14 +101,14 @@ def _found(value: object, path: Location) -> Iterator[tuple[Found, _Place]]:
 
 
 def _may_hold(value: object) -> bool:
-    """Whether a value can be an array or hold one; most values are numbers and strings."""
+    """Return whether a value can be an array or hold one; most values are numbers and strings."""
     return isinstance(value, Inert | Storage) or (
         isinstance(value, list | tuple) and len(value) > 0
     )
 
 
 def _contents(value: object) -> object:
-    """What tells whether a container was entered before: many objects may share one state."""
+    """Return the object by which a container is recognized: many objects may share one state."""
     return _attributes(value) if isinstance(value, Inert) else value
 
 
@@ -118,17 +118,17 @@ def _attributes(record: Inert) -> object:
     return state if isinstance(state, InertMapping) else record
 
 
-def _array(value: object, place: _Place, path: Location) -> Found | None:
+def _array(value: object, place: _Place, path: Location) -> PickledArray | None:
     try:
-        return found_array(value)
+        return pickled_array(value)
     except CheckpointError as error:
         raise _named(error, path, ".".join(place.path)[:LONGEST_NAME]) from None
 
 
-def _reader(found: Found, path: Location, tensor: str) -> Callable[[], np.ndarray]:
+def _reader(array: PickledArray, path: Location, tensor: str) -> Callable[[], np.ndarray]:
     def read() -> np.ndarray:
         try:
-            return found.read()
+            return array.read()
         except CheckpointError as error:
             raise _named(error, path, tensor) from None
 
@@ -162,10 +162,10 @@ def _in_mapping(mapping: InertMapping, place: _Place) -> Iterator[_Item]:
 
 
 def _is_layer(mapping: InertMapping) -> bool:
-    """Whether a dict of NumPy or JAX arrays is one layer of a nested dict rather than a network."""
+    """Return whether a dict of NumPy or JAX arrays is one layer of a nested dict rather than a network."""
     if not {key for key in mapping[::2] if isinstance(key, str)} <= _PARAMETERS:
         return False
-    return any((found := found_array(value)) and not found.torch for value in mapping[1::2])
+    return any((array := pickled_array(value)) and not array.torch for value in mapping[1::2])
 
 
 def _in_object(record: Inert, place: _Place) -> Iterator[_Item]:
@@ -195,10 +195,10 @@ def _made_of(record: Inert) -> InertMapping | None:
 def _in_module(state: InertMapping, place: _Place) -> Iterator[_Item]:
     """Parameters, buffers and modules of a pickled torch.nn.Module, then whatever else it keeps."""
     place = _module(place)
-    own = dataclasses.replace(place, **_convolution(state))
+    parameters = dataclasses.replace(place, **_convolution(state))
     for key in _KEYS:
         if _may_hold(state.get(key)):
-            yield state.get(key), place if key == "_modules" else own
+            yield state.get(key), place if key == "_modules" else parameters
     for index, (name, value) in enumerate(state.pairs()):
         if name not in _KEYS and _may_hold(value):
             yield value, place.child(name, index)
@@ -212,7 +212,7 @@ def _module(place: _Place) -> _Place:
 
 
 def _convolution(state: InertMapping) -> dict[str, int | bool]:
-    """What a module that is a convolution says about its weight."""
+    """Return the facts that a module that is a convolution gives about its weight."""
     groups, transposed = state.get("groups"), state.get("transposed")
     if not isinstance(transposed, bool) or type(groups) is not int or groups < 1:
         return {}
@@ -224,39 +224,39 @@ def _convolution(state: InertMapping) -> dict[str, int | bool]:
 
 def _scripted(name: str, place: _Place) -> _Place:
     """The place of a TorchScript object, whose class tells what kind of convolution it was."""
-    found = _SCRIPTED.fullmatch(name)
-    return dataclasses.replace(_module(place), transposed=found[1] is not None if found else None)
+    match = _SCRIPTED.fullmatch(name)
+    return dataclasses.replace(_module(place), transposed=match[1] is not None if match else None)
 
 
-def _stored(found: Found, place: _Place, path: Location) -> StoredArray:
+def _stored(array: PickledArray, place: _Place, path: Location) -> StoredArray:
     root = min(place.root, max(len(place.path) - 1, 0))
     name, network = ".".join(place.path[root:]), ".".join(place.path[:root])
     if len(name) + len(network) > LONGEST_NAME:
         raise CheckpointError(f"a name of more than {LONGEST_NAME} characters", path=path)
-    weight = 3 <= len(found.shape) <= 5
+    weight = 3 <= len(array.shape) <= 5
     is_buffer = weight and place.has_weight and not _WEIGHT.fullmatch(place.path[-1])
-    axes = for_rank("IOHW" if place.transposed else "OIHW", len(found.shape)) if weight else None
+    axes = for_rank("IOHW" if place.transposed else "OIHW", len(array.shape)) if weight else None
     return StoredArray(
         name=name or "tensor",
-        shape=found.shape,
-        dtype=found.dtype,
-        read=_reader(found, path, name),
-        axes=axes if found.torch else None,
+        shape=array.shape,
+        dtype=array.dtype,
+        read=_reader(array, path, name),
+        axes=axes if array.torch else None,
         groups=place.groups if weight else None,
         transposed=place.transposed if weight else None,
         network=network,
-        reason=place.reason or found.reason or (_BUFFER if is_buffer else None),
-        peek=found.view.peek if found.view and found.dtype == found.view.dtype.name else None,
-        unread=found.unread and weight and not place.reason,
+        reason=place.reason or array.reason or (_BUFFER if is_buffer else None),
+        peek=array.view.peek if array.view and array.dtype == array.view.dtype.name else None,
+        unread=array.unread and weight and not place.reason,
     )
 
 
-def _unique(stored: StoredArray, found: Found, known: dict[tuple, str]) -> StoredArray:
+def _unique(stored: StoredArray, array: PickledArray, names: dict[tuple, str]) -> StoredArray:
     """The array, with its reason if it is a view that came before under another name."""
-    if stored.reason or found.view is None or found.view.count == 0:
+    if stored.reason or array.view is None or array.view.count == 0:
         return stored
     full = f"{stored.network}.{stored.name}".strip(".")
-    first = known.setdefault(found.view.identity, full)
+    first = names.setdefault(array.view.identity, full)
     if first is full:
         return stored
     return dataclasses.replace(stored, reason=f"the same storage as {first}")
