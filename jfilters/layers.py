@@ -16,11 +16,21 @@ Applied = Literal[
 class Layer:
     """The record of one convolution beside its weight; static in every transformation.
 
-    `axes` and `dtype` are as stored in the checkpoint; the weight itself is always (out, in, *spatial).
-    `depth` is the layer's rank among the convolutions of its network, `relative_depth` the same scaled
-    to 0..1, and `depth_source` says what the rank was read from. `groups` is None where the checkpoint
-    does not tell. `applied` says how the effective weight was made of what is stored, `network` in which
-    part of the checkpoint it lies, and `note` what had to be assumed about it.
+    - `name`: as the checkpoint names the weight.
+    - `depth`: the layer's rank among the convolutions of its network, from 0; `relative_depth` is the same
+      scaled to 0..1, and `depth_source` says what the rank was read from.
+    - `groups`: None where the checkpoint does not tell.
+    - `transposed`: whether the layer is a transposed convolution.
+    - `axes`, `dtype`: as stored in the checkpoint; the weight itself is always (out, in, *spatial).
+    - `applied`: how the effective weight was made of what is stored.
+    - `network`: the part of the checkpoint in which it lies.
+    - `note`: the assumptions that had to be made about it.
+
+    Raises ValueError for a negative depth, a relative depth outside 0..1, or fewer groups than 1.
+
+    >>> layer = Layer("block.conv.weight", depth=3, relative_depth=0.5, groups=16)
+    >>> layer.is_depthwise(in_channels=1)
+    True
     """
 
     name: str
@@ -44,5 +54,16 @@ class Layer:
             )
 
     def is_depthwise(self, in_channels: int) -> bool:
-        """Return whether every group holds one input channel; `in_channels` is the weight's second axis."""
+        """Return whether every group holds one input channel.
+
+        **Arguments:**
+
+        - `in_channels`: the second axis of the weight, which counts the input channels of one group.
+
+        **Returns:** True for several groups of one channel each; False where the groups are not known, and
+        for an ordinary convolution of a single input channel.
+
+        >>> Layer("conv", groups=16).is_depthwise(1), Layer("conv", groups=1).is_depthwise(1)
+        (True, False)
+        """
         return self.groups is not None and self.groups > 1 and in_channels == 1

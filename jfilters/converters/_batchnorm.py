@@ -228,7 +228,7 @@ class _Names:
         return norms[0] if self._ordered or self._is_counted_alike(module) else None
 
     def _is_counted_alike(self, module: _Module) -> bool:
-        """Return whether a number in the name means the same for both kinds: as many of each in this parent."""
+        """Return whether a number in the name means the same for both kinds: as many of each."""
         return not module.is_counted or self._surplus[module.parent] == 0
 
     def _numbered(self, module: _Module) -> Norm | str:

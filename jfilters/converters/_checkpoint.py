@@ -19,7 +19,20 @@ from ._stored import Skipped, StoredArray
 
 @dataclasses.dataclass(frozen=True)
 class StoredLayer:
-    """One convolution of a checkpoint, read on demand; `shape` is (out, in, *spatial)."""
+    """One convolution of a checkpoint, whose weight is read on demand, as a NumPy array.
+
+    `layer` is its record: name, depth, groups and more. `shape` is that of the effective weight, which is
+    (out, in, *spatial) whatever the order of the axes in the file, and known before anything is read.
+    `path` is the checkpoint, `stored` the array in it, and `arrangement` the way from one to the other.
+
+    >>> import tempfile
+    >>> import numpy as np
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     np.save(f"{folder}/kernels.npy", np.ones((3, 3, 8, 16), np.float32))
+    ...     checkpoint = open_checkpoint(f"{folder}/kernels.npy", axes="HWIO")
+    >>> checkpoint.layers[0].shape
+    (16, 8, 3, 3)
+    """
 
     layer: Layer
     shape: tuple[int, ...]
@@ -54,8 +67,17 @@ class StoredLayer:
 class Checkpoint:
     """The content of one path: its format, its layers in depth order, and all other arrays with reasons.
 
-    A checkpoint without any convolution has no layers; that is no error. `companions` are the further
-    files that hold its arrays, by name; a folder has none, since all its files are the checkpoint.
+    A checkpoint without any convolution has no layers; that is no error. Every stored array is either a
+    layer or in `skipped`, with the reason why it is no kernel. `companions` are the further files that hold
+    its arrays, by name; a folder has none, since all its files are the checkpoint.
+
+    >>> import tempfile
+    >>> import numpy as np
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     np.savez(f"{folder}/net.npz", conv=np.ones((16, 8, 3, 3)), steps=np.arange(4))
+    ...     checkpoint = open_checkpoint(f"{folder}/net.npz", axes="OIHW")
+    >>> len(checkpoint.layers), [array.name for array in checkpoint.skipped]
+    (1, ['steps'])
     """
 
     path: Location
@@ -99,20 +121,36 @@ def open_checkpoint(
     network: str | None = None,
     standardize: bool = False,
 ) -> Checkpoint:
-    """The layers of a checkpoint, none of them read yet.
+    """Open a checkpoint and list its layers, none of them read yet.
+
+    Only metadata is read, so that opening takes milliseconds and hardly any memory, whatever the size of
+    the file. The layers are in depth order, and each is read when its `read` is called. Neither JAX nor the
+    framework that wrote the file is imported.
 
     **Arguments:**
 
-    - `path`: a file or folder of any format that `jfilters formats` lists.
+    - `path`: a file, folder or URL of any format that `jfilters formats` lists.
     - `axes`: the axis order, for example "HWIO", of arrays whose format leaves it open.
-    - `like`: for an Equinox file, the module that was saved, or its shapes as `eqx.filter_eval_shape`
-      gives them: it names the leaves. A module of another structure is an error, never a shift.
-    - `network`: which of several copies of a network to read, by the name that the copies are listed under,
-      for example "ema"; without it the trained weights themselves.
+    - `like`: for an Equinox file, the module that was saved, or its shapes as `eqx.filter_eval_shape` gives
+      them: it names the leaves. A module of another structure is an error, never a shift.
+    - `network`: the copy of a network to read, by the name that the copies are listed under, for example
+      "ema"; without it the trained weights themselves.
     - `standardize`: read every weight as weight standardization applies it: less its mean and divided by
       its standard deviation over each output channel. No file tells whether a network does so.
 
-    Raises CheckpointError if the path is no readable checkpoint, ValueError for unknown `axes`.
+    **Returns:** the `Checkpoint`; one without any convolution has no layers, which is no error.
+
+    **Raises:** CheckpointError if the path is no readable checkpoint, ValueError for unknown `axes`.
+
+    >>> import tempfile
+    >>> import numpy as np
+    >>> from safetensors.numpy import save_file
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     save_file({"conv.weight": np.ones((16, 8, 3, 3), np.float32)}, f"{folder}/net")
+    ...     checkpoint = open_checkpoint(f"{folder}/net")
+    ...     weight = checkpoint.layers[0].read()
+    >>> checkpoint.format, checkpoint.layers[0].layer.name, weight.shape
+    ('safetensors', 'conv.weight', (16, 8, 3, 3))
     """
     path, axes = location(path), checked_axes(axes)
     format = detect(path)

@@ -23,10 +23,22 @@ HEAD = 512
 
 
 def detect(path: str | Location) -> Format:
-    """The format of a file or folder.
+    """Detect the format of a file or folder, by its content alone: the suffix may be any or none.
 
-    Raises UnreadableError if there is nothing to read, ForeignFormatError for weights in a format that is
-    not read, UnknownFormatError for anything else.
+    At most the first bytes, a directory of an archive or a listing of a folder are read. A format of
+    weights that is recognized but not read is an error that says how to convert it.
+
+    **Returns:** one of `FORMATS`.
+
+    **Raises:** UnreadableError if there is nothing to read, ForeignFormatError for weights in a format that
+    is not read, UnknownFormatError for anything else.
+
+    >>> import tempfile
+    >>> import numpy as np
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     np.save(f"{folder}/weights.npy", np.ones((16, 8, 3, 3)))
+    ...     detect(f"{folder}/weights.npy").name
+    'numpy'
     """
     path = location(path)
     head = b"" if _is_folder(path) else bytes(open_source(path).read(0, HEAD))

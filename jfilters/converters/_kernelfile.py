@@ -21,15 +21,28 @@ from ._layer_records import KERNEL_FILE, RECORDS, dump_records
 
 
 def save_kernels(path: str | Path, source: Checkpoint) -> None:
-    """Write the layers of a checkpoint; the file appears whole or not at all.
+    """Write the layers of a checkpoint as a kernel file, which appears whole or not at all.
+
+    A kernel file is plain safetensors or NumPy, which other tools open. Weights are written as float32
+    (out, in, *spatial), under the names of their layers; the records keep axes and dtype as originally
+    stored. One weight at a time is in memory.
 
     **Arguments:**
 
     - `path`: ends in .safetensors or .npz, which says how to write; replaced if it exists.
-    - `source`: any open checkpoint. Weights are written as float32 (out, in, *spatial), under the names of
-      their layers; the records keep axes and dtype as originally stored.
+    - `source`: any open checkpoint.
 
-    Raises ValueError for another suffix, CheckpointError if there is no layer or one cannot be read.
+    **Raises:** ValueError for another suffix, CheckpointError if there is no layer or one cannot be read.
+
+    >>> import tempfile
+    >>> import numpy as np
+    >>> from jfilters.converters import open_checkpoint
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     np.save(f"{folder}/kernels.npy", np.ones((3, 3, 8, 16)))
+    ...     checkpoint = open_checkpoint(f"{folder}/kernels.npy", axes="HWIO")
+    ...     save_kernels(f"{folder}/net.npz", checkpoint)
+    ...     open_checkpoint(f"{folder}/net.npz").layers[0].shape
+    (16, 8, 3, 3)
     """
     path = Path(path)
     write = _WRITERS.get(path.suffix)

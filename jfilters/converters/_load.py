@@ -18,10 +18,24 @@ def load(
     network: str | None = None,
     standardize: bool = False,
 ) -> Kernels:
-    """All convolution weights of a checkpoint as float32 JAX arrays, in depth order.
+    """Load all convolution weights of a checkpoint as float32 JAX arrays, in depth order.
 
-    Arguments and errors are those of `open_checkpoint`. Warns where the network convolves with weights that
-    cannot be read: the layers are then not all of it.
+    The arguments and errors are those of `open_checkpoint`. The whole network is in memory at once; where
+    that is too much, open the checkpoint and read one layer at a time. A warning says so where the network
+    convolves with weights that cannot be read: the layers are then not all of it.
+
+    **Returns:** the `Kernels`, a pytree of the weights with their layers.
+
+    >>> import tempfile
+    >>> import numpy as np
+    >>> from safetensors.numpy import save_file
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     save_file({"conv.weight": np.ones((16, 8, 3, 3), np.float32)}, f"{folder}/net")
+    ...     kernels = load(f"{folder}/net")
+    >>> kernels
+    Kernels(1 layers, spatial 3x3)
+    >>> kernels.rows().shape
+    (128, 9)
     """
     checkpoint = open_checkpoint(
         path, axes=axes, like=like, network=network, standardize=standardize

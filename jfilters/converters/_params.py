@@ -40,23 +40,29 @@ class _Item(NamedTuple):
 
 
 def from_params(params: Any, *, axes: str | None = None, network: str | None = None) -> Kernels:
-    """The convolution weights of parameters in memory; works under jit, vmap and grad.
+    """Collect the convolution weights of parameters in memory; works under jit, vmap and grad.
 
     They are the weights that the network applies: weight norm and spectral norm are computed, layers that
-    nn.scan or vmap stack come out one by one, and averages and states of optimizers are left out.
+    nn.scan or vmap stack come out one by one, and averages and states of optimizers are left out. Depth is
+    the order of registration. Where every dict is sorted, as transformations of JAX leave them, that order
+    is lost and depth is that of the names.
 
     **Arguments:**
 
-    - `params`: Flax Linen variables, a Flax NNX module or state, an Equinox module, or any pytree
-      of arrays. Modules tell the groups of their convolutions and which of them are transposed.
+    - `params`: Flax Linen variables, a Flax NNX module or state, an Equinox module, or any pytree of
+      arrays. Modules tell the groups of their convolutions and which of them are transposed.
     - `axes`: the axis order, for example "HWIO", of arrays that no module or name tells.
     - `network`: read this part of `params` alone, for example "ema_params".
 
-    Depth is the order of registration. Where every dict is sorted, as transformations of JAX leave
-    them, that order is lost and depth is that of the names.
+    **Returns:** the `Kernels`; the weights keep their dtype and may be tracers.
 
-    Raises ValueError if `params` holds no arrays, for unknown `axes` or `network`, and for a weight that
-    the network convolves with and that cannot be told from `params`.
+    **Raises:** ValueError if `params` holds no arrays, for unknown `axes` or `network`, and for a weight
+    that the network convolves with and that cannot be read from `params`.
+
+    >>> import jax.numpy as jnp
+    >>> kernels = from_params({"params": {"Conv_0": {"kernel": jnp.ones((3, 3, 8, 16))}}})
+    >>> kernels.names, kernels.weights[0].shape
+    (('Conv_0/kernel',), (16, 8, 3, 3))
     """
     items = list(_walk(params, (), _Hints(), set()))
     if not items:

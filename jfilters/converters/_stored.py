@@ -83,7 +83,15 @@ class StoredArray:
 
 @dataclasses.dataclass(frozen=True)
 class Skipped:
-    """A stored array that is no kernel layer, and why; `unread` where the network convolves with it."""
+    """A stored array that is no kernel layer, and the reason: a bias, a dense weight, a copy, and so on.
+
+    Every array of a checkpoint that is not among its layers is listed as one of these, so that nothing
+    vanishes. `shape` and `dtype` are as stored. `unread` is set where the network convolves with the array
+    and its values cannot be read: the checkpoint is then known in part only.
+
+    >>> Skipped("head.weight", (10, 512), "float32", "dense").unread
+    False
+    """
 
     name: str
     shape: tuple[int, ...]

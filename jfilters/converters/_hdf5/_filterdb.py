@@ -41,8 +41,22 @@ MAX_CELLS = 1 << 22
 class FilterPopulation:
     """The kernels of a Filter DB file, read by slices, and its table of one row a layer.
 
+    The file stays open as long as this object lives. The published file holds 1.4 billion 3x3 kernels, so
+    that nothing but slices of them is ever in memory.
+
+    - `path`: the file.
     - `count`: the number of kernels.
     - `meta`: the columns of `/meta`, the levels of its index first.
+    - `dtype`: that of the kernels as stored.
+
+    >>> import tempfile
+    >>> import numpy as np, pyarrow as pa
+    >>> from jfilters.converters import write_filterdb
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     write_filterdb(f"{folder}/a.h5", [np.ones((4, 2, 3, 3))], pa.table({"model": ["a"]}))
+    ...     kernels = population(f"{folder}/a.h5")
+    ...     kernels.count, kernels.slice(0, 5).shape
+    (8, (5, 3, 3))
     """
 
     path: Location
@@ -81,9 +95,22 @@ class FilterPopulation:
 
 
 def population(path: str | Location) -> FilterPopulation:
-    """The kernels and the table of a Filter DB file; only the table is read.
+    """Open the kernels and the table of a CNN Filter DB file; only the table is read.
 
-    Raises CheckpointError if it is none, MissingExtraError without h5py.
+    The kernels stay in the file, and slices of them are read on demand. The table has one row a layer, with
+    its first and last kernel, and may be in either of the layouts of pandas or CSV text.
+
+    **Returns:** the `FilterPopulation`, which keeps the file open.
+
+    **Raises:** CheckpointError if it is no such file, MissingExtraError without h5py.
+
+    >>> import tempfile
+    >>> import numpy as np, pyarrow as pa
+    >>> from jfilters.converters import write_filterdb
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     write_filterdb(f"{folder}/a.h5", [np.ones((4, 2, 3, 3))], pa.table({"model": ["a"]}))
+    ...     population(f"{folder}/a.h5").rows()
+    [range(0, 8)]
     """
     path = location(path)
     file = Hdf5File(path, open_source(path))

@@ -20,7 +20,10 @@ CHUNK = 4096
 
 
 def write_filterdb(path: str | Path, kernels: Iterable[np.ndarray], meta: pa.Table) -> None:
-    """Write kernels and their table; the file appears whole or not at all.
+    """Write kernels and their table as a CNN Filter DB file, which appears whole or not at all.
+
+    Kernels are streamed: one array is in memory at a time. The file opens in the notebooks of the papers,
+    by `pandas.read_hdf(path, "meta")` and `h5py.File(path)["filters"]`, and as a checkpoint of jfilters.
 
     **Arguments:**
 
@@ -28,7 +31,16 @@ def write_filterdb(path: str | Path, kernels: Iterable[np.ndarray], meta: pa.Tab
     - `kernels`: one array a row of `meta`, (n, 3, 3) or (out, in, 3, 3); taken one at a time.
     - `meta`: one row a layer, with columns such as model and conv_depth; `filter_ids` is added.
 
-    Raises ValueError for other shapes, another number of arrays, or a column that does not fit.
+    **Raises:** ValueError for other shapes, another number of arrays, or a column that does not fit;
+    MissingExtraError without h5py.
+
+    >>> import tempfile
+    >>> import numpy as np, pyarrow as pa
+    >>> from jfilters.converters import population
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     write_filterdb(f"{folder}/a.h5", [np.ones((4, 2, 3, 3))], pa.table({"model": ["a"]}))
+    ...     population(f"{folder}/a.h5").meta["filter_ids"].to_pylist()
+    ['0:7']
     """
     path = Path(path)
     h5py = require_h5py(path)

@@ -15,14 +15,24 @@ from ._effective import effective_weight, is_parametrized, source_of
 
 
 def from_module(module: Any) -> Kernels:
-    """The convolutions of a torch.nn.Module, as float32, in the order of registration.
+    """Collect the convolutions of a torch.nn.Module, as float32, in the order of registration.
 
     Each weight is the one that the next forward pass in eval mode applies: masks, weight norm, spectral
-    norm and other parametrizations are computed, whatever an earlier pass left behind. The module itself
-    is not changed. A weight that several modules share counts once.
+    norm and other parametrizations are computed, whatever an earlier pass left behind. The module itself is
+    not changed. A weight that several modules share counts once.
 
-    Raises CheckpointError for anything but a module with initialized weights, and where a weight cannot be
-    told; MissingExtraError without torch.
+    **Arguments:**
+
+    - `module`: any module of torch with initialized weights, on any device.
+
+    **Returns:** the `Kernels`, whose weights are JAX arrays.
+
+    **Raises:** CheckpointError for anything but a module with initialized weights, and where a weight
+    cannot be determined; MissingExtraError without torch.
+
+    >>> import torch
+    >>> from_module(torch.nn.Sequential(torch.nn.Conv2d(8, 16, 3))).names
+    ('0.weight',)
     """
     try:
         import torch
