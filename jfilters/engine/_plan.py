@@ -28,7 +28,7 @@ from ..converters import (
 )
 from ..errors import CheckpointError, UnknownFormatError, UnreadableError, printable
 from ..kernels import Layer
-from ..scans.internal import LOST, Status
+from ..scans.internal import FAILURES, Status
 from ._options import Options
 
 _DIGITS = re.compile(r"(\d+)")
@@ -115,7 +115,7 @@ class Entry:
     @property
     def is_lost(self) -> bool:
         """Whether it could not be read."""
-        return self.status in LOST
+        return self.status in FAILURES
 
     def without(self, error: CheckpointError) -> "Entry":
         """The same checkpoint, lost to `error`."""

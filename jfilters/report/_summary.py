@@ -11,7 +11,7 @@ from rich.text import Text
 
 from ..answers import Answer
 from ..scans import Scan
-from ..scans.internal import LOST, left_out, model_drift
+from ..scans.internal import FAILURES, left_out, model_drift
 from ._cells import count, number, plain_table, quantity, verdict
 
 _DRIFT_TITLE = "drift D between models in nats: 0 is the same, larger is more different"
@@ -136,7 +136,7 @@ def _left_out(scan: Scan) -> list[RenderableType]:
     lines: list[RenderableType] = [
         Text.assemble((entry["status"], "bold red"), " ", entry["reason"] or entry["model"])
         for entry in checkpoints
-        if entry["status"] in LOST
+        if entry["status"] in FAILURES
     ]
     for status, style in (("partial", "bold yellow"), ("empty", "yellow")):
         entries = [entry for entry in checkpoints if entry["status"] == status]

@@ -1,7 +1,7 @@
-"""The words for what became of a checkpoint in a scan, and what each of them means for the others.
+"""The statuses of a checkpoint in a scan.
 
 - "ok": every convolution was read.
-- "partial": some of them, and a convolution that the network applies could not be read.
+- "partial": some convolutions were read, but one that the network applies was not.
 - "empty": it has no convolution of the chosen size.
 - "refused": its content was declined; "failed": it could not be read.
 """
@@ -13,10 +13,10 @@ Status = Literal["ok", "partial", "empty", "refused", "failed"]
 STATUSES: tuple[Status, ...] = get_args(Status)
 
 READ: tuple[Status, ...] = ("ok", "partial")
-"""Checkpoints whose layers are in the tables, and count everywhere."""
+"""Statuses of checkpoints whose layers are in the tables."""
 
-LOST: tuple[Status, ...] = ("refused", "failed")
-"""Checkpoints of which nothing was read."""
+FAILURES: tuple[Status, ...] = ("refused", "failed")
+"""Statuses of checkpoints of which nothing was read."""
 
-FINDINGS: tuple[Status, ...] = ("partial", *LOST)
-"""Checkpoints that make the exit code of a scan 1."""
+FINDINGS: tuple[Status, ...] = ("partial", *FAILURES)
+"""Statuses that make the exit code of a scan 1."""
