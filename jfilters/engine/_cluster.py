@@ -17,11 +17,11 @@ from typing import Any
 
 from ..errors import CheckpointError, MissingExtraError, UnreadableError
 from ..statistics import Basis
+from ._bins import Bins
 from ._checkpoint_statistics import dump, load
 from ._engine import Numbered, Progress
 from ._options import Options
 from ._plan import Entry
-from ._stream import Bins
 from ._task import Context, Request, Response, counted, measured, ranged, run_task
 
 TASKS_PER_CPU = 4

@@ -4,9 +4,9 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Protocol, runtime_checkable
 
 from ..statistics import Basis
+from ._bins import Bins
 from ._checkpoint_statistics import CheckpointStatistics
 from ._plan import Entry
-from ._stream import Bins
 
 Progress = Callable[[str, int, int], None]
 """Called with the name of the pass, the bytes of the checkpoints done and those of all of them."""

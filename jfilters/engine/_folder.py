@@ -53,7 +53,8 @@ def scan(
         cache: a folder of what earlier scans kept; checkpoints in it are not read again.
         progress: show a progress bar in a terminal or a notebook; or a function of (stage, done, total).
         processes: those of a job, each of which reads its share; all return the same scan.
-        engine: "ray" reads on the nodes of the Ray cluster at `address`, by default that of this machine.
+        engine: "local" reads on this machine's devices; "host" in NumPy on this machine, for a few small
+            checkpoints; "ray" reads on the nodes of the Ray cluster at `address`, by default that of this machine.
         address: host:port of the Ray cluster.
 
     Returns:
@@ -85,7 +86,7 @@ def scan(
             engine=engine,
             address=address,
         )
-    return scan_of(measurements)
+    return scan_of(measurements, uses_jax=engine != "host")
 
 
 def scan_into(
@@ -125,11 +126,15 @@ def scan_into(
     return dataclasses.replace(result, folder=out)
 
 
-def scan_of(measurements: Measurements) -> Scan:
-    """Return the scan with these measurements: its record, tables and arrays."""
+def scan_of(measurements: Measurements, *, uses_jax: bool = True) -> Scan:
+    """Return the scan with these measurements: its record, tables and arrays.
+
+    Without `uses_jax` the record names the host as the device.
+    """
     layers = layers_table(measurements)
     models = models_table(measurements, layers)
     record = _record(measurements, layers, models)
+    record["device"] = _device() if uses_jax else dict(_HOST)
     return Scan(record, layers, models, _arrays(measurements))
 
 
@@ -140,7 +145,7 @@ def _record(measurements: Measurements, layers: pa.Table, models: pa.Table) -> d
     return {
         "schema": VERSION,
         "versions": _versions(),
-        "device": _device(),
+        "device": {},
         "config": {
             "checkpoints": printable(redacted(str(measurements.root))),
             **measurements.options.record(),
@@ -157,6 +162,9 @@ def _record(measurements: Measurements, layers: pa.Table, models: pa.Table) -> d
 def _versions() -> dict[str, str]:
     packages = ("jfilters", "jax", "numpy", "equinox")
     return {"python": platform.python_version(), **{name: version(name) for name in packages}}
+
+
+_HOST = {"platform": "host", "kind": "numpy", "dtype": "float32"}
 
 
 def _device() -> dict[str, str]:

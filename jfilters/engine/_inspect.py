@@ -63,7 +63,7 @@ def inspect(
 
 
 def _quality(path: Location, options: Options) -> pa.Table:
-    with TemporaryStore() as store, Local(options, store) as engine:
+    with TemporaryStore() as store, Local(options, store, backend=_host) as engine:
         ((_, reading),) = engine.measure([(0, Entry(model_name(path, path), path))])
     if reading.entry.status not in READ:
         raise CheckpointError(reading.entry.reason or reading.entry.status)

@@ -12,6 +12,7 @@ from ..converters import StoredLayer, identity, is_remote
 from ..errors import CheckpointError, UnreadableError
 from ..scans.internal import LayerStatistics
 from ..statistics import Basis
+from ._bins import Backend, Bins, Opened, Pass
 from ._checkpoint_statistics import CheckpointStatistics
 from ._digest import digest
 from ._engine import Numbered, Progress
@@ -19,7 +20,6 @@ from ._opening import opened
 from ._options import Options
 from ._plan import Companion, Entry
 from ._sample import Sample, Sampler
-from ._stream import Bins, Opened, Pass, coefficient_range, collect
 from ._weight_stores import MEMORY_BYTES, TemporaryStore, WeightCache
 
 OPEN_CHECKPOINTS, OPEN_LAYERS = 64, 20_000
@@ -36,6 +36,7 @@ class Local:
     - `options`: those of the scan.
     - `store`: holds the weights of remote checkpoints between the passes.
     - `progress`: called with the name of the pass, and the bytes done and in all.
+    - `backend`: how weights become statistics: the passes on this machine's devices if not given.
     - `memory_bytes`: limit of the local weights that stay in memory between the passes.
     """
 
@@ -44,9 +45,11 @@ class Local:
         options: Options,
         store: TemporaryStore,
         progress: Progress | None = None,
+        backend: Backend | None = None,
         memory_bytes: int = MEMORY_BYTES,
     ):
         self._options, self._store, self._cache = options, store, WeightCache(memory_bytes)
+        self._backend = backend or device_backend()
         self._progress = progress or (lambda stage, done, total: None)
         self._hasher = ThreadPoolExecutor(1)
         self._hashes: dict[int, Future[str | None]] = {}
@@ -89,7 +92,7 @@ class Local:
                 yield index, cards, advance(sampler.watch(weights))
 
         purpose = Pass(self._options, first=True, bins=bins)
-        for index in collect(checkpoints(), purpose, pending.fail_open):
+        for index in self._backend.collect(checkpoints(), purpose, pending.fail_open):
             result, sample = pending.results.pop(index), samplers.pop(index).sample()
             yield index, dataclasses.replace(result, sample=sample)
             yield from pending.pop_failed()
@@ -108,7 +111,7 @@ class Local:
         counted = {index for index, result in results if result.bins_key is not None}
         pending.results = {i: dataclasses.replace(r, bins_key=bins.key) for i, r in results}
         purpose = Pass(self._options, bins=bins)
-        for index in collect(checkpoints(), purpose, pending.fail_open):
+        for index in self._backend.collect(checkpoints(), purpose, pending.fail_open):
             yield index, pending.results.pop(index)
             yield from pending.pop_failed()
         yield from pending.pop_failed()
@@ -120,7 +123,9 @@ class Local:
         pending = _Pending(self._options)
         pending.results = dict(results)
         checkpoints = self._again("range", results)
-        low_high = coefficient_range(checkpoints, self._options, basis, pending.fail_open)
+        low_high = self._backend.coefficient_range(
+            checkpoints, self._options, basis, pending.fail_open
+        )
         return list(pending.pop_failed()), low_high
 
     def sha256(self, index: int) -> str | None:
@@ -195,6 +200,13 @@ class Local:
         # Hashing a remote checkpoint would transfer all of it.
         if self._options.sha256 and isinstance(entry.path, Path):
             self._hashes[index] = self._hasher.submit(_digest_or_none, entry.path, entry.companions)
+
+
+def device_backend() -> Backend:
+    """Return the passes on this machine's devices, with the import of JAX."""
+    from . import _stream
+
+    return _stream
 
 
 class _Pending:

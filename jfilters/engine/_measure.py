@@ -9,8 +9,9 @@ from ..errors import CheckpointError
 from ..kernels import Kernels
 from ..scans.internal import LayerStatistics, pooled_moments
 from ..statistics import Basis, fit_basis
+from ._bins import Bins, Opened, Pass, data_free_edges
 from ._options import DEFAULTS, Options
-from ._stream import Bins, Opened, Pass, coefficient_range, collect, data_free_edges
+from ._stream import coefficient_range, collect
 
 
 class Measured(NamedTuple):

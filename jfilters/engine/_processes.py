@@ -12,7 +12,6 @@ import sys
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-import jax
 import numpy as np
 
 _CHUNK = 1 << 26  # bytes that one collective moves from each process
@@ -30,8 +29,12 @@ class LostProcessError(ConnectionError):
 class Processes:
     """The processes of a job, seen from one of them; a process by itself is a job of one."""
 
-    def __init__(self):
-        self.index, self.count = jax.process_index(), jax.process_count()
+    def __init__(self, index: int | None = None, count: int | None = None):
+        if index is None or count is None:
+            import jax
+
+            index, count = jax.process_index(), jax.process_count()
+        self.index, self.count = index, count
 
     def share(self, sizes: Sequence[int]) -> list[int]:
         """Indices of the checkpoints that this process reads, given the bytes of all.
@@ -102,6 +105,8 @@ def join(
     if coordinator is not None or _in_a_job():
         # Processes that have exited are detected by their broken connections: at the end no process has
         # to wait longer for them.
+        import jax
+
         jax.distributed.initialize(*job, shutdown_timeout_seconds=10)
         with _stdout_to_stderr():  # gloo prints a line at the first collective
             Processes().union({})

@@ -14,22 +14,22 @@ from ..converters import Location, location
 from ..scans import MetadataTable
 from ..scans.internal import LayerStatistics, concatenated, pooled_moments
 from ..statistics import Basis, fit_basis
+from . import _host
+from ._bins import Backend, Bins, data_free_edges
 from ._cache import Cache
 from ._checkpoint_statistics import CheckpointStatistics, dump, load
-from ._cluster import Cluster
 from ._engine import Engine, Numbered, Progress
-from ._local import Local
+from ._local import Local, device_backend
 from ._measurements import Measurements
 from ._metadata import with_metadata
 from ._options import DEFAULTS, Options
 from ._plan import Entry, find_checkpoints, planned, within
 from ._processes import Processes
 from ._sample import Sample
-from ._stream import Bins, data_free_edges
 from ._weight_stores import DISK_BYTES, TemporaryStore
 
-ENGINES = ("local", "ray")
-"""Who reads the checkpoints: this machine, or a Ray cluster."""
+ENGINES = ("local", "host", "ray")
+"""Readers of checkpoints: this machine's devices, this machine in NumPy without JAX, or a Ray cluster."""
 
 WORTH_KEEPING = 1 << 20
 """A checkpoint of fewer bytes is kept only with its histograms: it is read again as fast as it is kept."""
@@ -43,7 +43,7 @@ def measure_checkpoints(
     metadata: MetadataTable | None = None,
     cache: Path | None = None,
     progress: Progress | None = None,
-    spool_bytes: int = DISK_BYTES,
+    disk_bytes: int = DISK_BYTES,
     processes: Processes | None = None,
     engine: str = "local",
     address: str | None = None,
@@ -51,7 +51,7 @@ def measure_checkpoints(
     """Read checkpoints and return the statistics of their layers; arguments and errors are those of `scan`.
 
     Weights are read one tensor at a time and never kept: once with a known `basis`, else twice, and once
-    more for the data range. Those of remote checkpoints travel once, since up to `spool_bytes` of them
+    more for the data range. Those of remote checkpoints travel once, since up to `disk_bytes` of them
     wait in a temporary file.
     """
     if engine not in ENGINES:
@@ -64,8 +64,8 @@ def measure_checkpoints(
         raise ValueError(f"expected a basis for {size} kernels, got one of {len(basis.mean)} taps")
     candidates, ignored = find_checkpoints(root)
     entries = list(planned(root, candidates))
-    with _started(engine, address, options, progress, spool_bytes) as reader:
-        run = Run(options, reader, _cache(cache, options, basis), processes or Processes())
+    with _started(engine, address, options, progress, disk_bytes) as reader:
+        run = Run(options, reader, _cache(cache, options, basis), processes or _alone(engine))
         bins = run.to_the_end(entries, basis)
         readings = [CheckpointStatistics.of_nothing(_NOWHERE, options), *run.readings()]
     described, unmatched = with_metadata([reading.entry for reading in readings[1:]], metadata)
@@ -186,14 +186,20 @@ _NOWHERE = Entry("", Path())
 
 @contextlib.contextmanager
 def _started(
-    name: str, address: str | None, options: Options, progress: Progress | None, spool_bytes: int
+    name: str, address: str | None, options: Options, progress: Progress | None, disk_bytes: int
 ) -> Iterator[Engine]:
     if name == "ray":
         with Cluster(options, progress, address) as cluster:
             yield cluster
     else:
-        with TemporaryStore(spool_bytes) as store, Local(options, store, progress) as local:
+        backend: Backend = _host if name == "host" else device_backend()
+        with TemporaryStore(disk_bytes) as store, Local(options, store, progress, backend) as local:
             yield local
+
+
+def _alone(engine: str) -> Processes:
+    # The host engine belongs to no job, and asking JAX would import it.
+    return Processes(0, 1) if engine == "host" else Processes()
 
 
 def _cache(folder: Path | None, options: Options, known: Basis | None) -> Cache | None:

@@ -9,12 +9,12 @@ from pathlib import Path
 
 from ..errors import CheckpointError
 from ..statistics import Basis
+from ._bins import Bins
 from ._checkpoint_statistics import CheckpointStatistics, dump, load
 from ._compilation import keep_compiled
 from ._local import Local
 from ._options import Options
 from ._plan import Entry
-from ._stream import Bins
 from ._weight_stores import TemporaryStore
 
 

@@ -148,10 +148,10 @@ def density_divergence(
 def save_fitted(fitted: FittedDensities, path: Path) -> None:
     """Write the densities into one file, whose header tells what they are of and how they do."""
     groups = [likelihood_record(likelihood) for likelihood in fitted.likelihoods]
-    told = {"by": fitted.surfaces.by, "seed": fitted.seed, "groups": groups, **fitted.source}
+    facts = {"by": fitted.surfaces.by, "seed": fitted.seed, "groups": groups, **fitted.source}
     sizes = {"layers": fitted.options.layers, "width": fitted.options.width}
     labels = tuple(group.label for group in fitted.surfaces.groups)
-    save_densities(path, fitted.fits.densities, labels, **sizes, told=told)
+    save_densities(path, fitted.fits.densities, labels, **sizes, details=facts)
 
 
 def likelihood_record(likelihood: Likelihood) -> dict[str, Any]:

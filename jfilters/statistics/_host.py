@@ -79,22 +79,35 @@ def host_set_moments(kernels: Rows) -> Moments:
     return Moments(count=np.array(float(n)), mean=mean, scatter=_gram(centered))
 
 
-def host_counts(
-    normalized: Rows, basis: Basis, edges: Float[np.ndarray, " edges"]
-) -> Int64[np.ndarray, "d bins"]:
-    """Count the coefficients of normalized kernels; the end bins catch what falls outside.
-
-    Twin of `coefficient_histogram`, which takes raw kernels. `edges` are equally spaced, in units
-    of a coefficient. Runs on the host.
-    """
+def host_coefficients(normalized: Rows, basis: Basis) -> Float[np.ndarray, "n d"]:
+    """Return the coefficients of normalized kernels in a basis. Twin of `project`; runs on the host."""
     components, mean = (np.asarray(x, np.float32) for x in (basis.components, basis.mean))
-    bins, d = len(edges) - 1, len(mean)
-    coefficients = (normalized - mean[None]) @ components.T
+    return (normalized - mean[None]) @ components.T
+
+
+def host_histogram(
+    coefficients: Float[np.ndarray, "n d"], edges: Float[np.ndarray, " edges"]
+) -> Int64[np.ndarray, "d bins"]:
+    """Count coefficients along each component; the end bins catch what falls outside.
+
+    Twin of `histogram`. `edges` are equally spaced, in units of a coefficient. Runs on the host.
+    """
+    bins, d = len(edges) - 1, coefficients.shape[1]
     scale = bins / (edges[-1] - edges[0])
     places = np.floor((coefficients - np.float32(edges[0])) * np.float32(scale)).astype(np.int64)
     np.clip(places, 0, bins - 1, out=places)
     places += bins * np.arange(d)[None]
     return np.bincount(places.reshape(-1), minlength=d * bins).reshape(d, bins)
+
+
+def host_counts(
+    normalized: Rows, basis: Basis, edges: Float[np.ndarray, " edges"]
+) -> Int64[np.ndarray, "d bins"]:
+    """Return the histograms of the coefficients of normalized kernels.
+
+    Twin of `coefficient_histogram`, which takes kernels as stored. Runs on the host.
+    """
+    return host_histogram(host_coefficients(normalized, basis), edges)
 
 
 def layer_quality(weight: Weight, sparse_eps: float = EPSILON) -> LayerQuality:

@@ -98,7 +98,7 @@ def test_kernels_travel_once(remote, traffic, range):
 
 def test_weights_that_do_not_fit_into_the_store_are_read_again(remote, traffic, monkeypatch):
     monkeypatch.setattr(_remote, "HELD", 0)
-    twice = scan(remote, spool_bytes=0)
+    twice = scan(remote, disk_bytes=0)
     without = count(traffic)
     traffic.clear()
     _remote._shared.cache_clear()
