@@ -2,6 +2,7 @@
 
 import equinox as eqx
 import jax
+import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Key
 
@@ -41,7 +42,7 @@ def _scored(
     blocks = padded.reshape(-1, BLOCK, density.d)
     keys = jax.random.split(key, len(blocks))
     parts = [
-        np.asarray(_log_probs(density, dequantize(of_block, block).kernels))
+        np.asarray(_log_probs(density, jnp.asarray(dequantize(of_block, block).kernels)))
         for of_block, block in zip(keys, blocks, strict=True)
     ]
     return np.concatenate([np.zeros(0), *parts])[:n]
