@@ -6,9 +6,12 @@ import numpy as np
 import pytest
 
 from jfilters.density import (
+    Divergences,
     FitOptions,
+    TwoSampleTests,
+    _classifier,
+    _divergence,
     dequantize,
-    divergences,
     fit_many,
     scores,
     seeded_dequantize,
@@ -16,7 +19,6 @@ from jfilters.density import (
     seeded_fits,
     seeded_scores,
     seeded_tests,
-    two_sample_tests,
 )
 
 SEED, OPTIONS = 3, FitOptions(layers=1, width=4, epochs=1)
@@ -49,9 +51,21 @@ def test_fits_are_those_of_the_second_stream(kernels):
     np.testing.assert_array_equal(values, scores(jax.random.key(SEED), expected.density(0), rows))
 
 
-def test_divergences_and_tests_have_streams_of_their_own(kernels):
-    table = seeded_divergences(kernels, seed=SEED, folds=2, options=OPTIONS)
-    expected = divergences(KEYS[1], jnp.asarray(kernels), folds=2, options=OPTIONS)
-    np.testing.assert_array_equal(table.kl, expected.kl)
-    tests = seeded_tests(kernels, seed=SEED)
-    np.testing.assert_array_equal(tests.p, two_sample_tests(KEYS[2], jnp.asarray(kernels)).p)
+def test_divergences_and_tests_have_streams_of_their_own(monkeypatch):
+    square, row = np.zeros((2, 2)), np.zeros(2)
+    table = Divergences(square, square, square, square, row, row)
+    tests = TwoSampleTests(np.array([[0, 1]], np.int32), np.ones(1), np.ones(1), np.ones(1))
+    calls = []
+
+    def record(result):
+        return lambda key, kernels, **options: calls.append((key, kernels, options)) or result
+
+    monkeypatch.setattr(_divergence, "divergences", record(table))
+    monkeypatch.setattr(_classifier, "two_sample_tests", record(tests))
+    assert seeded_divergences(SETS, seed=SEED, folds=2, options=OPTIONS) is table
+    assert seeded_tests(SETS, seed=SEED) is tests
+    for (key, kernels, _), expected in zip(calls, KEYS[1:], strict=True):
+        assert (jax.random.key_data(key) == jax.random.key_data(expected)).all()
+        assert isinstance(kernels, jax.Array)
+        np.testing.assert_array_equal(kernels, SETS)
+    assert [options for *_, options in calls] == [{"folds": 2, "options": OPTIONS}, {}]
