@@ -1,4 +1,4 @@
-"""Folders that a scan takes as one checkpoint, and files of others that belong to another file."""
+"""Folders that a scan takes as one checkpoint, and other files that are part of a checkpoint."""
 
 import re
 from collections.abc import Sequence
@@ -7,7 +7,7 @@ from ..errors import CheckpointError
 from ..io import Location, base_name, children, is_folder
 from ._detect import FORMATS
 from ._foreign import is_foreign_folder, superfluous
-from ._shards import companions, index_files, others
+from ._shards import companions, index_files, uncovered
 
 _WEB_SHARD = re.compile(r".*\d+-?shard\d+of\d+(\.bin)?")
 _WEB_MODEL = "model.json"
@@ -24,7 +24,7 @@ def is_checkpoint_folder(path: Location) -> bool:
     except (OSError, CheckpointError):
         return True
     indexes = index_files(files)
-    return not indexes or (len(indexes) == 1 and not others(files))
+    return not indexes or (len(indexes) == 1 and not uncovered(files))
 
 
 def part_names(files: Sequence[Location]) -> set[str]:

@@ -37,7 +37,7 @@ def skipped_array(array: StoredArray, name: str, reason: str) -> Skipped:
     return Skipped(name, array.shape, array.dtype, reason, array.unread or is_weight)
 
 
-def is_lost(array: StoredArray) -> bool:
+def is_unreadable(array: StoredArray) -> bool:
     """Return whether the array is a convolution of known shape that cannot be read."""
     return array.unread and 3 <= len(array.shape) <= 5 and 0 not in array.shape
 

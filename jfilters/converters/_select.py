@@ -24,7 +24,7 @@ from ._grouped import grouped
 from ._groups import arranged, candidate, depthwise_groups, groups_reason, oriented
 from ._names import bias_name, common_prefix, display_names, parts
 from ._networks import lies_in, outside
-from ._reasons import Reasons, bounded, is_lost, own_reasons, skipped_array
+from ._reasons import Reasons, bounded, is_unreadable, own_reasons, skipped_array
 from ._stacked import unstack
 from ._stored import Skipped, StoredArray
 
@@ -92,7 +92,9 @@ def select(
         copies = _copies(arrays, reasons, compare=compare)
     reasons |= copies.reasons
     # A weight that cannot be read takes its place in the order, and its channels tell of its neighbors.
-    unreadable = {index: reasons.pop(index) for index in list(reasons) if is_lost(arrays[index])}
+    unreadable = {
+        index: reasons.pop(index) for index in list(reasons) if is_unreadable(arrays[index])
+    }
     candidates, ambiguous = _arrange(arrays, reasons, checked_axes(axes))
     reasons |= ambiguous | unreadable
     dense = {size for array in arrays if len(array.shape) == 2 for size in array.shape}

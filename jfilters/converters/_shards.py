@@ -70,7 +70,7 @@ def with_shards(single: Format, data_size: Callable[[Location], int] | None = No
     def arrays(path: Location) -> Sequence[StoredArray]:
         if is_folder(path):
             joined = _joined(read_index(_the_index(path, single)), single, data_size)
-            return joined + [_left_out(name, _OTHER) for name in others(children(path))]
+            return joined + [_left_out(name, _OTHER) for name in uncovered(children(path))]
         if single.recognizes(path, bytes(open_source(path).read(0, _HEAD))):
             return single.arrays(path)
         return _joined(read_index(path), single, data_size)
@@ -107,7 +107,7 @@ def index_files(paths: Sequence[Location]) -> list[Location]:
     return [path for path in files if base_name(path) not in left_out and _counts(path)]
 
 
-def others(paths: Sequence[Location]) -> list[str]:
+def uncovered(paths: Sequence[Location]) -> list[str]:
     """The names of those files of a folder that promise weights and that no index stands for."""
     covered = companions(paths)
     names = (name for path in paths if (name := base_name(path)) not in covered and is_file(path))

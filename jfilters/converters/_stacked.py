@@ -51,8 +51,8 @@ def unstack(arrays: Sequence[StoredArray], *, compare: bool) -> list[StoredArray
         if stack is None:
             result.append(array)
         elif isinstance(stack, str):
-            is_lost = stack not in (LOCAL, DENSE)
-            result.append(dataclasses.replace(array, reason=stack, unread=is_lost))
+            is_unreadable = stack not in (LOCAL, DENSE)
+            result.append(dataclasses.replace(array, reason=stack, unread=is_unreadable))
         else:
             is_copied = stack.sizes in copies and len(array.shape) > 3
             result += _layers(array, stack, blocks.root(index, stack), is_copied=is_copied)

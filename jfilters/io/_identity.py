@@ -56,12 +56,12 @@ def _remote_file(path: "upath.UPath") -> str | None:
 
 
 def _remote_files(folder: "upath.UPath") -> Iterator[tuple[str, str | None]]:
-    from ._request import ask, details_below
+    from ._request import details_below, request
 
     for name, info in sorted(details_below(folder).items()):
         # A page of a web server lists names alone.
         version = _described(info) or _described(
-            ask(folder, lambda name=name: folder.fs.info(name))
+            request(folder, lambda name=name: folder.fs.info(name))
         )
         yield name.removeprefix(folder.path), version
 

@@ -49,13 +49,13 @@ class ProtobufFile:
             self._block = base, block
         return block[start - base : stop - base]
 
-    def spend_field(self) -> None:
+    def count_field(self) -> None:
         """Count one field."""
         self._fields -= 1
         if self._fields < 0:
             self.refuse(f"expected at most {MAX_FIELDS} protobuf fields, found more")
 
-    def spend_text(self, length: int) -> None:
+    def count_text(self, length: int) -> None:
         """Count the bytes of one name."""
         self._text -= length
         if length > MAX_NAME or self._text < 0:
@@ -91,10 +91,10 @@ class ProtobufMessage:
             if key & 7 != _VARINT:
                 value = self._range(position, value)
                 position = value.stop
-            wire.spend_field()
+            wire.count_field()
             yield key >> 3, value
 
-    def again(self) -> "ProtobufMessage":
+    def recounted(self) -> "ProtobufMessage":
         """The same bytes under a fresh count of fields, for reading them later."""
         return ProtobufMessage(ProtobufFile(self.wire.source), self.start, self.stop)
 
@@ -104,7 +104,7 @@ class ProtobufMessage:
 
     def text(self) -> str:
         """The bytes as UTF-8."""
-        self.wire.spend_text(self.stop - self.start)
+        self.wire.count_text(self.stop - self.start)
         try:
             return str(self.wire.read(self.start, self.stop), "utf-8")
         except UnicodeDecodeError as error:

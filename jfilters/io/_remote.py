@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
 from ..errors import UnreadableError
-from ._request import ask, details, reader, version
+from ._request import details, reader, request, version
 
 if TYPE_CHECKING:
     import upath
@@ -65,7 +65,7 @@ class RemoteSource:
 
     def _new(self, start: int, stop: int) -> memoryview:
         end = min(stop + self._ahead(start, stop), self.size)
-        data = ask(self.path, lambda: self._fetch(start, end))
+        data = request(self.path, lambda: self._fetch(start, end))
         if len(data) != end - start:
             reason = f"expected bytes {start} to {end}, received {len(data)} bytes"
             remedy = "it changed, or its server does not serve ranges: copy it here first"

@@ -44,7 +44,7 @@ _FINAL = {
 
 def details(path: "upath.UPath") -> dict[str, Any]:
     """Return the facts that fsspec gives about a path: its "type", "size" and more."""
-    return ask(path, lambda: dict(path.fs.info(path.path)))
+    return request(path, lambda: dict(path.fs.info(path.path)))
 
 
 def kind(path: "upath.UPath") -> str | None:
@@ -63,14 +63,14 @@ def kind(path: "upath.UPath") -> str | None:
 def listing(folder: "upath.UPath") -> list["upath.UPath"]:
     """List a folder, in no particular order."""
     if folder.protocol in _WEB:
-        names = ask(folder, lambda: folder.fs.ls(folder.path, detail=False))
+        names = request(folder, lambda: folder.fs.ls(folder.path, detail=False))
         return [type(folder)(name) for name in names]
-    return ask(folder, lambda: [path for path in folder.iterdir() if path.name])
+    return request(folder, lambda: [path for path in folder.iterdir() if path.name])
 
 
 def details_below(folder: "upath.UPath") -> dict[str, dict[str, Any]]:
     """Return the facts of all files below a folder at once, by their names in the file system."""
-    return ask(folder, lambda: folder.fs.find(folder.path, detail=True))
+    return request(folder, lambda: folder.fs.find(folder.path, detail=True))
 
 
 def version(info: dict[str, Any]) -> str | None:
@@ -97,7 +97,7 @@ def reader(path: "upath.UPath", size: int) -> Callable[[int, int], Any]:
     return lambda start, stop: system.cat_file(name, start=start, end=stop)
 
 
-def ask(path: "upath.UPath", call: Callable[[], Any]) -> Any:
+def request(path: "upath.UPath", call: Callable[[], Any]) -> Any:
     """Return the result of a request, after further attempts where its errors may pass.
 
     Raises UnreadableError that names the path if there is no answer in time, or none but errors.

@@ -176,7 +176,7 @@ def test_only_what_may_pass_is_tried_again(monkeypatch, error, calls):
         raise error("x")
 
     with pytest.raises(UnreadableError, match="memory://zoo/x"):
-        _request.ask(upath.UPath("memory://zoo/x"), call)
+        _request.request(upath.UPath("memory://zoo/x"), call)
     assert len(seen) == calls
 
 

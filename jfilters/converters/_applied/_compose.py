@@ -55,8 +55,10 @@ def _replace(arrays: list[StoredArray], composition: Composition) -> None:
         arrays[index] = dataclasses.replace(arrays[index], reason=reason)
     if composition.formula is None:
         reason = weight.reason or composition.label
-        is_lost = composition.is_lost and weight.reason is None and len(weight.shape) >= 3
-        arrays[main] = dataclasses.replace(weight, reason=reason, unread=is_lost)
+        is_unreadable = (
+            composition.is_unreadable and weight.reason is None and len(weight.shape) >= 3
+        )
+        arrays[main] = dataclasses.replace(weight, reason=reason, unread=is_unreadable)
         return
     readers = [arrays[index].read for index in composition.inputs]
     arrays[main] = dataclasses.replace(

@@ -47,7 +47,7 @@ def _of_steps(siblings: Siblings, place: Place, members: dict[Place, int]) -> Co
     parts = (main, *(index for index in members.values() if index != main))
     steps = _steps(siblings, originals, members)
     if not steps:
-        return Composition(name, parts, _UNKNOWN, is_lost=True)
+        return Composition(name, parts, _UNKNOWN, is_unreadable=True)
     applied, label, *_ = steps[-1]
     inputs = (main, *(index for *_, extra in steps for index in extra))
     formula = functools.partial(_in_turn, [(step, len(extra)) for *_, step, extra in steps])
@@ -123,7 +123,7 @@ def _of_original(
             axis = shape.index(math.prod(siblings.shape(u)))
             formula = functools.partial(spectral_norm_of_u, axis=axis)
             return composition("spectral norm", applied="spectral-norm", formula=formula)
-    return composition(_UNKNOWN, is_lost=True) if stem in _WEIGHTS else None
+    return composition(_UNKNOWN, is_unreadable=True) if stem in _WEIGHTS else None
 
 
 def _of_direction(
@@ -132,7 +132,7 @@ def _of_direction(
     composition = functools.partial(_plain, siblings, members, stem, (direction, scale))
     if scale_shape(siblings.shape(scale), siblings.shape(direction)) is not None:
         return composition("weight norm", applied="weight-norm", formula=_normed)
-    return composition(_UNKNOWN, is_lost=True) if stem in _WEIGHTS else None
+    return composition(_UNKNOWN, is_unreadable=True) if stem in _WEIGHTS else None
 
 
 def _plain(

@@ -18,8 +18,8 @@ class Composition:
 
     `parts[0]` is the main part, in whose place the weight stands under its new `name`. `formula` takes the
     values of `inputs`; None where it is not known how the parts become the weight. `label` says what the
-    parts belong to, or, without a formula, why the weight is not read; `is_lost` that the network applies
-    it all the same.
+    parts belong to, or, without a formula, why the weight is not read; `is_unreadable` that the network
+    applies it all the same.
     """
 
     name: str
@@ -29,7 +29,7 @@ class Composition:
     inputs: tuple[int, ...] = ()
     formula: Callable[..., Any] | None = None
     note: str = ""
-    is_lost: bool = False
+    is_unreadable: bool = False
 
 
 class Siblings:

@@ -38,9 +38,11 @@ def _norm(graph: Graph, node: int, tensors: Mapping[int, Tensor]) -> Norm | str:
         return f"its output is read {len(readers)} times, not by a BatchNormalization alone"
     reads = graph.reads(norms[0])
     parameters = [reads[place] if place < len(reads) else 0 for place in (_SCALE, _VARIANCE)]
-    if reads[0] != outputs[0] or not all(value in graph.held for value in parameters):
+    if reads[0] != outputs[0] or not all(value in graph.stored_values for value in parameters):
         return "a BatchNormalization whose parameters are not stored"
-    gamma, variance = (tensors[graph.held[value].message.start].value for value in parameters)
+    gamma, variance = (
+        tensors[graph.stored_values[value].message.start].value for value in parameters
+    )
     if gamma is None or variance is None or gamma.shape != variance.shape or len(gamma.shape) != 1:
         return "a BatchNormalization whose parameters are not read"
     label = graph.node(norms[0]).label

@@ -52,7 +52,7 @@ class Graph:
         self.inputs: dict[int, ProtobufMessage] = {}
         self.outputs: list[int] = []
         self.stored: dict[int, Stored] = {}
-        self.held: dict[int, Stored] = {}
+        self.stored_values: dict[int, Stored] = {}
         self.environments: list[dict[str, ProtobufMessage]] = [{}]
         self._starts, self._stops = array.array("Q"), array.array("Q")
         self._environment = array.array("I")
@@ -93,7 +93,7 @@ class Graph:
 
     def is_made(self, value: int) -> bool:
         """Return whether a node makes a value or a tensor is it."""
-        return self._maker[value] >= 0 or value in self.held
+        return self._maker[value] >= 0 or value in self.stored_values
 
     def maker(self, value: int) -> int | None:
         """The node that makes a value."""

@@ -112,7 +112,7 @@ class _Builder:
                 case _GraphField.OUTPUT, ProtobufMessage():
                     append(outputs, self._value(_text(field, _VALUE_NAME), scope), message)
         # Old models list their weights as inputs too.
-        inputs = {value: info for value, info in inputs if value not in self.graph.held}
+        inputs = {value: info for value, info in inputs if value not in self.graph.stored_values}
         if parent:
             self.graph.add(JUNCTION, fed, list(inputs))
         else:
@@ -224,7 +224,7 @@ class _Builder:
             self.graph.wire.refuse(f"expected at most {MAX_TENSORS} stored tensors, found more")
         if value != ABSENT:
             stored.values.append(value)
-            self.graph.held[value] = stored
+            self.graph.stored_values[value] = stored
 
 
 def _text(message: ProtobufMessage, number: int) -> str:

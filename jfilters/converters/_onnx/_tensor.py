@@ -187,10 +187,10 @@ def _typed(header: _Header, field: int, size: int, dtype: np.dtype) -> Callable[
     least, most = (dtype.itemsize,) * 2 if _is_fixed(dtype) else (1, 10)
     if not least * size <= stored <= most * size:
         raise header.error(f"expected {size} numbers of {dtype}, found {stored} bytes of them")
-    again = dataclasses.replace(header, message=header.message.again())
+    recounted = dataclasses.replace(header, message=header.message.recounted())
 
     def read() -> bytes:
-        values = _collected(again, field, dtype)
+        values = _collected(recounted, field, dtype)
         if len(values) != size:
             raise header.error(f"expected {size} numbers of {dtype}, found {len(values)}")
         return values.tobytes()

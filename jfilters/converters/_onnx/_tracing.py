@@ -94,7 +94,7 @@ class Tracer:
     def is_constant(self, value: int) -> bool:
         """True for a value that is stored, or made by a node that no input of the model has a path to."""
         node = self.graph.maker(value)
-        return value in self.graph.held if node is None else self._depths[node] < 0
+        return value in self.graph.stored_values if node is None else self._depths[node] < 0
 
     def interned(self, key: tuple, value: Value) -> Value:
         """The value that was computed in the same way before, if there is one."""
@@ -119,7 +119,7 @@ class Tracer:
     def _needs(self, value: int) -> Iterator[int]:
         """The values that must be traced before this one."""
         node = self.graph.maker(value)
-        if value in self._traced or value in self.graph.held or node is None:
+        if value in self._traced or value in self.graph.stored_values or node is None:
             return
         if self._depths[node] < 0 and self.graph.ops[node] in OPERATIONS:
             yield from (x for x in self.graph.reads(node) if x != ABSENT)
@@ -133,7 +133,7 @@ class Tracer:
             self._traced[value] = Failure(error.reason, error.blamed, error.value)
 
     def _attempt(self, value: int) -> Traced:
-        node, stored = self.graph.maker(value), self.graph.held.get(value)
+        node, stored = self.graph.maker(value), self.graph.stored_values.get(value)
         if stored is not None:
             return self._leaf(stored, is_constant=node is not None)
         if node is None:
@@ -142,7 +142,7 @@ class Tracer:
             raise self._dynamic(value)
         op = self.graph.ops[node]
         if op not in OPERATIONS:
-            raise Untraced(_refusal(op), blamed=self._held_by(node))
+            raise Untraced(_refusal(op), blamed=self._stored_inputs(node))
         inputs = self._inputs(node)
         try:
             return self._computed(node, value, inputs)
@@ -228,8 +228,8 @@ class Tracer:
         is_mask = tensor.dtype == "bool" or tensor.name.endswith("mask")
         return not is_mask, math.prod(tensor.shape)
 
-    def _held_by(self, node: int) -> list[Stored]:
-        stored = self.graph.held
+    def _stored_inputs(self, node: int) -> list[Stored]:
+        stored = self.graph.stored_values
         return [stored[value] for value in self.graph.reads(node) if value in stored]
 
     def _dynamic(self, value: int) -> Untraced:
@@ -247,7 +247,7 @@ class Tracer:
                 is_followed = name in OPERATIONS and len(queue) < MAX_STEPS
                 reads = self.graph.reads(node) if is_followed else ()
                 queue += [x for x in reads if x != ABSENT and x not in queue]
-                blamed += [] if name in OPERATIONS else self._held_by(node)
+                blamed += [] if name in OPERATIONS else self._stored_inputs(node)
         if op is None:
             return Untraced("no stored values", blamed=blamed, value=graph_input)
         maker = "a body of the graph" if op == JUNCTION else op

@@ -211,7 +211,7 @@ class _Collector:
                 continue
             visited.add(value)
             node = self._graph.maker(value)
-            if value in self._graph.held:
-                yield self._graph.held[value]
+            if value in self._graph.stored_values:
+                yield self._graph.stored_values[value]
             elif node is not None and self._graph.ops[node] in OPERATIONS:
                 stack.extend(self._graph.reads(node))
