@@ -72,11 +72,13 @@ def _start(source: ByteSource) -> int:
 
 
 def leaves_of(path: Location) -> list[NpyRecord]:
+    """List the .npy records of a file."""
     source = open_source(path)
     return list(npy_records(source, _start(source)))
 
 
 def stored_leaf(name: str, record: NpyRecord, **facts: Any) -> StoredArray:
+    """Return a leaf as a stored array under a name."""
     header = record.header
     peek = functools.partial(record.peek, PEEK)
     return StoredArray(name, header.shape, header.dtype.name, record.read, peek=peek, **facts)

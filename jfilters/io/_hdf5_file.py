@@ -195,6 +195,7 @@ class Hdf5File:
 
 
 def filters_of(dataset: Any) -> list[int]:
+    """List the numbers of the filters that pack a dataset."""
     plan = dataset.id.get_create_plist()
     return [plan.get_filter(index)[0] for index in range(plan.get_nfilters())]
 
