@@ -12,7 +12,6 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
-from jaxtyping import Float32
 
 from ..io import Location, checkpoint_errors
 from ._checkpoint import Checkpoint, StoredLayer
@@ -43,11 +42,11 @@ _Place = tuple[str, ...]
 class Folding:
     """The effect of folding on a checkpoint, by the qualified names of its layers.
 
-    `factors` multiply the output channels of a weight (out, in, *spatial), `norms` names the BatchNorm that
-    they come from, and `untied` says why a layer has none.
+    `factors`, (out,) and float32, multiply the output channels of a weight (out, in, *spatial). `norms`
+    names the BatchNorm that they come from, and `untied` says why a layer has none.
     """
 
-    factors: dict[str, Float32[np.ndarray, " out"]]
+    factors: dict[str, np.ndarray]
     norms: dict[str, str]
     untied: dict[str, str]
 
