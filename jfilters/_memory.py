@@ -1,7 +1,7 @@
-"""Memory for weights: arrays that XLA on CPU reads in place, in memory that was used before.
+"""Memory for weights: arrays that XLA on CPU reads in place, in recycled memory.
 
-Fresh memory is dear: the system fills it with zeros and the caches do not know it. A scan takes as much for
-every layer, and needs what it had for the last one no longer.
+Fresh memory is expensive: the system fills it with zeros, and it is in no cache. A scan needs memory for
+one layer after another, so the memory of the last layer serves the next.
 """
 
 import collections
@@ -13,20 +13,23 @@ import numpy as np
 from numpy.typing import DTypeLike
 
 LINE = 64
-"""Bytes at whose multiples XLA wants its buffers, or it copies them."""
+"""Alignment in bytes; XLA copies buffers that are not aligned to it."""
 
 RECYCLED_FROM = 1 << 20
-"""Bytes of an array from which its memory is used again; the allocator does it for smaller ones."""
+"""Bytes from which the memory of an array is recycled here; the allocator recycles smaller ones."""
 
-SPARE_BYTES = 64 << 20
-"""Bytes of memory that wait to be used again at most."""
+POOL_BYTES = 64 << 20
+"""Limit in bytes of the unused memory in the pool."""
 
-_spare: dict[int, collections.deque[np.ndarray]] = collections.defaultdict(collections.deque)
-"""By its size, which is a power of 2."""
+_pool: dict[int, collections.deque[np.ndarray]] = collections.defaultdict(collections.deque)
+"""Unused memory by its size, which is a power of 2."""
 
 
 def aligned_empty(shape: tuple[int, ...], dtype: DTypeLike) -> np.ndarray:
-    """An array like `numpy.empty`, at an address that is a multiple of `LINE`."""
+    """Return an array like `numpy.empty`, at an address that is a multiple of `LINE`.
+
+    Its memory goes back to the pool with its last view.
+    """
     size = math.prod(shape) * np.dtype(dtype).itemsize
     memory = _fresh(size) if size < RECYCLED_FROM else _recycled(size)
     return memory[:size].view(dtype).reshape(shape)
@@ -40,20 +43,20 @@ def _fresh(size: int) -> np.ndarray:
 def _recycled(size: int) -> np.ndarray:
     capacity = 1 << (size + LINE - 1).bit_length()
     try:
-        memory = _spare[capacity].pop()
+        memory = _pool[capacity].pop()
     except IndexError:
         memory = np.empty(capacity, np.uint8)
-    # All views of an array share its base: when the last one is gone, so is this object.
+    # All views of an array share its base, which is freed with the last of them.
     base = (ctypes.c_ubyte * (capacity - LINE)).from_buffer(memory.data, _start(memory))
-    weakref.finalize(base, _give_back, memory).atexit = False
+    weakref.finalize(base, _release, memory).atexit = False
     return np.frombuffer(memoryview(base), np.uint8)
 
 
-def _give_back(memory: np.ndarray) -> None:
-    # A list of it: another thread may ask for memory of a new size meanwhile.
-    waiting = sum(size * len(spare) for size, spare in list(_spare.items()))
-    if waiting + memory.nbytes <= SPARE_BYTES:
-        _spare[memory.nbytes].append(memory)
+def _release(memory: np.ndarray) -> None:
+    # A copy of the items: another thread may add a size meanwhile.
+    unused = sum(size * len(memories) for size, memories in list(_pool.items()))
+    if unused + memory.nbytes <= POOL_BYTES:
+        _pool[memory.nbytes].append(memory)
 
 
 def _start(memory: np.ndarray) -> int:

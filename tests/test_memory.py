@@ -14,8 +14,8 @@ SIZE = 3 * RECYCLED_FROM
 
 
 @pytest.fixture(autouse=True)
-def nothing_spare(monkeypatch):
-    monkeypatch.setattr(_memory, "_spare", type(_memory._spare)(_memory._spare.default_factory))
+def empty_pool(monkeypatch):
+    monkeypatch.setattr(_memory, "_pool", type(_memory._pool)(_memory._pool.default_factory))
 
 
 def address(array):
@@ -64,12 +64,12 @@ def test_memory_that_someone_looks_at_is_not(kept):
 
 
 def test_little_memory_is_kept(monkeypatch):
-    monkeypatch.setattr(_memory, "SPARE_BYTES", 2 * RECYCLED_FROM)
+    monkeypatch.setattr(_memory, "POOL_BYTES", 2 * RECYCLED_FROM)
     arrays = [aligned_empty((RECYCLED_FROM - LINE,), np.uint8) for _ in range(4)]
     assert all(map(len, arrays))
     # Small enough for the allocator, which takes care of it by itself.
-    assert not any(_memory._spare.values())
+    assert not any(_memory._pool.values())
     arrays = [aligned_empty((RECYCLED_FROM,), np.uint8) for _ in range(4)]
     del arrays
-    kept = sum(memory.nbytes for spare in _memory._spare.values() for memory in spare)
+    kept = sum(memory.nbytes for memories in _memory._pool.values() for memory in memories)
     assert kept == 2 * RECYCLED_FROM
