@@ -1,4 +1,4 @@
-"""Compiled programs kept between processes, so that the second scan of a machine starts warm."""
+"""JAX's persistent compilation cache: a second scan on a machine does not compile again."""
 
 import os
 from pathlib import Path
@@ -9,8 +9,8 @@ import jax
 def keep_compiled() -> None:
     """Turn on JAX's persistent compilation cache in the user's cache folder.
 
-    For commands, not for libraries: it configures the whole process. A cache that the user has set up
-    is left alone, and a folder that cannot be made means no cache.
+    For commands, not for libraries: it configures the whole process. It does nothing where the user has set
+    a cache, or where the folder cannot be made.
     """
     if getattr(jax.config, "jax_compilation_cache_dir", None) is not None:
         return

@@ -8,7 +8,7 @@ from ._plan import Companion, files_of
 
 
 def digest(path: Path, companions: Sequence[Companion] = ()) -> str:
-    """sha256 of a file; of several, that of their names and digests in a fixed order.
+    """Return the sha256 of a file; of several files, that of their names and digests in a fixed order.
 
     The names of a folder's files are relative to it, those of `companions` to the folder of the file that
     they belong to, whose own name does not count.
@@ -22,7 +22,7 @@ def digest(path: Path, companions: Sequence[Companion] = ()) -> str:
 
 
 def _combined(files: Iterable[tuple[str, Path]]) -> str:
-    whole = hashlib.sha256()
+    sha256 = hashlib.sha256()
     for name, file in files:
-        whole.update(f"{name}\0{digest(file)}\n".encode("utf-8", "surrogateescape"))
-    return whole.hexdigest()
+        sha256.update(f"{name}\0{digest(file)}\n".encode("utf-8", "surrogateescape"))
+    return sha256.hexdigest()

@@ -1,4 +1,4 @@
-"""One scan at a time in a folder; the lock goes with its process, however that ends."""
+"""One scan at a time in a folder. The system releases the lock when its process ends, however it ends."""
 
 import contextlib
 import os
@@ -10,7 +10,7 @@ NAME = ".lock"
 
 @contextlib.contextmanager
 def locked(folder: Path) -> Iterator[None]:
-    """Hold the lock of a folder, which is made if it is not there.
+    """Hold the lock of a folder, which is created if it is missing.
 
     Raises BlockingIOError if another process holds it.
     """
@@ -26,7 +26,7 @@ def locked(folder: Path) -> Iterator[None]:
 def _lock(descriptor: int, folder: Path) -> None:
     try:
         import fcntl
-    except ImportError:  # a system without them: nothing guards against a second scan there
+    except ImportError:  # Windows: nothing prevents a second scan there
         return
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -11,24 +11,24 @@ from ._plan import Entry, PlannedLayer, within
 
 
 def opened(entry: Entry, options: Options) -> tuple[Entry, list[StoredLayer]]:
-    """The entry with what its metadata tells, and its layers of the chosen shape, not read yet.
+    """Open a checkpoint: return its entry filled from metadata, and its unread layers of the chosen shape.
 
-    Raises CheckpointError if it cannot be read, or is larger than was allowed, and if no layer of the
-    chosen shape can be read but there may be some; in a strict scan if any convolution cannot.
+    **Raises:** CheckpointError if it cannot be read or exceeds `max_bytes`, or if layers of the chosen
+    shape may exist but none can be read; in a strict scan if any convolution cannot be read.
     """
     _check_size(entry, options)
     checkpoint = checkpoint_at(entry.path, options)
     if checkpoint.companions:
         entry = entry.with_companions_of(checkpoint)
         _check_size(entry, options)
-        # Their identities have to be older than anything that is read from them.
+        # Opened again, so that the identities of all files are older than anything that is read from them.
         checkpoint = checkpoint_at(entry.path, options)
     stored = chosen_layers(checkpoint, options.spatial)
     return _described(entry, checkpoint, stored, options), stored
 
 
 def checkpoint_at(path: Location | str, options: Options) -> Checkpoint:
-    """The checkpoint, opened as the options say."""
+    """Open a checkpoint with the options of the scan."""
     return open_checkpoint(
         path, axes=options.axes, network=options.network, standardize=options.standardize
     )
@@ -69,7 +69,7 @@ def _described(
 
 
 def _check_unread(checkpoint: Checkpoint, unread: str, options: Options, has_kernels: bool) -> None:
-    """Raise CheckpointError if what was read is not enough: "empty" would be a guess then."""
+    """Raise CheckpointError if too little can be read; the status "empty" would be a guess."""
     if has_kernels and not options.strict:
         return
     if has_kernels:
@@ -91,5 +91,7 @@ def _size(layer: StoredLayer) -> str:
 
 def _why_empty(reasons: Counter[str], spatial: tuple[int, ...]) -> str:
     size = "x".join(map(str, spatial))
-    few = "; ".join(f"{reason}: {count}" for reason, count in reasons.most_common(SHOWN))
-    return f"no {size} convolution among its {sum(reasons.values())} arrays" + (few and f" ({few})")
+    common = "; ".join(f"{reason}: {count}" for reason, count in reasons.most_common(SHOWN))
+    return f"no {size} convolution among its {sum(reasons.values())} arrays" + (
+        common and f" ({common})"
+    )

@@ -10,27 +10,27 @@ from jaxtyping import Float
 from ._passes import gram_pass
 
 TILES = ((64, 576), (128, 1_152), (256, 2_304), (256, 4_608))
-"""Rows and columns of a tile; 4.7 MB of float32 the largest.
+"""Rows and columns of a tile; the largest has 4.7 MB of float32.
 
-Of more rows than one tile has, half of the products are spared, since the matrix is symmetric.
+A layer with more rows than a tile needs only half of the products, since the matrix is symmetric.
 """
 
 SMALL = 1 << 20
-"""Multiplications of a product that NumPy has done before XLA has begun."""
+"""Multiplications that NumPy finishes in the time that XLA needs to start a program."""
 
-ALONE = 1 << 18
-"""Multiplications up to which BLAS stays in this thread: others would wait for those of XLA."""
+ONE_THREAD = 1 << 18
+"""Multiplications up to which BLAS uses one thread: further threads would wait for those of XLA."""
 
 SHORTEST, LONGEST = 1e-12, 1e15
-"""Lengths of rows whose float32 products neither vanish nor overflow."""
+"""Lengths of rows whose float32 products neither underflow nor overflow."""
 
 Rows = Float[np.ndarray, "n D"]
 Product = Callable[[int, int], np.ndarray]
-"""Inner products of the rows of two bands, by their numbers."""
+"""Takes the indices of two bands, and returns the inner products of their rows."""
 
 
 def tiled_orthogonality(weight: Float[np.ndarray, "out in *spatial"]) -> float:
-    """Orthogonality of one layer, the same number as `statistics.orthogonality`.
+    """Orthogonality of one layer on the host or in tiles, equal to `statistics.orthogonality`.
 
     NaN for fewer than two output channels. Rows of zeros count as orthogonal to all.
     """
@@ -46,18 +46,18 @@ def tiled_orthogonality(weight: Float[np.ndarray, "out in *spatial"]) -> float:
 
 
 def _sum_of_cosines(rows: Rows) -> float:
-    """The sum of |cos| over ordered pairs of rows; NaN where a row is too short or long for it."""
+    """The sum of |cos| over ordered pairs of rows; NaN if a row is too short or too long for float32."""
     tile = next((tile for tile in TILES if len(rows) <= tile[0]), TILES[-1])
     product, bands = _products(rows, tile), _bands(rows, tile[0])
     total, inverses = 0.0, []
-    with np.errstate(over="ignore", invalid="ignore"):  # what has no length is not fit
+    with np.errstate(over="ignore", invalid="ignore"):  # such rows have no length, and give NaN
         for i, band in enumerate(bands):
             gram = product(i, i)
             inverse = _inverse_lengths(gram, band)
             if inverse is None:
                 return math.nan
             inverses.append(inverse)
-            total += _absolute(gram, inverse, inverse, own=True)
+            total += _absolute(gram, inverse, inverse, diagonal=True)
     # The matrix is symmetric: tiles below the diagonal stand for those above it too.
     for i in range(len(bands)):
         for j in range(i):
@@ -74,7 +74,7 @@ def _products(rows: Rows, tile: tuple[int, int]) -> Product:
 
 
 def _on_host(rows: Rows, height: int) -> Product:
-    # BLAS takes half the time for a matrix by itself, and needs neither padding nor a program.
+    # BLAS computes a matrix times its own transpose in half the time, without padding and a program.
     bands = _bands(rows, height)
     return lambda i, j: bands[i] @ bands[j].T
 
@@ -97,13 +97,13 @@ def _on_device(rows: Rows, tile: tuple[int, int]) -> Product:
 
 
 def _small_product(rows: Rows) -> np.ndarray:
-    width = max(ALONE // len(rows) ** 2, 1)
+    width = max(ONE_THREAD // len(rows) ** 2, 1)
     parts = (rows[:, start : start + width] for start in range(0, rows.shape[1], width))
     return sum((part @ part.T for part in parts), np.zeros((len(rows), len(rows)), np.float32))
 
 
 def _inverse_lengths(gram: np.ndarray, rows: np.ndarray) -> np.ndarray | None:
-    """1 over the length of each row, 0 for rows of zeros; None where one is too short or long for it."""
+    """1 over the length of each row, 0 for zero rows; None if a row is too short or too long."""
     squares = gram.diagonal()
     if squares.min() >= SHORTEST**2 and squares.max() <= LONGEST**2:
         return 1 / np.sqrt(squares)
@@ -113,14 +113,19 @@ def _inverse_lengths(gram: np.ndarray, rows: np.ndarray) -> np.ndarray | None:
     return ~short / np.sqrt(np.maximum(squares, SHORTEST**2))
 
 
-def _absolute(gram: np.ndarray, left: np.ndarray, right: np.ndarray, *, own: bool = False) -> float:
-    """The sum of |cos| from inner products and inverse lengths; without rows and themselves if `own`."""
-    total = left @ (np.abs(gram) @ right).astype(np.float64)
-    return float(total - (gram.diagonal() * left) @ right if own else total)
+def _absolute(
+    gram: np.ndarray, inverse_a: np.ndarray, inverse_b: np.ndarray, *, diagonal: bool = False
+) -> float:
+    """The sum of |cos| from inner products and inverse lengths.
+
+    With `diagonal` the matrix is symmetric, and the pairs of each row with itself do not count.
+    """
+    total = inverse_a @ (np.abs(gram) @ inverse_b).astype(np.float64)
+    return float(total - (gram.diagonal() * inverse_a) @ inverse_b if diagonal else total)
 
 
 def _unit(rows: Rows) -> Rows:
-    """Rows of length 1, however large or small they were; rows of zeros stay."""
+    """Rows scaled to length 1, however large or small; zero rows stay zero."""
     largest = np.abs(rows).max(axis=1, keepdims=True, initial=0.0)
     scaled = rows / np.where(largest > 0, largest, 1)
     length = np.sqrt(np.einsum("ij,ij->i", scaled, scaled, dtype=np.float64))[:, None]
@@ -128,7 +133,7 @@ def _unit(rows: Rows) -> Rows:
 
 
 def _tiles(rows: Rows, tile: tuple[int, int]) -> list[list[np.ndarray]]:
-    """Bands of tiles that cover the matrix, padded with zeros where it ends within one."""
+    """Bands of tiles that cover the matrix, padded with zeros at its edges."""
     n, width = (math.ceil(extent / step) for extent, step in zip(rows.shape, tile, strict=True))
     if rows.shape != (n * tile[0], width * tile[1]):
         padded = np.zeros((n * tile[0], width * tile[1]), np.float32)

@@ -1,4 +1,4 @@
-"""One layer's weight made ready for the device: finite kernels, their scale, and what was set aside."""
+"""Preparation of a layer's weight for the device: finite kernels, their scale, and counts of the others."""
 
 import dataclasses
 import math
@@ -10,10 +10,10 @@ from jaxtyping import Float
 SMALLEST_SCALE, LARGEST_SCALE = 1e-30, 1e30
 
 IN_CACHE = 1 << 17
-"""Weights that are read twice without going to memory again."""
+"""Weights that fit into a core's cache, so that a second reduction need not read memory again."""
 
-A_FEW = 64
-"""Kernels of a layer, evenly spaced, whose mean is near enough to that of all."""
+CENTER_KERNELS = 64
+"""Evenly spaced kernels of a layer whose mean is near enough to that of all kernels."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -27,24 +27,28 @@ class Prepared:
 
     @property
     def scale(self) -> float:
-        """What the device divides `rows` by: the largest absolute value in them, 1 where that is zero."""
+        """The divisor of `rows` on the device: their largest absolute value, 1 where that is zero."""
         return math.ldexp(self.max_abs, self.exponent) or 1.0
 
     def centers(self) -> Float[np.ndarray, "2 d"]:
-        """Points near the normalized kernels and near those divided by `scale`: the means of a few."""
-        few = self.rows[:: -(-len(self.rows) // A_FEW) or 1]
-        units = np.empty((2, len(few)), np.float32)
-        units[0] = np.abs(few).max(axis=1, initial=SMALLEST_SCALE)
+        """Two points: near the normalized kernels, and near those divided by `scale`.
+
+        They are means of `CENTER_KERNELS` kernels.
+        """
+        sample = self.rows[:: -(-len(self.rows) // CENTER_KERNELS) or 1]
+        units = np.empty((2, len(sample)), np.float32)
+        units[0] = np.abs(sample).max(axis=1, initial=SMALLEST_SCALE)
         units[1] = self.scale
-        return (1 / units) @ few / np.float32(max(len(few), 1))
+        return (1 / units) @ sample / np.float32(max(len(sample), 1))
 
 
 def prepare(
     weight: Float[np.ndarray, "out in *spatial"], *, largest: float | None = None
 ) -> Prepared:
-    """Drop and count kernels with a NaN or an infinity; bring extreme layers into range.
+    """Drop and count kernels with a NaN or an infinity; scale layers out of float32's safe range.
 
-    `largest`: the largest absolute weight of a layer that is known to be finite.
+    `largest` is the largest absolute weight of a finite layer, from an earlier pass: it saves a reduction
+    over all weights. None computes it.
     """
     rows = weight.reshape(weight.shape[0] * weight.shape[1], -1)
     largest = _max_abs(rows) if largest is None else largest
@@ -66,5 +70,5 @@ def _max_abs(rows: Float[np.ndarray, "n d"]) -> float:
     flat = rows.reshape(-1)
     parts = (flat[i : i + IN_CACHE] for i in range(0, flat.size, IN_CACHE))
     # Two reductions without a temporary are faster than abs; NumPy's carry a NaN through.
-    ends = np.array([(part.max(), part.min()) for part in parts])
-    return float(np.abs(ends).max(initial=0.0))
+    bounds = np.array([(part.max(), part.min()) for part in parts])
+    return float(np.abs(bounds).max(initial=0.0))

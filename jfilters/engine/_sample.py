@@ -1,7 +1,7 @@
-"""A sample of each model's kernels, kept for the metrics that histograms are too coarse for.
+"""A sample of each model's kernels, for the metrics that histograms are too coarse for.
 
-Uniform over the kernels of a model and drawn before they are read: which they are depends on the sizes of
-its layers alone, so that every engine and every repetition keeps the same ones.
+It is uniform over the kernels of a model and chosen before they are read. It depends on the sizes of the
+layers alone, so that every engine and every repetition takes the same kernels.
 """
 
 import itertools
@@ -17,7 +17,7 @@ SEED = 0
 
 
 class Sample(NamedTuple):
-    """Raw kernels as stored, and for each the row of its layer."""
+    """Raw kernels as stored, and the row of each kernel's layer."""
 
     kernels: Float32[np.ndarray, "m d"]
     layer: Int64[np.ndarray, " m"]
@@ -29,7 +29,7 @@ class Sample(NamedTuple):
 
     @classmethod
     def concatenate(cls, samples: Sequence["Sample"], sizes: Sequence[int]) -> "Sample":
-        """Those of several checkpoints, with so many layers each, one after another."""
+        """Join the samples of several checkpoints, in order; `sizes` are their numbers of layers."""
         starts = itertools.accumulate(sizes[:-1], initial=0)
         return cls(
             np.concatenate([sample.kernels for sample in samples]),
@@ -38,24 +38,24 @@ class Sample(NamedTuple):
 
 
 class Sampler:
-    """Takes the kernels of one checkpoint's sample while its weights go by."""
+    """Takes the sample of one checkpoint from the stream of its weights."""
 
     def __init__(self, layers: Sequence[PlannedLayer], d: int, size: int):
-        self._drawn = [drawn for _, part in _by_member(layers) for drawn in _draw(part, size)]
-        self._found = [Sample.of_nothing(d)]
+        self._indices = [i for _, member in _by_member(layers) for i in _draw(member, size)]
+        self._samples = [Sample.of_nothing(d)]
 
     def watch(self, weights: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
-        """Pass weights on."""
-        for row, (weight, drawn) in enumerate(zip(weights, self._drawn, strict=True)):
-            if len(drawn):
-                kernels = weight.reshape(weight.shape[0] * weight.shape[1], -1)[drawn]
+        """Pass weights on, and take their share of the sample."""
+        for row, (weight, indices) in enumerate(zip(weights, self._indices, strict=True)):
+            if len(indices):
+                kernels = weight.reshape(weight.shape[0] * weight.shape[1], -1)[indices]
                 finite = kernels[np.isfinite(kernels).all(axis=1)].astype(np.float32)
-                self._found.append(Sample(finite, np.full(len(finite), row, np.int64)))
+                self._samples.append(Sample(finite, np.full(len(finite), row, np.int64)))
             yield weight
 
     def sample(self) -> Sample:
-        """The kernels that were taken; those with a NaN or an infinity were not."""
-        return Sample.concatenate(self._found, [0] * len(self._found))
+        """The sample, without kernels that have a NaN or an infinity."""
+        return Sample.concatenate(self._samples, [0] * len(self._samples))
 
 
 def _by_member(layers: Sequence[PlannedLayer]) -> Iterator[tuple[str, list[PlannedLayer]]]:
@@ -64,7 +64,7 @@ def _by_member(layers: Sequence[PlannedLayer]) -> Iterator[tuple[str, list[Plann
 
 
 def _draw(layers: Sequence[PlannedLayer], size: int) -> list[np.ndarray]:
-    """The places of the sampled kernels in each layer of one model, in ascending order."""
+    """Indices of the sampled kernels in each layer of one model, in ascending order."""
     counts = [planned.n_kernels for planned in layers]
     total = sum(counts)
     rng = np.random.default_rng(SEED)
