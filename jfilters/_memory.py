@@ -28,7 +28,8 @@ _pool: dict[int, collections.deque[np.ndarray]] = collections.defaultdict(collec
 def aligned_empty(shape: tuple[int, ...], dtype: DTypeLike) -> np.ndarray:
     """Return an array like `numpy.empty`, at an address that is a multiple of `LINE`.
 
-    Its memory goes back to the pool with its last view.
+    XLA on CPU then reads it in place. The content is arbitrary. From `RECYCLED_FROM` bytes on its memory
+    goes back to a pool with its last view, and serves later arrays. Safe to call from several threads.
     """
     size = math.prod(shape) * np.dtype(dtype).itemsize
     memory = _fresh(size) if size < RECYCLED_FROM else _recycled(size)

@@ -37,7 +37,12 @@ class CheckpointStatistics:
 
 
 def dump(statistics: CheckpointStatistics) -> bytes:
-    """Return one safetensors file: cards and sample as arrays, the entry without its path as JSON."""
+    """Return the statistics of a checkpoint as the bytes of one safetensors file.
+
+    Cards and sample are its arrays; the entry, without name and path, is JSON in its metadata. Histograms
+    are most of the bytes: they are stored in the smallest integer type that holds them, and not at all where
+    they are empty.
+    """
     entry = statistics.entry
     record = {name: getattr(entry, name) for name in _OF_ENTRY} | {
         "layers": [_layer_record(planned) for planned in entry.layers],
@@ -54,9 +59,14 @@ def dump(statistics: CheckpointStatistics) -> bytes:
 
 
 def load(data: bytes, entry: Entry) -> CheckpointStatistics:
-    """Return the statistics that `dump` wrote, as those of `entry`.
+    """Return the statistics that `dump` wrote.
 
-    Raises ValueError if the bytes are not such a file.
+    **Arguments:**
+
+    - `data`: the bytes of one file. They may come from a damaged cache or an earlier version.
+    - `entry`: gives name, path, size and identity; layers, status and hash come from the file.
+
+    **Raises:** ValueError if the bytes are not such a file.
     """
     try:
         length = int.from_bytes(data[:8], "little")

@@ -22,8 +22,9 @@ def over_blocks(
 ) -> Iterator[tuple[Block, Any]]:
     """Yield each block with its result of `compute`, on the host.
 
-    `compute` gets rounds of one shape, one block for each device. JAX returns from a call before its
-    program ends: the devices compute while the host packs the next blocks.
+    `compute` gets rounds of one shape, one block for each device, and calls `run`. JAX returns from a call
+    before its program ends, and `ROUNDS_AT_ONCE` rounds are under way at a time: the devices compute while
+    the host packs the next blocks.
     """
     pending: collections.deque[tuple[list[Block], Any]] = collections.deque()
     for round_ in _rounds(blocks, len(_devices())):

@@ -10,8 +10,9 @@ from ._plan import Companion, files_of
 def digest(path: Path, companions: Sequence[Companion] = ()) -> str:
     """Return the sha256 of a file; of several files, that of their names and digests in a fixed order.
 
-    The names of a folder's files are relative to it, those of `companions` to the folder of the file that
-    they belong to, whose own name does not count.
+    It identifies the content of a checkpoint: a copy under another path has the same digest. Names of a
+    folder's files are relative to the folder. Names of `companions` are relative to the folder of `path`,
+    whose own name does not count. It reads all bytes.
     """
     if path.is_dir():
         return _combined((file.relative_to(path).as_posix(), file) for file in files_of(path))

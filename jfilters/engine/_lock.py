@@ -12,7 +12,10 @@ NAME = ".lock"
 def locked(folder: Path) -> Iterator[None]:
     """Hold the lock of a folder, which is created if it is missing.
 
-    Raises BlockingIOError if another process holds it.
+    The lock is an advisory one of the operating system on a file in the folder, which also holds the number
+    of the process. It needs no cleanup after a crash.
+
+    **Raises:** BlockingIOError, with the number of the process, if another process holds the lock.
     """
     folder.mkdir(parents=True, exist_ok=True)
     descriptor = os.open(folder / NAME, os.O_RDWR | os.O_CREAT, 0o644)

@@ -30,7 +30,19 @@ MOMENTS_ROWS = 8_192
 
 
 def collect(checkpoints: Iterable[Opened], purpose: Pass, on_failure: OnFailure) -> Iterator[int]:
-    """Fill the cards of each checkpoint in place; yield its index as soon as it is complete."""
+    """Run one pass over checkpoints, on all local devices.
+
+    Checkpoints become complete a little after their weights were read, since several blocks are under way
+    at a time. Memory does not grow with their number.
+
+    **Arguments:**
+
+    - `checkpoints`: read one after another, in order; their cards are filled in place.
+    - `purpose`: the statistics that the pass takes.
+    - `on_failure`: called with the index and the error of a checkpoint that fails; the pass goes on.
+
+    **Returns:** an iterator over the index of each checkpoint, as soon as its cards are complete.
+    """
     accumulator = Accumulator()
 
     def layers() -> Iterator[LayerKernels]:

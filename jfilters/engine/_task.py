@@ -47,7 +47,18 @@ Request = Callable[..., Response]
 def run_task(
     context: Context, request: Request, entry: Entry, cards: bytes, shared: Bins | Basis | None
 ) -> Response | CheckpointError:
-    """Run one task in this process. The error that ends a strict scan is returned, not raised."""
+    """Run one task in this process, on a worker of a cluster.
+
+    **Arguments:**
+
+    - `context`: the options and the folder of the scan.
+    - `request`: one of `measured`, `counted` and `ranged`.
+    - `entry`: the checkpoint to read.
+    - `cards`: its statistics from an earlier task, as `dump` writes them; empty at the first.
+    - `shared`: the bins or the basis that the request needs.
+
+    **Returns:** the response, or the error that ends a strict scan: Ray would wrap a raised one in its own.
+    """
     keep_compiled()
     with contextlib.suppress(OSError):  # absolute paths and URLs need no such folder here
         os.chdir(context.folder)
