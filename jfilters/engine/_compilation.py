@@ -9,9 +9,8 @@ import jax
 def keep_compiled() -> None:
     """Turn on JAX's persistent compilation cache in the user's cache folder.
 
-    The folder is jfilters/xla in $XDG_CACHE_HOME or ~/.cache. Programs that took at least 0.1 s to compile
-    are written, and later processes load them. For commands, not for libraries: it configures the
-    whole process. It does nothing where the user has set a cache, or where the folder cannot be made.
+    For commands, not for libraries: it configures the whole process. It does nothing where the user has set
+    a cache, or where the folder cannot be made.
     """
     if getattr(jax.config, "jax_compilation_cache_dir", None) is not None:
         return
