@@ -44,6 +44,7 @@ def weights_of(model):
     return [array for array in arrays if array.shape[2:] == (3, 3)]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("chosen", EVERY_FORMAT, ids=lambda chosen: "-".join(chosen.values()))
 def test_what_is_written_is_read_bit_for_bit(chosen, tmp_path):
     run, told = tiny.run(**chosen), tiny.settings()
