@@ -29,6 +29,7 @@ print(len(compiled))
 """
 
 
+@pytest.mark.slow
 def test_a_folder_of_many_shapes_compiles_at_most_16_programs(tmp_path):
     rng = np.random.default_rng(0)
     shapes = [(8 * i + 3, 5 * i + 1, 3, 3) for i in range(1, 24)] + [(700, 300, 3, 3)]

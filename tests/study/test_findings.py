@@ -97,6 +97,7 @@ def written(population):
     return out
 
 
+@pytest.mark.slow
 class TestAxes:
     def axis(self, written, name, **chosen):
         chosen = {"population": "trained", "balance": "models", "axis": name} | chosen
@@ -133,6 +134,7 @@ class TestAxes:
         assert float(rows["task"]["median"]) > 2 * float(rows["seed"]["median"])
 
 
+@pytest.mark.slow
 class TestTraining:
     def test_the_same_networks_before_and_after(self, written):
         rows = {row["number"]: row for row in read(written / "stages.csv")}
@@ -158,6 +160,7 @@ class TestTraining:
         ]
 
 
+@pytest.mark.slow
 def test_the_series_hold_all_else(written):
     rows = read(written / "series.csv")
     assert next(row["value"] for row in rows if row["axis"] == "width") == "4"
@@ -170,6 +173,7 @@ def test_the_series_hold_all_else(written):
     assert float(means["width", "16"]["orthogonality"]) == pytest.approx(np.mean(own))
 
 
+@pytest.mark.slow
 def test_densities_stand_beside_drift(written):
     rows = read(written / "density.csv")
     of_axis = {row["axis"]: row for row in rows}
@@ -182,6 +186,7 @@ def test_densities_stand_beside_drift(written):
     assert read(written / "agreement.csv")[0]["pairs"] == str(len(rows))
 
 
+@pytest.mark.slow
 def test_what_was_compared_is_counted(written):
     for row in read(written / "comparisons.csv"):
         assert int(row["compared"]) == len(read(written / row["file"]))
@@ -190,6 +195,7 @@ def test_what_was_compared_is_counted(written):
         assert [compared, *less] == sorted([compared, *less], reverse=True)
 
 
+@pytest.mark.slow
 def test_findings_of_the_papers_say_where_they_come_from(written):
     for row in read(written / "papers.csv"):
         assert (written / row["file"]).is_file()
@@ -201,6 +207,7 @@ def test_findings_of_the_papers_say_where_they_come_from(written):
     assert told["visual categories shift kernels more than tasks do"] == "no"
 
 
+@pytest.mark.slow
 def test_provenance_names_versions_and_hashes(population, written):
     told = json.loads((written / "provenance.json").read_text())
     assert told["study"]["settings"]["data"] == {"seed": 0}
