@@ -10,6 +10,8 @@ import pytest
 from jfilters.density import KernelDensity, from_charts, log_area, samples, to_charts
 from jfilters.density._density import UNIFORM, new_density
 
+pytestmark = pytest.mark.slow
+
 
 def made(d, seed=0):
     """A density with random faces and weights far from the start."""

@@ -10,6 +10,8 @@ from jfilters.density import FitOptions, divergences, two_sample_tests
 
 from .populations import SMALL, logistic, logistic_kl, placed
 
+pytestmark = pytest.mark.slow
+
 OPTIONS = FitOptions(**SMALL)
 N = 6000
 A, B, SCALE = 0.0, 0.4, 0.4

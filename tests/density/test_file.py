@@ -21,6 +21,8 @@ from jfilters.density import (
 )
 from jfilters.errors import CheckpointError
 
+pytestmark = pytest.mark.slow
+
 SIZES = {"layers": 2, "width": 8}
 LOADED = """
 import sys

@@ -11,6 +11,8 @@ from jfilters.density._fit import _judged, _State
 
 from .populations import SMALL, gaussian
 
+pytestmark = pytest.mark.slow
+
 OPTIONS = FitOptions(**SMALL)
 KEY = jax.random.key(0)
 

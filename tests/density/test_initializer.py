@@ -7,6 +7,8 @@ from flax import nnx
 from jfilters.density import initializer, samples, scaled
 from jfilters.density._density import new_density
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def density():

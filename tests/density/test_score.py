@@ -7,6 +7,8 @@ from jfilters.density import dequantize, scores
 from jfilters.density._density import new_density
 from jfilters.density._score import BLOCK
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def density():

@@ -10,6 +10,8 @@ from sklearn.datasets import load_digits
 
 from jfilters.training import measure_layers, orthogonality_penalty, variance_entropy_penalty
 
+pytestmark = pytest.mark.slow
+
 STEPS, BATCH, TRAINED = 250, 64, 1_400
 SMALL_LOSS_OF_ACCURACY = 0.03
 PENALTIES = {"orthogonality": orthogonality_penalty, "variance_entropy": variance_entropy_penalty}
