@@ -34,19 +34,27 @@ hypothesis.settings.register_profile(
 hypothesis.settings.load_profile("default")
 
 # A worker compiles thousands of programs in the whole suite, 1 to 2 MB each. They are released between
-# modules, and only above this size: later modules have to read again the programs that they share.
+# modules, and only where they are many: later modules have to read again the programs that they share.
 RESIDENT_BYTES = 1 << 30
+GROWTH_BYTES = 1 << 28
+
+
+@pytest.fixture(scope="session")
+def release_limit():
+    """Bytes above which programs are released; more where libraries such as torch take them."""
+    return [RESIDENT_BYTES]
 
 
 @pytest.fixture(scope="module", autouse=True)
-def released():
+def released(release_limit):
     """Releases the programs that a worker has compiled, once it is large."""
     yield
-    if resident_bytes() > RESIDENT_BYTES:
+    if resident_bytes() > release_limit[0]:
         jax.clear_caches()
         gc.collect()
         # The C library keeps the memory otherwise that is free between what is still in use.
         ctypes.CDLL(None).malloc_trim(0)
+        release_limit[0] = max(RESIDENT_BYTES, resident_bytes() + GROWTH_BYTES)
 
 
 def resident_bytes() -> int:
