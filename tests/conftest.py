@@ -31,6 +31,9 @@ jax.config.update("jax_persistent_cache_min_compile_time_secs", 0)
 hypothesis.settings.register_profile(
     "default", deadline=None, derandomize=bool(os.environ.get("CI")), max_examples=50
 )
+hypothesis.settings.register_profile(
+    "fast", hypothesis.settings.get_profile("default"), max_examples=10
+)
 hypothesis.settings.load_profile("default")
 
 # A worker compiles thousands of programs in the whole suite, 1 to 2 MB each. They are released between

@@ -149,6 +149,7 @@ class TestMatching:
 
 
 class TestHost:
+    @pytest.mark.slow
     def test_histogram_and_basis_are_those_of_the_device(self):
         a, b = normal(0, 3000, 9), normal(1, 2000, 9) + 1
         sets = [host_normalize(x) for x in (a, b)]
