@@ -201,6 +201,7 @@ class Linen(nn.Module):
         return self.norm(nn.Conv(3, (3, 3)))(x, **update)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("norm", [nn.WeightNorm, nn.SpectralNorm])
 def test_norms_of_flax_are_applied(tmp_path, norm):
     update = {"update_stats": True} if norm is nn.SpectralNorm else {}
