@@ -65,10 +65,11 @@ class Scan:
     figures = Asked()
 
     def __repr__(self) -> str:
-        return summary(self.name, self.layer_table)
+        return summary(self.name, self.layer_table, self.record["checkpoints"])
 
     def _repr_html_(self) -> str:
-        return summary_html(self.name, self.layer_table, self.model_table)
+        checkpoints = self.record["checkpoints"]
+        return summary_html(self.name, self.layer_table, self.model_table, checkpoints)
 
     @property
     def name(self) -> str:

@@ -1,6 +1,7 @@
 """A scan in one line, and as small tables for notebooks."""
 
 from collections import Counter
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pyarrow as pa
@@ -8,6 +9,7 @@ import pyarrow as pa
 from .. import _html
 from ..errors import printable, redacted
 from ..statistics import VERDICTS
+from ._status import FINDINGS
 
 MOST_MODELS = 200
 """Models in the table of a notebook."""
@@ -15,25 +17,38 @@ MOST_MODELS = 200
 MOST_LAYERS = 20
 """Layers that are not healthy in the table of a notebook, the most worrying first."""
 
+MOST_CHECKPOINTS = 200
+"""Checkpoints that were not read in whole in the table of a notebook."""
 
-def summary(name: str, layers: pa.Table) -> str:
-    """Return one line: the name of the scan, its sizes, and how many layers have which verdict."""
+Checkpoints = Sequence[Mapping[str, Any]]
+
+
+def summary(name: str, layers: pa.Table, checkpoints: Checkpoints) -> str:
+    """Return one line: the name of the scan, its sizes, how many layers have which verdict, and how many
+    checkpoints were not read in whole."""
     models = len(set(layers["model"].to_pylist()))
     kernels = sum(layers["n_kernels"].to_pylist())
     counts = f"{models:,} models, {layers.num_rows:,} layers, {kernels:,} kernels"
-    verdicts = _verdicts(layers)
-    return f"Scan({printable(redacted(name))}: {counts}{verdicts and f'; {verdicts}'})"
+    parts = [counts, _verdicts(layers), _statuses(checkpoints)]
+    return f"Scan({printable(redacted(name))}: {'; '.join(filter(None, parts))})"
 
 
-def summary_html(name: str, layers: pa.Table, models: pa.Table) -> str:
-    """Return the same line, the models, and the layers that are not healthy, as HTML."""
-    line = _html.paragraph(summary(name, layers))
-    return line + _models_html(models.to_pylist()) + _worst_html(layers.to_pylist())
+def summary_html(name: str, layers: pa.Table, models: pa.Table, checkpoints: Checkpoints) -> str:
+    """Return the same line, the models, the layers that are not healthy, and the checkpoints that were not
+    read in whole with the reason, as HTML."""
+    line = _html.paragraph(summary(name, layers, checkpoints))
+    tables = _models_html(models.to_pylist()) + _worst_html(layers.to_pylist())
+    return line + tables + _unread_html(checkpoints)
 
 
 def _verdicts(layers: pa.Table) -> str:
     counts = Counter(layers["verdict"].to_pylist())
     return ", ".join(f"{counts[word]:,} {word}" for word in VERDICTS if counts[word])
+
+
+def _statuses(checkpoints: Checkpoints) -> str:
+    counts = Counter(checkpoint.get("status") for checkpoint in checkpoints)
+    return ", ".join(f"{counts[status]:,} {status}" for status in FINDINGS if counts[status])
 
 
 def _models_html(rows: list[dict[str, Any]]) -> str:
@@ -62,3 +77,11 @@ def _worst_html(rows: list[dict[str, Any]]) -> str:
     cells = [[row[name] for name in columns] for row in worrying[:MOST_LAYERS]]
     caption = f"layers that are not healthy: the worst {len(cells)} of {len(worrying):,}"
     return _html.table(columns, cells, caption=caption) if worrying else ""
+
+
+def _unread_html(checkpoints: Checkpoints) -> str:
+    unread = [checkpoint for checkpoint in checkpoints if checkpoint.get("status") in FINDINGS]
+    columns = ("model", "format", "status", "reason")
+    cells = [[row.get(name) for name in columns] for row in unread[:MOST_CHECKPOINTS]]
+    caption = f"checkpoints that were not read in whole: {len(cells)} of {len(unread):,}"
+    return _html.table(columns, cells, caption=caption) if unread else ""
