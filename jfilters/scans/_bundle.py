@@ -46,7 +46,7 @@ _ARRAYS = ("histogram", "sparse_histogram", "normalized.count", "normalized.mean
 _SMALL = ("sparse_at", "sparse_eps")
 
 
-def save_bundle(scan: Scan, path: Path) -> None:
+def save_bundle(scan: Scan, path: Path | str) -> None:
     """Write a scan into one file, which appears whole or not at all.
 
     It holds tables, histograms, basis and moments of normalized kernels, but no weights and no samples.
@@ -66,7 +66,7 @@ def save_bundle(scan: Scan, path: Path) -> None:
     coded = {name: _coded(_by_byte(value)) for name, value in arrays.items()}
     stored = basis_arrays(scan.basis) | {"edges": np.asarray(scan.edges, np.float64)}
     stored |= coded | {"tables": _coded(text)}
-    with written_whole(path) as temporary:
+    with written_whole(Path(path)) as temporary:
         # One entry, since safetensors writes several in any order.
         save_file(stored, temporary, {_MARK: json.dumps({"version": VERSION, "shapes": shapes})})
 
