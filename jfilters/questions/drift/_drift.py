@@ -2,7 +2,7 @@
 
 import dataclasses
 from collections.abc import Sequence
-from typing import Protocol, Unpack
+from typing import Protocol, Unpack, runtime_checkable
 
 import numpy as np
 from jaxtyping import Float
@@ -29,6 +29,7 @@ DEFAULTS = Question()
 _NOT_PERMUTED = PopulationNull(None, 1.0, False, "no permutations were asked for")
 
 
+@runtime_checkable
 class _Comparison(Protocol):
     """A metric between the sides of one question."""
 
