@@ -8,9 +8,10 @@ import pyarrow as pa
 from safetensors.numpy import save_file
 
 from jfilters.engine import Options, scan_into
-from jfilters.scans.schema import LAYERS, MODELS
 from jfilters.scans import Scan
-from jfilters.statistics import Basis, Moments, fixed_edges
+from jfilters.scans.internal import write_scan
+from jfilters.scans.schema import LAYERS, MODELS
+from jfilters.statistics import Basis, Moments, basis_arrays, fixed_edges
 
 D, BINS = 9, 70
 

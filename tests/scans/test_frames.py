@@ -26,7 +26,7 @@ HOSTILE = "<img src=x onerror=alert(1)>&'\""
 @pytest.fixture(scope="module")
 def scan(tmp_path_factory):
     scan = population(tmp_path_factory.mktemp("scan") / "scan", [0, 0.1, -0.1, 0, 1, 1.1, 0.9, 1.2])
-    return Scan.of(labeled(scan, kind=["near"] * 4 + ["far"] * 4))
+    return labeled(scan, kind=["near"] * 4 + ["far"] * 4)
 
 
 class Cells(html.parser.HTMLParser):
@@ -123,7 +123,7 @@ class TestDriftFrames:
         frame = table.pairs_frame
         assert list(frame.columns) == list(read.columns)
         np.testing.assert_array_equal(frame["drift"], read["drift"])
-        assert list(frame["word"].astype(str)) == list(read["word"])
+        assert list(frame["label"].astype(str)) == list(read["label"])
         assert frame["first_kernels"].dtype == "Int64"
         assert frame["p"].isna().all()
 
@@ -152,7 +152,7 @@ class TestShown:
         assert any("(" in cell for row in Cells(near._repr_html_()).rows for cell in row)
 
     def test_of_many_groups_the_largest_pairs_are_shown(self, scan, monkeypatch):
-        monkeypatch.setattr("jfilters.analysis._drift_table.MOST_SHOWN", 5)
+        monkeypatch.setattr("jfilters.questions.drift._table.MOST_SHOWN", 5)
         table: DriftTable = scan.drift("model", permutations=0)
         rows = Cells(table._repr_html_()).rows[1:]
         assert [row[3] for row in rows] == [
@@ -169,18 +169,18 @@ class TestShown:
         assert "img" not in shown.tags
 
     def test_names_are_text(self, tmp_path):
-        scan = Scan.of(made_scan(tmp_path / HOSTILE, {HOSTILE: 2, "b": 1}))
+        scan = made_scan(tmp_path / HOSTILE, {HOSTILE: 2, "b": 1})
         shown = scan._repr_html_() + scan.drift(permutations=0)._repr_html_()
         assert "img" not in Cells(shown).tags
         assert "&lt;img" in shown
 
     def test_a_scan_tells_what_came_of_every_checkpoint(self, tmp_path):
         (tmp_path / "<b>broken.safetensors").write_bytes(b"no checkpoint")
-        found = jfilters.scan(tmp_path)
-        assert repr(found) == f"Scan({tmp_path}: 1 checkpoints, 0 layers, 0 kernels)"
+        found = jfilters.scan(tmp_path, progress=False)
+        assert repr(found) == f"Scan({tmp_path}: 0 models, 0 layers, 0 kernels; 1 refused)"
         shown = Cells(found._repr_html_())
-        assert shown.rows[1][0] == "<b>broken.safetensors"
-        assert shown.rows[1][4] == "refused"
+        assert shown.rows[-1][0] == "<b>broken.safetensors"
+        assert shown.rows[-1][2] == "refused"
         assert "b" not in shown.tags
 
     def test_numbers_are_short_and_on_the_right(self):

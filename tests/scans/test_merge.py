@@ -1,4 +1,4 @@
-"""Merging scans and cards: exact, in any order, with names kept apart, and only where it can be done."""
+"""Merging scans and bundles: exact, in any order, with names kept apart, and only where it can be done."""
 
 import dataclasses
 
@@ -11,9 +11,9 @@ from jfilters import CheckpointError
 from jfilters.engine import Options, scan_into
 from jfilters.scans import merge_scans, open_scan, save_bundle, where, with_metadata
 from jfilters.scans.internal import check_comparable, write_scan
-from jfilters.statistics import Basis, load_basis
+from jfilters.statistics import load_basis
 
-from .scans import made_scan, real_scan, same
+from .scans import made_scan, real_scan, replaced, same
 
 
 @pytest.fixture
@@ -81,12 +81,12 @@ class TestExactness:
         np.testing.assert_array_equal(merged.histogram, expected.histogram)
         assert merged.model_table.equals(expected.model_table)
 
-    def test_it_is_written_as_a_folder_and_as_a_card(self, scan, tmp_path):
+    def test_it_is_written_as_a_folder_and_as_a_bundle(self, scan, tmp_path):
         merged, _ = merge_scans([scan, other(tmp_path, {"d": 2})])
         write_scan(merged, tmp_path / "out")
         assert same(open_scan(tmp_path / "out"), merged)
-        save_bundle(merged, tmp_path / "x.card")
-        assert same(open_scan(tmp_path / "x.card"), merged, moments=["normalized"], sample=False)
+        save_bundle(merged, tmp_path / "x.bundle")
+        assert same(open_scan(tmp_path / "x.bundle"), merged, moments=["normalized"], sample=False)
 
     def test_a_folder_with_a_scan_is_left_alone(self, scan, tmp_path):
         write_scan(scan, tmp_path / "out")
@@ -116,7 +116,7 @@ class TestNames:
         merged, _ = merge_scans([scan, other(tmp_path, {"a": 2}), copy])
         assert merged.model_names == ["one/a", "b", "c", "two/a"]
 
-    def test_without_hashes_equal_cards_are_the_same_content(self, scan, tmp_path):
+    def test_without_hashes_equal_bundles_are_the_same_content(self, scan, tmp_path):
         def without(found):
             entries = [{**entry, "sha256": None} for entry in found.record["checkpoints"]]
             return dataclasses.replace(found, record={**found.record, "checkpoints": entries})
@@ -155,15 +155,13 @@ class TestTables:
         assert merged.layer_table["n"].to_pylist() == ["1"] * 6 + ["x"]
 
     def test_what_not_all_have_is_left_out_and_said(self, scan, tmp_path):
-        save_bundle(other(tmp_path, {"d": 1}), tmp_path / "x.card")
-        merged, lost = merge_scans([scan, open_scan(tmp_path / "x.card")])
+        save_bundle(other(tmp_path, {"d": 1}), tmp_path / "x.bundle")
+        merged, lost = merge_scans([scan, open_scan(tmp_path / "x.bundle")])
         assert lost == ["sample", "raw moments", "clean moments"]
         assert (merged.sample, set(merged.moments)) == (None, {"normalized"})
 
     def test_counts_at_other_eps_are_left_out(self, scan, tmp_path):
-        second = dataclasses.replace(
-            other(tmp_path, {"d": 1}), sparse_eps=np.array([0.1, 0.2, 0.3])
-        )
+        second = replaced(other(tmp_path, {"d": 1}), sparse_eps=np.array([0.1, 0.2, 0.3]))
         merged, lost = merge_scans([scan, second])
         assert lost == ["sparse_at"]
         assert merged.sparse_at is merged.sparse_eps is None
@@ -171,7 +169,7 @@ class TestTables:
 
 class TestRefusals:
     def test_nothing(self):
-        with pytest.raises(ValueError, match="expected scans or cards to merge, got none"):
+        with pytest.raises(ValueError, match="expected scans or bundles to merge, got none"):
             merge_scans([])
 
     def test_another_size(self, scan):
@@ -187,19 +185,15 @@ class TestRefusals:
             merge_scans([scan, second])
 
     def test_the_largest_difference_is_told(self, scan):
-        basis = Basis(
-            mean=scan.basis.mean + np.array([0] * 8 + [0.25]),
-            components=scan.basis.components,
-            variance_ratio=scan.basis.variance_ratio,
-        )
+        mean = scan.basis.mean + np.array([0] * 8 + [0.25])
         with pytest.raises(ValueError, match=r"their bases differ in mean by up to 0\.25"):
-            check_comparable(scan, dataclasses.replace(scan, basis=basis))
+            check_comparable(scan, replaced(scan, **{"basis.mean": mean}))
 
     def test_other_edges(self, scan):
         second = replaced(scan, edges=scan.edges * 2)
         with pytest.raises(ValueError, match=r"edges differ by up to 3\.3; .* --range fixed"):
             merge_scans([scan, second])
-        second = dataclasses.replace(
+        second = replaced(
             scan,
             edges=scan.edges[:-1],
             histogram=scan.histogram[..., 1:],
