@@ -40,5 +40,6 @@ class Asked:
         if scan is None:
             return self
         question = _lookup[self._name]()
-        method = functools.partial(question, scan)
-        return functools.update_wrapper(method, question)
+        method = functools.update_wrapper(functools.partial(question, scan), question)
+        del method.__wrapped__  # signatures would be read from there, with the scan among them
+        return method
