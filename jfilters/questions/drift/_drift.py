@@ -78,7 +78,7 @@ def drift_between(
     """
     question = dataclasses.replace(question, **options)
     groups = by if isinstance(by, Groups) else group_layers(scan, by, question.within)
-    _check_groups(groups)
+    _check_groups(scan, groups)
     sides = sides_of(scan, groups.groups, question)
     comparison = _comparison(scan, sides, question)
     sizes = tuple(Size(s.models, len(s.group.layers), s.kernels, s.size) for s in sides)
@@ -107,7 +107,9 @@ def _comparison(scan: Scan, sides: Sequence[Side], question: Question) -> _Compa
     return StatisticsComparison(scan, sides, question)
 
 
-def _check_groups(groups: Groups) -> None:
+def _check_groups(scan: Scan, groups: Groups) -> None:
+    if not scan.arrays:
+        _ = scan.edges  # raises: the scan has no kernels, so that no other axis would help
     where = "" if groups.within is None else f" inside one value of {groups.within}"
     if next(iter(groups.pairs), None) is None:
         found = ", ".join(group.name for group in groups.groups[:5]) or "none"
