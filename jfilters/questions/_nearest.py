@@ -11,8 +11,6 @@ from jaxtyping import Float, Int64
 
 from ..answers import Answer
 from ..converters import Location, location
-from ..engine import Options
-from ..engine import scan as scan_checkpoints
 from ..scans import Scan, open_scan
 from ..scans.internal import check_comparable, is_written, model_counts
 from ..shift import Embedding, classical_mds, drift_matrix, null_level, probability
@@ -110,21 +108,23 @@ def _query(
         other = open_scan(place)
         check_comparable(scan, other)
         return other.model_names, model_counts(other), other.partial
-    options = _same_options(scan, network, standardize)
-    other = scan_checkpoints(place, options, basis=scan.basis, progress=False)
+    other = _scanned(scan, place, network, standardize)
     if not other.arrays:
         reasons = [x["reason"] for x in other.record["checkpoints"] if x["reason"] is not None]
         raise ValueError(f"{place}: no kernels to compare; {'; '.join(reasons) or 'no checkpoint'}")
     return other.model_names, model_counts(other), other.partial
 
 
-def _same_options(scan: Scan, network: str | None, standardize: bool) -> Options:
-    """Those of the scan, between the same edges, for as little beside the histograms as can be."""
-    options = Options.of_record(scan.record["config"])
-    edges = float(scan.edges[0]), float(scan.edges[-1])
-    return dataclasses.replace(
+def _scanned(scan: Scan, place: Location, network: str | None, standardize: bool) -> Scan:
+    """Return the scan of checkpoints with the options of `scan`, between the same edges, and with as little
+    beside the histograms as can be."""
+    # JAX comes with it, which takes a second; what is written already is compared without.
+    from .. import engine
+
+    options = engine.Options.of_record(scan.record["config"])
+    options = dataclasses.replace(
         options,
-        range=edges,
+        range=(float(scan.edges[0]), float(scan.edges[-1])),
         network=network,
         standardize=standardize or options.standardize,
         orthogonality=False,
@@ -133,6 +133,7 @@ def _same_options(scan: Scan, network: str | None, standardize: bool) -> Options
         max_bytes=None,
         strict=False,
     )
+    return engine.scan(place, options, basis=scan.basis, progress=False)
 
 
 def _drifts(scan: Scan, counts: Counts) -> Float[np.ndarray, "m m"]:
