@@ -1,0 +1,113 @@
+"""What is imported when: the face nothing that computes, and no answer from a written scan JAX."""
+
+import ast
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import jfilters
+
+ROOT = Path(__file__).parents[1]
+GOLDEN = ROOT / "tests/scans/golden"
+STUB = Path(jfilters.__file__).with_suffix(".pyi")
+
+FACE = """
+import json, sys
+import jfilters
+loaded = sorted(sys.modules)
+for name in sys.argv[1:]:
+    getattr(jfilters, name)
+print(json.dumps({"loaded": loaded, "dir": dir(jfilters), "all": jfilters.__all__}))
+"""
+
+ANSWERS = """
+import io, json, sys
+from pathlib import Path
+from rich.console import Console
+import jfilters
+from jfilters.report import csv_text, junit_xml, text
+from jfilters.scans import merge_scans, open_scan, save_bundle
+
+golden, out = Path(sys.argv[1]), Path(sys.argv[2])
+scan = jfilters.open_scan(golden / "scan")
+answers = {
+    "drift": scan.drift(by="task"),
+    "axes": scan.axes(permutations=20),
+    "quality": scan.quality(),
+    "trajectory": scan.trajectory(),
+    "check": scan.check(golden / "rules.toml"),
+    "phenotypes": scan.phenotypes(),
+    "nearest": scan.nearest(golden / "scan.card"),
+}
+merged, _ = merge_scans([scan, open_scan(golden / "scan.card")])
+merged.save(out / "merged")
+save_bundle(merged, out / "merged.bundle")
+assert open_scan(out / "merged.bundle").model_names == scan.model_names
+repr(scan), scan._repr_html_(), scan.where("depth == 0")
+
+heavy = {}
+for name, answer in answers.items():
+    file = io.StringIO()
+    Console(file=file, width=80).print(text(answer, **json.loads(sys.argv[3]).get(name, {})))
+    assert file.getvalue().strip(), name
+    answer.record(), list(answer.rows())
+    heavy[name] = sorted({"jax", "jaxlib", "equinox"} & sys.modules.keys())
+print(json.dumps(heavy))
+"""
+
+
+def python(code: str, *arguments: object) -> dict:
+    """What a new process prints as JSON, without what these tests have imported."""
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(ROOT), str(ROOT / "cli")])}
+    command = [sys.executable, "-c", code, *map(str, arguments)]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+def names_of(stub: Path) -> set[str]:
+    """The names that a stub lists for its package."""
+    return {
+        alias.asname
+        for statement in ast.parse(stub.read_text("utf-8")).body
+        if isinstance(statement, ast.ImportFrom)
+        for alias in statement.names
+        if alias.asname
+    }
+
+
+@pytest.fixture(scope="module")
+def face():
+    return python(FACE, *sorted(names_of(STUB)))
+
+
+@pytest.fixture(scope="module")
+def loaded_after(tmp_path_factory):
+    options = {"nearest": {"most": 3, "map": True}}
+    return python(ANSWERS, GOLDEN, tmp_path_factory.mktemp("out"), json.dumps(options))
+
+
+@pytest.mark.parametrize(
+    "package", ["jax", "jaxlib", "equinox", "numpy", "scipy", "pyarrow", "pandas", "safetensors"]
+)
+def test_the_face_imports_nothing_that_computes(face, package):
+    assert package not in face["loaded"]
+
+
+def test_every_name_of_the_stub_is_on_the_face(face):
+    names = names_of(STUB)
+    assert {"scan", "open_scan", "compare", "Scan", "watch"} <= names
+    assert names <= set(face["all"])
+    assert names <= set(face["dir"])
+
+
+@pytest.mark.parametrize(
+    "question",
+    ["drift", "axes", "quality", "trajectory", "check", "phenotypes", "nearest"],
+)
+def test_an_answer_from_a_written_scan_imports_no_jax(loaded_after, question):
+    assert loaded_after[question] == []
