@@ -118,7 +118,9 @@ class TestPooling:
             assert identity == ["model", "step", "format", "bytes"]
             assert all(row[name] is not None for name in MODELS.names if name != "step")
 
-    def test_a_column_of_layers_that_the_engine_does_not_fill_is_an_error(self, tmp_path, monkeypatch):
+    def test_a_column_of_layers_that_the_engine_does_not_fill_is_an_error(
+        self, tmp_path, monkeypatch
+    ):
         folder = real_scan(tmp_path)
         measurements = measure_checkpoints(folder.parent / "in")
         monkeypatch.setattr(_tables, "LAYERS", LAYERS.append(pa.field("unfilled", pa.int64())))
