@@ -3,7 +3,7 @@
 import numpy as np
 import scipy.stats
 
-from jfilters.engine.internal import DEGENERATE
+from jfilters.scans.internal import DEGENERATE
 from jfilters.questions import trajectories
 from jfilters.scans import Scan
 
