@@ -6,7 +6,7 @@ from typing import Unpack
 import numpy as np
 
 from ...scans import Group, Groups, Scan, group_layers
-from ._drift import DEFAULTS, adjusted, drift_between
+from ._drift import DEFAULTS, adjusted, check_comparable_groups, drift_between
 from ._question import Question, QuestionOptions
 from ._table import Pair
 
@@ -23,10 +23,11 @@ def drift_from_others(
     the number of groups.
     """
     question = dataclasses.replace(question, **options)
-    groups = group_layers(scan, by).groups
-    labeled = np.sort(np.concatenate([group.layers for group in groups]))
+    groups = group_layers(scan, by)
+    check_comparable_groups(scan, groups)
+    labeled = np.sort(np.concatenate([group.layers for group in groups.groups]))
     pairs = []
-    for group in groups:
+    for group in groups.groups:
         others = Group(OTHERS, None, np.setdiff1d(labeled, group.layers))
         partition = Groups(by, None, (group, others), len(scan.model_of_layer) - len(labeled))
         pairs += drift_between(scan, partition, question).pairs

@@ -78,7 +78,8 @@ def drift_between(
     """
     question = dataclasses.replace(question, **options)
     groups = by if isinstance(by, Groups) else group_layers(scan, by, question.within)
-    _check_groups(scan, groups)
+    check_comparable_groups(scan, groups)
+    _check_number(groups)
     sides = sides_of(scan, groups.groups, question)
     comparison = _comparison(scan, sides, question)
     sizes = tuple(Size(s.models, len(s.group.layers), s.kernels, s.size) for s in sides)
@@ -107,21 +108,28 @@ def _comparison(scan: Scan, sides: Sequence[Side], question: Question) -> _Compa
     return StatisticsComparison(scan, sides, question)
 
 
-def _check_groups(scan: Scan, groups: Groups) -> None:
+def check_comparable_groups(scan: Scan, groups: Groups) -> None:
+    """Raise ValueError, with the remedy, for fewer than two groups to compare."""
     if not scan.arrays:
         _ = scan.edges  # raises: the scan has no kernels, so that no other axis would help
-    where = "" if groups.within is None else f" inside one value of {groups.within}"
     if next(iter(groups.pairs), None) is None:
-        found = ", ".join(group.name for group in groups.groups[:5]) or "none"
+        names = ", ".join(group.name for group in groups.groups[:5]) or "none"
         raise ValueError(
-            f"expected two groups or more along {groups.by}{where}, found {found}; "
+            f"expected two groups or more along {_place(groups)}, found {names}; "
             "ask for another axis, or hand over --meta"
         )
+
+
+def _check_number(groups: Groups) -> None:
     if len(groups.groups) > MOST_GROUPS:
         raise ValueError(
-            f"expected at most {MOST_GROUPS} groups along {groups.by}{where}, found "
+            f"expected at most {MOST_GROUPS} groups along {_place(groups)}, found "
             f"{len(groups.groups)}; narrow the question with --where"
         )
+
+
+def _place(groups: Groups) -> str:
+    return groups.by + ("" if groups.within is None else f" inside one value of {groups.within}")
 
 
 def _pair(
