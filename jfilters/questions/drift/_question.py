@@ -1,6 +1,7 @@
 """The options of a comparison of groups, as one record that every step of it takes."""
 
 import difflib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, TypedDict, get_args
 
@@ -17,7 +18,7 @@ class QuestionOptions(TypedDict, total=False):
     metric: str
     clean: bool
     balance: Balance
-    matched: tuple[str, ...]
+    matched: Sequence[str]
     permutations: int
     replicates: int
     seed: int
@@ -45,7 +46,7 @@ class Question:
     metric: str = "drift"
     clean: bool = False
     balance: Balance = "kernels"
-    matched: tuple[str, ...] = ()
+    matched: Sequence[str] = ()
     permutations: int = 1000
     replicates: int = 200
     seed: int = 0
