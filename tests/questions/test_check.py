@@ -1,7 +1,5 @@
 """Rules: how they are read, what they hold against a scan, and what is told of what breaks them."""
 
-import dataclasses
-
 import numpy as np
 import pytest
 
@@ -11,7 +9,7 @@ from jfilters.questions import check, read_rules
 from jfilters.scans import save_bundle, with_metadata
 
 from ..engine import reference
-from ..scans.scans import made_scan
+from ..scans.scans import made_scan, replaced
 
 
 @pytest.fixture
@@ -47,7 +45,7 @@ class TestConditions:
         (found,) = outcome.broken
         assert (found.model, found.layer) == ("a", "conv1.weight")
         assert found.values == {"sparsity": 0.75, "verdict": "collapsed"}
-        assert found.because == "does not hold: sparsity = 0.75, verdict = collapsed"
+        assert found.reason == "does not hold: sparsity = 0.75, verdict = collapsed"
         assert (outcome.models, outcome.checked) == (("a", "b"), 5)
 
     def test_where_says_what_a_rule_is_about(self, scan, tmp_path):
@@ -65,7 +63,7 @@ class TestConditions:
 
     def test_unknown_breaks_a_rule_unless_told_otherwise(self, scan, tmp_path):
         (found,) = checked(scan, tmp_path, require="orthogonality > 0.5").broken
-        assert (found.model, found.because) == ("b", "unknown: orthogonality = null")
+        assert (found.model, found.reason) == ("b", "unknown: orthogonality = null")
         passed = checked(scan, tmp_path, require="orthogonality > 0.5", unknown="pass")
         assert passed.broken == ()
 
@@ -89,11 +87,11 @@ class TestDrift:
     @pytest.fixture
     def other(self, tmp_path):
         scan = made_scan(tmp_path / "two", {"a": 2, "c": 1}, seed=1)
-        save_bundle(scan, tmp_path / "two.card")
+        save_bundle(scan, tmp_path / "two.bundle")
         return scan
 
     def drifts(self, scan, tmp_path, **told):
-        rule = {"reference": "two.card", "drift": {"max": 0} | told.pop("drift", {})} | told
+        rule = {"reference": "two.bundle", "drift": {"max": 0} | told.pop("drift", {})} | told
         return {x.model: x.values["drift"] for x in checked(scan, tmp_path, **rule).broken}
 
     def test_from_the_model_of_the_same_name_or_else_from_all(self, scan, other, tmp_path):
@@ -120,22 +118,22 @@ class TestDrift:
         assert found["a"] == pytest.approx(expected)
 
     def test_from_itself_is_nothing(self, scan, tmp_path):
-        save_bundle(scan, tmp_path / "two.card")
-        outcome = checked(scan, tmp_path, reference="two.card", drift={"max": 0})
+        save_bundle(scan, tmp_path / "two.bundle")
+        outcome = checked(scan, tmp_path, reference="two.bundle", drift={"max": 0})
         assert (outcome.broken, outcome.models) == ((), ("a", "b"))
 
     def test_what_chance_alone_makes_is_told(self, scan, other, tmp_path):
-        outcome = checked(scan, tmp_path, reference="two.card", drift={"max": 0.1})
-        assert "allowed 0.1, by chance" in outcome.broken[0].because
-        assert outcome.broken[0].because.endswith("from the reference's a")
-        assert "from all models of the reference" in outcome.broken[1].because
-        assert outcome.broken[0].values["null_level"] > 0
+        outcome = checked(scan, tmp_path, reference="two.bundle", drift={"max": 0.1})
+        assert "allowed 0.1, null mean" in outcome.broken[0].reason
+        assert outcome.broken[0].reason.endswith("from the reference's a")
+        assert "from all models of the reference" in outcome.broken[1].reason
+        assert outcome.broken[0].values["null_mean"] > 0
 
     def test_no_kernels_are_unknown(self, scan, other, tmp_path):
         scan.histogram[3:] = 0
-        outcome = checked(scan, tmp_path, reference="two.card", drift={"max": 1000.0})
+        outcome = checked(scan, tmp_path, reference="two.bundle", drift={"max": 1000.0})
         (found,) = outcome.broken
-        assert found.because.startswith("unknown: 0 kernels against 120 of all models")
+        assert found.reason.startswith("unknown: 0 kernels against 120 of all models")
 
     @pytest.mark.parametrize(
         ("change", "rule", "said"),
@@ -152,9 +150,9 @@ class TestDrift:
     def test_a_reference_that_cannot_be_compared_with(
         self, scan, other, tmp_path, change, rule, said
     ):
-        changed = dataclasses.replace(scan, **change)
+        changed = replaced(scan, **change)
         with pytest.raises(ValueError, match=said) as caught:
-            checked(changed, tmp_path, **({"reference": "two.card", "drift": {"max": 1}} | rule))
+            checked(changed, tmp_path, **({"reference": "two.bundle", "drift": {"max": 1}} | rule))
         assert str(caught.value).startswith(f"{tmp_path / 'rules.toml'}: rule 'r': ")
 
 

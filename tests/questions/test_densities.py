@@ -1,6 +1,5 @@
 """Densities of the groups of a scan: who takes part, with how many kernels, and what is said of them."""
 
-import dataclasses
 import json
 
 import jax
@@ -20,6 +19,7 @@ from jfilters.questions import (
 from jfilters.scans import open_scan
 
 from ..scans.populations import labeled
+from ..scans.scans import replaced
 
 SMALL = FitOptions(layers=2, width=8, epochs=3)
 KEY = jax.random.key(0)

@@ -20,9 +20,9 @@ from jfilters.shift import METRICS, NO_SPLIT, SamplingNull, drift, frechet, prob
 from jfilters.statistics import Moments, merge_moments
 
 from ..scans.populations import labeled, population
-from ..scans.scans import BINS, D, made_scan
+from ..scans.scans import BINS, D, made_scan, moment_arrays, replaced
 
-CARDS = [name for name, metric in METRICS.items() if metric.reads != "sample"]
+STATISTICS = [name for name, metric in METRICS.items() if metric.reads != "sample"]
 SAMPLES = [name for name, metric in METRICS.items() if metric.reads == "sample"]
 
 
@@ -79,9 +79,7 @@ class TestValues:
 
     def test_clean_leaves_sparse_kernels_out(self, two_kinds):
         table = drift_between(two_kinds, "kind", clean=True, permutations=0)
-        clean = dataclasses.replace(
-            two_kinds, histogram=two_kinds.histogram - two_kinds.sparse_histogram
-        )
+        clean = replaced(two_kinds, histogram=two_kinds.histogram - two_kinds.sparse_histogram)
         expected = drift_between(clean, "kind", permutations=0)
         np.testing.assert_array_equal(table.matrix, expected.matrix)
         assert table.sizes[0].kernels < 48_000
@@ -96,7 +94,7 @@ class TestValues:
         with pytest.raises(ValueError, match="normalized moments of all kernels only"):
             drift_between(two_kinds, "kind", clean=True, metric="frechet")
 
-    @pytest.mark.parametrize("metric", CARDS)
+    @pytest.mark.parametrize("metric", STATISTICS)
     def test_matrix_and_pairs_agree(self, two_kinds, metric):
         table = drift_between(two_kinds, "model", metric=metric, permutations=0, replicates=0)
         assert np.allclose(table.matrix, table.matrix.T) == METRICS[metric].symmetric
@@ -118,7 +116,7 @@ class TestValues:
         )
         counts = np.zeros_like(scan.histogram)
         counts[..., 0] = 40
-        scan = replaced(scan, moments={"normalized": stacked}, histogram=counts)
+        scan = replaced(scan, **moment_arrays({"normalized": stacked}), histogram=counts)
         table = drift_between(scan, "model", metric="frechet")
         expected = frechet(merge_moments(parts[0], parts[1]), parts[2])
         assert table.matrix[0, 1] == pytest.approx(float(expected), rel=1e-8)
@@ -134,9 +132,7 @@ class TestBalance:
     def uneven(self, tmp_path):
         scan = population(tmp_path, [0, 0.6, 1.2], layers=2)
         times = np.array([1, 3, 2, 8, 5, 1])[:, None, None]
-        return labeled(
-            replaced(scan, histogram=scan.histogram * times), kind=["a", "a", "b"]
-        )
+        return labeled(replaced(scan, histogram=scan.histogram * times), kind=["a", "a", "b"])
 
     @pytest.mark.parametrize(
         ("balance", "weights", "effective"),
@@ -164,14 +160,14 @@ class TestWords:
         shifted = drift_between(two_kinds, "kind").pairs[0]
         chance = drift_between(two_kinds, "odd").pairs[0]
         # 70 splits, each with its mirror image.
-        assert (shifted.p, shifted.word) == (2 / 70, "shifted")
+        assert (shifted.p, shifted.label) == (2 / 70, "shifted")
         assert chance.p > 0.05
-        assert chance.word == "within chance"
+        assert chance.label == "within null"
         assert chance.value > chance.null.quantile95
 
     def test_models_that_differ_are_shifted_by_the_sampling_null(self, two_kinds):
         pair = next(p for p in drift_between(two_kinds, "model").pairs if p.value > 0.5)
-        assert (pair.p, pair.p_adjusted, pair.word) == (None, None, "shifted")
+        assert (pair.p, pair.p_adjusted, pair.label) == (None, None, "shifted")
         assert "no other way to split" in pair.reason
 
     def test_p_is_corrected_for_the_number_of_pairs(self, tmp_path):
@@ -179,7 +175,7 @@ class TestWords:
         scan = labeled(scan, kind=list("aaaabbbbcccc"))
         for pair in drift_between(scan, "kind").pairs:
             assert (pair.p, pair.p_adjusted) == (2 / 70, 6 / 70)
-            assert pair.word == "within chance"
+            assert pair.label == "within null"
 
     def test_layers_are_permuted_within_models_that_lie_in_both_groups(self, tmp_path):
         scan = population(tmp_path, np.linspace(-1, 1, 8), layers=2)
@@ -222,9 +218,9 @@ class TestWords:
             (9_999, 2.0, 0.001, "too few kernels"),
             (10_000, 2.0, 0.001, "shifted"),
             (10_000, 2.0, 0.05, "shifted"),
-            (10_000, 2.0, 0.051, "within chance"),
+            (10_000, 2.0, 0.051, "within null"),
             (10_000, 1.1, None, "shifted"),
-            (10_000, 1.0, None, "within chance"),
+            (10_000, 1.0, None, "within null"),
         ],
     )
     def test_rule(self, kernels, value, p, word):
@@ -232,12 +228,12 @@ class TestWords:
         null = SamplingNull(0.8, 1.0)
         for sizes in ((small, large), (large, small)):
             pair = Pair("a", "b", None, value, None, *sizes, null, p, p, 0.001, None)
-            assert pair.word == word
+            assert pair.label == word
 
     def test_without_any_null_there_is_no_word(self):
         size = Size(9, 9, 10**6, 10.0**6)
         pair = Pair("a", "b", None, 1.0, None, size, size, None, None, None, 1.0, "reason")
-        assert pair.word is None
+        assert pair.label is None
 
 
 class TestSamples:
@@ -257,7 +253,7 @@ class TestSamples:
     def test_shifts_are_found_and_chance_is_not(self, sampled, metric):
         shifted = drift_between(sampled, "kind", metric=metric).pairs[0]
         chance = drift_between(sampled, "odd", metric=metric).pairs[0]
-        assert (shifted.p, shifted.word, shifted.shares) == (2 / 70, "shifted", None)
+        assert (shifted.p, shifted.label, shifted.shares) == (2 / 70, "shifted", None)
         assert shifted.value > shifted.null.quantile95 > shifted.null.mean > 0
         assert chance.p > 0.05
 
@@ -265,15 +261,15 @@ class TestSamples:
         table = drift_between(sampled, "kind", metric="sinkhorn")
         pair = table.pairs[0]
         assert pair.value > 0
-        assert (pair.null, pair.p, pair.word) == (None, None, None)
-        assert "solved anew" in pair.reason
+        assert (pair.null, pair.p, pair.label) == (None, None, None)
+        assert "solved again" in pair.reason
 
     def test_points_count_what_they_stand_for(self, sampled):
         # The kernels of model 0 count nine times: as if its points were there nine times.
         times = np.where(sampled.model_of_layer == 0, 9, 1)[:, None, None]
         heavy = replaced(sampled, histogram=sampled.histogram * times)
         again = np.repeat(np.arange(320), np.where(np.arange(320) < 40, 9, 1))
-        repeated = dataclasses.replace(
+        repeated = replaced(
             heavy, sample=sampled.sample[again], sample_layer=sampled.sample_layer[again]
         )
         values = [
@@ -299,9 +295,7 @@ class TestSamples:
         tiny = sampled.sample.copy()
         tiny[::2] *= -1e-4
         scan = replaced(sampled, sample=tiny)
-        rest = dataclasses.replace(
-            sampled, sample=tiny[1::2], sample_layer=sampled.sample_layer[1::2]
-        )
+        rest = replaced(sampled, sample=tiny[1::2], sample_layer=sampled.sample_layer[1::2])
         first, second = (
             drift_between(s, "kind", metric="energy", clean=clean, permutations=0).matrix
             for s, clean in ((scan, True), (rest, False))
@@ -310,11 +304,11 @@ class TestSamples:
 
     def test_a_group_without_any_sampled_kernel(self, sampled):
         none = sampled.sample_layer >= 8
-        scan = dataclasses.replace(
+        scan = replaced(
             sampled, sample=sampled.sample[none], sample_layer=sampled.sample_layer[none]
         )
         pair = drift_between(scan, "kind", metric="energy").pairs[0]
-        assert (pair.value, pair.null, pair.p, pair.word) == (None, None, None, "too few kernels")
+        assert (pair.value, pair.null, pair.p, pair.label) == (None, None, None, "too few kernels")
 
     def test_no_sample_at_all(self, two_kinds):
         scan = replaced(two_kinds, sample=None, sample_layer=None)
@@ -339,7 +333,7 @@ class TestFiles:
         assert (row["first"], row["second"], row["within"]) == ("far", "near", "")
         assert float(row["drift"]) == pair.value
         assert float(row["null_95"]) == pair.null.quantile95
-        assert (float(row["p"]), row["word"]) == (pair.p, "shifted")
+        assert (float(row["p"]), row["label"]) == (pair.p, "shifted")
         assert (row["first_models"], row["second_kernels"]) == ("4", "48000")
         assert float(row["component_9"]) == pair.shares[8]
 
@@ -347,7 +341,7 @@ class TestFiles:
         table = drift_between(two_kinds, "odd", within="kind", metric="kl")
         record = json.loads(json.dumps(table.record(), allow_nan=False))
         assert record["matrix"][0][2] is None
-        assert record["pairs"][0]["word"] == table.pairs[0].word
+        assert record["pairs"][0]["label"] == table.pairs[0].label
         assert record["groups"][0] == {"label": "far: a", "models": 2, "layers": 6} | {
             "kernels": 24_000,
             "effective": 24_000.0,
@@ -357,50 +351,50 @@ class TestFiles:
 class TestAxes:
     def test_axes_by_their_median(self, two_kinds):
         table = axes_table(two_kinds, ["odd", "kind", "first_layer"])
-        assert table.rows[0].axis == "kind"
-        row = table.rows[0]
+        assert table.axes[0].axis == "kind"
+        row = table.axes[0]
         full = drift_between(two_kinds, "kind", replicates=0)
         assert row.median == row.mean == row.maximum == full.pairs[0].value
         assert (row.groups, row.furthest) == (2, ("far", "near"))
-        assert row.chance < row.median
+        assert row.null_mean < row.median
         assert row.p == pytest.approx(2 / 70, abs=0.03)
-        assert table.rows[1].p > 0.05
-        assert {row.axis for row in axes_table(two_kinds).rows} >= {"kind", "odd", "model"}
+        assert table.axes[1].p > 0.05
+        assert {row.axis for row in axes_table(two_kinds).axes} >= {"kind", "odd", "model"}
 
     def test_models_cannot_change_their_labels(self, two_kinds):
-        (row,) = axes_table(two_kinds, ["model"]).rows
-        assert (row.groups, row.chance, row.p) == (8, None, None)
+        (row,) = axes_table(two_kinds, ["model"]).axes
+        assert (row.groups, row.null_mean, row.p) == (8, None, None)
         assert "no other way" in row.reason
         values = [pair.value for pair in drift_between(two_kinds, "model", permutations=0).pairs]
         assert row.median == np.median(values)
         assert row.mean == pytest.approx(np.mean(values))
 
     def test_of_many_pairs_fewer_relabelings_are_made(self, two_kinds, monkeypatch):
-        monkeypatch.setattr("jfilters.analysis._axis_null.MOST_COMPARED", 150)
-        (row,) = axes_table(two_kinds, ["kind"], permutations=1000).rows
+        monkeypatch.setattr("jfilters.questions._axis_null.MOST_COMPARED", 150)
+        (row,) = axes_table(two_kinds, ["kind"], permutations=1000).axes
         assert row.p * 151 == pytest.approx(round(row.p * 151))
-        monkeypatch.setattr("jfilters.analysis._axis_null.MOST_COMPARED", 90)
-        (row,) = axes_table(two_kinds, ["kind"], permutations=1000).rows
+        monkeypatch.setattr("jfilters.questions._axis_null.MOST_COMPARED", 90)
+        (row,) = axes_table(two_kinds, ["kind"], permutations=1000).axes
         assert (row.p, row.reason) == (None, "2 groups have too many pairs")
 
     def test_of_many_layers_fewer_relabelings_are_made(self, two_kinds, monkeypatch):
-        monkeypatch.setattr("jfilters.analysis._axis_null.MOST_ADDED", 8 * D * BINS * 2 * 150)
-        (row,) = axes_table(two_kinds, ["kind"], permutations=1000).rows
+        monkeypatch.setattr("jfilters.questions._axis_null.MOST_ADDED", 8 * D * BINS * 2 * 150)
+        (row,) = axes_table(two_kinds, ["kind"], permutations=1000).axes
         assert row.p * 151 == pytest.approx(round(row.p * 151))
-        monkeypatch.setattr("jfilters.analysis._axis_null.MOST_ADDED", 0)
-        (row,) = axes_table(two_kinds, ["kind"], permutations=1000).rows
+        monkeypatch.setattr("jfilters.questions._axis_null.MOST_ADDED", 0)
+        (row,) = axes_table(two_kinds, ["kind"], permutations=1000).axes
         assert row.p * 100 == pytest.approx(round(row.p * 100))
 
     def test_metrics_of_samples_and_no_permutations_have_no_p(self, two_kinds):
-        (row,) = axes_table(two_kinds, ["kind"], permutations=0).rows
-        assert (row.chance, row.p, row.reason) == (None, None, "not asked for")
+        (row,) = axes_table(two_kinds, ["kind"], permutations=0).axes
+        assert (row.null_mean, row.p, row.reason) == (None, None, "no permutations were asked for")
 
     def test_labels_of_layers_are_dealt_inside_each_model(self, tmp_path):
         scan = population(tmp_path, np.linspace(-1, 1, 8), layers=2)
         shifted = scan.histogram.copy()
         shifted[::2] = np.roll(shifted[::2], 6, axis=-1)
         scan = replaced(scan, histogram=shifted)
-        (row,) = axes_table(scan, ["first_layer"], permutations=400).rows
+        (row,) = axes_table(scan, ["first_layer"], permutations=400).axes
         assert row.p == pytest.approx(2 / 2**8, abs=0.008)
 
     def test_what_few_kernels_make_is_no_shift(self, tmp_path):
@@ -413,18 +407,18 @@ class TestAxes:
             histogram[layer] = [rng.multinomial(n, row / row.sum()) for row in pooled]
         scan = replaced(scan, histogram=histogram)
         for balance in ("kernels", "models"):
-            (row,) = axes_table(scan, ["first_layer"], balance=balance).rows
+            (row,) = axes_table(scan, ["first_layer"], balance=balance).axes
             assert row.p > 0.05
 
     def test_small_groups_are_left_out(self, two_kinds):
         counts = two_kinds.histogram.copy()
         counts[3:6] //= 200
         scan = replaced(two_kinds, histogram=counts)
-        (row,) = axes_table(scan, ["model"], permutations=0).rows
+        (row,) = axes_table(scan, ["model"], permutations=0).axes
         assert (row.groups, row.small) == (8, 1)
         few = replaced(two_kinds, histogram=two_kinds.histogram // 1000)
         table = axes_table(few, ["kind"], permutations=0)
-        assert table.rows == ()
+        assert table.axes == ()
         assert table.left_out == {"kind": "no two of its 2 groups have 100 kernels"}
 
 
@@ -440,16 +434,16 @@ class TestMatched:
     def test_what_is_matched_leaves_the_null(self, crossed):
         free = drift_between(crossed, "kind").pairs[0]
         matched = drift_between(crossed, "kind", matched=["task"]).pairs[0]
-        assert (free.value, free.word) == (matched.value, "within chance")
-        assert (matched.word, matched.p) == ("shifted", pytest.approx(0, abs=0.02))
+        assert (free.value, free.label) == (matched.value, "within null")
+        assert (matched.label, matched.p) == ("shifted", pytest.approx(0, abs=0.02))
 
     def test_axes_are_matched_by_all_but_themselves(self, crossed):
-        free = {row.axis: row for row in axes_table(crossed, ["kind", "task"]).rows}
+        free = {row.axis: row for row in axes_table(crossed, ["kind", "task"]).axes}
         asked = axes_table(crossed, ["kind", "task"], matched=["kind", "task"])
-        matched = {row.axis: row for row in asked.rows}
-        assert asked.matched == ("kind", "task")
+        matched = {row.axis: row for row in asked.axes}
+        assert asked.question.matched == ("kind", "task")
         assert matched["kind"].p < 0.02 < 0.05 < free["kind"].p
-        assert matched["kind"].chance < free["kind"].chance
+        assert matched["kind"].null_mean < free["kind"].null_mean
         assert matched["task"].p < 0.01
 
     def test_nothing_matches_across_an_axis_itself(self, crossed):

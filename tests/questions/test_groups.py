@@ -1,7 +1,5 @@
 """Groups beside each other: densities, spectra, drift from the rest, and pairs of models of one kind."""
 
-import dataclasses
-
 import jax
 import numpy as np
 import pytest
@@ -19,6 +17,7 @@ from jfilters.shift import holm
 from jfilters.statistics import Moments, fit_basis, merge_moments
 
 from ..scans.populations import labeled, population
+from ..scans.scans import moment_arrays, replaced
 
 
 @pytest.fixture(scope="module")
@@ -53,10 +52,8 @@ class TestSpectra:
         np.testing.assert_allclose(found.sum(axis=1), 1)
 
     def test_no_kernels_are_nan(self, scan):
-        none = dataclasses.replace(
-            scan,
-            moments={"normalized": Moments(np.zeros(24), np.zeros((24, 9)), np.zeros((24, 9, 9)))},
-        )
+        moments = Moments(np.zeros(24), np.zeros((24, 9)), np.zeros((24, 9, 9)))
+        none = replaced(scan, **moment_arrays({"normalized": moments}))
         assert np.isnan(variance_ratios(none, group_layers(none, "kind"))).all()
 
 
@@ -64,7 +61,7 @@ class TestRest:
     def test_each_group_against_all_others(self, scan):
         pairs = drift_from_others(scan, "depth", permutations=20)
         assert [pair.first for pair in pairs] == ["0", "1", "2"]
-        assert {pair.second for pair in pairs} == {"rest"}
+        assert {pair.second for pair in pairs} == {"others"}
         first = labeled(scan, first=["a", "b", "b"] * 8)
         expected = drift_between(first, "first", permutations=0)
         assert pairs[0].value == pytest.approx(expected.matrix[0, 1], rel=1e-12)

@@ -46,7 +46,7 @@ def test_the_closest_is_the_one_made_alike(scan, tmp_path, smooth, closest):
     assert near[0].model == f"{closest}.safetensors"
     assert [one.drift for one in near] == sorted(one.drift for one in near)
     # Made alike, it is as far as another sample would be; the others are not.
-    assert near[0].drift < 3 * near[0].null_level < near[1].drift
+    assert near[0].drift < 3 * near[0].null_mean < near[1].drift
 
 
 def test_a_checkpoint_of_the_scan_is_at_no_distance_from_itself(scan, zoo):
@@ -60,13 +60,13 @@ def test_a_checkpoint_of_the_scan_is_at_no_distance_from_itself(scan, zoo):
     np.testing.assert_array_equal(matrix, matrix.T)
 
 
-def test_a_card_from_elsewhere_is_compared_without_its_weights(scan, tmp_path):
-    save_bundle(scan, tmp_path / "card.safetensors")
-    found = nearest(scan, tmp_path / "card.safetensors")
+def test_a_bundle_from_elsewhere_is_compared_without_its_weights(scan, tmp_path):
+    save_bundle(scan, tmp_path / "bundle.safetensors")
+    found = nearest(scan, tmp_path / "bundle.safetensors")
     assert [near[0].drift for near in found.near.values()] == [0, 0, 0]
 
 
-def test_a_card_in_another_basis_is_refused(scan, zoo, tmp_path):
+def test_a_bundle_in_another_basis_is_refused(scan, zoo, tmp_path):
     out = tmp_path / "out"
     scan_into(out, zoo / "rough.safetensors")
     with pytest.raises(ValueError, match="their bases differ"):
@@ -96,7 +96,7 @@ def test_a_checkpoint_without_kernels_is_an_error_with_the_reason(scan, tmp_path
 def test_the_map_marks_what_was_asked_about_and_fits(scan, zoo):
     found = nearest(scan, zoo / "smooth.safetensors")
     record = json.loads(json.dumps(found.record()))
-    assert [place["asked"] for place in record["map"]["places"]] == [False] * 3 + [True]
+    assert [place["query"] for place in record["map"]["places"]] == [False] * 3 + [True]
     text = shown(nearest_text(found, most=2, map=True), 80)
     assert max(map(len, text.splitlines())) <= 80
     assert "[4]" in text

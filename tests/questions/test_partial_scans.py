@@ -10,7 +10,6 @@ import pytest
 from rich.console import Console
 
 from jfilters.engine import Options, scan_into
-from jfilters.engine.internal import LATER
 from jfilters.questions import check, nearest, quality
 from jfilters.report import check_text, junit_xml, nearest_text
 from jfilters.report.page._layers import layers_section
@@ -18,10 +17,12 @@ from jfilters.report.page._overview import findings
 from jfilters.report.page._provenance import provenance_section, refused_section
 from jfilters.report.page._view import View
 from jfilters.scans import axes_of, axis_values, merge_scans, open_scan, save_bundle, where
+from jfilters.scans.schema import LAYER_COLUMNS
 
 from ..engine.unread import unread_layers
 from ..scans.scans import made_scan, real_scan, save_folder
 
+LATER = tuple(column.name for column in LAYER_COLUMNS if column.optional)
 WHY = "2 of 3 layers read; not read: unknown parametrization (1)"
 
 
@@ -51,9 +52,9 @@ class TestPartial:
         assert (merged.record["totals"]["ok"], merged.record["totals"]["partial"]) == (2, 1)
         assert merged.partial == {"a": WHY}
 
-    def test_a_card_keeps_them(self, scan, tmp_path):
-        save_bundle(scan, tmp_path / "one.card")
-        assert open_scan(tmp_path / "one.card").partial == {"a": WHY}
+    def test_a_bundle_keeps_them(self, scan, tmp_path):
+        save_bundle(scan, tmp_path / "one.bundle")
+        assert open_scan(tmp_path / "one.bundle").partial == {"a": WHY}
 
     def test_the_page_counts_and_lists_them(self, scan):
         view = View(scan)
@@ -107,8 +108,8 @@ class TestEarlierVersions:
         assert layers_section(View(scan))["columns"]["note"] == [None] * 3
         merged, _ = merge_scans([scan, made_scan(tmp_path / "new", {"c": 1}, seed=1)])
         assert merged.layer_table["applied"].to_pylist() == [None] * 3 + [None]
-        save_bundle(scan, tmp_path / "old.card")
-        assert open_scan(tmp_path / "old.card").layer_table.equals(scan.layer_table)
+        save_bundle(scan, tmp_path / "old.bundle")
+        assert open_scan(tmp_path / "old.bundle").layer_table.equals(scan.layer_table)
 
 
 class TestUnknownGroups:

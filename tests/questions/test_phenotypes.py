@@ -10,7 +10,7 @@ from typer.testing import CliRunner
 from jfilters.questions import phenotypes
 from jfilters.statistics import normalize, phenotype, project
 
-from ..scans.scans import made_scan, save_folder
+from ..scans.scans import made_scan, replaced, save_folder
 
 
 @pytest.fixture
@@ -27,37 +27,37 @@ def scan(tmp_path):
 
 def test_by_model(scan):
     found = phenotypes(scan)
-    assert [(row.label, row.layers, row.kernels) for row in found.rows] == [
+    assert [(row.label, row.layers, row.kernels) for row in found.groups] == [
         ("a.pt", 2, 320),
         ("b.pt", 2, 320),
     ]
-    assert [row.found.word for row in found.rows] == ["sun", "spikes"]
+    assert [row.phenotype.word for row in found.groups] == ["sun", "spikes"]
 
 
 def test_coefficients_are_those_of_the_basis(scan):
-    basis = dataclasses.replace(scan.basis, mean=np.linspace(-0.5, 0.5, 9))
-    found = phenotypes(dataclasses.replace(scan, basis=basis)).rows[0].found
-    points = project(normalize(jnp.asarray(scan.sample[:320])), basis)[:, :2]
+    moved = replaced(scan, **{"basis.mean": np.linspace(-0.5, 0.5, 9)})
+    found = phenotypes(moved).groups[0].phenotype
+    points = project(normalize(jnp.asarray(scan.sample[:320])), moved.basis)[:, :2]
     expected = phenotype(np.asarray(points, np.float64))
     np.testing.assert_allclose(found.features, expected.features, atol=5e-3)
 
 
 def test_by_layer_and_too_few_kernels(scan):
     found = phenotypes(scan, "layer")
-    assert [row.label for row in found.rows] == [
+    assert [row.label for row in found.groups] == [
         "a.pt: conv0.weight",
         "a.pt: conv1.weight",
         "b.pt: conv0.weight",
         "b.pt: conv1.weight",
     ]
-    assert [row.found is None for row in found.rows] == [False, True, False, True]
+    assert [row.phenotype is None for row in found.groups] == [False, True, False, True]
     record = found.record()["groups"][1]
     assert (record["phenotype"], record["reason"]) == (None, "too few kernels: below 200")
 
 
 def test_along_an_axis(scan):
     found = phenotypes(scan, "first_layer")
-    assert [(row.label, row.kernels) for row in found.rows] == [("first", 600), ("later", 40)]
+    assert [(row.label, row.kernels) for row in found.groups] == [("first", 600), ("later", 40)]
     with pytest.raises(ValueError, match="did you mean first_layer"):
         phenotypes(scan, "first_layers")
 
@@ -66,13 +66,13 @@ def test_layers_without_a_label_are_counted(scan):
     column = ["x", None, None, None]
     layers = scan.layer_table.append_column("task", [column])
     found = phenotypes(dataclasses.replace(scan, layer_table=layers), "task")
-    assert (found.unknown, [row.label for row in found.rows]) == (3, ["x"])
+    assert (found.unknown, [row.label for row in found.groups]) == (3, ["x"])
 
 
 def test_kernels_that_are_not_finite_are_left_out(scan):
     sample = scan.sample.copy()
     sample[0, 0], sample[1, 1] = np.nan, np.inf
-    assert phenotypes(replaced(scan, sample=sample)).rows[0].kernels == 318
+    assert phenotypes(replaced(scan, sample=sample)).groups[0].kernels == 318
 
 
 @pytest.mark.parametrize("sample", [None, np.zeros((0, 9), np.float32)])

@@ -1,6 +1,5 @@
 """Verdicts counted along an axis and for every epsilon, and what could be pruned."""
 
-import dataclasses
 import json
 
 import numpy as np
@@ -10,7 +9,7 @@ from jfilters.questions import quality
 from jfilters.report import quality_text
 
 from ..report.pages import shown
-from ..scans.scans import made_scan
+from ..scans.scans import made_scan, replaced
 
 SIZES = {"a.pt": 3, "b.pt": 2}
 
@@ -60,7 +59,7 @@ def test_the_strip_judges_every_layer_anew(tmp_path):
 
 
 def test_without_counts_there_is_no_strip(tmp_path):
-    found = quality(dataclasses.replace(scan(tmp_path), sparse_at=None, sparse_eps=None))
+    found = quality(replaced(scan(tmp_path), sparse_at=None, sparse_eps=None))
     assert found.strip is None
     assert found.record()["strip"] is None
 
