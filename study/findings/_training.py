@@ -3,9 +3,9 @@
 import numpy as np
 import scipy.stats
 
-from jfilters.scans.internal import DEGENERATE
 from jfilters.questions import trajectories
 from jfilters.scans import Scan
+from jfilters.scans.internal import DEGENERATE
 
 from ._axes import Rows, with_holm
 from ._parts import DESIGN, Parts, about_models

@@ -1,7 +1,6 @@
 """`--format table|json|csv` of every command that answers, on one small scan with all that they need."""
 
 import csv
-import dataclasses
 import itertools
 import json
 
@@ -16,7 +15,7 @@ from jfilters.density import Divergences, Fits, TwoSampleTests
 from jfilters.density._density import like
 from jfilters.questions import _densities as of_scans
 
-from ..scans.scans import made_scan, save_folder
+from ..scans.scans import made_scan, replaced, save_folder
 from .commands import run
 
 RULES = """
@@ -102,7 +101,7 @@ ANSWERS = {
     "inspect nets/a.safetensors": under("layers"),
     "quality scan": under("layers"),
     "drift scan --by model --permutations 0": under("pairs"),
-    "axes scan --permutations 0": under("rows"),
+    "axes scan --permutations 0": under("axes"),
     f"compare {NETS}": itself,
     f"compare {NETS} --layers": inner("layers"),
     "nearest scan scan --where depth<1": flat,
@@ -174,7 +173,7 @@ def test_lines_of_a_part_tell_what_it_is_part_of(here):
     layers = run("compare", *NETS.split(), "--layers", "--format", "csv").stdout
     assert layers.startswith("pair.first,pair.second,pair.verdict,first,second,shape,")
     near = run("nearest", "scan", "scan", "--format", "csv").stdout.splitlines()
-    assert near[0] == "asked,model,drift,null_level"
+    assert near[0] == "query,model,drift,null_mean"
     assert [line.split(",")[:2] for line in near[1::2]] == [["run_1.pt"] * 2, ["run_2.pt"] * 2]
     steps = run("trajectory", "scan", "--format", "csv").stdout.splitlines()
     assert steps[1].startswith("run_*.pt,")

@@ -1,4 +1,4 @@
-"""`jfilters check`, `card` and `merge`: streams, exit codes, options that all questions share."""
+"""`jfilters check`, `bundle` and `merge`: streams, exit codes, options that all questions share."""
 
 import json
 import re
@@ -56,9 +56,9 @@ class TestCheck:
         suite = ET.parse("report.xml").getroot().find("testsuite")
         assert (suite.get("tests"), suite.get("failures")) == ("2", "1")
 
-    def test_a_card_is_checked_like_the_scan(self, here):
-        run("card", "one", "-o", "one.card")
-        texts = [run("check", x, "--rules", "bad.toml").stdout for x in ("one", "one.card")]
+    def test_a_bundle_is_checked_like_the_scan(self, here):
+        run("bundle", "one", "-o", "one.bundle")
+        texts = [run("check", x, "--rules", "bad.toml").stdout for x in ("one", "one.bundle")]
         assert texts[0] == texts[1]
 
     def test_only_some_layers(self, here):
@@ -94,46 +94,46 @@ class TestCheck:
         assert said in fail(monkeypatch, capsys, "check", *arguments)
 
 
-class TestCard:
+class TestBundle:
     def test_it_tells_its_size(self, here):
-        done = run("card", "one", "-o", "one.card")
+        done = run("bundle", "one", "-o", "one.bundle")
         assert (done.exit_code, done.stdout) == (0, "")
-        assert done.stderr.startswith("wrote one.card: ")
+        assert done.stderr.startswith("wrote one.bundle: ")
         assert done.stderr.endswith(" kB a model\n")
-        assert open_scan(here / "one.card").model_names == ["a", "b"]
+        assert open_scan(here / "one.bundle").model_names == ["a", "b"]
 
     def test_metadata_and_some_layers_travel(self, here):
-        run("card", "one", "-o", "one.card", "--meta", "meta.csv", "--where", "task == 'seg'")
-        found = open_scan(here / "one.card")
+        run("bundle", "one", "-o", "one.bundle", "--meta", "meta.csv", "--where", "task == 'seg'")
+        found = open_scan(here / "one.bundle")
         assert found.layer_table["task"].to_pylist() == ["seg", "seg"]
 
 
 class TestMerge:
-    def test_scans_and_cards_into_a_card_or_a_folder(self, here):
-        run("card", "two", "-o", "two.card")
-        done = run("merge", "one", "two.card", "-o", "both.card")
+    def test_scans_and_bundles_into_a_bundle_or_a_folder(self, here):
+        run("bundle", "two", "-o", "two.bundle")
+        done = run("merge", "one", "two.bundle", "-o", "both.bundle")
         assert (done.exit_code, done.stdout) == (0, "")
         lost, wrote = done.stderr.splitlines()
         assert lost == "left out, since not all have the same: sample, raw moments, clean moments"
-        assert wrote == "wrote both.card: 4 models, 6 layers"
-        run("merge", "one", "two.card", "-o", "both")
+        assert wrote == "wrote both.bundle: 4 models, 6 layers"
+        run("merge", "one", "two.bundle", "-o", "both")
         names = ["a", "one/b", "two/b", "c"]
-        found = [open_scan(here / name) for name in ("both.card", "both")]
+        found = [open_scan(here / name) for name in ("both.bundle", "both")]
         assert [scan.model_names for scan in found] == [names, names]
         assert same(*found, moments=["normalized"])
 
     def test_the_order_of_a_merge_of_merges_is_nothing_but_order(self, here):
-        run("merge", "one", "-o", "again.card")
-        run("merge", "again.card", "one", "-o", "once.card")
-        assert open_scan(here / "once.card").model_names == ["a", "b"]
+        run("merge", "one", "-o", "again.bundle")
+        run("merge", "again.bundle", "one", "-o", "once.bundle")
+        assert open_scan(here / "once.bundle").model_names == ["a", "b"]
 
     def test_what_does_not_belong_together(self, here, monkeypatch, capsys):
         shutil.rmtree(here / "two")
         save_folder(made_scan(here / "two", {"c": 2}, basis_seed=1))
-        said = fail(monkeypatch, capsys, "merge", "one", "two", "-o", "both.card")
+        said = fail(monkeypatch, capsys, "merge", "one", "two", "-o", "both.bundle")
         assert "one and two do not belong together: their bases differ in components" in said
         assert "scan one of them again with --basis one/arrays.safetensors" in said
-        assert not (here / "both.card").exists()
+        assert not (here / "both.bundle").exists()
 
 
 class TestPage:
@@ -146,7 +146,8 @@ class TestPage:
     def test_its_rules_run(self, here):
         (rules,) = self.page("toml")
         (here / "rules.toml").write_text(rules, "utf-8")
-        run("card", "two", "-o", "reference.card")
+        (reference,) = set(re.findall(r'reference = "(.*)"', rules))
+        run("bundle", "two", "-o", reference)
         done = run("check", "two", "--rules", "rules.toml")
         assert (done.exit_code, done.stderr) == (0, "")
         assert done.stdout.endswith("4 of 4 rules hold\n")
@@ -155,6 +156,6 @@ class TestPage:
         commands = re.findall(
             r"jfilters (\w+) .*", "".join(self.page("yaml") + self.page("console"))
         )
-        assert {"scan", "card", "check"} <= set(commands)
+        assert {"scan", "bundle", "check"} <= set(commands)
         for command in set(commands):
             assert run(command, "--help").exit_code == 0

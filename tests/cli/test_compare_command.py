@@ -62,7 +62,7 @@ def test_json(files):
     layer = found[0]["layers"][0]
     assert layer["matched_by"] == "name"
     assert layer["rounding"] == "float16"
-    assert layer["drift"] < layer["null_level"]
+    assert layer["drift"] < layer["null_mean"]
     assert {layer["verdict_first"], layer["verdict_second"]} == {"random-like"}
     assert "drift" not in found[2]["layers"][0]
 

@@ -84,6 +84,6 @@ class TestAxes:
     def test_json_and_chosen_axes(self, scan, meta):
         asked = ("--axis", "odd", "--axis", "kind", "--format", "json")
         done = run("axes", scan, "--meta", meta, *asked)
-        rows = json.loads(done.stdout)["rows"]
+        rows = json.loads(done.stdout)["axes"]
         assert [row["axis"] for row in rows] == ["kind", "odd"]
         assert rows[0]["p"] < 0.05 < rows[1]["p"]

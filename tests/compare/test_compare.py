@@ -91,7 +91,7 @@ def without_channels(weight: np.ndarray) -> np.ndarray:
 class TestVerdicts:
     def test_identical(self, pair, trained):
         found = pair(trained["net"])
-        assert found.relation.word == "identical"
+        assert found.relation.label == "identical"
         assert all(x.difference.changed == 0 for x in found.layers)
         assert all(x.detail.drift == pytest.approx(0, abs=1e-12) for x in found.layers)
 
@@ -101,8 +101,8 @@ class TestVerdicts:
         state = {name: torch.from_numpy(x).to(dtype) for name, x in trained["net"].items()}
         torch.save(state, tmp_path / "b.pt")
         found = compare([a, tmp_path / "b.pt"])[0]
-        assert found.relation.word == "re-saved"
-        assert "format safetensors and torch, dtype" in found.relation.because[1]
+        assert found.relation.label == "re-saved"
+        assert "format safetensors and torch, dtype" in found.relation.reasons[1]
 
     def test_re_saved_by_flax_in_its_axes_and_names(self, tmp_path, trained):
         a = saved(tmp_path / "a.safetensors", trained["net"])
@@ -113,8 +113,8 @@ class TestVerdicts:
         path = tmp_path / "b.msgpack"
         path.write_bytes(serialization.msgpack_serialize({"params": tree}))
         found = compare([a, path])[0]
-        assert found.relation.word == "re-saved"
-        assert "axes, names" in found.relation.because[1]
+        assert found.relation.label == "re-saved"
+        assert "axes, names" in found.relation.reasons[1]
         assert [x.second for x in found.layers] == [f"Conv_{k}/kernel" for k in range(3)]
 
     def test_bfloat16_values_kept_as_float32(self, pair, trained):
@@ -122,8 +122,8 @@ class TestVerdicts:
             return torch.from_numpy(weight).bfloat16().float().numpy()
 
         found = pair(changed(trained["net"], rounded))
-        assert found.relation.word == "re-saved"
-        assert "rounding to bfloat16" in " ".join(found.relation.because)
+        assert found.relation.label == "re-saved"
+        assert "rounding to bfloat16" in " ".join(found.relation.reasons)
 
     @pytest.mark.parametrize("per_channel", [False, True])
     @pytest.mark.parametrize("levels", [127, 7])
@@ -132,8 +132,8 @@ class TestVerdicts:
         net = trained["net"]
         small = changed(net, lambda w: rounded_to_grid(w, levels, per_channel=per_channel))
         found = pair(*((small, net) if source == 0 else (net, small)))
-        assert (found.relation.word, found.relation.source) == ("quantized", source)
-        assert f"at most {levels} from zero" in found.relation.because[1]
+        assert (found.relation.label, found.relation.source) == ("quantized", source)
+        assert f"at most {levels} from zero" in found.relation.reasons[1]
 
     @pytest.mark.parametrize("share", [0.1, 0.9])
     @pytest.mark.parametrize("source", [0, 1])
@@ -141,18 +141,18 @@ class TestVerdicts:
         small = changed(trained["net"], lambda w: pruned(w, share))
         both = (small, trained["net"]) if source == 0 else (trained["net"], small)
         found = pair(*both)
-        assert (found.relation.word, found.relation.source) == ("pruned", source)
-        assert "the rest is equal" in found.relation.because[1]
+        assert (found.relation.label, found.relation.source) == ("pruned", source)
+        assert "the rest is equal" in found.relation.reasons[1]
 
     def test_pruned_by_channel(self, pair, trained):
         found = pair(changed(trained["net"], without_channels))
-        assert found.relation.word == "pruned"
+        assert found.relation.label == "pruned"
 
     def test_pruned_and_trained_on(self, pair, trained):
         tuned = trained["tuned"]
         found = pair(changed(tuned, lambda w: pruned(w, 0.5)))
-        assert found.relation.word == "pruned and fine-tuned"
-        assert "of the rest differ" in found.relation.because[1]
+        assert found.relation.label == "pruned and fine-tuned"
+        assert "of the rest differ" in found.relation.reasons[1]
 
     def test_zeros_on_both_sides_are_no_direction(self, pair, trained):
         def without(weight, rest):
@@ -160,30 +160,30 @@ class TestVerdicts:
             return np.where(places % 5 == rest, np.float32(0), weight)
 
         both = [changed(trained["net"], lambda w, r=rest: without(w, r)) for rest in (0, 1)]
-        assert pair(*both).relation.word == "fine-tuned"
+        assert pair(*both).relation.label == "fine-tuned"
 
     def test_fine_tuned(self, pair, trained):
         found = pair(trained["tuned"])
-        assert found.relation.word == "fine-tuned"
+        assert found.relation.label == "fine-tuned"
         assert found.relation.source is None
         assert all(x.kinship.mean > 0.9 for x in found.layers)
 
     def test_one_start_says_that_it_looks_the_same(self, pair, trained):
         found = pair(trained["sibling"])
-        assert found.relation.word == "fine-tuned"
-        assert "from one initialization" in found.relation.because[-1]
+        assert found.relation.label == "fine-tuned"
+        assert "from one initialization" in found.relation.reasons[-1]
 
     @pytest.mark.parametrize("first", ["net", "tuned", "sibling"])
     def test_trained_apart(self, pair, trained, first):
         found = pair(trained["other"], trained[first])
-        assert found.relation.word == "trained apart"
+        assert found.relation.label == "trained apart"
         assert all(abs(x.kinship.excess) < 0.1 for x in found.layers)
 
     def test_unrelated(self, pair):
         rng = np.random.default_rng(0)
         other = {"a.weight": rng.standard_normal((8, 4, 5, 5)).astype(np.float32)}
         found = pair(other)
-        assert found.relation.word == "unrelated"
+        assert found.relation.label == "unrelated"
         assert {x.side for x in found.unmatched} == {"first", "second"}
 
     def test_a_part_of_a_larger_network(self, pair, trained):
@@ -192,8 +192,8 @@ class TestVerdicts:
         rng = np.random.default_rng(0)
         larger["module.head.weight"] = rng.standard_normal((99, 32, 3, 3)).astype(np.float32)
         found = pair(larger)
-        assert found.relation.word == "fine-tuned"
-        assert "every matched weight is bit-equal" in found.relation.because
+        assert found.relation.label == "fine-tuned"
+        assert "every matched weight is bit-equal" in found.relation.reasons
         assert [x.how for x in found.layers] == ["name"] * 3
         assert [x.layer for x in found.unmatched] == ["head.weight"]
 
@@ -204,8 +204,8 @@ class TestVerdicts:
             after = rng.permutation(len(net[name]))
             shuffled[name], before = net[name][after][:, before], after
         found = pair(net | shuffled)
-        assert found.relation.word == "re-saved"
-        assert "order of channels" in found.relation.because[1]
+        assert found.relation.label == "re-saved"
+        assert "order of channels" in found.relation.reasons[1]
         assert all(x.reordered for x in found.layers)
 
     def test_every_word_has_a_pair(self):
@@ -250,7 +250,7 @@ class TestNumbers:
         detail = pair(second, first).layers[0].detail
         expected = kernel_drift(*(x["conv.weight"].reshape(-1, 9) for x in (first, second)))
         assert detail.drift == pytest.approx(expected, rel=0.02)
-        assert 0 < detail.null_level < 1
+        assert 0 < detail.null_mean < 1
 
     def test_the_record_is_json_without_nan(self, pair, trained):
         constant = changed(trained["net"], np.zeros_like)
@@ -265,16 +265,16 @@ class TestNumbers:
             return weight
 
         found = pair(changed(trained["net"], broken))
-        assert found.relation.word == "fine-tuned"
+        assert found.relation.label == "fine-tuned"
         assert found.layers[0].detail.second.verdict.word == "non-finite"
-        assert pair(changed(trained["net"], np.zeros_like)).relation.word == "pruned"
+        assert pair(changed(trained["net"], np.zeros_like)).relation.label == "pruned"
 
     def test_strangers_that_are_not_finite(self, pair, trained):
         def broken(weight):
             return np.where(np.arange(weight.size).reshape(weight.shape) % 5, weight, np.inf)
 
         found = pair(changed(trained["other"], lambda w: broken(w).astype(np.float32)))
-        assert found.relation.word == "trained apart"
+        assert found.relation.label == "trained apart"
         assert found.layers[0].record()["relative_change"] is not None
 
     def test_memory_is_that_of_the_largest_pair(self, tmp_path):
@@ -297,7 +297,7 @@ class TestMany:
         names = ("net", "tuned", "other")
         paths = [saved(tmp_path / f"{name}.safetensors", trained[name]) for name in names]
         found = compare(paths)
-        assert [x.relation.word for x in found] == ["fine-tuned", "trained apart", "trained apart"]
+        assert [x.relation.label for x in found] == ["fine-tuned", "trained apart", "trained apart"]
         assert [x.layers[0].detail is None for x in found] == [False, False, True]
 
     def test_one_is_too_few(self, tmp_path, trained):
@@ -308,5 +308,5 @@ class TestMany:
         a = saved(tmp_path / "a.safetensors", trained["net"])
         b = saved(tmp_path / "b.safetensors", {"fc.weight": np.ones((2, 3), np.float32)})
         assert open_checkpoint(b).layers == ()
-        assert compare([a, b])[0].relation.word == "unrelated"
-        assert compare([b, b])[0].relation.word == "unrelated"
+        assert compare([a, b])[0].relation.label == "unrelated"
+        assert compare([b, b])[0].relation.label == "unrelated"

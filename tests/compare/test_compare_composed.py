@@ -74,40 +74,40 @@ def pair(tmp_path):
 class TestPruned:
     def test_a_mask_over_equal_weights(self, pair):
         found = pair(network(), masked(network())).relation
-        assert (found.word, found.source) == ("pruned", 0)
-        assert "50.0% of the weights are zero in one alone; the rest is equal" in found.because
+        assert (found.label, found.source) == ("pruned", 0)
+        assert "50.0% of the weights are zero in one alone; the rest is equal" in found.reasons
 
     def test_whole_channels(self, pair):
         found = pair(without_channels(network()), network()).relation
-        assert (found.word, found.source) == ("pruned", 1)
+        assert (found.label, found.source) == ("pruned", 1)
 
     def test_few_zeros_and_no_other_change(self, pair):
         few = network()
         few["a.weight"] = few["a.weight"].copy()
         few["a.weight"][:3] = 0  # 0.3 % of all weights
         found = pair(network(), few).relation
-        assert (found.word, found.source) == ("pruned", 0)
+        assert (found.label, found.source) == ("pruned", 0)
 
     def test_the_rest_rounded_to_another_type(self, pair):
         found = pair(network(), cast(masked(network()), "float16")).relation
-        assert (found.word, found.source) == ("pruned", 0)
-        assert any("the rest is equal up to rounding to float16" in x for x in found.because)
+        assert (found.label, found.source) == ("pruned", 0)
+        assert any("the rest is equal up to rounding to float16" in x for x in found.reasons)
 
     def test_values_that_a_type_is_too_narrow_for_are_not_pruned(self, pair):
         small = network() | {"a.weight": network()["a.weight"] * np.float32(1e-8)}
-        assert pair(small, cast(small, "float16")).relation.word == "re-saved"
+        assert pair(small, cast(small, "float16")).relation.label == "re-saved"
         more = cast(small, "float16") | {"head.weight": network(5)["a.weight"]}
-        assert pair(small, more).relation.word == "fine-tuned"
+        assert pair(small, more).relation.label == "fine-tuned"
 
     @pytest.mark.parametrize("prune", [masked, without_channels])
     def test_a_mask_over_a_fine_tuned_network(self, pair, prune):
         found = pair(network(), prune(tuned(network())))
         relation = found.relation
-        assert (relation.word, relation.source) == ("pruned and fine-tuned", 0)
+        assert (relation.label, relation.source) == ("pruned and fine-tuned", 0)
         assert "2 pruned and fine-tuned from 1" in shown(comparison_text([found]), 80)
 
     def test_a_mask_over_a_stranger(self, pair):
-        assert pair(network(), masked(network(7))).relation.word == "trained apart"
+        assert pair(network(), masked(network(7))).relation.label == "trained apart"
 
 
 class TestSameFunction:
@@ -132,20 +132,20 @@ class TestSameFunction:
         found = self.parametrized(
             tmp_path, getattr(utils, kind), getattr(utils, f"remove_{kind}")
         ).relation
-        assert found.word == "re-saved"
-        assert "rounding in float32 arithmetic makes" in found.because[-1]
+        assert found.label == "re-saved"
+        assert "rounding in float32 arithmetic makes" in found.reasons[-1]
 
     def test_one_value_off_is_more(self, pair):
         other = network()
         other["b.weight"] = other["b.weight"].copy()
         other["b.weight"][0, 0, 0, 0] *= np.float32(1.001)
-        assert pair(network(), other).relation.word == "fine-tuned"
+        assert pair(network(), other).relation.label == "fine-tuned"
 
     def test_computed_and_saved_in_half_precision(self, pair):
         rounded = {k: w * np.float32(1 + 3e-7) for k, w in network().items()}
         found = pair(network(), cast(rounded, "float16")).relation
-        assert found.word == "re-saved"
-        assert "rounding to float16 makes" in found.because[-1]
+        assert found.label == "re-saved"
+        assert "rounding to float16 makes" in found.reasons[-1]
 
     def test_equal_weights_made_in_another_way_are_not_identical(self, tmp_path):
         path = saved(tmp_path / "a.safetensors", network())
@@ -153,8 +153,8 @@ class TestSameFunction:
         layers = tuple(_applied(layer, "masked") for layer in first.layers)
         second = Checkpoint(first.path, first.format, layers, first.skipped)
         found = compare_pair(first, second).relation
-        assert found.word == "re-saved"
-        assert "composition (as stored and masked)" in found.because[1]
+        assert found.label == "re-saved"
+        assert "composition (as stored and masked)" in found.reasons[1]
 
 
 class TestQuantized:
@@ -172,8 +172,8 @@ class TestQuantized:
 
         small = {name: dequantized(w) for name, w in network().items()}
         found = pair(network(), cast(small, stored)).relation
-        assert (found.word, found.source) == ("quantized", 0)
-        assert any(f"values of {code} times one scale" in x for x in found.because)
+        assert (found.label, found.source) == ("quantized", 0)
+        assert any(f"values of {code} times one scale" in x for x in found.reasons)
 
 
 class TestMergedAdapter:
@@ -184,11 +184,11 @@ class TestMergedAdapter:
             up, down = rng.standard_normal((len(w), 4)), rng.standard_normal((4, w[0].size))
             merged[name] = w + (0.005 * up @ down).reshape(w.shape).astype(np.float32)
         found = pair(network(), merged).relation
-        assert found.word == "fine-tuned"
-        assert any("the change of 3 layers has rank 4 at most" in x for x in found.because)
+        assert found.label == "fine-tuned"
+        assert any("the change of 3 layers has rank 4 at most" in x for x in found.reasons)
 
     def test_a_trained_change_has_no_low_rank(self, pair):
-        assert "rank" not in " ".join(pair(network(), tuned(network())).relation.because)
+        assert "rank" not in " ".join(pair(network(), tuned(network())).relation.reasons)
 
 
 class TestReadInPart:
@@ -199,7 +199,7 @@ class TestReadInPart:
             part = open_checkpoint(a)
         found = compare_pair(whole, part)
         unread = f"2 of 3 layers read; not read: {REASON} (1)"
-        assert f"of the second only {unread}" in found.relation.because
+        assert f"of the second only {unread}" in found.relation.reasons
         assert found.record()["unread"] == {"first": None, "second": unread}
         assert "2 of 3 layers read" in " ".join(shown(comparison_text([found]), 80).split())
 

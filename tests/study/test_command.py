@@ -129,10 +129,12 @@ def test_the_command_writes_what_a_scan_reads(little):
     command, out, _ = little
     assert command() == 0
     table = read_metadata(out / "metadata.csv")
-    found = scan(out / "checkpoints", Options(), metadata=table)
-    assert {entry.status for entry in found.entries} == {"ok"}
-    assert len(found.entries) == 8
-    told = [entry.layers[0].metadata for entry in found.entries]
+    found = scan(out / "checkpoints", Options(), metadata=table, progress=False)
+    checkpoints = found.record["checkpoints"]
+    assert {entry["status"] for entry in checkpoints} == {"ok"}
+    assert len(checkpoints) == 8
+    labels = {row["model"]: row for row in found.layer_table.to_pylist()}
+    told = [labels[entry["model"]] for entry in checkpoints]
     assert {row["framework"] for row in told} == {"linen", "torch"}
     assert sorted(str(row["stage"]) for row in told) == ["initial"] * 4 + ["trained"] * 4
     rows = read_csv(out / "hashes.csv")
