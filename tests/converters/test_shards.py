@@ -12,7 +12,7 @@ import torch
 
 from jfilters import CheckpointError
 from jfilters.converters import FORMATS, detect, open_checkpoint
-from jfilters.engine import scan
+from jfilters.engine.internal import measure_checkpoints
 from jfilters.errors import UnknownFormatError
 
 
@@ -112,7 +112,7 @@ def test_the_shards_are_companions_of_the_index(index):
 
 
 def test_a_scan_finds_one_model(index):
-    found = scan(index.parent)
+    found = measure_checkpoints(index.parent)
     assert [(entry.status, len(entry.layers)) for entry in found.entries] == [("ok", 4)]
 
 
@@ -122,7 +122,7 @@ def test_a_missing_shard_is_refused_by_name(index):
     for path in (index, index.parent):
         with pytest.raises(CheckpointError, match=rf"the shard {shard.name} is missing; fetch all"):
             open_checkpoint(path)
-    (entry,) = scan(index.parent).entries
+    (entry,) = measure_checkpoints(index.parent).entries
     assert entry.status == "refused"
 
 
@@ -182,7 +182,7 @@ def test_one_network_in_two_formats_is_read_once_and_says_so(tmp_path):
         (copy,) = checkpoint.skipped
         assert copy.name == "pytorch_model.bin.index.json"
         assert copy.reason == "the same network in another format, not read"
-    (entry,) = scan(tmp_path / "in").entries
+    (entry,) = measure_checkpoints(tmp_path / "in").entries
     assert len(entry.layers) == 4
 
 
@@ -191,7 +191,7 @@ def test_indexes_of_several_networks_need_a_choice(tmp_path):
     save(tmp_path / "in", "keras", "b_")
     with pytest.raises(CheckpointError, match=r"several indexes: a_m\.weights\.json, b_m\."):
         open_checkpoint(tmp_path / "in")
-    models = [entry.model for entry in scan(tmp_path / "in").entries]
+    models = [entry.model for entry in measure_checkpoints(tmp_path / "in").entries]
     assert models == ["a_m.weights.json", "b_m.weights.json"]
 
 
@@ -200,7 +200,7 @@ def test_a_file_beside_an_index_does_not_vanish(index):
     (left_out,) = open_checkpoint(index.parent).skipped
     assert left_out.name == "other.safetensors"
     assert "give it by itself" in left_out.reason
-    models = [entry.model for entry in scan(index.parent).entries]
+    models = [entry.model for entry in measure_checkpoints(index.parent).entries]
     assert sorted(models) == sorted([index.name, "other.safetensors"])
 
 

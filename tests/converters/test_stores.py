@@ -12,7 +12,7 @@ import pytest
 from safetensors.numpy import save, save_file
 
 from jfilters.converters import identity, load, location
-from jfilters.engine import scan
+from jfilters.engine.internal import measure_checkpoints
 from jfilters.errors import UnreadableError
 from jfilters.io import _request as _request
 
@@ -76,15 +76,15 @@ def test_a_scan_finds_what_a_local_one_finds(store, body, tmp_path):
         save_file(weights(seed), tmp_path / name, metadata={"format": "pt"})
         server.files[f"zoo/{name}"] = (tmp_path / name).read_bytes()
     server.files |= {"zoo/broken.safetensors": b"\1", "zoo/readme.txt": b"no checkpoint"}
-    here, there = scan(tmp_path), scan(f"{root}/zoo")
+    here, there = measure_checkpoints(tmp_path), measure_checkpoints(f"{root}/zoo")
     assert [(x.model, x.status, x.bytes) for x in there.entries] == [
         (names[0], "ok", len(body)),
         ("broken.safetensors", "refused", 1),
         (names[1], "ok", len(body)),
     ]
     assert list(map(str, there.ignored)) == [f"{root}/zoo/readme.txt"]
-    np.testing.assert_array_equal(there.cards.histogram, here.cards.histogram)
-    np.testing.assert_array_equal(there.cards.n_sparse, here.cards.n_sparse)
+    np.testing.assert_array_equal(there.statistics.histogram, here.statistics.histogram)
+    np.testing.assert_array_equal(there.statistics.n_sparse, here.statistics.n_sparse)
     assert server.sent <= 0.15 * 2 * len(body)
 
 
@@ -105,7 +105,7 @@ def test_an_identity_changes_with_the_content_alone(store, body):
     paths = [f"{root}/zoo/a.safetensors", f"{root}/zoo", f"{root}/zoo/deep"]
     first = [identity(location(path)) for path in paths]
     assert None not in first
-    scan(f"{root}/zoo")
+    measure_checkpoints(f"{root}/zoo")
     assert [identity(location(path)) for path in paths] == first
     assert server.sent <= 0.15 * 2 * len(body)
     server.files["zoo/a.safetensors"] = bytes([*body[:-1], body[-1] ^ 1])

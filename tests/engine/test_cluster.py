@@ -10,9 +10,8 @@ import pytest
 from safetensors.numpy import save_file
 
 from jfilters import CheckpointError
-from jfilters.engine import Options, scan
+from jfilters.engine import Options, _cluster, scan
 from jfilters.engine._cluster import Cluster
-from jfilters.engine.internal import _cluster, write_scan
 from jfilters.errors import MissingExtraError
 
 pytestmark = [
@@ -49,7 +48,7 @@ def local(folder, tmp_path_factory):
 
 
 def tables(found, out):
-    write_scan(found, out)
+    found.save(out)
     return {file.name: file.read_bytes() for file in out.iterdir()}
 
 
@@ -116,7 +115,7 @@ class Trap:
 
 def test_a_scan_on_a_cluster_writes_the_tables_of_one_machine(nodes, folder, local, tmp_path):
     found = scan(folder, Options(range="data"), engine="ray")
-    assert [entry.status for entry in found.entries].count("refused") == 1
+    assert found.record["totals"]["refused"] == 1
     assert tables(found, tmp_path / "out") == local
 
 
@@ -136,8 +135,8 @@ def test_a_checkpoint_that_kills_its_readers_is_lost_alone(nodes, folder, monkey
     trap = Trap(nodes, folder, lambda node, reader: reader.kill())
     found = scan(folder, engine="ray", progress=trap)
     assert trap.sprung == "moments"
-    (lost,) = [entry for entry in found.entries if entry.status == "failed"]
-    assert f"{lost.model}: the process that read it died" in lost.reason
+    (lost,) = [x for x in found.record["checkpoints"] if x["status"] == "failed"]
+    assert f"{lost['model']}: the process that read it died" in lost["reason"]
 
 
 def test_a_strict_scan_ends_with_the_first_error(nodes, folder):

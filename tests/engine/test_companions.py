@@ -12,9 +12,9 @@ from onnx import TensorProto, helper, numpy_helper
 from safetensors.numpy import save_file
 
 from jfilters.converters import open_checkpoint
-from jfilters.engine import Options, scan
+from jfilters.engine import Options, _local, _opening, scan
 from jfilters.engine._digest import digest
-from jfilters.engine.internal import _local, _opening, describe
+from jfilters.engine.internal import measure_checkpoints
 
 
 def weights():
@@ -89,7 +89,7 @@ def change(path):
 def test_all_files_are_told_of(several):
     path, names = several
     assert open_checkpoint(path).companions == tuple(path.parent / name for name in names)
-    record = describe(scan(path))["checkpoints"][0]
+    record = scan(path).record["checkpoints"][0]
     assert record["companions"] == names
     assert record["bytes"] == sum(file.stat().st_size for file in path.parent.iterdir())
     lines = [f"\0{digest(path)}\n", *(f"{x}\0{digest(path.parent / x)}\n" for x in names)]
@@ -99,71 +99,71 @@ def test_all_files_are_told_of(several):
 def test_what_lies_in_one_file_or_one_folder_has_no_companions(tmp_path):
     save_file(weights(), path := tmp_path / "net.safetensors", metadata={"format": "pt"})
     assert open_checkpoint(path).companions == ()
-    assert only(scan(path)).sha256 == hashlib.sha256(path.read_bytes()).hexdigest()
+    assert only(measure_checkpoints(path)).sha256 == hashlib.sha256(path.read_bytes()).hexdigest()
     (folder := tmp_path / "shards").mkdir()
     save_shards(folder)
     assert open_checkpoint(folder).companions == ()
 
 
 def test_what_is_as_it_was_is_not_read_again(several, tmp_path, opened):
-    first = scan(several[0], cache=tmp_path / "kept")
+    first = measure_checkpoints(several[0], cache=tmp_path / "kept")
     opened.clear()
-    assert only(scan(several[0], cache=tmp_path / "kept")) == only(first)
+    assert only(measure_checkpoints(several[0], cache=tmp_path / "kept")) == only(first)
     assert not opened
 
 
 @pytest.mark.parametrize("which", [0, 1])
 def test_a_changed_companion_is_read_again(several, tmp_path, opened, which):
     path, names = several
-    first = scan(path, cache=tmp_path / "kept")
+    first = measure_checkpoints(path, cache=tmp_path / "kept")
     opened.clear()
     change(path.parent / names[which])
-    again = scan(path, cache=tmp_path / "kept")
+    again = measure_checkpoints(path, cache=tmp_path / "kept")
     assert opened
     assert only(again).sha256 != only(first).sha256
-    assert again.cards.max_abs[which] == scan(path).cards.max_abs[which]
+    assert again.statistics.max_abs[which] == measure_checkpoints(path).statistics.max_abs[which]
 
 
 def test_a_first_file_beside_other_companions_is_read(several, tmp_path, opened):
     path, names = several
-    scan(path, cache=tmp_path / "kept")
+    measure_checkpoints(path, cache=tmp_path / "kept")
     shutil.copytree(path.parent, tmp_path / "other")
     change(tmp_path / "other" / names[0])
     opened.clear()
-    scan(tmp_path / "other" / path.name, cache=tmp_path / "kept")
+    measure_checkpoints(tmp_path / "other" / path.name, cache=tmp_path / "kept")
     assert opened
 
 
 def test_a_moved_folder_is_known_by_its_hash(several, tmp_path, opened):
     path, _ = several
-    first = scan(path, cache=tmp_path / "kept")
+    first = measure_checkpoints(path, cache=tmp_path / "kept")
     opened.clear()
     moved = path.parent.rename(tmp_path / "moved") / path.name
-    found = scan(moved, cache=tmp_path / "kept")
+    found = measure_checkpoints(moved, cache=tmp_path / "kept")
     assert not opened
     assert (only(found).sha256, only(found).path) == (only(first).sha256, moved)
-    np.testing.assert_array_equal(found.cards.histogram, first.cards.histogram)
+    np.testing.assert_array_equal(found.statistics.histogram, first.statistics.histogram)
 
 
 def test_a_touched_companion_is_known_by_its_hash_once(several, tmp_path, opened, monkeypatch):
     path, names = several
-    scan(path, cache=tmp_path / "kept")
+    measure_checkpoints(path, cache=tmp_path / "kept")
     os.utime(path.parent / names[0])
     opened.clear()
-    scan(path, cache=tmp_path / "kept")
+    measure_checkpoints(path, cache=tmp_path / "kept")
     monkeypatch.setattr("jfilters.engine._cache.digest", lambda *_: pytest.fail("hashed again"))
-    scan(path, cache=tmp_path / "kept")
+    measure_checkpoints(path, cache=tmp_path / "kept")
     assert not opened
 
 
 def test_a_companion_that_has_gone_is_the_error_of_a_fresh_scan(several, tmp_path):
     path, names = several
-    scan(path, cache=tmp_path / "kept")
+    measure_checkpoints(path, cache=tmp_path / "kept")
     (path.parent / names[1]).unlink()
-    entry = only(scan(path, cache=tmp_path / "kept"))
+    entry = only(measure_checkpoints(path, cache=tmp_path / "kept"))
     assert entry.status in ("refused", "failed")
     assert names[1] in entry.reason
-    assert entry.reason == only(scan(path)).reason
+    assert entry.reason == only(measure_checkpoints(path)).reason
 
 
 def test_what_changes_before_it_is_looked_at_is_not_taken_for_what_was(tmp_path, monkeypatch):
@@ -179,15 +179,15 @@ def test_what_changes_before_it_is_looked_at_is_not_taken_for_what_was(tmp_path,
 
     monkeypatch.setattr(_opening, "open_checkpoint", changing)
     for _ in range(2):
-        found = scan(path, cache=tmp_path / "kept")
+        found = measure_checkpoints(path, cache=tmp_path / "kept")
         assert [planned.layer.name for planned in only(found).layers] == ["b.weight"]
 
 
 def test_the_allowed_size_is_that_of_all_files(several, tmp_path):
     path, _ = several
     total = sum(file.stat().st_size for file in path.parent.iterdir())
-    scan(path, cache=tmp_path / "kept")
+    measure_checkpoints(path, cache=tmp_path / "kept")
     for cache in (None, tmp_path / "kept"):
-        assert only(scan(path, Options(max_bytes=total), cache=cache)).status == "ok"
-        entry = only(scan(path, Options(max_bytes=total - 1), cache=cache))
+        assert only(measure_checkpoints(path, Options(max_bytes=total), cache=cache)).status == "ok"
+        entry = only(measure_checkpoints(path, Options(max_bytes=total - 1), cache=cache))
         assert f"{total} bytes, more than the {total - 1} that were allowed" in entry.reason

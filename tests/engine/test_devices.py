@@ -12,17 +12,16 @@ import safetensors.numpy
 from safetensors.numpy import save_file
 
 from jfilters.engine import scan
-from jfilters.engine.internal import write_scan
 
 SCAN = """
 import sys
 from pathlib import Path
 import jax
-from jfilters.engine import scan, write_scan
+from jfilters.engine import scan
 from jfilters.statistics import load_basis
 assert len(jax.devices()) == 8
 basis = load_basis(Path(sys.argv[3]))
-write_scan(scan(sys.argv[1], basis=basis), Path(sys.argv[2]))
+scan(sys.argv[1], basis=basis).save(Path(sys.argv[2]))
 """
 
 
@@ -41,7 +40,7 @@ def folder(tmp_path_factory):
 @pytest.mark.slow
 def test_eight_devices_count_as_one_does(folder, tmp_path):
     # XLA divides sums among as many threads as there are: a basis differs in its last bits.
-    write_scan(scan(folder), tmp_path / "one")
+    scan(folder).save(tmp_path / "one")
     basis = tmp_path / "one" / "arrays.safetensors"
     environment = os.environ | {"XLA_FLAGS": "--xla_force_host_platform_device_count=8"}
     command = [sys.executable, "-c", SCAN, str(folder), str(tmp_path / "eight"), str(basis)]

@@ -13,7 +13,6 @@ from jfilters import CheckpointError
 from jfilters.converters._hdf5._filterdb import population
 from jfilters.engine import export_filterdb, scan
 from jfilters.engine._digest import digest
-from jfilters.engine.internal import write_scan
 from jfilters.errors import MissingExtraError
 
 MODELS = ["a.safetensors", "deep/b.safetensors", "deep/c.safetensors"]
@@ -39,7 +38,7 @@ def scanned(tmp_path_factory):
         save_network(root / "in" / model, seed)
     (root / "in/broken.safetensors").write_bytes(b"broken")
     found = scan(root / "in")
-    write_scan(found, root / "out")
+    found.save(root / "out")
     return root, found
 
 
@@ -142,7 +141,7 @@ def test_what_is_no_scan(folder, name):
 
 def test_a_scan_without_kernels(tmp_path):
     (tmp_path / "in").mkdir()
-    write_scan(scan(tmp_path / "in"), tmp_path / "out")
+    scan(tmp_path / "in").save(tmp_path / "out")
     assert "a scan without kernels: nothing to export" in refusal(tmp_path)
 
 

@@ -10,7 +10,10 @@ import pytest
 from safetensors.numpy import save_file
 
 from jfilters.engine import scan
-from jfilters.engine.internal import _folder, model_drift, totals, write_scan
+from jfilters.engine._folder import scan_of
+from jfilters.engine.internal import measure_checkpoints
+from jfilters.scans import _write
+from jfilters.scans.internal import model_drift, write_scan
 
 
 @pytest.fixture
@@ -24,7 +27,7 @@ def found(tmp_path):
 
 @pytest.mark.parametrize("call", ["fsync", "replace"])
 def test_a_full_disk_leaves_what_was_there(found, tmp_path, monkeypatch, call):
-    write_scan(found, out := tmp_path / "out")
+    found.save(out := tmp_path / "out")
     before = {path.name: path.read_bytes() for path in out.iterdir()}
 
     def full(*arguments):
@@ -33,7 +36,7 @@ def test_a_full_disk_leaves_what_was_there(found, tmp_path, monkeypatch, call):
     with monkeypatch.context() as patch:
         patch.setattr(os, call, full)
         with pytest.raises(OSError, match="No space left"):
-            write_scan(found, out)
+            write_scan(found, out, replace=True)
     assert {path.name: path.read_bytes() for path in out.iterdir()} == before
 
 
@@ -41,27 +44,30 @@ def test_the_record_is_written_last(found, tmp_path, monkeypatch):
     written = []
     replace = os.replace
     monkeypatch.setattr(os, "replace", lambda a, b: (written.append(b.name), replace(a, b)))
-    write_scan(found, tmp_path / "out")
+    found.save(tmp_path / "out")
     assert written[-1] == "scan.json"
     assert len(written) == 5
 
 
 def test_of_too_many_models_no_matrix_is_written(found, tmp_path, monkeypatch):
-    write_scan(found, out := tmp_path / "out")
+    found.save(out := tmp_path / "out")
     assert (out / "drift-model.csv").exists()
-    monkeypatch.setattr(_folder, "MOST_MODELS", 0)
-    write_scan(found, out)
+    monkeypatch.setattr(_write, "MOST_MODELS", 0)
+    found = scan(tmp_path / "in")
+    write_scan(found, out, replace=True)
     assert not (out / "drift-model.csv").exists()
     (reason,) = json.loads((out / "scan.json").read_text())["left_out"]
     assert reason == "drift-model.csv: 1 models, and a matrix is written for at most 0"
 
 
-def test_counts_beyond_int32_stay_exact(found):
+def test_counts_beyond_int32_stay_exact(found, tmp_path):
+    measured = measure_checkpoints(tmp_path / "in")
     many = 3_000_000_001
-    histogram = found.cards.histogram * many
-    cards = dataclasses.replace(found.cards, histogram=histogram, n_zero=found.cards.n_zero + many)
-    scan = dataclasses.replace(found, cards=cards)
-    assert totals(scan)["zero_kernels"] == many
-    names, drift = model_drift(scan)
-    assert (names, drift.tolist()) == (["a.safetensors"], [[0.0]])
+    statistics = measured.statistics
+    histogram = statistics.histogram * many
+    n_zero = statistics.n_zero + many
+    statistics = dataclasses.replace(statistics, histogram=histogram, n_zero=n_zero)
+    scan = scan_of(dataclasses.replace(measured, statistics=statistics))
+    assert scan.record["totals"]["zero_kernels"] == many
+    assert (scan.model_names, model_drift(scan).tolist()) == (["a.safetensors"], [[0.0]])
     assert int(histogram.sum()) == 9 * 32 * many

@@ -7,7 +7,7 @@ import pytest
 import torch
 from safetensors.numpy import save_file
 
-from jfilters.engine import scan
+from jfilters.engine.internal import measure_checkpoints
 
 NOISE = np.random.default_rng(0).standard_normal(500).astype("f4").tobytes()
 POINTER = b"version https://git-lfs.github.com/spec/v1\nsize 99\n"
@@ -38,10 +38,10 @@ def test_files_of_weights_are_refused_with_the_true_reason(folder):
         "x/d.gguf": (b"GGUF" + bytes(600), "GGUF"),
     }
     write(folder, {name: data for name, (data, _) in files.items()})
-    reasons = lost(found := scan(folder))
+    reasons = lost(found := measure_checkpoints(folder))
     assert reasons.keys() == files.keys()
     assert all(words in reasons[name] for name, (_, words) in files.items())
-    assert len(found.cards) == 1
+    assert len(found.statistics) == 1
 
 
 def test_a_folder_that_is_one_checkpoint_is_refused_once(folder):
@@ -59,14 +59,14 @@ def test_a_folder_that_is_one_checkpoint_is_refused_once(folder):
             "tf/variables/variables.data-00000-of-00001": NOISE,
         },
     )
-    assert lost(scan(folder)).keys() == {"dcp", "t5x", "zero", "tf"}
-    (entry,) = scan(folder / "dcp").entries
+    assert lost(measure_checkpoints(folder)).keys() == {"dcp", "t5x", "zero", "tf"}
+    (entry,) = measure_checkpoints(folder / "dcp").entries
     assert "dcp_to_torch" in entry.reason
 
 
 def test_a_saved_model_beside_other_weights_hides_none_of_them(folder):
     write(folder, {"saved_model.pb": b"\x08\1\x12\x20\n\x1e" + bytes(30)})
-    found = scan(folder)
+    found = measure_checkpoints(folder)
     assert [entry.status for entry in found.entries] == ["ok", "refused"]
     assert "SavedModel" in lost(found)["saved_model.pb"]
 
@@ -76,7 +76,7 @@ def test_all_weights_beside_partitions_of_an_optimizer_are_read(folder):
         {"module": {"a.weight": torch.ones(8, 4, 3, 3)}}, folder / "mp_rank_00_model_states.pt"
     )
     write(folder, {f"zero_pp_rank_{i}_mp_rank_00_optim_states.pt": NOISE for i in range(2)})
-    found = scan(folder)
+    found = measure_checkpoints(folder)
     assert [entry.model for entry in found.entries if entry.status == "ok"] == [
         "good.safetensors",
         "mp_rank_00_model_states.pt",
@@ -88,7 +88,7 @@ def test_a_model_of_the_web_is_refused_once(folder):
     files = {"web/model.json": b'{"weightsManifest": []}'}
     files |= {f"web/group1-shard{i}of2.bin": NOISE for i in (1, 2)}
     write(folder, files)
-    assert lost(scan(folder)).keys() == {"web/model.json"}
+    assert lost(measure_checkpoints(folder)).keys() == {"web/model.json"}
 
 
 def test_what_holds_no_weights_is_ignored(folder):
@@ -102,6 +102,6 @@ def test_what_holds_no_weights_is_ignored(folder):
         "page.html": b"<!DOCTYPE html>",
     }
     write(folder, names)
-    found = scan(folder)
+    found = measure_checkpoints(folder)
     assert not lost(found)
     assert {path.name for path in found.ignored} == names.keys()

@@ -8,9 +8,10 @@ import pytest
 from safetensors.numpy import save_file
 
 from jfilters import CheckpointError
-from jfilters.engine import Options, inspect, scan, scan_into, write_scan
+from jfilters.engine import Options, inspect, scan, scan_into
 from jfilters.engine import _cache as cache
 from jfilters.engine._checkpoint_statistics import CheckpointStatistics, dump, load
+from jfilters.engine.internal import measure_checkpoints
 from jfilters.report import inspection_text, summary_text
 
 from ..report.test_summary import shown
@@ -28,20 +29,20 @@ def folder(tmp_path):
 
 
 def test_what_was_read_counts_and_the_reason_counts_all_sizes(folder):
-    whole = scan(folder)
+    whole = measure_checkpoints(folder)
     with unread_layers("b.weight"):
-        found = scan(folder)
+        found = measure_checkpoints(folder)
     (entry,) = found.entries
     assert entry.status == "partial"
     assert entry.reason == f"2 of 3 layers read; not read: {REASON} (1)"
     assert [planned.layer.name for planned in entry.layers] == ["a.weight"]
-    assert found.cards.n_kernels.tolist() == whole.cards.n_kernels.tolist()[:1]
-    assert found.cards.histogram.sum() == 9 * 24
+    assert found.statistics.n_kernels.tolist() == whole.statistics.n_kernels.tolist()[:1]
+    assert found.statistics.histogram.sum() == 9 * 24
 
 
 def test_the_record_the_tables_and_the_summary_say_so(folder, tmp_path):
     with unread_layers("b.weight"):
-        write_scan(found := scan(folder), tmp_path / "out")
+        (found := scan(folder)).save(tmp_path / "out")
     record = json.loads((tmp_path / "out/scan.json").read_text())
     totals = record["totals"]
     assert [totals[x] for x in ("ok", "partial", "empty", "refused", "failed")] == [0, 1, 0, 0, 0]
@@ -61,7 +62,7 @@ def test_the_record_the_tables_and_the_summary_say_so(folder, tmp_path):
 )
 def test_without_a_layer_of_the_size_it_is_refused_and_not_empty(folder, names, said):
     with unread_layers(*names):
-        (entry,) = scan(folder).entries
+        (entry,) = measure_checkpoints(folder).entries
         with pytest.raises(CheckpointError, match=said):
             scan(folder, Options(strict=True))
     assert entry.status == "refused"
@@ -92,16 +93,16 @@ def test_it_comes_back_from_the_cache_as_it_was(folder, tmp_path, monkeypatch):
         tmp_path / "out", folder
     )  # nothing is set aside now: what is read is the cache
     assert [reading.entry.status for reading in kept] == ["partial"]
-    assert again.entries == first.entries
+    assert again.record["checkpoints"] == first.record["checkpoints"]
     for name, data in before.items():
         assert (tmp_path / "out" / name).read_bytes() == data, name
 
 
 def test_it_travels_between_processes_as_it_is(folder):
     with unread_layers("b.weight"):
-        found = scan(folder)
+        found = measure_checkpoints(folder)
     (entry,) = found.entries
-    statistics = CheckpointStatistics(entry, found.cards, found.sample)
+    statistics = CheckpointStatistics(entry, found.statistics, found.sample)
     assert load(dump(statistics), entry).entry == entry
 
 

@@ -11,9 +11,10 @@ import pytest
 from safetensors.numpy import save_file
 
 from jfilters.converters._hdf5 import FilterPopulation, write_filterdb
-from jfilters.engine import export_filterdb, inspect, model_drift, scan, write_scan
+from jfilters.engine import export_filterdb, inspect, scan
 from jfilters.engine._tables import LAYERS, MODELS
 from jfilters.engine._weight_stores import WeightCache
+from jfilters.scans.internal import model_drift
 
 NAMES = ["a.safetensors", "deep/b.safetensors"]
 
@@ -42,10 +43,10 @@ def scanned(tmp_path_factory):
     for seed, name in enumerate(NAMES):
         save_network(root / "in" / name, seed)
     first = scan(root / "in")
-    write_scan(first, root / "first")
+    first.save(root / "first")
     export_filterdb(root / "first", root / "all.h5")
     again = scan(root / "all.h5")
-    write_scan(again, root / "again")
+    again.save(root / "again")
     return root, first, again
 
 
@@ -64,14 +65,14 @@ def test_a_scan_of_the_export_has_the_same_tables(scanned):
 
 def test_a_scan_of_the_export_has_the_same_drift(scanned):
     root, first, again = scanned
-    (names, drift), (found, same) = model_drift(first), model_drift(again)
-    assert names == NAMES
-    assert found == [f"all.h5/{name}" for name in NAMES]
+    drift, same = model_drift(first), model_drift(again)
+    assert first.model_names == NAMES
+    assert again.model_names == [f"all.h5/{name}" for name in NAMES]
     assert drift.max() > 0.1
     np.testing.assert_array_equal(drift, same)
-    np.testing.assert_array_equal(first.cards.histogram, again.cards.histogram)
+    np.testing.assert_array_equal(first.histogram, again.histogram)
     with open(root / "again/drift-model.csv", newline="") as file:
-        assert next(csv.reader(file)) == ["", *found]
+        assert next(csv.reader(file)) == ["", *again.model_names]
 
 
 def test_the_file_is_one_checkpoint_in_the_record(scanned):
@@ -104,7 +105,7 @@ def test_only_slices_are_read_each_once_a_pass(scanned, monkeypatch):
     monkeypatch.setattr(FilterPopulation, "slice", counting)
     monkeypatch.setattr(WeightCache, "put", lambda *_: None)
     scan(root / "all.h5")
-    stops = np.cumsum(first.cards.n_kernels).tolist()
+    stops = np.cumsum(first.layer_table["n_kernels"]).tolist()
     assert spans == 2 * list(zip([0, *stops[:-1]], stops, strict=True))
 
 
@@ -112,8 +113,8 @@ def test_a_cached_population_is_the_same(scanned, tmp_path):
     root, _, again = scanned
     for _ in range(2):
         found = scan(root / "all.h5", cache=tmp_path / "kept")
-        assert found.entries == again.entries
-    write_scan(found, tmp_path / "out")
+        assert found.record["checkpoints"] == again.record["checkpoints"]
+    found.save(tmp_path / "out")
     assert tables(tmp_path / "out") == tables(root / "again")
 
 
@@ -137,7 +138,7 @@ def test_metadata_columns_follow_those_of_the_contract(tmp_path):
     # Another file tells of the same column in words.
     meta = {"Name": ["z"], "top1": ["unknown"], "step": [3]}
     write_filterdb(tmp_path / "in/other.h5", kernels[:1], pa.table(meta))
-    write_scan(scan(tmp_path / "in"), tmp_path / "out")
+    scan(tmp_path / "in").save(tmp_path / "out")
     found = pq.read_table(tmp_path / "out/layers.parquet")
     assert found.column_names == [
         *LAYERS.names,

@@ -8,7 +8,7 @@ import pytest
 from safetensors.numpy import save_file
 
 from jfilters.engine import Options, scan
-from jfilters.engine.internal import model_drift
+from jfilters.scans.internal import model_drift
 
 from . import reference
 
@@ -73,9 +73,9 @@ def test_preset_is_its_paper(name, folder):
         )
         for part in parts
     ]
-    counts = found.cards.histogram.sum(axis=2)[:, 0]
+    counts = found.histogram.sum(axis=2)[:, 0]
     assert counts.tolist() == [len(part) for part in parts]
-    _, matrix = model_drift(found)
+    matrix = model_drift(found)
     for i in range(3):
         for j in range(3):
             expected = reference.drift(p[i], p[j], weights)
@@ -88,15 +88,17 @@ def test_a_kernel_on_the_limit_is_sparse_in_robust22_alone(tmp_path):
     weights[0, :3] = 2**-6
     save_file({"conv.weight": weights}, tmp_path / "a.safetensors", metadata={"format": "pt"})
     sparse = {
-        strict: scan(tmp_path, Options(sparse_eps=2**-6, sparse_strict=strict)).cards.n_sparse
+        strict: scan(tmp_path, Options(sparse_eps=2**-6, sparse_strict=strict)).layer_table[
+            "n_sparse"
+        ]
         for strict in (True, False)
     }
-    assert {strict: n.tolist() for strict, n in sparse.items()} == {True: [0], False: [3]}
+    assert {strict: n.to_pylist() for strict, n in sparse.items()} == {True: [0], False: [3]}
 
 
 def test_float16_of_weights_beyond_its_range_stays_finite(tmp_path):
     weights = network(1)["conv.weight"] * np.float32(1e4)
     save_file({"conv.weight": weights}, tmp_path / "a.safetensors", metadata={"format": "pt"})
     found = scan(tmp_path, Options(dtype="float16"))
-    assert found.cards.histogram.sum() == 9 * weights.shape[0] * weights.shape[1]
-    assert np.isfinite(found.cards.normalized.scatter).all()
+    assert found.histogram.sum() == 9 * weights.shape[0] * weights.shape[1]
+    assert np.isfinite(found.moments["normalized"].scatter).all()

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from safetensors.numpy import save_file
 
 from jfilters.engine import Options, Processes, join, scan
-from jfilters.engine.internal import write_scan
+from jfilters.scans.internal import CACHE
 
 FILES = ("arrays.safetensors", "drift-model.csv", "layers.parquet", "models.parquet", "scan.json")
 
@@ -91,7 +91,7 @@ def test_any_number_of_processes_write_the_tables_of_one(folder, tmp_path, count
     jobs = [start(folder, out, i, count, port, *options, launcher=launcher) for i in range(count)]
     said = [job.communicate(timeout=300) for job in jobs]
     assert [job.returncode for job in jobs] == [1] * count, said  # a checkpoint was refused
-    write_scan(scan(folder, Options(range=policy)), tmp_path / "one")
+    scan(folder, Options(range=policy)).save(tmp_path / "one")
     for name in FILES:
         assert (out / name).read_bytes() == (tmp_path / "one" / name).read_bytes(), name
     assert "5 read, 1 refused" in said[0][0]
@@ -103,7 +103,7 @@ def test_a_process_that_dies_ends_the_others_with_a_word_and_a_rerun_goes_on(fol
     port, out = free_port(), tmp_path / "out"
     first = start(folder, out, 0, 2, port)
     second = start(folder, out, 1, 2, port)
-    while not (out / ".cards" / "readings").exists() and first.poll() is None:
+    while not (out / CACHE / "readings").exists() and first.poll() is None:
         time.sleep(0.01)
     second.kill()
     said = second.communicate(), first.communicate(timeout=300)
@@ -113,7 +113,7 @@ def test_a_process_that_dies_ends_the_others_with_a_word_and_a_rerun_goes_on(fol
     port = free_port()
     again = [start(folder, out, i, 2, port) for i in range(2)]
     assert [(job.communicate(timeout=300), job.returncode)[1] for job in again] == [1, 1]
-    write_scan(scan(folder), tmp_path / "one")
+    scan(folder).save(tmp_path / "one")
     assert (out / "layers.parquet").read_bytes() == (tmp_path / "one/layers.parquet").read_bytes()
 
 

@@ -8,12 +8,13 @@ import sys
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
-from jfilters.converters._bytes import _remote as _remote
 from safetensors.numpy import save, save_file
 
 from jfilters.converters import StoredLayer
-from jfilters.engine import Options, scan, write_scan
+from jfilters.engine import Options, scan
 from jfilters.engine._weight_stores import TemporaryStore
+from jfilters.engine.internal import measure_checkpoints
+from jfilters.io import _remote
 
 upath = pytest.importorskip("upath")
 
@@ -74,7 +75,7 @@ def count(spans):
 
 def test_a_remote_scan_finds_what_a_local_one_finds(local, remote, tmp_path):
     for name, root in (("here", local), ("there", remote)):
-        write_scan(scan(root, Options(range="data")), tmp_path / name)
+        scan(root, Options(range="data")).save(tmp_path / name)
     here, there = (json.loads((tmp_path / n / "scan.json").read_text()) for n in ("here", "there"))
     assert [x["status"] for x in there["checkpoints"]] == ["ok", "refused", "ok"]
     for a, b in zip(here["checkpoints"], there["checkpoints"], strict=True):
@@ -89,22 +90,22 @@ def test_a_remote_scan_finds_what_a_local_one_finds(local, remote, tmp_path):
 
 @pytest.mark.parametrize("range", ["fixed", "data"])
 def test_kernels_travel_once(remote, traffic, range):
-    found = scan(remote, Options(range=range))
+    found = measure_checkpoints(remote, Options(range=range))
     total = sum(entry.bytes for entry in found.entries)
-    kernels = 4 * 9 * int(found.cards.n_kernels.sum())
+    kernels = 4 * 9 * int(found.statistics.n_kernels.sum())
     assert kernels == pytest.approx(0.05 * total, rel=0.02)
     assert kernels <= count(traffic) <= 0.15 * total
 
 
 def test_weights_that_do_not_fit_into_the_store_are_read_again(remote, traffic, monkeypatch):
     monkeypatch.setattr(_remote, "HELD", 0)
-    twice = scan(remote, disk_bytes=0)
+    twice = measure_checkpoints(remote, disk_bytes=0)
     without = count(traffic)
     traffic.clear()
     _remote._shared.cache_clear()
-    once = scan(remote)
+    once = measure_checkpoints(remote)
     assert without > 1.8 * count(traffic)
-    np.testing.assert_array_equal(twice.cards.histogram, once.cards.histogram)
+    np.testing.assert_array_equal(twice.statistics.histogram, once.statistics.histogram)
 
 
 def test_a_store_returns_arrays_within_its_limit():
@@ -122,9 +123,11 @@ def test_a_full_disk_ends_the_storing_and_not_the_scan(remote, monkeypatch):
     def full(self, data):
         raise OSError(28, "No space left on device")
 
-    expected = scan(remote)
+    expected = measure_checkpoints(remote)
     monkeypatch.setattr(TemporaryStore, "_write", full)
-    np.testing.assert_array_equal(scan(remote).cards.histogram, expected.cards.histogram)
+    np.testing.assert_array_equal(
+        measure_checkpoints(remote).statistics.histogram, expected.statistics.histogram
+    )
 
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt, RuntimeError])
@@ -137,25 +140,25 @@ def test_nothing_is_left_behind(remote, tmp_path, monkeypatch, error):
             raise error
 
     with pytest.raises(error):
-        scan(remote, progress=interrupt)
+        measure_checkpoints(remote, progress=interrupt)
     assert not list((tmp_path / "temporary").iterdir())
 
 
 def test_local_checkpoints_are_not_stored_on_disk(local, monkeypatch):
     monkeypatch.setattr(TemporaryStore, "put", lambda *_: pytest.fail("stored"))
-    assert len(scan(local).cards) == 12
+    assert len(measure_checkpoints(local).statistics) == 12
 
 
 def test_what_little_is_held_in_memory_is_not_read_again(local, monkeypatch):
     reads = []
     read = StoredLayer.read
     monkeypatch.setattr(StoredLayer, "read", lambda self: reads.append(self) or read(self))
-    held = scan(local)
+    held = measure_checkpoints(local)
     assert len(reads) == 12
     monkeypatch.setattr("jfilters.engine._weight_stores.WeightCache.put", lambda *_: None)
-    again = scan(local)
+    again = measure_checkpoints(local)
     assert len(reads) == 12 + 24
-    np.testing.assert_array_equal(again.cards.histogram, held.cards.histogram)
+    np.testing.assert_array_equal(again.statistics.histogram, held.statistics.histogram)
 
 
 @pytest.fixture
@@ -186,7 +189,7 @@ def test_a_bucket_is_scanned_by_ranges(bucket, traffic):
     for name in ("zoo/a.safetensors", "zoo/deep/b.safetensors"):
         body = save(network(0), metadata={"format": "pt"})
         bucket.put_object(Bucket="bucket", Key=name, Body=body)
-    found = scan("s3://bucket/zoo")
+    found = measure_checkpoints("s3://bucket/zoo")
     assert [(entry.model, entry.status) for entry in found.entries] == [
         ("a.safetensors", "ok"),
         ("deep/b.safetensors", "ok"),

@@ -14,6 +14,7 @@ from safetensors.numpy import save_file
 
 from jfilters.engine import Options, scan, scan_into
 from jfilters.engine._digest import digest
+from jfilters.scans.internal import CACHE
 
 KILLS = int(os.environ.get("JFILTERS_KILLS", "4"))
 SCAN = """
@@ -48,7 +49,7 @@ def folder(tmp_path):
 @pytest.fixture
 def reads(monkeypatch):
     """The files that are opened to be read, by pass; the cache looks at some without that."""
-    from jfilters.engine.internal import _local
+    from jfilters.engine import _local
 
     opened, original = [], _local.opened
 
@@ -85,7 +86,7 @@ def test_a_new_model_is_all_that_is_read_with_a_basis(folder, tmp_path, reads):
     found = scan_into(out, folder, basis=basis)
     assert reads == ["new.safetensors"]
     fresh = scan(folder, basis=basis)
-    np.testing.assert_array_equal(found.cards.histogram, fresh.cards.histogram)
+    np.testing.assert_array_equal(found.histogram, fresh.histogram)
 
 
 def test_a_new_model_moves_the_basis_and_so_all_histograms(folder, tmp_path):
@@ -118,7 +119,7 @@ def test_a_moved_folder_is_known_by_its_content(folder, tmp_path, reads):
     reads.clear()
     found = scan_into(out, moved)
     assert reads == []
-    assert found.entries[0].sha256 == digest(moved / "0.safetensors")
+    assert found.record["checkpoints"][0]["sha256"] == digest(moved / "0.safetensors")
 
 
 def test_other_options_are_other_readings(folder, tmp_path):
@@ -126,21 +127,21 @@ def test_other_options_are_other_readings(folder, tmp_path):
     scan_into(out, folder)
     found = scan_into(out, folder, Options(sparse_eps=0.5))
     np.testing.assert_array_equal(
-        found.cards.n_sparse, scan(folder, Options(sparse_eps=0.5)).cards.n_sparse
+        found.layer_table["n_sparse"], scan(folder, Options(sparse_eps=0.5)).layer_table["n_sparse"]
     )
 
 
 def test_a_checkpoint_that_has_become_too_large_is_refused_though_known(folder, tmp_path):
     scan_into(tmp_path / "out", folder)
     found = scan_into(tmp_path / "out", folder, Options(max_bytes=100))
-    assert {entry.status for entry in found.entries} == {"refused"}
+    assert {entry["status"] for entry in found.record["checkpoints"]} == {"refused"}
 
 
 def test_damaged_readings_are_read_again(folder, tmp_path):
     out = tmp_path / "out"
     scan_into(out, folder)
     first = tables(out)
-    kept = [path for path in (out / ".cards").rglob("*") if path.is_file()]
+    kept = [path for path in (out / CACHE).rglob("*") if path.is_file()]
     assert len(kept) == 8
     for i, path in enumerate(kept):
         data = bytearray(path.read_bytes())
@@ -150,7 +151,7 @@ def test_damaged_readings_are_read_again(folder, tmp_path):
     assert tables(out) == first
 
 
-@pytest.mark.parametrize("where", ["lock", "cards"])
+@pytest.mark.parametrize("where", ["lock", "cache"])
 def test_a_folder_that_cannot_be_written_is_an_error_or_no_matter(folder, tmp_path, where):
     out = tmp_path / "out"
     out.mkdir()
@@ -159,7 +160,7 @@ def test_a_folder_that_cannot_be_written_is_an_error_or_no_matter(folder, tmp_pa
         with pytest.raises(OSError, match=r"out/\.lock"):
             scan_into(out, folder)
     else:
-        (out / ".cards").write_text("in the way")
+        (out / CACHE).write_text("in the way")
         scan_into(out, folder)
         assert set(tables(out)) == set(FILES)
 

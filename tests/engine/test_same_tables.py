@@ -16,7 +16,7 @@ import torch
 from onnx import TensorProto, helper, numpy_helper
 
 from jfilters.engine import scan
-from jfilters.engine.internal import model_drift, write_scan
+from jfilters.scans.internal import model_drift
 
 SHAPES = {
     "layer0": (16, 3, 3, 3),
@@ -136,7 +136,7 @@ def found(tmp_path_factory):
 def rows(found, tmp_path_factory):
     """The rows of layers.parquet by model, in depth order."""
     out = tmp_path_factory.mktemp("out")
-    write_scan(found, out)
+    found.save(out)
     tables = {}
     for row in pq.read_table(out / "layers.parquet").to_pylist():
         tables.setdefault(row["model"], []).append(row)
@@ -163,10 +163,8 @@ def test_the_numbers_are_of_sparse_and_of_zero_kernels_too(rows):
 
 
 def test_all_models_have_the_same_histograms_and_none_drifts(found):
-    histograms = found.cards.histogram.reshape(
-        len(FORMATS), len(SHAPES), *found.cards.histogram.shape[1:]
-    )
+    histograms = found.histogram.reshape(len(FORMATS), len(SHAPES), *found.histogram.shape[1:])
     assert (histograms == histograms[0]).all()
     assert histograms.any(axis=(2, 3)).all()
-    _, matrix = model_drift(found)
+    matrix = model_drift(found)
     np.testing.assert_array_equal(matrix, np.zeros((len(FORMATS), len(FORMATS))))

@@ -6,7 +6,6 @@ import safetensors.numpy
 from safetensors.numpy import save_file
 
 from jfilters.engine import Options, scan, scan_into
-from jfilters.engine.internal import write_scan
 from jfilters.statistics import EPSILONS
 
 from . import reference
@@ -57,7 +56,7 @@ def test_a_sample_of_more_than_there_is_holds_all(folder):
 
 
 def test_a_sample_of_none_is_not_written(folder, tmp_path):
-    write_scan(scan(folder, Options(sample=0)), tmp_path / "out")
+    scan(folder, Options(sample=0)).save(tmp_path / "out")
     arrays = safetensors.numpy.load_file(tmp_path / "out/arrays.safetensors")
     assert not {"sample", "sample.layer"} & set(arrays)
 
@@ -81,15 +80,15 @@ def test_sparse_kernels_are_counted_apart_and_for_every_epsilon(folder):
         sparse = reference.sparse(rows)
         assert 0 < sparse.sum() < len(rows)
         expected = reference.histograms(rows[sparse], mean, components, found.edges)
-        got = found.cards.sparse_histogram[row]
+        got = found.sparse_histogram[row]
         assert got.sum(axis=1).tolist() == [sparse.sum()] * 9
         # A coefficient on the edge of a bin may fall on either side of it.
         assert np.abs(got - expected).sum() <= 4
         below = [reference.sparse(rows, eps).sum() for eps in EPSILONS]
-        assert found.cards.n_below[row].tolist() == below
+        assert found.sparse_at[row].tolist() == below
 
 
 def test_without_quality_sparse_kernels_are_not_counted(folder, tmp_path):
-    write_scan(scan(folder, Options(quality=False)), tmp_path / "out")
+    scan(folder, Options(quality=False)).save(tmp_path / "out")
     arrays = safetensors.numpy.load_file(tmp_path / "out/arrays.safetensors")
     assert not {"sparse_histogram", "sparse_at"} & set(arrays)

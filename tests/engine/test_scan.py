@@ -11,7 +11,8 @@ from safetensors.numpy import save_file
 
 from jfilters import CheckpointError
 from jfilters.engine import Options, scan
-from jfilters.engine.internal import model_drift, write_scan
+from jfilters.engine.internal import measure_checkpoints
+from jfilters.scans.internal import model_drift
 from jfilters.statistics import load_basis
 
 from . import reference
@@ -53,7 +54,7 @@ def all_rows(folder, models=MODELS):
 
 
 def test_quality_of_every_layer_is_that_of_the_formulas(folder, tmp_path):
-    write_scan(scan(folder), tmp_path / "out")
+    scan(folder).save(tmp_path / "out")
     table = pq.read_table(tmp_path / "out/layers.parquet").to_pylist()
     expected = [(name, w) for name in MODELS for w in convolutions(folder, name)]
     assert [row["model"] for row in table] == [name for name, _ in expected]
@@ -87,8 +88,8 @@ def test_basis_histograms_and_drift_are_those_of_the_formulas(folder, policy):
         reference.histograms(all_rows(folder, [name]), mean, components, found.edges)
         for name in MODELS
     ]
-    names, matrix = model_drift(found)
-    assert names == MODELS
+    matrix = model_drift(found)
+    assert found.model_names == MODELS
     p = [reference.probabilities(c, found.edges) for c in counts]
     for i in range(3):
         for j in range(3):
@@ -100,12 +101,12 @@ def test_basis_histograms_and_drift_are_those_of_the_formulas(folder, policy):
 
 
 def test_every_kernel_is_in_every_histogram_once(folder):
-    found = scan(folder)
-    assert (found.cards.histogram.sum(axis=2) == found.cards.n_finite[:, None]).all()
+    found = measure_checkpoints(folder)
+    assert (found.statistics.histogram.sum(axis=2) == found.statistics.n_finite[:, None]).all()
 
 
 def test_files_are_those_of_the_contract(folder, tmp_path):
-    write_scan(scan(folder), out := tmp_path / "out")
+    scan(folder).save(out := tmp_path / "out")
     assert sorted(p.name for p in out.iterdir()) == [
         "arrays.safetensors",
         "drift-model.csv",
@@ -133,30 +134,30 @@ def test_files_are_those_of_the_contract(folder, tmp_path):
 
 def test_a_scans_own_basis_gives_the_same_histograms_in_one_pass(folder, tmp_path):
     first = scan(folder)
-    write_scan(first, tmp_path / "out")
+    first.save(tmp_path / "out")
     stages = []
     again = scan(
         folder,
         basis=load_basis(tmp_path / "out/arrays.safetensors"),
         progress=lambda stage, done, total: stages.append(stage),
     )
-    np.testing.assert_array_equal(again.cards.histogram, first.cards.histogram)
+    np.testing.assert_array_equal(again.histogram, first.histogram)
 
 
 def test_two_scans_write_the_same_bytes(folder, tmp_path):
     for name in ("one", "two"):
-        write_scan(scan(folder), tmp_path / name)
+        scan(folder).save(tmp_path / name)
     for file in (tmp_path / "one").iterdir():
         assert file.read_bytes() == (tmp_path / "two" / file.name).read_bytes(), file.name
 
 
 def test_a_bad_checkpoint_stops_nothing_and_changes_nothing(folder, tmp_path):
-    whole = scan(folder)
+    whole = measure_checkpoints(folder)
     cut = (folder / "a.safetensors").read_bytes()[:-100]
     (folder / "broken.safetensors").write_bytes(cut)
     (folder / "notes.txt").write_text("not weights")
-    found = scan(folder)
-    np.testing.assert_array_equal(found.cards.histogram, whole.cards.histogram)
+    found = measure_checkpoints(folder)
+    np.testing.assert_array_equal(found.statistics.histogram, whole.statistics.histogram)
     (lost,) = [entry for entry in found.entries if entry.status == "refused"]
     assert lost.model == "broken.safetensors"
     assert "broken.safetensors" in lost.reason
@@ -164,7 +165,7 @@ def test_a_bad_checkpoint_stops_nothing_and_changes_nothing(folder, tmp_path):
 
 
 def test_a_checkpoint_lost_between_the_passes_leaves_no_trace_in_the_basis(folder):
-    expected = scan(folder)
+    expected = measure_checkpoints(folder)
     doomed = folder / "doomed.safetensors"
     save_file(network(9, smooth=5.0), doomed, metadata={"format": "pt"})
 
@@ -172,21 +173,21 @@ def test_a_checkpoint_lost_between_the_passes_leaves_no_trace_in_the_basis(folde
         if stage == "histograms":
             doomed.unlink(missing_ok=True)
 
-    found = scan(folder, progress=remove_it)
+    found = measure_checkpoints(folder, progress=remove_it)
     assert [entry.status for entry in found.entries] == ["ok", "ok", "ok", "failed"] or sorted(
         entry.status for entry in found.entries
     ) == ["failed", "ok", "ok", "ok"]
     np.testing.assert_array_equal(found.basis.components, expected.basis.components)
-    np.testing.assert_array_equal(found.cards.histogram, expected.cards.histogram)
+    np.testing.assert_array_equal(found.statistics.histogram, expected.statistics.histogram)
 
 
 def test_no_kernels_at_all_is_an_answer(tmp_path):
     save_file({"fc.weight": np.ones((3, 4), np.float32)}, tmp_path / "dense.safetensors")
     found = scan(tmp_path)
-    (entry,) = found.entries
-    assert entry.status == "empty"
-    assert "no 3x3 convolution among its 1 arrays" in entry.reason
-    write_scan(found, tmp_path / "out")
+    (entry,) = found.record["checkpoints"]
+    assert entry["status"] == "empty"
+    assert "no 3x3 convolution among its 1 arrays" in entry["reason"]
+    found.save(tmp_path / "out")
     assert pq.read_table(tmp_path / "out/layers.parquet").num_rows == 0
 
 
@@ -197,7 +198,7 @@ def test_a_missing_folder_is_an_error_that_names_it(tmp_path):
 
 def test_one_file_is_a_scan_of_one(folder):
     found = scan(folder / "a.safetensors")
-    assert [entry.model for entry in found.entries] == ["a.safetensors"]
+    assert [entry["model"] for entry in found.record["checkpoints"]] == ["a.safetensors"]
 
 
 def test_other_kernel_sizes(tmp_path):
@@ -208,7 +209,7 @@ def test_other_kernel_sizes(tmp_path):
     }
     save_file(weights, tmp_path / "m.safetensors", metadata={"format": "pt"})
     found = scan(tmp_path, Options(spatial=(5, 5)))
-    assert found.cards.n_kernels.tolist() == [32]
+    assert found.layer_table["n_kernels"].to_pylist() == [32]
     assert found.basis.components.shape == (25, 25)
     assert found.edges[-1] == pytest.approx(1.1 * 5)
 
@@ -221,17 +222,17 @@ def test_layers_beyond_one_block_are_whole(tmp_path):
     rows = weight.reshape(-1, 9).astype(np.float64)
     mean, components, _ = reference.basis(rows)
     expected = reference.histograms(rows, mean, components, found.edges)
-    assert (found.cards.histogram.sum(axis=(1, 2)) == 9 * len(rows)).all()
+    assert (found.histogram.sum(axis=(1, 2)) == 9 * len(rows)).all()
     # Components of white noise are arbitrary up to rotation: compare in the scan's own basis.
     own = reference.histograms(rows, found.basis.mean, found.basis.components, found.edges)
-    assert np.abs(found.cards.histogram[0] - own).sum() <= 1e-4 * own.sum()
+    assert np.abs(found.histogram[0] - own).sum() <= 1e-4 * own.sum()
     assert expected.sum() == own.sum()
 
 
 class TestNumbers:
     def scanned(self, tmp_path, weight):
         save_file({"c.weight": weight}, tmp_path / "m.safetensors", metadata={"format": "pt"})
-        write_scan(found := scan(tmp_path), tmp_path / "out")
+        (found := scan(tmp_path)).save(tmp_path / "out")
         (row,) = pq.read_table(tmp_path / "out/layers.parquet").to_pylist()
         return found, row
 
@@ -248,11 +249,11 @@ class TestNumbers:
         expected = reference.variance_entropy(finite)
         assert row["variance_entropy"] == pytest.approx(expected, rel=1e-5)
         assert row["orthogonality"] is None
-        assert found.cards.histogram.sum() == 9 * 130
+        assert found.histogram.sum() == 9 * 130
 
     def test_all_nan(self, tmp_path, weight):
         found, row = self.scanned(tmp_path, np.full_like(weight, np.nan))
-        assert (row["verdict"], row["sparsity"], found.basis) == ("non-finite", None, None)
+        assert (row["verdict"], row["sparsity"], found.arrays) == ("non-finite", None, {})
 
     def test_all_zero(self, tmp_path, weight):
         _, row = self.scanned(tmp_path, np.zeros_like(weight))
@@ -293,9 +294,9 @@ def test_a_basis_of_another_kernel_size_is_refused(folder):
 
 
 def test_a_checkpoint_beyond_the_allowed_size_is_refused(folder):
-    sizes = {entry.model: entry.bytes for entry in scan(folder).entries}
+    sizes = {entry.model: entry.bytes for entry in measure_checkpoints(folder).entries}
     (folder / "huge.safetensors").write_bytes(bytes(max(sizes.values()) + 1))
-    found = scan(folder, Options(max_bytes=max(sizes.values())))
+    found = measure_checkpoints(folder, Options(max_bytes=max(sizes.values())))
     (lost,) = [entry for entry in found.entries if entry.status == "refused"]
     assert "more than the" in lost.reason
     assert lost.reason.endswith("raise --max-bytes to read it")
