@@ -4,7 +4,7 @@ from collections.abc import Callable
 from importlib import import_module
 from typing import Any
 
-from .scans._asked import introduce
+from .scans.internal import introduce
 
 _METHODS = {
     "drift": ("questions", "drift_between"),

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import safetensors.numpy
 
-from ..kernels import Layer
+from ..layers import Layer
 from ..scans.internal import LayerStatistics
 from ..statistics import Moments
 from ._options import Options

@@ -27,7 +27,7 @@ from ..converters import (
     steps,
 )
 from ..errors import CheckpointError, UnknownFormatError, UnreadableError, printable
-from ..kernels import Layer
+from ..layers import Layer
 from ..scans.internal import FAILURES, Status
 from ._options import Options
 

@@ -7,13 +7,16 @@ import dataclasses
 import difflib
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pyarrow as pa
 
 from ._metadata import Joined, join_metadata, read_metadata, typed_column
-from ._scan import Scan
 from .schema import LAYER_COLUMNS, LAYERS, MODELS
+
+if TYPE_CHECKING:
+    from ._scan import Scan
 
 _TENTHS = np.arange(1, 10) / 10
 _DECILES = np.array([f"{i / 10:.1f}-{(i + 1) / 10:.1f}" for i in range(10)], object)
@@ -24,7 +27,7 @@ _MEASURED |= {column.name for column in LAYER_COLUMNS if column.optional}
 _MEASURED -= {"verdict"}
 
 
-def axis_values(scan: Scan, axis: str) -> np.ndarray:
+def axis_values(scan: "Scan", axis: str) -> np.ndarray:
     """Return the label of every layer along an axis, as objects; None where it is unknown.
 
     Raises ValueError, with the axes there are, for one that is not there.
@@ -36,7 +39,7 @@ def axis_values(scan: Scan, axis: str) -> np.ndarray:
     raise ValueError(_unknown(scan, axis))
 
 
-def axes_of(scan: Scan) -> list[str]:
+def axes_of(scan: "Scan") -> list[str]:
     """The axes along which this scan falls into groups: two labels or more, not one a layer.
 
     What was measured is left out, but the verdict.
@@ -47,12 +50,12 @@ def axes_of(scan: Scan) -> list[str]:
     ]
 
 
-def all_axes(scan: Scan) -> list[str]:
+def all_axes(scan: "Scan") -> list[str]:
     """Every name that `axis_values` knows."""
     return list(dict.fromkeys([*scan.layer_table.column_names, *_DERIVED]))
 
 
-def with_metadata(scan: Scan, path: Path) -> tuple[Scan, Joined]:
+def with_metadata(scan: "Scan", path: Path) -> "tuple[Scan, Joined]":
     """The scan with what a table tells about its models, as columns of its layers and models.
 
     A column of earlier metadata is replaced; "meta." goes before a name that the scan itself takes.
@@ -73,7 +76,7 @@ def with_metadata(scan: Scan, path: Path) -> tuple[Scan, Joined]:
     return dataclasses.replace(scan, layer_table=layers, model_table=models), told
 
 
-def _depth_decile(scan: Scan) -> np.ndarray:
+def _depth_decile(scan: "Scan") -> np.ndarray:
     depth = _values(scan.layer_table, "relative_depth")
     known = np.array([x is not None for x in depth])
     labels = np.full(len(depth), None, object)
@@ -81,14 +84,14 @@ def _depth_decile(scan: Scan) -> np.ndarray:
     return labels
 
 
-def _first_layer(scan: Scan) -> np.ndarray:
+def _first_layer(scan: "Scan") -> np.ndarray:
     depth = _values(scan.layer_table, "depth").astype(np.int64)
     first = np.full(len(scan.model_names), np.iinfo(np.int64).max)
     np.minimum.at(first, scan.model_of_layer, depth)
     return np.where(depth == first[scan.model_of_layer], "first", "later").astype(object)
 
 
-def _depthwise(scan: Scan) -> np.ndarray:
+def _depthwise(scan: "Scan") -> np.ndarray:
     groups, depthwise = (_values(scan.layer_table, name) for name in ("groups", "depthwise"))
     labels = np.full(len(groups), None, object)
     is_known = np.array([value is not None for value in groups], bool)
@@ -107,7 +110,7 @@ def _labels(values: np.ndarray) -> int:
     return len({value for value in values if value is not None})
 
 
-def _unknown(scan: Scan, axis: str) -> str:
+def _unknown(scan: "Scan", axis: str) -> str:
     near = difflib.get_close_matches(axis, all_axes(scan), 1)
     hint = f"; did you mean {near[0]}?" if near else "."
     known = f"There are {', '.join(axes_of(scan))}, and any column of layers.parquet"
@@ -120,7 +123,7 @@ def _with_column(table: pa.Table, name: str, column: pa.Array) -> pa.Table:
     return table.append_column(name, column)
 
 
-_DERIVED: dict[str, Callable[[Scan], np.ndarray]] = {
+_DERIVED: dict[str, Callable[["Scan"], np.ndarray]] = {
     "depth_decile": _depth_decile,
     "first_layer": _first_layer,
     "depthwise": _depthwise,

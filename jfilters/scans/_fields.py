@@ -1,6 +1,6 @@
 """The entries of the schema: a column of a table, and an array."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -52,3 +52,8 @@ class StoredArray:
     required: bool = False
     together: str = ""
     nonnegative: bool = False
+
+
+def arrow_schema(columns: Iterable[Column]) -> pa.Schema:
+    """Return the Arrow schema of a table with these columns."""
+    return pa.schema([(column.name, column.type) for column in columns])

@@ -8,13 +8,15 @@ import difflib
 import operator
 import warnings
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from jaxtyping import Bool
 
 from ._axes import all_axes, axis_values
-from ._scan import Scan
+
+if TYPE_CHECKING:
+    from ._scan import Scan
 
 MOST_CHARACTERS = 10_000
 
@@ -181,7 +183,7 @@ class ConditionError(ValueError):
     """What is no condition, or none on these columns."""
 
 
-def where(scan: Scan, expression: str) -> Bool[np.ndarray, " layers"]:
+def where(scan: "Scan", expression: str) -> Bool[np.ndarray, " layers"]:
     """The layers for which a condition on columns and axes holds; where that is unknown it does not.
 
     Raises ValueError for what is no condition, see `Condition`.
@@ -197,7 +199,7 @@ def where(scan: Scan, expression: str) -> Bool[np.ndarray, " layers"]:
     )
 
 
-def column(scan: Scan, name: str) -> Sequence[Any]:
+def column(scan: "Scan", name: str) -> Sequence[Any]:
     """The values of a column of the layers as they are stored, or of a derived axis."""
     if name in scan.layer_table.column_names:
         return scan.layer_table[name].to_pylist()

@@ -1,16 +1,15 @@
 """The single list of what a scan's tables and arrays hold, with its version.
 
 The writer, the reader, the checks of a file and docs/outputs.md are all made from this list. A new column
-is one
-entry here, a value in the engine's row of a layer, and for a model the way in which its layers are pooled.
+is one entry here, a value in the engine's row of a layer, and for a model the way in which its layers are
+pooled.
 """
-
-from collections.abc import Iterable
 
 import pyarrow as pa
 
 from ._fields import Column as Column
 from ._fields import StoredArray as StoredArray
+from ._fields import arrow_schema as arrow_schema
 from ._pool import (
     largest,
     median,
@@ -292,12 +291,6 @@ ARRAYS: tuple[StoredArray, ...] = (
     ),
 )
 """The arrays of arrays.safetensors."""
-
-
-def arrow_schema(columns: Iterable[Column]) -> pa.Schema:
-    """Return the Arrow schema of a table with these columns."""
-    return pa.schema([(column.name, column.type) for column in columns])
-
 
 LAYERS, MODELS = arrow_schema(LAYER_COLUMNS), arrow_schema(MODEL_COLUMNS)
 ARRAY = {array.name: array for array in ARRAYS}
