@@ -100,7 +100,7 @@ class TestDrift:
         cell.click()
         assert page.inner_text("#pair-title") == "plain.pt and twin.pt"
         text = page.inner_text("#pair-text")
-        assert "within chance" in text
+        assert "within null" in text
         assert "Sampling alone stays below" in text
         assert "80,000 kernels" in text
         assert cell.get_attribute("aria-pressed") == "true"

@@ -5,7 +5,7 @@ import dataclasses
 import numpy as np
 
 from tests.scans.populations import labeled, population
-from tests.scans.scans import D
+from tests.scans.scans import D, replaced
 
 KINDS = ("near", "near", "far", "far")
 
@@ -16,7 +16,7 @@ def drawable(folder, *, layers=4, kinds=KINDS):
     scan = labeled(population(folder, shifts, layers=layers), kind=list(kinds))
     rng = np.random.default_rng(0)
     n = 300 * len(scan.histogram)
-    return dataclasses.replace(
+    return replaced(
         scan,
         sample=rng.standard_normal((n, D)).astype(np.float32),
         sample_layer=np.repeat(np.arange(len(scan.histogram)), 300),

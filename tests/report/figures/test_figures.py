@@ -21,7 +21,8 @@ from jfilters.report import figures
 from jfilters.report.figures._basis import picture
 from jfilters.report.figures._names import shown_all
 from jfilters.scans import group_layers
-from jfilters.statistics import Basis
+from jfilters.statistics import Basis, basis_arrays
+from tests.scans.scans import replaced
 
 from .scans import drawable, renamed, run_of
 
@@ -61,14 +62,10 @@ class TestRidge:
         assert columns[0].get_title() == "1\n20.0 %"
 
     def test_of_25_taps_the_first_components_are_drawn_and_said_to_be(self, scan):
-        wide = dataclasses.replace(
-            scan,
-            record=scan.record | {"config": scan.record["config"] | {"spatial": [5, 5]}},
-            histogram=np.tile(scan.histogram, (1, 3, 1))[:, :25],
-            **dict.fromkeys(("sparse_histogram", "sample", "sample_layer")),
-            moments={},
-            basis=Basis(np.zeros(25), np.eye(25), np.full(25, 0.04)),
-        )
+        arrays = {"edges": scan.edges, "histogram": np.tile(scan.histogram, (1, 3, 1))[:, :25]}
+        arrays |= basis_arrays(Basis(np.zeros(25), np.eye(25), np.full(25, 0.04)))
+        record = scan.record | {"config": scan.record["config"] | {"spatial": [5, 5]}}
+        wide = dataclasses.replace(scan, record=record, arrays=arrays)
         drawn = figures.ridge(wide, by="kind")
         assert len(drawn.axes) == 9
         assert "the first 9 of 25 components" in drawn.get_supxlabel()
@@ -103,7 +100,7 @@ class TestDriftMap:
         assert labels(ax.yaxis) == list(table.labels) == labels(ax.xaxis)
 
     def test_each_word_has_its_marker_at_its_row_and_column(self, scan, monkeypatch):
-        words = {(0, 1): "within chance", (2, 0): "too few kernels", (3, 1): "shifted"}
+        words = {(0, 1): "within null", (2, 0): "too few kernels", (3, 1): "shifted"}
         monkeypatch.setattr("jfilters.report.figures._drift_map.marks", lambda _: words)
         ax = figures.drift_map(scan, permutations=0)
         found = {
@@ -112,7 +109,7 @@ class TestDriftMap:
             if len(line.get_xdata())
         }
         assert found == {("o", 0, 1), ("x", 2, 0)}
-        assert texts(ax.get_legend()) == ["within chance", "too few kernels", "no mark: shifted"]
+        assert texts(ax.get_legend()) == ["within null", "too few kernels", "no mark: shifted"]
 
     def test_a_table_and_other_metrics_on_given_axes(self, scan):
         table = drift_between(scan, "kind", metric="wasserstein", permutations=0)

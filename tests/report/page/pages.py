@@ -7,7 +7,7 @@ import json
 import numpy as np
 import pyarrow as pa
 
-from tests.scans.scans import BINS, D, made_scan
+from tests.scans.scans import BINS, D, made_scan, replaced
 
 HOSTILE = "<img src=x onerror=alert(1)>.pt"
 KERNELS = 20_000
@@ -29,13 +29,12 @@ def lively_scan(folder):
     told["plain.pt", 2] |= verdict("collapsed", 0.3, "variance entropy 0.2 and sparsity 0.5")
     scan = made_scan(folder, SIZES, told=told)
     scan = with_column(scan, "task", TASKS.get)
-    return dataclasses.replace(
-        scan, histogram=histograms(), sparse_histogram=None, **samples(), record=record(scan)
-    )
+    scan = replaced(scan, histogram=histograms(), sparse_histogram=None, **samples())
+    return dataclasses.replace(scan, record=record(scan))
 
 
-def verdict(word, ratio, because):
-    return {"verdict": word, "variance_entropy_ratio": ratio, "reason": because}
+def verdict(label, ratio, reason):
+    return {"verdict": label, "variance_entropy_ratio": ratio, "reason": reason}
 
 
 def record(scan):

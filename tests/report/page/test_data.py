@@ -20,7 +20,7 @@ from jfilters.report.page._trajectories import trajectories_section
 from jfilters.report.page._view import MOST_AXES, MOST_GROUPS, View
 from jfilters.scans import group_layers
 from jfilters.statistics import normalize, project
-from tests.scans.scans import BINS, D, made_scan
+from tests.scans.scans import BINS, D, made_scan, replaced
 
 from .pages import KERNELS, SIZES, TASKS, lively_scan, save_densities, unpacked, with_column
 
@@ -37,9 +37,9 @@ class TestAxes:
         pairs = table["pairs"]
         assert table["labels"] == list(expected.labels)
         assert pairs["value"] == [rounded(pair.value) for pair in expected.pairs]
-        assert pairs["chance"] == [rounded(pair.null.quantile95) for pair in expected.pairs]
-        assert pairs["word"] == [pair.word for pair in expected.pairs]
-        assert set(pairs["word"]) == {"shifted", "within chance"}
+        assert pairs["null_95"] == [rounded(pair.null.quantile95) for pair in expected.pairs]
+        assert pairs["label"] == [pair.label for pair in expected.pairs]
+        assert set(pairs["label"]) == {"shifted", "within null"}
         shares = np.array([pair.shares for pair in expected.pairs])
         parts = unpacked(pairs["parts"], "u2").reshape(shares.shape) / 65535
         np.testing.assert_allclose(parts, shares / shares.sum(axis=1, keepdims=True), atol=1e-5)
@@ -77,14 +77,14 @@ class TestAxes:
 
     def test_phenotypes_are_those_of_the_analysis(self, scan):
         table = axes_section(View(scan))["tables"]["model"]
-        rows = phenotypes(scan, "model").rows
-        assert [found[0] for found in table["phenotypes"]] == [row.found.word for row in rows]
+        rows = phenotypes(scan, "model").groups
+        assert [found[0] for found in table["phenotypes"]] == [row.phenotype.word for row in rows]
         assert [found[2] for found in table["phenotypes"]] == [row.kernels for row in rows]
 
     def test_the_ranking_is_that_of_jfilters_axes(self, scan):
         ranking = axes_section(View(scan))["ranking"]
         expected = axes_table(scan, permutations=400)
-        told = {row.axis: rounded(row.median) for row in expected.rows}
+        told = {row.axis: rounded(row.median) for row in expected.axes}
         assert {row["axis"]: row["median"] for row in ranking["rows"]} == told
 
     def test_of_many_groups_the_largest_are_shown_and_it_is_told(self, tmp_path):
@@ -137,7 +137,9 @@ class TestSample:
         layers = scan.layer_table.set_column(
             scan.layer_table.column_names.index("max_abs"), "max_abs", [[1.0] * 15]
         )
-        found = tiles_section(View(replaced(scan, sample=sample, layer_table=layers)))
+        found = tiles_section(
+            View(dataclasses.replace(replaced(scan, sample=sample), layer_table=layers))
+        )
         peaks = (unpacked(found["peaks"], "u1") / 255) ** 2
         np.testing.assert_allclose(peaks, 0.25, atol=0.005)
 
@@ -150,9 +152,7 @@ class TestSample:
         assert min(found["counts"]) == max(found["counts"]) > 30
 
     def test_points_are_coefficients_in_the_basis(self, scan):
-        scan = dataclasses.replace(
-            scan, basis=dataclasses.replace(scan.basis, mean=np.linspace(-0.5, 0.5, D))
-        )
+        scan = replaced(scan, **{"basis.mean": np.linspace(-0.5, 0.5, D)})
         found = points_section(View(scan))
         points = unpacked(found["points"], "i2").reshape(-1, 2) / found["steps"]
         expected = project(normalize(jnp.asarray(scan.sample)), scan.basis)[:, :2]

@@ -49,7 +49,7 @@ def test_no_degenerate_layer(tmp_path):
     assert text.startswith("None of 3 layers is degenerate.")
 
 
-def test_closest_and_furthest_models_with_n_and_chance(scan):
+def test_closest_and_furthest_models_with_n_and_null(scan):
     found = told(scan)
     pairs = sorted(drift_between(scan, "model", replicates=50).pairs, key=lambda pair: pair.value)
     for title, pair in (("Closest models", pairs[0]), ("Furthest models", pairs[-1])):
@@ -58,7 +58,7 @@ def test_closest_and_furthest_models_with_n_and_chance(scan):
         assert f"below {pair.null.quantile95:.2g} in 95 of 100 draws" in text
         assert f"n = {pair.first_size.kernels:,} and {pair.second_size.kernels:,} kernels" in text
     assert "plain.pt and twin.pt" in found["Closest models"]
-    assert found["Closest models"].endswith("within chance.")
+    assert found["Closest models"].endswith("within null.")
     assert found["Furthest models"].endswith("more than sampling makes.")
 
 
@@ -68,22 +68,22 @@ def test_pairs_of_too_few_kernels_are_counted_and_not_named(tmp_path):
     assert "Closest models" not in found
 
 
-def test_the_axis_that_shifts_most_and_whether_it_is_more_than_chance(scan):
-    rows = [row for row in axes_table(scan).rows if row.axis not in ("model", "verdict")]
+def test_the_axis_that_shifts_most_and_whether_it_is_beyond_its_null(scan):
+    rows = [row for row in axes_table(scan).axes if row.axis not in ("model", "verdict")]
     text = told(scan)["Axes"]
     assert text.startswith(f"{rows[0].axis} shifts kernels most, of {len(rows)} axes")
     assert f"median D = {rows[0].median:.3g} nats between its {rows[0].groups} groups" in text
-    word = "more than" if rows[0].p <= 0.05 else "not more than"
-    assert f"That is {word} chance makes" in text
+    label = "more than" if rows[0].p <= 0.05 else "not more than"
+    assert f"That is {label} permuted labels make" in text
     assert f"p = {rows[0].p:.2g}" in text
 
 
-def test_an_axis_that_cannot_be_dealt_anew_is_not_called_chance(tmp_path):
+def test_an_axis_that_cannot_be_permuted_is_not_tested(tmp_path):
     scan = made_scan(tmp_path, {f"m{i}.pt": 6 for i in range(3)})
     scan = with_column(scan, "kind", lambda model: f"kind {model}")
     text = told(scan, ("kind",))["Axes"]
     assert text.startswith("kind shifts")
-    assert "cannot be dealt anew" in text
+    assert "cannot be tested: there is no other permutation of its labels" in text
 
 
 def test_one_model(tmp_path):

@@ -61,9 +61,9 @@ class TestHtml:
         assert "https://" not in text
         assert "@import" not in text
 
-    def test_a_card_has_the_name_of_its_file(self, tmp_path):
-        save_bundle(lively_scan(tmp_path / "scan"), tmp_path / "zoo.jfcard")
-        assert page_data(open_scan(tmp_path / "zoo.jfcard"))["name"] == "zoo"
+    def test_a_bundle_has_the_name_of_its_file(self, tmp_path):
+        save_bundle(lively_scan(tmp_path / "scan"), tmp_path / "zoo.jfbundle")
+        assert page_data(open_scan(tmp_path / "zoo.jfbundle"))["name"] == "zoo"
 
     @pytest.mark.parametrize("package", ["altair", "vl_convert"])
     def test_a_missing_package_is_told_with_the_remedy(self, tmp_path, monkeypatch, package):
@@ -95,9 +95,9 @@ class TestCommand:
         assert done.stderr.endswith("report.html\n")
         assert data_of((tmp_path / "scan/report.html").read_text("utf-8"))["name"] == "scan"
 
-    def test_of_a_card_beside_it(self, tmp_path):
-        save_bundle(lively_scan(tmp_path / "scan"), tmp_path / "zoo.jfcard")
-        assert run("report", tmp_path / "zoo.jfcard").exit_code == 0
+    def test_of_a_bundle_beside_it(self, tmp_path):
+        save_bundle(lively_scan(tmp_path / "scan"), tmp_path / "zoo.jfbundle")
+        assert run("report", tmp_path / "zoo.jfbundle").exit_code == 0
         assert (tmp_path / "zoo.html").exists()
 
     def test_axes_layers_and_metadata_can_be_chosen(self, tmp_path):
