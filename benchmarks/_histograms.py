@@ -4,7 +4,8 @@ from pathlib import Path
 
 import numpy as np
 
-from jfilters.engine import Options, Scan, scan
+from jfilters.engine import Options, scan
+from jfilters.scans import Scan
 from jfilters.statistics import Basis
 
 from . import _peers
@@ -65,8 +66,7 @@ def write_network(path: Path, *, width: int) -> None:
 def check(path: Path) -> Basis:
     """That both sides count alike before they are timed; the basis."""
     ours = scan(path, OPTIONS)
-    assert ours.basis is not None
-    counts = ours.cards.histogram.sum(axis=0)
+    counts = ours.histogram.sum(axis=0)
     _alike(counts, _peers.known_basis(str(path), ours.basis), within=1e-4)
     for theirs in (_peers.full_svd(str(path)), _peers.covariance_pca(str(path))):
         # A component may point the other way.

@@ -3,7 +3,8 @@
 import shutil
 from pathlib import Path
 
-from jfilters.engine import Scan, scan_into
+from jfilters.engine import scan_into
+from jfilters.scans import Scan
 
 from ._timing import Row, side_by_side
 from .population import write_population
