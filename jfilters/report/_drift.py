@@ -116,7 +116,7 @@ def _notes(table: DriftTable) -> list[str]:
         notes.append(f"{quantity(unable, 'pair')} of too few models for any p of {ALPHA} or less")
     if single and table.question.permutations:
         notes.append(
-            f"{quantity(single, 'pair')} without p: judged by the sampling null alone, which says that these "
-            "models differ, not that their kinds do"
+            f"{quantity(single, 'pair')} without p: judged by the sampling null alone, which says that "
+            "these models differ, not that their kinds do"
         )
     return ["", *notes]

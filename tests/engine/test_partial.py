@@ -12,7 +12,7 @@ from jfilters.engine import Options, inspect, scan, scan_into
 from jfilters.engine import _cache as cache
 from jfilters.engine._checkpoint_statistics import CheckpointStatistics, dump, load
 from jfilters.engine.internal import measure_checkpoints
-from jfilters.report import inspection_text, summary_text
+from jfilters.report import Summary, inspection_text, summary_text
 
 from ..report.test_summary import shown
 from .unread import REASON, unread_layers
@@ -48,7 +48,7 @@ def test_the_record_the_tables_and_the_summary_say_so(folder, tmp_path):
     assert [totals[x] for x in ("ok", "partial", "empty", "refused", "failed")] == [0, 1, 0, 0, 0]
     assert record["checkpoints"][0]["status"] == "partial"
     assert pq.read_table(tmp_path / "out/layers.parquet").num_rows == 1
-    text = shown(summary_text(found), 80)
+    text = shown(summary_text(Summary(found)), 80)
     assert "1 checkpoint (1 read in part), 1 layer, 24 3x3 kernels" in text
     assert "partial net.safetensors: 2 of 3 layers read" in text
 

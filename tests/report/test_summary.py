@@ -1,6 +1,7 @@
 """The texts for the terminal at several widths: nothing is lost, nothing fakes a line."""
 
 import io
+from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
@@ -10,7 +11,7 @@ from safetensors.numpy import save_file
 
 from jfilters.converters import write_filterdb
 from jfilters.engine import inspect, scan
-from jfilters.report import _summary, inspection_text, summary_text
+from jfilters.report import Summary, _summary, inspection_text, summary_text
 
 
 @pytest.fixture(scope="module")
@@ -27,6 +28,10 @@ def found(tmp_path_factory):
     return scan(folder)
 
 
+def checkpoint_of(found):
+    return Path(found.record["config"]["checkpoints"]) / "a.safetensors"
+
+
 def shown(renderable, width):
     console = Console(file=io.StringIO(), width=width, color_system=None)
     console.print(renderable)
@@ -35,14 +40,14 @@ def shown(renderable, width):
 
 @pytest.mark.parametrize("width", [40, 80, 200])
 def test_the_summary_keeps_to_the_width(found, width):
-    for text in (summary_text(found), inspection_text(inspect(found.root / "a.safetensors"))):
+    for text in (summary_text(Summary(found)), inspection_text(inspect(checkpoint_of(found)))):
         lines = shown(text, width).splitlines()
         assert max(map(len, lines)) <= width
         assert "…" not in "".join(lines)
 
 
 def test_the_summary_says_everything(found):
-    text = shown(summary_text(found), 200)
+    text = shown(summary_text(Summary(found)), 200)
     assert "5 checkpoints (3 read, 1 empty, 1 refused), 3 layers, 96 3x3 kernels" in text
     assert "a-very-long-name-of-a-network-that-fits-no-column.safetensors" in text
     assert "drift D between models in nats" in text
@@ -50,13 +55,13 @@ def test_the_summary_says_everything(found):
 
 
 def test_names_are_text_and_not_markup_or_lines(found):
-    text = shown(summary_text(found), 200)
+    text = shown(summary_text(Summary(found)), 200)
     assert "[bold]x[bold].safetensors" in text
     assert "bad\\nname.pth" in text
 
 
 def test_an_inspection_shows_both_tables(found):
-    text = shown(inspection_text(inspect(found.root / "a.safetensors")), 80)
+    text = shown(inspection_text(inspect(checkpoint_of(found))), 80)
     assert "1 layer, 0 arrays skipped" in " ".join(text.split())
     assert "conv.weight" in text
     assert "skipped array" not in text
@@ -66,7 +71,7 @@ def test_the_networks_of_a_population_are_models(tmp_path):
     kernels = np.random.default_rng(0).standard_normal((2, 16, 3, 3)).astype(np.float32)
     path = tmp_path / "db.h5"
     write_filterdb(path, kernels, pa.table({"model": ["x", "y"]}))
-    summary, inspection = summary_text(scan(path)), inspection_text(inspect(path))
+    summary, inspection = summary_text(Summary(scan(path))), inspection_text(inspect(path))
     text = shown(summary, 80)
     assert "1 checkpoint (1 read), 2 layers, 32 3x3 kernels" in text
     lines = [line.split() for line in text.splitlines()]
@@ -80,8 +85,10 @@ def test_the_networks_of_a_population_are_models(tmp_path):
 
 def test_of_many_models_the_first_are_shown_and_the_rest_counted(found, monkeypatch):
     monkeypatch.setattr(_summary, "MOST_ROWS", 1)
-    text = shown(summary_text(found), 80)
+    text = shown(summary_text(Summary(found)), 80)
     assert "and 2 more models: models.parquet" in text
-    monkeypatch.setattr("jfilters.engine._folder.MOST_MODELS", 2)
+    monkeypatch.setattr("jfilters.scans._write.MOST_MODELS", 2)
     monkeypatch.setattr(_summary, "LARGEST_MATRIX", 2)
-    assert "drift-model.csv: 3 models, and a matrix is written" in shown(summary_text(found), 200)
+    assert "drift-model.csv: 3 models, and a matrix is written" in shown(
+        summary_text(Summary(found)), 200
+    )

@@ -16,7 +16,7 @@ FEW = 5
 def boxes(
     ax: "matplotlib.axes.Axes",
     samples: Sequence[Float[np.ndarray, " n"]],
-    rows: Sequence[float],
+    rows: Sequence[float] | range,
     color: str,
     height: float,
 ) -> None:

@@ -28,7 +28,7 @@ def shown_all(names: Sequence[str], longest: int = LONGEST) -> list[str]:
 
 
 def name_ticks(
-    axis: "matplotlib.axis.Axis", names: Sequence[str], longest: int = LONGEST, rotation: float = 0
+    axis: "matplotlib.axis.Axis", names: Sequence[str], longest: int = LONGEST, rotation: int = 0
 ) -> None:
     """Put names at 0, 1, 2, ... along an axis, without tick marks."""
     axis.set_ticks(range(len(names)), labels=shown_all(names, longest), rotation=rotation)
