@@ -10,7 +10,7 @@ import hashlib
 import html
 import string
 from collections.abc import Sequence
-from importlib import import_module, resources
+from importlib import resources
 from pathlib import Path
 from typing import Any
 
@@ -46,11 +46,11 @@ def page_html(scan: Scan, *, by: Sequence[str] = ()) -> str:
 
     **Arguments:**
 
-    - `by`: the axes whose groups are compared, tested against chance more thoroughly; if there are none,
-      all along which the scan falls into groups.
+    - `by`: the axes whose groups are compared, with more permutations each; if there are none, all
+      along which the scan falls into groups.
 
-    Raises MissingExtraError without altair or vl-convert, ValueError for an axis that is not there or makes
-    fewer than two groups, CheckpointError for a file of density divergences that is none.
+    Raises MissingExtraError without vl-convert, ValueError for an axis that is not there or makes fewer
+    than two groups, CheckpointError for a file of density divergences that is none.
     """
     check_can_draw()
     import vl_convert
@@ -91,12 +91,11 @@ def page_data(scan: Scan, *, by: Sequence[str] = ()) -> dict[str, Any]:
 
 
 def check_can_draw() -> None:
-    """Raise MissingExtraError, with the remedy, unless the packages that make the charts are there."""
-    for package, module in (("altair", "altair"), ("vl-convert-python", "vl_convert")):
-        try:
-            import_module(module)
-        except ImportError as error:
-            raise MissingExtraError(package, "plot") from error
+    """Raise MissingExtraError, with the remedy, unless the package with the chart libraries is there."""
+    try:
+        import vl_convert  # noqa: F401
+    except ImportError as error:
+        raise MissingExtraError("vl-convert-python", "plot") from error
 
 
 def _policy(*scripts: str) -> str:
