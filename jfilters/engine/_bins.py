@@ -1,7 +1,7 @@
 """Terms that every backend of the passes shares: bins of histograms, and the purpose of a pass.
 
-A backend is a module with `collect` and `coefficient_range`: `_stream` runs the passes on this machine's devices,
-`_host` in NumPy, which needs no compiler.
+A backend is a module with `collect` and `coefficient_range`: `_stream` runs the passes on this machine's
+devices, `_host` in NumPy, which needs no compiler.
 """
 
 import dataclasses

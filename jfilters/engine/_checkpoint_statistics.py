@@ -40,8 +40,8 @@ def dump(statistics: CheckpointStatistics) -> bytes:
     """Return the statistics of a checkpoint as the bytes of one safetensors file.
 
     Cards and sample are its arrays; the entry, without name and path, is JSON in its metadata. Histograms
-    are most of the bytes: they are stored in the smallest integer type that holds them, and not at all where
-    they are empty.
+    are most of the bytes: they are stored in the smallest integer type that holds them, and not at all
+    where they are empty.
     """
     entry = statistics.entry
     record = {name: getattr(entry, name) for name in _OF_ENTRY} | {

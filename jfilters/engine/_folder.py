@@ -54,7 +54,8 @@ def scan(
         progress: show a progress bar in a terminal or a notebook; or a function of (stage, done, total).
         processes: those of a job, each of which reads its share; all return the same scan.
         engine: "local" reads on this machine's devices; "host" in NumPy on this machine, for a few small
-            checkpoints; "ray" reads on the nodes of the Ray cluster at `address`, by default that of this machine.
+            checkpoints; "ray" reads on the nodes of the Ray cluster at `address`, by default that of this
+            machine.
         address: host:port of the Ray cluster.
 
     Returns:

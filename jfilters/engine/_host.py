@@ -1,7 +1,7 @@
 """The passes in NumPy: the host twin of `_stream`, for a few small checkpoints.
 
-XLA takes a second to start and to compile, in which NumPy measures some million kernels. Sums are in float64 where
-the device's are in float32; tests/engine/test_host.py holds both together.
+XLA takes a second to start and to compile, in which NumPy measures some million kernels. Sums are in
+float64 where the device's are in float32; tests/engine/test_host.py holds both together.
 """
 
 from collections.abc import Iterable, Iterator

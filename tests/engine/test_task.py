@@ -9,10 +9,10 @@ from safetensors.numpy import save_file
 
 from jfilters import CheckpointError
 from jfilters.engine import Options
+from jfilters.engine._bins import Bins
 from jfilters.engine._checkpoint_statistics import dump, load
 from jfilters.engine._local import Local
 from jfilters.engine._plan import find_checkpoints, planned
-from jfilters.engine._bins import Bins
 from jfilters.engine._task import Context, counted, measured, ranged, run_task
 from jfilters.engine._weight_stores import TemporaryStore
 from jfilters.statistics import Basis, fixed_edges
