@@ -12,17 +12,15 @@ _HEAD = f"""# Files of a scan
 `jfilters scan` writes a folder; `Scan.save` and `jfilters merge` write the same. This page is generated
 from `jfilters/scans/schema.py`, schema {VERSION}: do not edit it, run `python docs/_outputs.py`.
 
-- `scan.json`: the record: `schema` (the version of this list), versions of packages, device, config as
-run, seed, totals, one entry a checkpoint
-  with its status and reason, files that were ignored.
+- `scan.json`: the record: `schema` (the version of this list), versions of packages, device, config as run,
+  seed, totals, one entry a checkpoint with its status and reason, files that were ignored.
 - `layers.parquet`: one row a layer. `models.parquet`: one row a model.
 - `arrays.safetensors`: histograms, moments, basis, edges and the sample of kernels.
 - `drift-model.csv`: the square matrix of D between models, in nats, names in header and first column.
 
-A reader takes any scan of this schema or an earlier one. Columns and arrays that it does not know are
-kept. Optional columns that are missing
-are null in every row. Labels of a metadata table follow the columns below; `meta.` goes before a name that
-is taken.
+A reader takes any scan of this schema or an earlier one. Columns and arrays that it does not know are kept.
+Optional columns that are missing are null in every row. Labels of a metadata table follow the columns below;
+`meta.` goes before a name that is taken.
 """
 
 

@@ -8,7 +8,7 @@ import dataclasses
 import functools
 import hashlib
 from collections.abc import Callable, Iterable, Iterator
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 from jaxtyping import Float
@@ -78,6 +78,7 @@ OnFailure = Callable[[int, CheckpointError], None]
 """Called with the index and the error of a checkpoint that fails while it is read."""
 
 
+@runtime_checkable
 class Backend(Protocol):
     """How weights become layer statistics."""
 
