@@ -15,8 +15,9 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from jfilters.density import FitOptions, fit, fit_many, to_charts
+from jfilters.density import FitOptions, fit, fit_many
 from jfilters.density._density import new_density
+from jfilters.density.internal import to_charts
 
 from ._timing import Row, seconds
 

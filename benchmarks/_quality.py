@@ -17,7 +17,7 @@ import numpy as np
 
 from jfilters.engine import Options, measure_quality
 from jfilters.kernels import Kernels, Layer
-from jfilters.statistics import entropy_from_moments
+from jfilters.statistics.internal import entropy_from_moments
 
 from ._timing import Row, rested_seconds, side_by_side
 

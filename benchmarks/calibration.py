@@ -17,7 +17,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from jfilters.density import DISTINGUISHABLE, Divergences, FitOptions, divergences, from_charts
+from jfilters.density import Divergences, FitOptions, divergences
+from jfilters.density.internal import DISTINGUISHABLE, from_charts
 
 from ._machine import machine
 

@@ -74,7 +74,14 @@ HOST_HALVES = {
     },
     "shift": {
         *("_difference", "_divergence", "_draws", "_embedding", "_frechet", "_grid", "_holm"),
-        *("_host_names", "_kinship", "_match", "_metric_functions", "_null_level", "_nulls"),
+        *(
+            "_host_names",
+            "_kernel_similarity",
+            "_match",
+            "_metric_functions",
+            "_null_level",
+            "_nulls",
+        ),
         *(
             "_population_null",
             "_rank",

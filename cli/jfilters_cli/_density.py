@@ -59,7 +59,8 @@ def fit(
     Example: jfilters density fit results/zoo --by task -o task.density
     """
     from jfilters.engine import keep_compiled
-    from jfilters.questions import fit_densities, save_fitted
+    from jfilters.questions import fit_densities
+    from jfilters.questions.internal import save_fitted
 
     keep_compiled()
     fitted = fit_densities(open_scan(scan, meta, where), by, kernels=kernels, seed=seed)

@@ -54,7 +54,8 @@ def drift(
 
     Example: jfilters drift results/zoo --by first_layer
     """
-    from jfilters.questions import Question, drift_between, save_pairs
+    from jfilters.questions import Question, drift_between
+    from jfilters.questions.internal import save_pairs
 
     question = Question(
         within=within,
@@ -76,7 +77,7 @@ def drift(
 
 def _keep_matrix(table: "DriftTable", scan: Path) -> None:
     """Write drift-AXIS.csv into the scan, if this is D of all kernels and the folder can be written."""
-    from jfilters.questions import save_matrix
+    from jfilters.questions.internal import save_matrix
 
     question = table.question
     values = (question.metric, question.within, question.clean, question.balance)

@@ -228,7 +228,8 @@ def _write_page(scan: "Scan", folder: Path) -> None:
 
 
 def _name(checkpoints: str) -> str:
-    from jfilters.converters import base_name, location
+    from jfilters.converters import location
+    from jfilters.converters.internal import base_name
 
     path = location(checkpoints)
     return base_name(path.resolve() if isinstance(path, Path) else path)

@@ -7,5 +7,3 @@ from ._comparison import Detail as Detail
 from ._comparison import MatchedLayer as MatchedLayer
 from ._comparison import Relation as Relation
 from ._comparison import Side as Side
-from ._layer_quality import LayerQuality as LayerQuality
-from ._layer_quality import layer_quality as layer_quality

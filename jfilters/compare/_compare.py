@@ -13,27 +13,20 @@ from jaxtyping import Float, Float32
 
 from ..converters import Checkpoint, Location, StoredLayer, open_checkpoint
 from ..errors import redacted
-from ..shift import (
+from ..shift import KernelSimilarity, drift, kernel_similarity, null_level, probability
+from ..shift.internal import (
     Difference,
-    Kinship,
     change_rank,
     channel_order,
     difference,
-    drift,
     grid,
-    host_counts,
-    host_normalize,
-    host_set_moments,
     is_related,
-    kinship,
-    null_level,
-    probability,
     rounding,
     rounding_beside_zeros,
 )
-from ..statistics import Basis, Moments, fit_basis, fixed_edges, merge_moments
+from ..statistics import Basis, Moments, fit_basis, fixed_edges, layer_quality, merge_moments
+from ..statistics.internal import host_counts, host_normalize, host_set_moments
 from ._comparison import Comparison, Comparisons, Detail, MatchedLayer, Side, Storage
-from ._layer_quality import layer_quality
 from ._pairing import Pair, pair_layers
 from ._relation import relate
 
@@ -121,9 +114,9 @@ def _matched(pair: Pair, bases: _Bases | None) -> MatchedLayer:
     a, b = pair.first.read(), pair.second.read()
     b = a if np.array_equal(a, b) else b
     detail = _quality(a, b, pair, bases) if bases is not None else None
-    kin, b, reordered = _in_order(a, b)
+    similarity, b, reordered = _in_order(a, b)
     explained, change = rounding(a, b), difference(a, b)
-    is_close = explained is None and kin.mean >= CLOSE
+    is_close = explained is None and similarity.mean >= CLOSE
     return MatchedLayer(
         first=pair.first.qualified.name,
         second=pair.second.qualified.name,
@@ -132,7 +125,7 @@ def _matched(pair: Pair, bases: _Bases | None) -> MatchedLayer:
         stored=(_storage(pair.first), _storage(pair.second)),
         reordered=reordered,
         difference=change,
-        kinship=kin,
+        similarity=similarity,
         rounding=explained,
         rounding_beside_zeros=_beside_zeros(a, b, explained, change),
         grids=(grid(a, b), grid(b, a)) if is_close else (None, None),
@@ -150,16 +143,16 @@ def _beside_zeros(a: Weight, b: Weight, explained: str | None, change: Differenc
     return rounding_beside_zeros(a, b) if explained is None and has_zeros else explained
 
 
-def _in_order(a: Weight, b: Weight) -> tuple[Kinship, Weight, bool]:
+def _in_order(a: Weight, b: Weight) -> tuple[KernelSimilarity, Weight, bool]:
     """The cosines of the kernels, `b` with its channels in the order that they are taken in, and
     whether that is another than stored."""
-    kin = kinship(_rows(a), _rows(b))
-    order = None if is_related(kin) else channel_order(a, b)
+    similarity = kernel_similarity(_rows(a), _rows(b))
+    order = None if is_related(similarity) else channel_order(a, b)
     if order is None:
-        return kin, b, False
+        return similarity, b, False
     ordered = b[order[0]][:, order[1]]
-    again = kinship(_rows(a), _rows(ordered))
-    return (again, ordered, True) if is_related(again) else (kin, b, False)
+    again = kernel_similarity(_rows(a), _rows(ordered))
+    return (again, ordered, True) if is_related(again) else (similarity, b, False)
 
 
 def _quality(a: Weight, b: Weight, pair: Pair, bases: _Bases) -> Detail:

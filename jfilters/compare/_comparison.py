@@ -6,8 +6,9 @@ from collections.abc import Iterator
 from typing import Any, Literal, NamedTuple, get_args
 
 from ..answers import Answer
-from ..shift import Difference, Grid, Kinship
-from ._layer_quality import LayerQuality
+from ..shift import KernelSimilarity
+from ..shift.internal import Difference, Grid
+from ..statistics import LayerQuality
 from ._pairing import How, Unmatched
 
 Relationship = Literal[
@@ -77,7 +78,7 @@ class MatchedLayer:
     stored: tuple[Storage, Storage]
     reordered: bool
     difference: Difference
-    kinship: Kinship
+    similarity: KernelSimilarity
     rounding: str | None
     rounding_beside_zeros: str | None
     grids: tuple[Grid | None, Grid | None]
@@ -91,7 +92,7 @@ class MatchedLayer:
 
     def record(self) -> dict[str, Any]:
         """What the layer's row of the table says, for JSON; None where a number is undefined."""
-        change, kin = self.difference, self.kinship
+        change, similarity = self.difference, self.similarity
         found = {
             "first": self.first,
             "second": self.second,
@@ -101,10 +102,10 @@ class MatchedLayer:
             "n_kernels": self.n_kernels,
             "changed": change.changed / change.n if change.n else 0.0,
             "relative_change": change.distance / change.norm if change.norm else None,
-            "cosine": kin.mean,
-            "cosine_low": kin.low,
-            "cosine_null_mean": kin.chance,
-            "cosine_z": kin.sigmas,
+            "cosine": similarity.mean,
+            "cosine_low": similarity.low,
+            "cosine_null_mean": similarity.null_mean,
+            "cosine_z": similarity.z,
             "rounding": self.rounding,
             "zeroed_first": change.zeroed_first,
             "zeroed_second": change.zeroed_second,
@@ -183,7 +184,7 @@ def _detail_record(detail: Detail) -> dict[str, Any]:
             f"sparsity_{side}": quality.sparsity,
             f"variance_entropy_{side}": quality.variance_entropy,
             f"orthogonality_{side}": quality.orthogonality,
-            f"verdict_{side}": quality.verdict.word,
+            f"verdict_{side}": quality.verdict.label,
         }
     return found
 

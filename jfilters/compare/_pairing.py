@@ -13,7 +13,7 @@ from typing import Literal
 import numpy as np
 
 from ..converters import StoredLayer
-from ..shift import by_content, signature
+from ..shift.internal import by_content, signature
 
 How = Literal["name", "content", "order"]
 

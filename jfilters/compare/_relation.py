@@ -9,7 +9,7 @@ import math
 from collections.abc import Iterable, Sequence
 from typing import Literal
 
-from ..shift import ARITHMETIC
+from ..shift.internal import ARITHMETIC
 from ._comparison import MatchedLayer, Relation, Relationship, Side, Storage
 from ._totals import Sums
 

@@ -4,7 +4,7 @@ import dataclasses
 import math
 from collections.abc import Sequence
 
-from ..shift import RELATED_SIGMAS, is_related
+from ..shift.internal import RELATED_Z, is_related
 from ._comparison import MatchedLayer, Side
 
 RELATED_SHARE = 0.5
@@ -36,8 +36,8 @@ class Sums:
         changes = [layer.difference for layer in layers]
         # Small values that rounding makes zero are not pruned.
         beyond = [layer.difference for layer in layers if layer.rounding is None]
-        kin = [layer.kinship for layer in layers if layer.kinship.n > 1]
-        n = sum(k.n for k in kin)
+        similarities = [layer.similarity for layer in layers if layer.similarity.n > 1]
+        n = sum(k.n for k in similarities)
         return cls(
             layers=layers,
             shared=(kernels / max(first.n_kernels, 1), kernels / max(second.n_kernels, 1)),
@@ -50,9 +50,11 @@ class Sums:
             altered=sum(
                 layer.difference.altered for layer in layers if layer.rounding_beside_zeros is None
             ),
-            cosine=sum(k.n * k.mean for k in kin) / n if n else math.nan,
-            null_mean=sum(k.n * k.chance for k in kin) / n if n else math.nan,
-            spread=math.sqrt(sum((k.n * k.spread) ** 2 for k in kin)) / n if n else math.nan,
+            cosine=sum(k.n * k.mean for k in similarities) / n if n else math.nan,
+            null_mean=sum(k.n * k.null_mean for k in similarities) / n if n else math.nan,
+            spread=math.sqrt(sum((k.n * k.null_deviation) ** 2 for k in similarities)) / n
+            if n
+            else math.nan,
         )
 
     @property
@@ -61,13 +63,13 @@ class Sums:
         return [
             layer
             for layer in self.layers
-            if layer.kinship.chance + RELATED_SIGMAS * layer.kinship.spread < 1
+            if layer.similarity.null_mean + RELATED_Z * layer.similarity.null_deviation < 1
         ]
 
     @property
     def related(self) -> list[MatchedLayer]:
         """Judged layers whose kernels are closer than chance."""
-        return [layer for layer in self.judged if is_related(layer.kinship)]
+        return [layer for layer in self.judged if is_related(layer.similarity)]
 
     @property
     def are_related(self) -> bool:
@@ -75,4 +77,4 @@ class Sums:
         judged = sum(layer.n_kernels for layer in self.judged)
         if judged:
             return sum(x.n_kernels for x in self.related) >= RELATED_SHARE * judged
-        return self.cosine - self.null_mean >= RELATED_SIGMAS * self.spread > 0
+        return self.cosine - self.null_mean >= RELATED_Z * self.spread > 0

@@ -1,16 +1,8 @@
-from ._baselines import BASELINES as BASELINES
 from ._baselines import baselines as baselines
-from ._chart import from_chart as from_chart
-from ._chart import from_charts as from_charts
-from ._chart import log_area as log_area
-from ._chart import to_chart as to_chart
-from ._chart import to_charts as to_charts
 from ._classifier import two_sample_tests as two_sample_tests
 from ._density import KernelDensity as KernelDensity
 from ._density import samples as samples
 from ._dequantize import dequantize as dequantize
-from ._dequantized import RESOLUTION as RESOLUTION
-from ._dequantized import Dequantized as Dequantized
 from ._divergence import divergences as divergences
 from ._file import SavedDensities as SavedDensities
 from ._file import load_densities as load_densities
@@ -18,23 +10,9 @@ from ._file import save_densities as save_densities
 from ._fit import fit as fit
 from ._fit import fit_many as fit_many
 from ._fit import log_probs as log_probs
-from ._fits import FEWEST as FEWEST
 from ._fits import Fits as Fits
 from ._initializer import initializer as initializer
-from ._initializer import scaled as scaled
 from ._options import FitOptions as FitOptions
-from ._records import DISTINGUISHABLE as DISTINGUISHABLE
-from ._records import FOLDS as FOLDS
 from ._records import Divergences as Divergences
 from ._records import TwoSampleTests as TwoSampleTests
 from ._score import scores as scores
-from ._seeded import seeded_dequantize as seeded_dequantize
-from ._seeded import seeded_divergences as seeded_divergences
-from ._seeded import seeded_fits as seeded_fits
-from ._seeded import seeded_scores as seeded_scores
-from ._seeded import seeded_tests as seeded_tests
-
-# isort: split
-# moves to internal
-from ._dequantize import on_surface as on_surface
-from ._dequantized import Surface as Surface

@@ -55,6 +55,3 @@ def _moved(key: Key[Array, ""], kernels: Float[Array, "n d"]) -> Float[Array, "n
 
 def _reflected(taps: Float[Array, "n d"]) -> Float[Array, "n d"]:
     return jnp.where(jnp.abs(taps) > 1, jnp.sign(taps) * 2 - taps, taps)
-
-
-on_surface = dequantize  # moves to internal

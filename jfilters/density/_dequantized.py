@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 from jaxtyping import Float
 
-from ..statistics import RealArray
+from ..statistics.internal import RealArray
 
 RESOLUTION = 2.0**-7
 """The width of a cell, in units of the largest tap: the step of an int8 weight at full range."""
@@ -18,6 +18,3 @@ class Dequantized(NamedTuple):
 
     kernels: Float[RealArray, "n d"]
     n_zero: int
-
-
-Surface = Dequantized  # moves to internal

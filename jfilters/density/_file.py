@@ -57,7 +57,6 @@ def save_densities(
     layers: int,
     width: int,
     details: dict[str, Any] | None = None,
-    told: dict[str, Any] | None = None,  # moves: the former name of `details`
 ) -> None:
     """Write densities, with a first axis of m on every array, to `path`; it appears whole or not at all.
 
@@ -71,7 +70,7 @@ def save_densities(
         "layers": layers,
         "width": width,
         "labels": list(labels),
-        **(details or told or {}),
+        **(details or {}),
     }
     leaves = _named(eqx.filter(densities, eqx.is_array))
     arrays = {name: np.ascontiguousarray(leaf) for name, leaf in leaves}

@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
-from ..statistics import RealArray
+from ..statistics.internal import RealArray
 
 FEWEST = 100
 """Kernels that a fit needs at least: with fewer nothing is left to train on and to judge by."""

@@ -12,7 +12,7 @@ import numpy as np
 from jaxtyping import Float, Int64
 
 from ..scans.internal import LayerStatistics, scaled_moments
-from ..statistics import moments_from_gram, symmetric
+from ..statistics.internal import moments_from_gram, symmetric
 from ._blocks import Block
 from ._passes import SegmentCounts, SegmentSums, kinds_of
 

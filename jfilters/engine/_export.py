@@ -14,16 +14,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from ..converters import (
-    Checkpoint,
-    Location,
-    identity,
-    is_file,
-    is_folder,
-    is_remote,
-    location,
-    write_filterdb,
-)
+from ..converters import Checkpoint, Location, location, write_filterdb
+from ..converters.internal import identity, is_file, is_folder, is_remote
 from ..errors import CheckpointError, UnreadableError
 from ..scans.internal import READ
 from ._digest import digest

@@ -15,7 +15,8 @@ from ..errors import printable, redacted
 from ..scans import MetadataTable, Scan
 from ..scans.internal import CACHE, left_out, totals, write_scan
 from ..scans.schema import MOMENT_PARTS, MOMENTS, VERSION
-from ..statistics import EPSILONS, Basis, basis_arrays
+from ..statistics import Basis
+from ..statistics.internal import EPSILONS, basis_arrays
 from ._engine import Progress
 from ._lock import locked
 from ._measurements import Measurements

@@ -12,8 +12,9 @@ from jaxtyping import Bool, Float
 from ..errors import CheckpointError
 from ..scans.internal import LayerStatistics
 from ..scans.schema import MOMENT_PARTS
-from ..statistics import EPSILONS, Basis, Moments
+from ..statistics import Basis, Moments
 from ..statistics.internal import (
+    EPSILONS,
     host_coefficients,
     host_histogram,
     host_max_abs,

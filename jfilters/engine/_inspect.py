@@ -10,6 +10,7 @@ from ..converters import Checkpoint, Location
 from ..errors import CheckpointError
 from ..scans.internal import READ
 from ..scans.schema import LAYERS
+from . import _host
 from ._local import Local
 from ._measurements import Measurements
 from ._opening import checkpoint_at

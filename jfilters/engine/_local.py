@@ -8,7 +8,8 @@ from pathlib import Path
 
 import numpy as np
 
-from ..converters import StoredLayer, identity, is_remote
+from ..converters import StoredLayer
+from ..converters.internal import identity, is_remote
 from ..errors import CheckpointError, UnreadableError
 from ..scans.internal import LayerStatistics
 from ..statistics import Basis

@@ -4,7 +4,8 @@ import dataclasses
 from collections import Counter
 from collections.abc import Sequence
 
-from ..converters import SHOWN, Checkpoint, Location, StoredLayer, most_common, open_checkpoint
+from ..converters import Checkpoint, Location, StoredLayer, open_checkpoint
+from ..converters.internal import SHOWN, most_common
 from ..errors import CheckpointError, printable
 from ._options import Options
 from ._plan import Entry, PlannedLayer, within

@@ -11,17 +11,16 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 
-from ..statistics import (
+from ..statistics import Basis, sparse_mask
+from ..statistics.internal import (
     EPSILONS,
-    Basis,
     Terms,
     WeightedPoints,
     absolute_by_tap,
     coefficient_histograms,
     coefficient_range,
-    inverse_peaks,
-    relative_peaks,
-    sparse_mask,
+    inverse_max_abs,
+    relative_max_abs,
     sums,
 )
 from ._blocks import Segments
@@ -169,7 +168,7 @@ def _terms(
     point_sets, terms = [], []
     if with_normalized:
         rounded, counted = _population(part, options)
-        point_sets.append(_points(rounded, inverse_peaks(rounded), part.centers[:, 0], counted))
+        point_sets.append(_points(rounded, inverse_max_abs(rounded), part.centers[:, 0], counted))
     if options.quality:
         factor = jnp.broadcast_to(1 / part.scales[:, None], valid.shape)
         masks = (valid, valid & ~_sparse(part, options))
@@ -181,7 +180,7 @@ def _terms(
 def _quality_terms(segments: Segments, options: Options) -> list[Float[Array, "segments rows"]]:
     """The terms whose sums are the columns of `QUALITY`."""
     scales = segments.scales[:, None]
-    relative = jax.vmap(relative_peaks)(segments.kernels, segments.scales)
+    relative = jax.vmap(relative_max_abs)(segments.kernels, segments.scales)
     absolute = absolute_by_tap(jnp.add, segments.kernels) / scales
     below = (relative < limit for limit in EPSILONS)
     terms = (relative < _POSITIVE, _sparse(segments, options), absolute, *below)

@@ -9,13 +9,11 @@ import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from ..converters import (
-    Checkpoint,
-    Location,
+from ..converters import Checkpoint, Location, detect
+from ..converters.internal import (
     Metadata,
     base_name,
     children,
-    detect,
     identity,
     is_checkpoint_folder,
     is_file,

@@ -189,6 +189,8 @@ def _started(
     name: str, address: str | None, options: Options, progress: Progress | None, disk_bytes: int
 ) -> Iterator[Engine]:
     if name == "ray":
+        from ._cluster import Cluster
+
         with Cluster(options, progress, address) as cluster:
             yield cluster
     else:

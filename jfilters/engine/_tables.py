@@ -11,7 +11,8 @@ import pyarrow as pa
 
 from ..scans.internal import object_columns, pooled, scaled_moments, typed_column
 from ..scans.schema import LAYERS, MODELS
-from ..statistics import entropy_from_moments, judge, randomness_threshold
+from ..statistics import judge, randomness_threshold
+from ..statistics.internal import entropy_from_moments
 from ._measurements import Measurements
 from ._plan import Entry, PlannedLayer
 
@@ -40,8 +41,8 @@ def layers_table(measurements: Measurements) -> pa.Table:
         for i in range(len(planned))
     ]
     columns.pop("threshold")
-    columns["verdict"] = [verdict.word for verdict in verdicts]
-    columns["reason"] = [verdict.because for verdict in verdicts]
+    columns["verdict"] = [verdict.label for verdict in verdicts]
+    columns["reason"] = [verdict.reason for verdict in verdicts]
     table = pa.table({name: _column(values) for name, values in columns.items()}, schema=LAYERS)
     return _with_metadata(table, [layer for _, layer in planned])
 

@@ -5,7 +5,8 @@ from collections.abc import Sequence
 import numpy as np
 
 from ..scans import Group, Scan
-from ..shift import METRICS, AxisNull, redrawn_null, relabeled_null
+from ..shift import METRICS
+from ..shift.internal import AxisNull, redrawn_null, relabeled_null
 from .drift._by_statistics import StatisticsComparison
 from .drift._question import Question
 from .drift._sides import sides_of, units_of

@@ -8,7 +8,7 @@ import numpy as np
 
 from ..answers import Answer
 from ..scans import Group, Scan, axes_of, group_layers
-from ..shift import AxisNull
+from ..shift.internal import AxisNull
 from ._axis_null import axis_null
 from .drift._drift import drift_between
 from .drift._question import Question, QuestionOptions

@@ -1,6 +1,6 @@
 """Learned densities of the groups of a scan, from the kernels that it sampled: fits and divergences.
 
-Unlike the rest of this room it compiles and runs JAX, for seconds to minutes.
+The density room compiles and runs JAX for them, for seconds to minutes; this module does not import it.
 """
 
 import hashlib
@@ -9,24 +9,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import jax
 import numpy as np
 
 from ..answers import Answer
-from ..density import (
-    BASELINES,
-    Divergences,
-    FitOptions,
-    Fits,
-    TwoSampleTests,
-    baselines,
-    divergences,
-    fit_many,
-    save_densities,
-    two_sample_tests,
-)
+from ..density import Divergences, FitOptions, Fits, TwoSampleTests, baselines
+from ..density.internal import BASELINES, seeded_divergences, seeded_fits, seeded_tests
 from ..scans import Scan
-from ._density_samples import Sampled, Surfaces, surfaces
+from ._density_samples import GroupSamples, Sampled, group_samples
 
 
 @dataclass(frozen=True)
@@ -49,7 +38,7 @@ class Likelihood:
 class FittedDensities(Answer):
     """A density for each group of a scan, and how likely each makes the kernels it was not trained on."""
 
-    surfaces: Surfaces
+    samples: GroupSamples
     fits: Fits
     likelihoods: tuple[Likelihood, ...]
     options: FitOptions
@@ -65,7 +54,7 @@ class FittedDensities(Answer):
 class DensityTable(Answer):
     """Divergences between the densities of every two groups, and what a classifier says of them."""
 
-    surfaces: Surfaces
+    samples: GroupSamples
     divergences: Divergences
     tests: TwoSampleTests
     seed: int
@@ -73,7 +62,7 @@ class DensityTable(Answer):
     @property
     def labels(self) -> tuple[str, ...]:
         """The groups, in the order of the rows and columns."""
-        return tuple(group.label for group in self.surfaces.groups)
+        return tuple(group.label for group in self.samples.groups)
 
     def record(self) -> dict[str, Any]:
         """Return groups and pairs, in nats; `forward` is KL(first || second)."""
@@ -81,14 +70,14 @@ class DensityTable(Answer):
         columns = divergences.likelihood.tolist(), divergences.likelihood_error.tolist()
         groups = [
             {**_group_record(group), "likelihood": likelihood, "likelihood_error": error}
-            for group, likelihood, error in zip(self.surfaces.groups, *columns, strict=True)
+            for group, likelihood, error in zip(self.samples.groups, *columns, strict=True)
         ]
         return {
-            "by": self.surfaces.by,
+            "by": self.samples.by,
             "seed": self.seed,
-            "kernels": self.surfaces.kernels.shape[1],
+            "kernels": self.samples.kernels.shape[1],
             "groups": groups,
-            "left_out": [_group_record(group) for group in self.surfaces.left_out],
+            "left_out": [_group_record(group) for group in self.samples.left_out],
             "pairs": self.rows(),
         }
 
@@ -109,17 +98,16 @@ def fit_densities(
 
     **Arguments:**
 
-    - `kernels`: how many sampled kernels of each group; see `surfaces`.
+    - `kernels`: how many sampled kernels of each group; see `group_samples`.
     - `seed`: of the noise, the split, the starts and the order of the batches.
 
     Raises ValueError for a scan without a sample, an unknown axis, and too few kernels.
     """
     options = options or FitOptions()
-    of_surfaces, of_fit = jax.random.split(jax.random.key(seed))
-    found = surfaces(of_surfaces, scan, by, kernels)
-    fits = fit_many(of_fit, found.kernels, options=options)
-    likelihoods = tuple(_likelihood(found, fits, i) for i in range(len(found.groups)))
-    return FittedDensities(found, fits, likelihoods, options, seed, _source(scan))
+    samples = group_samples(scan, by, kernels, seed=seed)
+    fits = seeded_fits(samples.kernels, seed=seed, options=options)
+    likelihoods = tuple(_likelihood(samples, fits, i) for i in range(len(samples.groups)))
+    return FittedDensities(samples, fits, likelihoods, options, seed, _source(scan))
 
 
 def density_divergence(
@@ -134,23 +122,24 @@ def density_divergence(
 
     Raises ValueError as `fit_densities` does, and for fewer than two groups.
     """
-    of_surfaces, of_fits, of_tests = jax.random.split(jax.random.key(seed), 3)
-    found = surfaces(of_surfaces, scan, by, kernels)
-    if len(found.groups) == 1:
+    samples = group_samples(scan, by, kernels, seed=seed)
+    if len(samples.groups) == 1:
         raise ValueError(
             f"expected two groups or more along {by} with enough kernels, found one; ask for fewer "
             "with --kernels, or for another axis"
         )
-    compared = divergences(of_fits, found.kernels, options=options or FitOptions())
-    return DensityTable(found, compared, two_sample_tests(of_tests, found.kernels), seed)
+    compared = seeded_divergences(samples.kernels, seed=seed, options=options or FitOptions())
+    return DensityTable(samples, compared, seeded_tests(samples.kernels, seed=seed), seed)
 
 
 def save_fitted(fitted: FittedDensities, path: Path) -> None:
     """Write the densities into one file, whose header tells what they are of and how they do."""
     groups = [likelihood_record(likelihood) for likelihood in fitted.likelihoods]
-    facts = {"by": fitted.surfaces.by, "seed": fitted.seed, "groups": groups, **fitted.source}
+    facts = {"by": fitted.samples.by, "seed": fitted.seed, "groups": groups, **fitted.source}
     sizes = {"layers": fitted.options.layers, "width": fitted.options.width}
-    labels = tuple(group.label for group in fitted.surfaces.groups)
+    labels = tuple(group.label for group in fitted.samples.groups)
+    from ..density import save_densities
+
     save_densities(path, fitted.fits.densities, labels, **sizes, details=facts)
 
 
@@ -193,12 +182,12 @@ def _group_record(group: Sampled) -> dict[str, Any]:
     }
 
 
-def _likelihood(found: Surfaces, fits: Fits, i: int) -> Likelihood:
-    rows = np.asarray(found.kernels[i], np.float64)
+def _likelihood(samples: GroupSamples, fits: Fits, i: int) -> Likelihood:
+    rows = np.asarray(samples.kernels[i], np.float64)
     simple = baselines(rows[~fits.held_out], rows[fits.held_out])
     own = np.asarray(fits.log_prob[i], np.float64)
     return Likelihood(
-        found.groups[i],
+        samples.groups[i],
         float(own.mean()),
         float(own.std(ddof=1) / math.sqrt(own.size)),
         {name: float(simple[name].mean()) for name in BASELINES},

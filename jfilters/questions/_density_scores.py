@@ -3,13 +3,12 @@
 from dataclasses import dataclass
 from typing import Any
 
-import jax
 import numpy as np
 from jaxtyping import Float
 
 from ..answers import Answer
 from ..converters import Location, StoredLayer, open_checkpoint
-from ..density import KernelDensity, scores
+from ..density.internal import seeded_scores
 
 MOST_OF_A_LAYER = 4_000
 """Kernels of one layer that are scored, drawn evenly: its mean is then known to hundredths of a nat."""
@@ -41,7 +40,7 @@ class LayerScores(tuple[LayerScore, ...], Answer):
 
 
 def density_scores(
-    density: KernelDensity,
+    density: Any,
     file: str | Location,
     spatial: tuple[int, ...],
     *,
@@ -64,7 +63,7 @@ def density_scores(
         raise ValueError(f"{file}: expected {size} convolutions, as the density is of, found none")
     rng = np.random.default_rng(seed)
     drawn = [_drawn(rng, layer) for layer in layers]
-    nats = scores(jax.random.key(seed), density, np.concatenate(drawn))
+    nats = seeded_scores(density, np.concatenate(drawn), seed=seed)
     parts = np.split(nats, np.cumsum([len(rows) for rows in drawn])[:-1])
     return LayerScores(_scored(layer, part) for layer, part in zip(layers, parts, strict=True))
 

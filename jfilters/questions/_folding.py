@@ -11,12 +11,12 @@ from typing import Any
 import pyarrow as pa
 
 from ..answers import Answer
-from ..compare import LayerQuality, layer_quality
-from ..converters import Folding, Location, StoredLayer, folded, open_checkpoint
+from ..converters import Location, StoredLayer, open_checkpoint
+from ..converters.internal import Folding, folded
 from ..engine import Options
 from ..errors import CheckpointError
 from ..scans import Scan
-from ..statistics import EPSILON
+from ..statistics import EPSILON, LayerQuality, layer_quality
 
 _NUMBERS = ("sparsity", "variance_entropy", "orthogonality")
 
@@ -125,4 +125,4 @@ def _row(layer: StoredLayer, folding: Folding, sparse_eps: float) -> dict[str, A
 def _numbers(quality: LayerQuality, suffix: str) -> dict[str, Any]:
     numbers = {f"{name}{suffix}": getattr(quality, name) for name in _NUMBERS}
     known = {name: value if math.isfinite(value) else None for name, value in numbers.items()}
-    return known | {f"verdict{suffix}": quality.verdict.word}
+    return known | {f"verdict{suffix}": quality.verdict.label}

@@ -11,9 +11,15 @@ from jaxtyping import Float, Int64
 
 from ..answers import Answer
 from ..converters import Location, location
+from ..engine import Options
+from ..engine import scan as scan_checkpoints
+from ..engine.internal import size_of
 from ..scans import Scan, open_scan
 from ..scans.internal import check_comparable, is_written, model_counts
 from ..shift import Embedding, classical_mds, drift_matrix, null_level, probability
+
+SMALL_BYTES = 64 << 20
+"""Bytes of checkpoints up to which they are measured in NumPy."""
 
 Counts = Int64[np.ndarray, "models d bins"]
 
@@ -44,7 +50,7 @@ class Neighborhood(Answer):
     def record(self) -> dict[str, Any]:
         """Return the models by drift for every checkpoint, the places on the map, and partial
         checkpoints."""
-        places = zip(self.names, self.map.places.tolist(), strict=True)
+        places = zip(self.names, self.map.positions.tolist(), strict=True)
         first_query = len(self.names) - len(self.near)
         return {
             "nearest": {
@@ -116,12 +122,8 @@ def _query(
 
 
 def _scanned(scan: Scan, place: Location, network: str | None, standardize: bool) -> Scan:
-    """Return the scan of checkpoints with the options of `scan`, between the same edges, and with as little
-    beside the histograms as can be."""
-    # JAX comes with it, which takes a second; what is written already is compared without.
-    from .. import engine
-
-    options = engine.Options.of_record(scan.record["config"])
+    """Return the histograms of checkpoints, with the options of `scan` and between the same edges."""
+    options = Options.of_record(scan.record["config"])
     options = dataclasses.replace(
         options,
         range=(float(scan.edges[0]), float(scan.edges[-1])),
@@ -133,7 +135,9 @@ def _scanned(scan: Scan, place: Location, network: str | None, standardize: bool
         max_bytes=None,
         strict=False,
     )
-    return engine.scan(place, options, basis=scan.basis, progress=False)
+    # A second of JAX's start is more than NumPy takes for so few kernels.
+    engine = "host" if size_of(place) <= SMALL_BYTES else "local"
+    return scan_checkpoints(place, options, basis=scan.basis, progress=False, engine=engine)
 
 
 def _drifts(scan: Scan, counts: Counts) -> Float[np.ndarray, "m m"]:

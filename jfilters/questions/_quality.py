@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from ..answers import Answer
-from ..converters import numeric_dtype
+from ..converters.internal import numeric_dtype
 from ..scans import Scan, axis_values
 from ..scans.internal import DEGENERATE
 from ..statistics import VERDICTS, judge, random_orthogonality, randomness_threshold
@@ -153,7 +153,7 @@ def _verdict_at(row: dict, sparse: int, d: int) -> str:
         variance_entropy=_or_nan(row["variance_entropy"]),
         threshold=float(randomness_threshold(finite, d)),
         d=d,
-    ).word
+    ).label
 
 
 def _or_nan(value: float | None) -> float:

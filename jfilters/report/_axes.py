@@ -3,7 +3,8 @@
 from rich.console import Group, RenderableType
 from rich.text import Text
 
-from ..questions import FEWEST, AxisTable
+from ..questions import AxisTable
+from ..questions.internal import FEWEST
 from ..shift import METRICS
 from ._cells import number, plain_table
 

@@ -118,7 +118,7 @@ def _first_line(layer: MatchedLayer) -> list[RenderableType]:
         f"{record['changed']:.0%}",
         number(record["relative_change"], 2),
         *_quality(record, "first"),
-        verdict(detail.first.verdict.word) if detail else "",
+        verdict(detail.first.verdict.label) if detail else "",
     ]
 
 
@@ -127,7 +127,7 @@ def _second_line(layer: MatchedLayer) -> list[RenderableType]:
     how = "reordered channels" if layer.reordered else f"by {layer.how}"
     name = Text(f"  {told} {how}" if told else f"  {how}", "dim")
     detail = layer.detail
-    word = verdict(detail.second.verdict.word) if detail else ""
+    word = verdict(detail.second.verdict.label) if detail else ""
     return [name, *[""] * 6, *_quality(layer.record(), "second"), word]
 
 

@@ -5,7 +5,8 @@ from collections.abc import Sequence
 from rich.console import Group, RenderableType
 from rich.text import Text
 
-from ..questions import DensityTable, FittedDensities, LayerScore, Sampled
+from ..questions import DensityTable, FittedDensities, LayerScore
+from ..questions.internal import Sampled
 from ._cells import count, number, plain_table, quantity
 
 _LIKELIHOOD = (
@@ -30,9 +31,9 @@ def densities_text(fitted: FittedDensities) -> RenderableType:
         numbers = [number(one.flow, 2), number(one.error, 2), f"{one.gain:+.2f}"]
         group = one.group
         table.add_row(Text(group.label), count(group.sampled), count(group.zero), *simple, *numbers)
-    used = fitted.surfaces.kernels.shape[1]
+    used = fitted.samples.kernels.shape[1]
     each = Text(f"{quantity(used, 'kernel')} of each group, a fifth of them held out")
-    return Group(table, each, *_left_out(fitted.surfaces.left_out), Text(_LIKELIHOOD, "dim"))
+    return Group(table, each, *_left_out(fitted.samples.left_out), Text(_LIKELIHOOD, "dim"))
 
 
 def divergence_text(found: DensityTable) -> RenderableType:
@@ -50,9 +51,9 @@ def divergence_text(found: DensityTable) -> RenderableType:
         verdict = "" if pair["distinguishable"] else "="
         names = Text(pair["first"]), Text(pair["second"])
         table.add_row(*names, *values, verdict, f"{pair['accuracy']:.2f}")
-    used = found.surfaces.kernels.shape[1]
+    used = found.samples.kernels.shape[1]
     each = Text(f"{quantity(used, 'kernel')} of each of {quantity(len(found.labels), 'group')}")
-    return Group(table, each, *_left_out(found.surfaces.left_out), Text(_DIVERGENCE, "dim"))
+    return Group(table, each, *_left_out(found.samples.left_out), Text(_DIVERGENCE, "dim"))
 
 
 def scores_text(scores: Sequence[LayerScore], *, most: int) -> RenderableType:

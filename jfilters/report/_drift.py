@@ -5,7 +5,8 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from ..questions import ALPHA, DriftTable, Pair
+from ..questions import DriftTable, Pair
+from ..questions.internal import ALPHA
 from ..shift import METRICS
 from ._cells import count, number, plain_table, quantity
 

@@ -33,11 +33,11 @@ def _map(found: Neighborhood) -> list[RenderableType]:
     if len(found.names) > MOST_ON_MAP:
         return [Text(f"a map of {len(found.names)} models has no room here; --format json has it")]
     canvas = np.full((HEIGHT, WIDTH), " ", dtype="<U1")
-    low, high = found.map.places.min(axis=0), found.map.places.max(axis=0)
+    low, high = found.map.positions.min(axis=0), found.map.positions.max(axis=0)
     spans = np.where(high > low, high - low, 1)
     first_asked = len(found.names) - len(found.near) + 1
     # From the last on, so that what was asked about gets its place.
-    for number, place in reversed(list(enumerate(found.map.places, 1))):
+    for number, place in reversed(list(enumerate(found.map.positions, 1))):
         x, y = (place - low) / spans
         _put(canvas, f"[{number}]" if number >= first_asked else str(number), x, 1 - y)
     legend = "\n".join(f"{i} {name}" for i, name in enumerate(found.names, 1))

@@ -21,7 +21,7 @@ def phenotypes_text(found: Phenotypes) -> RenderableType:
 
 
 def _totals(found: Phenotypes) -> Text:
-    words = [row.phenotype.word for row in found.groups if row.phenotype]
+    words = [row.phenotype.label for row in found.groups if row.phenotype]
     text = Text(f"{quantity(len(found.groups), 'group')} by {found.by}: ")
     told = [(f"{count(words.count(word))} {word}", _STYLES[word]) for word in PHENOTYPES]
     told.append((f"{count(len(found.groups) - len(words))} of too few kernels", "dim"))
@@ -55,4 +55,4 @@ def _features(row: PhenotypeRow) -> list[str]:
 def _word(row: PhenotypeRow) -> Text:
     if row.phenotype is None:
         return Text("too few", "dim")
-    return Text(row.phenotype.word, _STYLES[row.phenotype.word])
+    return Text(row.phenotype.label, _STYLES[row.phenotype.label])

@@ -6,7 +6,8 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from ..questions import Prunable, Quality, Share
+from ..questions import Quality
+from ..questions.internal import Prunable, Share
 from ..statistics import VERDICTS
 from ._cells import count, number, plain_table, quantity, verdict
 from ._folding import folded_text

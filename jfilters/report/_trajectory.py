@@ -6,7 +6,8 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from ..questions import SETTLED, Trajectory
+from ..questions import Trajectory
+from ..questions.internal import SETTLED
 from ._cells import count, number, plain_table
 
 BAR = 12  # characters

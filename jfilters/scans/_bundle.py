@@ -20,7 +20,8 @@ from safetensors.numpy import save_file
 
 from .._files import written_whole
 from ..errors import CheckpointError
-from ..statistics import basis_arrays, load_basis
+from ..statistics import load_basis
+from ..statistics.internal import basis_arrays
 from ._scan import Scan
 from ._validate import (
     check_record,

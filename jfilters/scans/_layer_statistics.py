@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float, Int, Int64
 
-from ..statistics import EPSILONS, Moments
+from ..statistics import Moments
+from ..statistics.internal import EPSILONS
 from .schema import MOMENT_PARTS
 
 

@@ -16,8 +16,8 @@ import numpy as np
 import pyarrow as pa
 from jaxtyping import Bool, Float, Float32, Int64
 
-from ..shift import host_normalize
 from ..statistics import Basis, Moments
+from ..statistics.internal import host_normalize
 from ._arrays import Arrays, LayerArrays
 from ._asked import Asked
 from ._frames import Frame, frame

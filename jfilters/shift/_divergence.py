@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float, Num
 
-from ..statistics import RealArray
+from ..statistics.internal import RealArray
 
 EMPTY_DENSITY = float(np.finfo(np.float32).eps)
 """Density of an empty bin, so that its logarithm exists. Source: arXiv:2203.15331."""

@@ -12,11 +12,6 @@ class Embedding(NamedTuple):
     positions: Float[np.ndarray, "m 2"]
     share: float
 
-    @property
-    def places(self) -> Float[np.ndarray, "m 2"]:  # moves
-        """The positions, under their former name."""
-        return self.positions
-
 
 def classical_mds(drifts: Float[np.ndarray, "m m"]) -> Embedding:
     """Return positions in the plane whose squared distances follow the drifts as well as a plane can.

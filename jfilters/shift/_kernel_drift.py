@@ -8,15 +8,14 @@ from jaxtyping import Array, Bool, Float, Int32
 from ..statistics import (
     Basis,
     Moments,
-    RealArray,
     coefficient_histogram,
     fit_basis,
     fixed_edges,
-    host_moments,
     merge_moments,
     moments,
     normalize,
 )
+from ..statistics.internal import RealArray, host_moments
 from ._divergence import drift, probability
 
 

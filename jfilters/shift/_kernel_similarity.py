@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Float
 
-from ..statistics import host_max_abs
+from ..statistics.internal import host_max_abs
 
 Rows = Float[np.ndarray, "n d"]
 
@@ -40,21 +40,6 @@ class KernelSimilarity(NamedTuple):
     def z(self) -> float:
         """The excess in standard deviations of random matching; NaN where that has none."""
         return self.excess / self.null_deviation if self.null_deviation > 0 else math.nan
-
-    @property
-    def sigmas(self) -> float:  # moves
-        """The z-score, under its former name."""
-        return self.z
-
-    @property
-    def chance(self) -> float:  # moves
-        """The null mean, under its former name."""
-        return self.null_mean
-
-    @property
-    def spread(self) -> float:  # moves
-        """The null deviation, under its former name."""
-        return self.null_deviation
 
 
 def kernel_similarity(a: Rows, b: Rows) -> KernelSimilarity:
@@ -107,6 +92,3 @@ def _null_deviation(u: Rows, v: Rows) -> float:
     else:
         trace = float(np.sum((u.T @ u) * (v.T @ v), dtype=np.float64))
     return math.sqrt(max(trace, 0) / (n - 1)) / n
-
-
-Kinship, kinship = KernelSimilarity, kernel_similarity  # moves to internal

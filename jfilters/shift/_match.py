@@ -104,6 +104,3 @@ def _partners(
     distance = np.sum(np.square(b), axis=1)[None, :] - 2 * (a @ b.T)
     nearest = np.argmin(distance, axis=1)
     return nearest if len(np.unique(nearest)) == len(nearest) else None
-
-
-RELATED_SIGMAS = RELATED_Z  # moves to internal

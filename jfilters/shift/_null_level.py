@@ -3,7 +3,7 @@
 import numpy as np
 from jaxtyping import Float, Integer, Num
 
-from ..statistics import RealArray
+from ..statistics.internal import RealArray
 from ._nulls import SamplingNull
 
 

@@ -1,34 +1,17 @@
-from ._arrays import RealArray as RealArray
 from ._basis import Basis as Basis
 from ._basis import fit_basis as fit_basis
-from ._basis_file import basis_arrays as basis_arrays
 from ._basis_file import load_basis as load_basis
 from ._basis_file import save_basis as save_basis
 from ._edges import fixed_edges as fixed_edges
-from ._entropy import entropy_from_moments as entropy_from_moments
-from ._entropy import entropy_of_covariance as entropy_of_covariance
 from ._epsilon import EPSILON as EPSILON
-from ._epsilon import EPSILONS as EPSILONS
 from ._histogram import coefficient_histogram as coefficient_histogram
-from ._histogram import coefficient_histograms as coefficient_histograms
-from ._histogram import coefficient_range as coefficient_range
 from ._histogram import histogram as histogram
 from ._host import LayerQuality as LayerQuality
-from ._host import host_counts as host_counts
-from ._host import host_max_abs as host_max_abs
-from ._host import host_normalize as host_normalize
-from ._host import host_orthogonality as host_orthogonality
-from ._host import host_set_moments as host_set_moments
 from ._host import layer_quality as layer_quality
 from ._kernel_moments import moments as moments
 from ._moments import Moments as Moments
 from ._moments import covariance as covariance
-from ._moments import host_moments as host_moments
 from ._moments import merge_moments as merge_moments
-from ._moments import moments_from_gram as moments_from_gram
-from ._normalize import absolute_by_tap as absolute_by_tap
-from ._normalize import inverse_max_abs as inverse_max_abs
-from ._normalize import kernel_max_abs as kernel_max_abs
 from ._normalize import max_abs as max_abs
 from ._normalize import normalize as normalize
 from ._norms import Norms as Norms
@@ -41,21 +24,9 @@ from ._phenotype import phenotype as phenotype
 from ._project import project as project
 from ._randomness import random_orthogonality as random_orthogonality
 from ._randomness import randomness_threshold as randomness_threshold
-from ._sparsity import relative_max_abs as relative_max_abs
 from ._sparsity import sparse_mask as sparse_mask
 from ._sparsity import sparsity as sparsity
-from ._sums import Terms as Terms
-from ._sums import WeightedPoints as WeightedPoints
-from ._sums import sums as sums
-from ._sums import symmetric as symmetric
 from ._variance_entropy import variance_entropy as variance_entropy
-from ._verdict import HIGH_SPARSITY as HIGH_SPARSITY
 from ._verdict import VERDICTS as VERDICTS
 from ._verdict import Verdict as Verdict
 from ._verdict import judge as judge
-
-# isort: split
-# moves to internal
-from ._host import host_peaks as host_peaks
-from ._normalize import inverse_peaks as inverse_peaks
-from ._sparsity import relative_peaks as relative_peaks

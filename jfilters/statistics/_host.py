@@ -184,6 +184,3 @@ def _units(rows: Rows) -> Rows:
 
 def _gram(centered: Rows) -> Float[np.ndarray, "d d"]:
     return (centered.T @ centered).astype(np.float64)
-
-
-host_peaks = host_max_abs  # moves to internal

@@ -82,6 +82,3 @@ def absolute_by_tap(
         odd_tap = absolute[..., 2 * half :]
         return absolute_by_tap(combine, jnp.concatenate([folded, odd_tap], axis=-1))
     return functools.reduce(combine, (jnp.abs(kernels[..., tap]) for tap in range(d)))
-
-
-inverse_peaks = inverse_max_abs  # moves to internal

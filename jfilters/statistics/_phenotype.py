@@ -72,16 +72,6 @@ class Phenotype(NamedTuple):
     reason: str
     features: PhenotypeFeatures
 
-    @property
-    def word(self) -> PhenotypeLabel:  # moves
-        """The label, under its former name."""
-        return self.label
-
-    @property
-    def because(self) -> str:  # moves
-        """The reason, under its former name."""
-        return self.reason
-
 
 def phenotype(coefficients: Float[np.ndarray, "n 2"]) -> Phenotype:
     """Return the label of `n` kernels by their first two coefficients.

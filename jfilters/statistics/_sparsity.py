@@ -69,6 +69,3 @@ def sparsity(
     """
     sparse = sparse_mask(kernels, max_abs(kernels, valid), eps=eps, strict=strict)
     return jnp.mean(sparse, where=valid, dtype=kernels.dtype)
-
-
-relative_peaks = relative_max_abs  # moves to internal

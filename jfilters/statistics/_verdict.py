@@ -45,16 +45,6 @@ class Verdict(NamedTuple):
     label: VerdictLabel
     reason: str
 
-    @property
-    def word(self) -> VerdictLabel:  # moves
-        """The label, under its former name."""
-        return self.label
-
-    @property
-    def because(self) -> str:  # moves
-        """The reason, under its former name."""
-        return self.reason
-
 
 def judge(
     *,

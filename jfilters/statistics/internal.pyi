@@ -1,3 +1,10 @@
+from ._arrays import RealArray as RealArray
+from ._basis_file import basis_arrays as basis_arrays
+from ._entropy import entropy_from_moments as entropy_from_moments
+from ._entropy import entropy_of_covariance as entropy_of_covariance
+from ._epsilon import EPSILONS as EPSILONS
+from ._histogram import coefficient_histograms as coefficient_histograms
+from ._histogram import coefficient_range as coefficient_range
 from ._host import host_coefficients as host_coefficients
 from ._host import host_counts as host_counts
 from ._host import host_histogram as host_histogram
@@ -5,3 +12,14 @@ from ._host import host_max_abs as host_max_abs
 from ._host import host_normalize as host_normalize
 from ._host import host_orthogonality as host_orthogonality
 from ._host import host_set_moments as host_set_moments
+from ._moments import host_moments as host_moments
+from ._moments import moments_from_gram as moments_from_gram
+from ._normalize import absolute_by_tap as absolute_by_tap
+from ._normalize import inverse_max_abs as inverse_max_abs
+from ._normalize import kernel_max_abs as kernel_max_abs
+from ._sparsity import relative_max_abs as relative_max_abs
+from ._sums import Terms as Terms
+from ._sums import WeightedPoints as WeightedPoints
+from ._sums import sums as sums
+from ._sums import symmetric as symmetric
+from ._verdict import HIGH_SPARSITY as HIGH_SPARSITY

@@ -15,8 +15,6 @@ from jaxtyping import Array, Float, Int32
 from ..kernels import Kernels
 from ..statistics import (
     Basis,
-    coefficient_histograms,
-    entropy_from_moments,
     fixed_edges,
     max_abs,
     moments,
@@ -24,6 +22,7 @@ from ..statistics import (
     randomness_threshold,
     sparse_mask,
 )
+from ..statistics.internal import coefficient_histograms, entropy_from_moments
 from ._cosine_basis import cosine_basis
 from ._kernels_of import kernels_of
 from ._segments import Segments, merged, segmented

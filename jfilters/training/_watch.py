@@ -147,7 +147,6 @@ class Watch:
         yield "drift_since_last", float(self._drift(last, all_now))
         null_mean = self._null_mean(start, all_now)
         yield "drift_null_mean", null_mean
-        yield "drift_by_chance", null_mean  # moves
         yield "n_nonfinite", float(measured.n_nonfinite.sum())
 
     def _drift(self, a: Counts, b: Counts) -> Float[np.ndarray, "*layers"]:

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from jfilters.questions import variance_ratios
+from jfilters.questions.internal import variance_ratios
 from jfilters.scans import Scan, group_layers
 
 from ._axes import Rows

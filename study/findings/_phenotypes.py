@@ -27,7 +27,7 @@ def shapes(parts: Parts) -> Rows:
 def _counted(population: str, architecture: str, scan: Scan) -> Rows:
     found = phenotypes(scan).groups
     words = Counter(
-        "too few kernels" if row.phenotype is None else row.phenotype.word for row in found
+        "too few kernels" if row.phenotype is None else row.phenotype.label for row in found
     )
     return [
         {

@@ -166,7 +166,7 @@ class TestVerdicts:
         found = pair(trained["tuned"])
         assert found.relation.label == "fine-tuned"
         assert found.relation.source is None
-        assert all(x.kinship.mean > 0.9 for x in found.layers)
+        assert all(x.similarity.mean > 0.9 for x in found.layers)
 
     def test_one_start_says_that_it_looks_the_same(self, pair, trained):
         found = pair(trained["sibling"])
@@ -177,7 +177,7 @@ class TestVerdicts:
     def test_trained_apart(self, pair, trained, first):
         found = pair(trained["other"], trained[first])
         assert found.relation.label == "trained apart"
-        assert all(abs(x.kinship.excess) < 0.1 for x in found.layers)
+        assert all(abs(x.similarity.excess) < 0.1 for x in found.layers)
 
     def test_unrelated(self, pair):
         rng = np.random.default_rng(0)
@@ -240,7 +240,7 @@ class TestNumbers:
         rows = inspect(a).layers.to_pylist()
         for layer, row in zip(layers, rows, strict=True):
             quality = layer.detail.first
-            assert quality.verdict.word == row["verdict"]
+            assert quality.verdict.label == row["verdict"]
             assert quality.sparsity == pytest.approx(row["sparsity"])
             assert quality.variance_entropy == pytest.approx(row["variance_entropy"], abs=1e-5)
             assert quality.orthogonality == pytest.approx(row["orthogonality"], abs=1e-5)
@@ -266,7 +266,7 @@ class TestNumbers:
 
         found = pair(changed(trained["net"], broken))
         assert found.relation.label == "fine-tuned"
-        assert found.layers[0].detail.second.verdict.word == "non-finite"
+        assert found.layers[0].detail.second.verdict.label == "non-finite"
         assert pair(changed(trained["net"], np.zeros_like)).relation.label == "pruned"
 
     def test_strangers_that_are_not_finite(self, pair, trained):

@@ -14,7 +14,8 @@ from flax import serialization
 from onnx import helper, numpy_helper
 from safetensors.torch import save_file
 
-from jfilters.converters import Folding, folded, open_checkpoint
+from jfilters.converters import open_checkpoint
+from jfilters.converters.internal import Folding, folded
 
 torch.manual_seed(0)
 

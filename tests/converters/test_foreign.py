@@ -19,7 +19,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from jfilters import CheckpointError
-from jfilters.converters import FORMATS, detect, open_checkpoint, promises_weights
+from jfilters.converters import FORMATS, detect, open_checkpoint
+from jfilters.converters.internal import promises_weights
 from jfilters.errors import ForeignFormatError, UnknownFormatError
 
 NOISE = np.random.default_rng(0).standard_normal(500).astype("f4").tobytes()

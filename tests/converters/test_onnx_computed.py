@@ -6,7 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from onnx import TensorProto, helper
 
-from jfilters.converters import folded, open_checkpoint
+from jfilters.converters import open_checkpoint
+from jfilters.converters.internal import folded
 
 from .onnx_models import conv, layers, listing, model, node, stored_model, tensor
 

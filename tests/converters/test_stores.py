@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 from safetensors.numpy import save, save_file
 
-from jfilters.converters import identity, load, location
+from jfilters.converters import load, location
+from jfilters.converters.internal import identity
 from jfilters.engine.internal import measure_checkpoints
 from jfilters.errors import UnreadableError
 from jfilters.io import _request as _request

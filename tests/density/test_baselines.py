@@ -2,7 +2,8 @@ import jax
 import numpy as np
 import scipy.stats
 
-from jfilters.density import BASELINES, baselines, log_area, to_charts
+from jfilters.density import baselines
+from jfilters.density.internal import BASELINES, log_area, to_charts
 
 from .populations import gaussian
 

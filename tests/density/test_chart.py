@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 
 from jfilters import normalize
-from jfilters.density import from_chart, from_charts, log_area, to_chart, to_charts
+from jfilters.density.internal import from_chart, from_charts, log_area, to_chart, to_charts
 
 from .populations import placed
 

@@ -7,8 +7,9 @@ import numpy as np
 import paramax
 import pytest
 
-from jfilters.density import KernelDensity, from_charts, log_area, samples, to_charts
+from jfilters.density import KernelDensity, samples
 from jfilters.density._density import UNIFORM, new_density
+from jfilters.density.internal import from_charts, log_area, to_charts
 
 pytestmark = pytest.mark.slow
 

@@ -2,7 +2,8 @@ import jax
 import numpy as np
 import pytest
 
-from jfilters.density import RESOLUTION, dequantize
+from jfilters.density import dequantize
+from jfilters.density.internal import RESOLUTION
 
 KEY = jax.random.key(0)
 

@@ -6,8 +6,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jfilters.density import FEWEST, FitOptions, fit, fit_many, log_probs
+from jfilters.density import FitOptions, fit, fit_many, log_probs
 from jfilters.density._fit import _judged, _State
+from jfilters.density.internal import FEWEST
 
 from .populations import SMALL, gaussian
 

@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 from flax import nnx
 
-from jfilters.density import initializer, samples, scaled
+from jfilters.density import initializer, samples
 from jfilters.density._density import new_density
+from jfilters.density.internal import scaled
 
 pytestmark = pytest.mark.slow
 

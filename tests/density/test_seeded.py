@@ -14,6 +14,8 @@ from jfilters.density import (
     dequantize,
     fit_many,
     scores,
+)
+from jfilters.density.internal import (
     seeded_dequantize,
     seeded_divergences,
     seeded_fits,

@@ -7,7 +7,8 @@ import pytest
 from safetensors.numpy import save
 
 from jfilters import CheckpointError
-from jfilters.converters import identity, location
+from jfilters.converters import location
+from jfilters.converters.internal import identity
 from jfilters.engine import export_filterdb, scan
 
 upath = pytest.importorskip("upath")

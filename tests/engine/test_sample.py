@@ -6,7 +6,7 @@ import safetensors.numpy
 from safetensors.numpy import save_file
 
 from jfilters.engine import Options, scan, scan_into
-from jfilters.statistics import EPSILONS
+from jfilters.statistics.internal import EPSILONS
 
 from . import reference
 

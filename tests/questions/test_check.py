@@ -5,7 +5,8 @@ import pytest
 
 from jfilters import CheckpointError
 from jfilters.errors import UnreadableError
-from jfilters.questions import check, read_rules
+from jfilters.questions import check
+from jfilters.questions.internal import read_rules
 from jfilters.scans import save_bundle, with_metadata
 
 from ..engine import reference

@@ -9,20 +9,14 @@ from safetensors.numpy import save_file
 
 from jfilters.density import FitOptions, load_densities
 from jfilters.engine import Options, scan_into
-from jfilters.questions import (
-    density_divergence,
-    density_scores,
-    fit_densities,
-    save_fitted,
-    surfaces,
-)
+from jfilters.questions import density_divergence, density_scores, fit_densities
+from jfilters.questions.internal import group_samples, save_fitted
 from jfilters.scans import open_scan
 
 from ..scans.populations import labeled
 from ..scans.scans import replaced
 
 SMALL = FitOptions(layers=2, width=8, epochs=3)
-KEY = jax.random.key(0)
 
 
 def network(path, seed, sizes, smooth):
@@ -50,10 +44,10 @@ def scan(tmp_path_factory):
     return labeled(open_scan(folder / "out"), kind=["rough", "smooth", "rough", "smooth", "small"])
 
 
-class TestSurfaces:
+class TestGroupSamples:
     @pytest.mark.slow
     def test_every_group_gives_as_many_kernels(self, scan):
-        found = surfaces(KEY, scan, "kind")
+        found = group_samples(scan, "kind")
         assert [group.label for group in found.groups] == ["rough", "smooth"]
         assert [(group.models, group.sampled, group.zero) for group in found.groups] == [
             (2, 1200, 2)
@@ -62,23 +56,23 @@ class TestSurfaces:
         assert [group.label for group in found.left_out] == ["small"]
 
     def test_a_number_decides_who_takes_part(self, scan):
-        found = surfaces(KEY, scan, "kind", 40)
+        found = group_samples(scan, "kind", 40)
         assert (len(found.groups), found.kernels.shape) == (3, (3, 40, 9))
 
     def test_no_axis_makes_one_group(self, scan):
-        found = surfaces(KEY, scan)
+        found = group_samples(scan)
         assert [(group.label, group.models) for group in found.groups] == [("all", 5)]
 
     def test_none_is_left(self, scan):
         with pytest.raises(
             ValueError, match="a group with 5,000 sampled kernels or more, found at most 1,198"
         ):
-            surfaces(KEY, scan, "kind", 5000)
+            group_samples(scan, "kind", 5000)
 
     def test_a_scan_without_a_sample(self, scan):
         without = replaced(scan, sample=None, sample_layer=None)
         with pytest.raises(ValueError, match="scan again with --sample"):
-            surfaces(KEY, without)
+            group_samples(without)
 
 
 @pytest.mark.slow

@@ -7,16 +7,11 @@ import json
 import numpy as np
 import pytest
 
-from jfilters.questions import (
-    Pair,
-    Size,
-    axes_table,
-    drift_between,
-    save_matrix,
-    save_pairs,
-)
+from jfilters.questions import Pair, axes_table, drift_between
+from jfilters.questions.internal import Size, save_matrix, save_pairs
 from jfilters.scans import group_layers
-from jfilters.shift import METRICS, NO_SPLIT, SamplingNull, drift, frechet, probability
+from jfilters.shift import METRICS, SamplingNull, drift, frechet, probability
+from jfilters.shift.internal import NO_SPLIT
 from jfilters.statistics import Moments, merge_moments
 
 from ..scans.populations import labeled, population

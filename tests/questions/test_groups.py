@@ -4,14 +4,8 @@ import jax
 import numpy as np
 import pytest
 
-from jfilters.questions import (
-    coefficient_densities,
-    drift_between,
-    drift_from_others,
-    model_labels,
-    model_pairs,
-    variance_ratios,
-)
+from jfilters.questions import drift_between, drift_from_others, model_pairs
+from jfilters.questions.internal import coefficient_densities, model_labels, variance_ratios
 from jfilters.scans import group_layers
 from jfilters.shift import holm
 from jfilters.statistics import Moments, fit_basis, merge_moments

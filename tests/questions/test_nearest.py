@@ -110,7 +110,7 @@ def test_places_are_those_of_sklearn():
     squared = ((points[:, None] - points[None]) ** 2).sum(axis=2)
     found = classical_mds(squared)
     expected = ClassicalMDS(n_components=2, metric="precomputed").fit_transform(np.sqrt(squared))
-    np.testing.assert_allclose(np.abs(found.places), np.abs(expected), atol=1e-9)
+    np.testing.assert_allclose(np.abs(found.positions), np.abs(expected), atol=1e-9)
     variances = np.linalg.svd(points - points.mean(axis=0), compute_uv=False) ** 2
     assert found.share == pytest.approx(variances[:2].sum() / variances.sum())
 
@@ -120,6 +120,6 @@ def test_few_sets_keep_their_distances(m):
     points = np.random.default_rng(m).standard_normal((m, 2))
     squared = ((points[:, None] - points[None]) ** 2).sum(axis=2)
     found = classical_mds(squared)
-    again = ((found.places[:, None] - found.places[None]) ** 2).sum(axis=2)
+    again = ((found.positions[:, None] - found.positions[None]) ** 2).sum(axis=2)
     np.testing.assert_allclose(again, squared, atol=1e-9)
     assert found.share == pytest.approx(1)

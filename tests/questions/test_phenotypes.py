@@ -31,7 +31,7 @@ def test_by_model(scan):
         ("a.pt", 2, 320),
         ("b.pt", 2, 320),
     ]
-    assert [row.phenotype.word for row in found.groups] == ["sun", "spikes"]
+    assert [row.phenotype.label for row in found.groups] == ["sun", "spikes"]
 
 
 def test_coefficients_are_those_of_the_basis(scan):

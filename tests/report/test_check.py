@@ -6,7 +6,8 @@ import xml.etree.ElementTree as ET
 import pytest
 from rich.console import Console
 
-from jfilters.questions import Break, Outcome, Rule
+from jfilters.questions import Break, Outcome
+from jfilters.questions.internal import Rule
 from jfilters.report import check_text, junit_xml
 
 

@@ -11,7 +11,8 @@ from jfilters.engine import Options, scan_into
 from jfilters.scans import Scan
 from jfilters.scans.internal import write_scan
 from jfilters.scans.schema import LAYERS, MODELS
-from jfilters.statistics import Basis, Moments, basis_arrays, fixed_edges
+from jfilters.statistics import Basis, Moments, fixed_edges
+from jfilters.statistics.internal import basis_arrays
 
 D, BINS = 9, 70
 

@@ -13,7 +13,8 @@ import jfilters
 from jfilters import _html
 from jfilters.errors import MissingExtraError
 from jfilters.kernels import Kernels, Layer
-from jfilters.questions import DriftTable, drift_between, save_pairs
+from jfilters.questions import DriftTable, drift_between
+from jfilters.questions.internal import save_pairs
 from jfilters.scans import Scan, open_scan
 from jfilters.scans.internal import write_scan
 

@@ -2,7 +2,7 @@ import ml_dtypes
 import numpy as np
 import pytest
 
-from jfilters.shift import difference, rounding, rounding_beside_zeros
+from jfilters.shift.internal import difference, rounding, rounding_beside_zeros
 
 
 def weights(seed: int = 0, shape: tuple[int, ...] = (16, 8, 3, 3)) -> np.ndarray:

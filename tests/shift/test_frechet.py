@@ -3,8 +3,9 @@ import pytest
 import scipy.linalg
 import scipy.stats
 
-from jfilters.shift import frechet, frechet_components, frechet_null
+from jfilters.shift import frechet
 from jfilters.shift._frechet import _drawn_moments
+from jfilters.shift.internal import frechet_components, frechet_null
 from jfilters.statistics import Moments, covariance
 
 D = 4

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jfilters.shift import grid
+from jfilters.shift.internal import grid
 
 from .test_difference import cast, quantized, weights
 

@@ -7,24 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jfilters.shift import (
-    by_content,
-    channel_order,
-    is_related,
-    kernel_drift,
-    kernel_similarity,
-    signature,
-)
-from jfilters.statistics import (
-    fit_basis,
-    fixed_edges,
-    histogram,
-    host_counts,
-    host_normalize,
-    host_set_moments,
-    merge_moments,
-    normalize,
-)
+from jfilters.shift import kernel_drift, kernel_similarity
+from jfilters.shift.internal import by_content, channel_order, is_related, signature
+from jfilters.statistics import fit_basis, fixed_edges, histogram, merge_moments, normalize
+from jfilters.statistics.internal import host_counts, host_normalize, host_set_moments
 
 
 def normal(seed: int, *shape: int) -> np.ndarray:

@@ -9,17 +9,9 @@ import scipy.spatial.distance
 import scipy.special
 import scipy.stats
 
-from jfilters.shift import (
-    METRICS,
-    Space,
-    components_of,
-    drift_components,
-    frechet,
-    metric_components,
-    metric_matrix,
-    probability,
-)
-from jfilters.statistics import host_set_moments
+from jfilters.shift import METRICS, drift_components, frechet, probability
+from jfilters.shift.internal import Space, components_of, metric_components, metric_matrix
+from jfilters.statistics.internal import host_set_moments
 
 D, BINS = 3, 8
 EDGES = np.linspace(-2, 2, BINS + 1)

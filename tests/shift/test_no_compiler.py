@@ -46,7 +46,7 @@ shift.null_level(48, 48, np.count_nonzero(counts.sum(axis=0), axis=1), ratio), s
 shift.frechet(*moments), shift.frechet_null(rng, pooled, (48, 48), replicates=5)
 shift.difference(*weights), shift.rounding(*weights), shift.grid(*weights)
 shift.change_rank(*weights), shift.channel_order(*weights), shift.signature(weights[0])
-shift.is_related(shift.kinship(*sets)), shift.by_content(sets[0][None], sets[1][None])
+shift.is_related(shift.kernel_similarity(*sets)), shift.by_content(sets[0][None], sets[1][None])
 shift.energy_distance(*sets), shift.mmd(rng, *sets), shift.sliced_wasserstein(rng, *sets)
 heavy = {{"jax", "equinox", "scipy.special", "scipy.stats"}} & set(sys.modules)
 assert not heavy, f"expected no compiler and no SciPy, got {{heavy}}"

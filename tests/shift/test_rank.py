@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from jfilters.shift import change_rank
+from jfilters.shift.internal import change_rank
 
 from .test_difference import cast, weights
 

@@ -5,7 +5,8 @@ import itertools
 import numpy as np
 import pytest
 
-from jfilters.shift import metric_matrix, null_level, probability, redrawn_null, relabeled_null
+from jfilters.shift import null_level, probability
+from jfilters.shift.internal import metric_matrix, redrawn_null, relabeled_null
 
 from .test_significance import BINS, EDGES, RATIO, D, models, value
 

@@ -10,15 +10,13 @@ import scipy.stats
 from jfilters.shift import (
     METRICS,
     drift,
-    histogram_statistic,
     holm,
-    large_sample_null,
-    metric_matrix,
     null_level,
     population_null,
     probability,
     sampling_null,
 )
+from jfilters.shift.internal import histogram_statistic, large_sample_null, metric_matrix
 
 D, BINS = 3, 8
 EDGES = np.linspace(-2, 2, BINS + 1)

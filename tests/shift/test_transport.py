@@ -12,13 +12,8 @@ import sklearn.metrics.pairwise
 
 from jfilters.errors import MissingExtraError
 from jfilters.shift import _sinkhorn as sinkhorn_module
-from jfilters.shift import (
-    energy_distance,
-    median_distance,
-    mmd,
-    sinkhorn_divergence,
-    sliced_wasserstein,
-)
+from jfilters.shift import energy_distance, mmd, sinkhorn_divergence, sliced_wasserstein
+from jfilters.shift.internal import median_distance
 
 D = 3
 METRICS = {

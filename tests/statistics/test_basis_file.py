@@ -6,7 +6,8 @@ import pytest
 from safetensors.numpy import save_file
 
 from jfilters.errors import CheckpointError, UnreadableError
-from jfilters.statistics import Basis, basis_arrays, load_basis, save_basis
+from jfilters.statistics import Basis, load_basis, save_basis
+from jfilters.statistics.internal import basis_arrays
 
 BASIS = Basis(
     mean=np.linspace(-0.1, 0.1, 9),

@@ -4,15 +4,8 @@ import numpy as np
 import pytest
 import scipy.stats
 
-from jfilters.statistics import (
-    entropy_from_moments,
-    entropy_of_covariance,
-    host_moments,
-    merge_moments,
-    moments,
-    sparse_mask,
-    variance_entropy,
-)
+from jfilters.statistics import merge_moments, moments, sparse_mask, variance_entropy
+from jfilters.statistics.internal import entropy_from_moments, entropy_of_covariance, host_moments
 
 jitted = jax.jit(variance_entropy)
 

@@ -7,7 +7,6 @@ import pytest
 
 from jfilters.statistics import (
     coefficient_histogram,
-    coefficient_range,
     fit_basis,
     fixed_edges,
     histogram,
@@ -15,6 +14,7 @@ from jfilters.statistics import (
     normalize,
     project,
 )
+from jfilters.statistics.internal import coefficient_range
 
 
 def sample(n, d=9, seed=0):

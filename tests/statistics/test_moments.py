@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from jfilters import statistics
-from jfilters.statistics import Moments, covariance, host_moments, merge_moments
+from jfilters.statistics import Moments, covariance, merge_moments
+from jfilters.statistics.internal import host_moments
 
 moments = jax.jit(statistics.moments)
 

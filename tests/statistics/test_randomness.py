@@ -4,13 +4,14 @@ import numpy as np
 import pytest
 import scipy.optimize
 
-from jfilters.statistics import entropy_of_covariance, randomness_threshold
+from jfilters.statistics import randomness_threshold
 from jfilters.statistics._randomness import (
     SIGMOID_CENTER,
     SIGMOID_HEIGHT,
     SIGMOID_OFFSET,
     SIGMOID_SLOPE,
 )
+from jfilters.statistics.internal import entropy_of_covariance
 
 
 def random_entropies(rng, n, d, layers):

@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jfilters.statistics import WeightedPoints, moments, moments_from_gram, sums, symmetric
+from jfilters.statistics import moments
+from jfilters.statistics.internal import WeightedPoints, moments_from_gram, sums, symmetric
 
 SETS = (2, 3)
 FAST = {"xla_cpu_enable_fast_math": True}

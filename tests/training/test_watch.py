@@ -72,7 +72,7 @@ def test_names_tell_layer_and_number():
         "drift",
     }
     own = {f"train/kernels/conv0/kernel/{name}" for name in of_a_layer}
-    of_all = {"drift", "drift_since_last", "drift_null_mean", "drift_by_chance", "n_nonfinite"}
+    of_all = {"drift", "drift_since_last", "drift_null_mean", "n_nonfinite"}
     assert own | {f"train/kernels/{name}" for name in of_all} <= values.keys()
     assert len(values) == 4 * len(of_a_layer) + len(of_all)
 

@@ -7,15 +7,8 @@ import numpy as np
 from jaxtyping import Float
 
 from ...scans import Scan
-from ...shift import (
-    PopulationNull,
-    SamplingNull,
-    Statistic,
-    energy_form,
-    mmd_form,
-    sinkhorn_divergence,
-    sliced_wasserstein_form,
-)
+from ...shift import PopulationNull, SamplingNull, sinkhorn_divergence
+from ...shift.internal import Statistic, energy_form, mmd_form, sliced_wasserstein_form
 from ._points import sampled_points
 from ._question import Balance, Question
 from ._sides import Side, permuted_null

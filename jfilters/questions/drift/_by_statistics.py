@@ -7,10 +7,8 @@ from jaxtyping import Float
 
 from ...scans import Scan
 from ...scans.internal import selected
-from ...shift import (
-    METRICS,
-    PopulationNull,
-    SamplingNull,
+from ...shift import METRICS, PopulationNull, SamplingNull, probability, sampling_null
+from ...shift.internal import (
     Statistic,
     components_of,
     frechet_components,
@@ -18,8 +16,6 @@ from ...shift import (
     histogram_statistic,
     large_sample_null,
     metric_matrix,
-    probability,
-    sampling_null,
 )
 from ...statistics import Moments
 from ._question import Balance, Question

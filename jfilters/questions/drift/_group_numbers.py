@@ -8,7 +8,8 @@ from jaxtyping import Float
 from ...scans import Groups, Scan
 from ...scans.internal import layer_counts, selected
 from ...shift import probability
-from ...statistics import fit_basis, host_moments, merge_moments
+from ...statistics import fit_basis, merge_moments
+from ...statistics.internal import host_moments
 
 
 def coefficient_densities(

@@ -8,7 +8,8 @@ from jaxtyping import Float, Int64
 
 from ...scans import Group, Scan
 from ...scans.internal import matched_layers
-from ...shift import PopulationNull, Statistic, population_null
+from ...shift import PopulationNull, population_null
+from ...shift.internal import Statistic
 from ._question import Balance, Question
 from ._units import Units, effective_size, kernel_counts, layer_weights, permuted_units
 

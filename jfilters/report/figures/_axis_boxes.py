@@ -5,7 +5,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ...questions import ModelPairs, model_labels, model_pairs
+from ...questions import ModelPairs, model_pairs
+from ...questions.internal import model_labels
 from ...scans import Scan, axes_of
 from ...shift import METRICS
 from ._boxes import FEW, boxes

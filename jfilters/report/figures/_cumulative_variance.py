@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ...questions import variance_ratios
+from ...questions.internal import variance_ratios
 from ...scans import Scan, group_layers
 from ._canvas import ACCENT, COLUMN, FAINT, GivenAxes, axes_on, colors_of
 from ._names import name_legend

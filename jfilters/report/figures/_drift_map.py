@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from jaxtyping import Float
 
-from ...questions import DriftTable, drift_between, marks
+from ...questions import DriftTable, drift_between
+from ...questions.internal import marks
 from ...scans import Scan
 from ...shift import METRICS
 from ._canvas import COLUMN, PAGE, SEQUENTIAL, GivenAxes, axes_on, plain_numbers

@@ -5,7 +5,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from jaxtyping import Float
 
-from ...questions import PhenotypeRow, coefficient_plane, phenotypes
+from ...questions import PhenotypeRow, phenotypes
+from ...questions.internal import coefficient_plane
 from ...scans import Scan, group_layers
 from ._canvas import PAGE, Canvas, GivenCanvas, figure_on, grid, no_frame
 from ._limits import few_enough
@@ -70,4 +71,4 @@ def _plane(ax: "matplotlib.axes.Axes", points: Float[np.ndarray, "n 2"], end: fl
 
 
 def _word(row: PhenotypeRow) -> str:
-    return "too few kernels" if row.phenotype is None else row.phenotype.word
+    return "too few kernels" if row.phenotype is None else row.phenotype.label

@@ -6,7 +6,7 @@ import numpy as np
 from jaxtyping import Float
 
 from ...scans import Scan, group_layers
-from ...statistics import HIGH_SPARSITY
+from ...statistics.internal import HIGH_SPARSITY
 from ._boxes import boxes
 from ._canvas import ACCENT, OTHER, PAGE, Canvas, GivenCanvas, figure_on
 from ._limits import few_enough

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from jaxtyping import Bool, Float
 
-from ...questions import FEWEST, coefficient_densities
+from ...questions.internal import FEWEST, coefficient_densities
 from ...scans import Scan, group_layers
 from ._canvas import ACCENT, FAINT, PAGE, Canvas, GivenCanvas, figure_on
 from ._limits import few_enough

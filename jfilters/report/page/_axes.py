@@ -78,7 +78,7 @@ def _phenotypes(scan: Scan, axis: str) -> list[list] | None:
     if scan.sample is None or not len(scan.sample) or scan.d < 2:
         return None
     return [
-        [row.phenotype and row.phenotype.word, row.phenotype and row.phenotype.because, row.kernels]
+        [row.phenotype and row.phenotype.label, row.phenotype and row.phenotype.reason, row.kernels]
         for row in phenotypes(scan, axis).groups
     ]
 

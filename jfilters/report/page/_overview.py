@@ -4,7 +4,8 @@ from collections import Counter
 from collections.abc import Iterator
 from typing import Any
 
-from ...questions import ALPHA, AxisRow, Pair
+from ...questions import AxisRow, Pair
+from ...questions.internal import ALPHA
 from ...scans.internal import DEGENERATE
 from ...statistics import VERDICTS
 from .._cells import count, quantity

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Bool, Float32, Int64
 
-from ...shift import host_normalize
+from ...statistics.internal import host_normalize
 from ._pack import packed
 from ._view import View
 

@@ -2,7 +2,8 @@
 
 from typing import Any
 
-from ...questions import SETTLED, Trajectory, trajectories
+from ...questions import Trajectory, trajectories
+from ...questions.internal import SETTLED
 from ._pack import rounded
 from ._view import View
 

@@ -7,21 +7,19 @@ import pytest
 from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
 
-from jfilters.questions import (
+from jfilters.questions import drift_between, drift_from_others, model_pairs, trajectories
+from jfilters.questions.internal import (
     coefficient_densities,
     coefficient_plane,
-    drift_between,
-    drift_from_others,
     marks,
-    model_pairs,
-    trajectories,
     variance_ratios,
 )
 from jfilters.report import figures
 from jfilters.report.figures._basis import picture
 from jfilters.report.figures._names import shown_all
 from jfilters.scans import group_layers
-from jfilters.statistics import Basis, basis_arrays
+from jfilters.statistics import Basis
+from jfilters.statistics.internal import basis_arrays
 from tests.scans.scans import replaced
 
 from .scans import drawable, renamed, run_of

@@ -78,7 +78,7 @@ class TestAxes:
     def test_phenotypes_are_those_of_the_analysis(self, scan):
         table = axes_section(View(scan))["tables"]["model"]
         rows = phenotypes(scan, "model").groups
-        assert [found[0] for found in table["phenotypes"]] == [row.phenotype.word for row in rows]
+        assert [found[0] for found in table["phenotypes"]] == [row.phenotype.label for row in rows]
         assert [found[2] for found in table["phenotypes"]] == [row.kernels for row in rows]
 
     def test_the_ranking_is_that_of_jfilters_axes(self, scan):

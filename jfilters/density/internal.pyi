@@ -1,0 +1,17 @@
+from ._baselines import BASELINES as BASELINES
+from ._chart import from_chart as from_chart
+from ._chart import from_charts as from_charts
+from ._chart import log_area as log_area
+from ._chart import to_chart as to_chart
+from ._chart import to_charts as to_charts
+from ._dequantized import RESOLUTION as RESOLUTION
+from ._dequantized import Dequantized as Dequantized
+from ._fits import FEWEST as FEWEST
+from ._initializer import scaled as scaled
+from ._records import DISTINGUISHABLE as DISTINGUISHABLE
+from ._records import FOLDS as FOLDS
+from ._seeded import seeded_dequantize as seeded_dequantize
+from ._seeded import seeded_divergences as seeded_divergences
+from ._seeded import seeded_fits as seeded_fits
+from ._seeded import seeded_scores as seeded_scores
+from ._seeded import seeded_tests as seeded_tests
