@@ -71,7 +71,7 @@ class TestCheck:
         assert "big: 2 layers" in done.stdout
         assert done.stderr.splitlines() == [
             "meta.csv: no model matches x",
-            "meta.csv: nothing is told of b",
+            "meta.csv: it holds no row for b",
         ]
 
     def test_of_many_names_a_few_are_told(self, here):
