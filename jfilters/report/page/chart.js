@@ -101,15 +101,18 @@ function fitPanels(spec, width, { most, least, height, axis = 40, everyAxis = tr
   return spec.spec.width;
 }
 
-// Cells of a drawn matrix can be reached: one by Tab, the others by the arrow keys, and Enter chooses.
-function makeReachable(view, box, { label, choose, chosen }) {
-  const cells = new Map();
-  for (const path of box.querySelectorAll("path")) {
-    const datum = path.__data__?.datum;
-    if (datum?.first === undefined) continue;
-    cells.set(`${datum.first} ${datum.second}`, path);
+// Cells of a drawn matrix can be reached: one by Tab, the others by the arrow keys, and Enter selects.
+// Vega writes the key of a row, its places, into the label of its cell; here the words of `label` replace it.
+function makeReachable(view, box, rows, { label, choose, chosen }) {
+  const rowOf = new Map(rows.map((row) => [row.key, row]));
+  const cells = new Map(), rowOfCell = new Map();
+  for (const path of box.querySelectorAll("path[aria-label]")) {
+    const row = rowOf.get(path.getAttribute("aria-label"));
+    if (row === undefined) continue;
+    cells.set(row.key, path);
+    rowOfCell.set(path, row);
     path.setAttribute("role", "button");
-    path.setAttribute("aria-label", label(datum));
+    path.setAttribute("aria-label", label(row));
     path.removeAttribute("aria-roledescription");
     path.setAttribute("tabindex", "-1");
   }
@@ -123,14 +126,14 @@ function makeReachable(view, box, { label, choose, chosen }) {
     mark();
   });
   box.onkeydown = (event) => {
-    const datum = event.target.__data__?.datum;
-    if (!datum) return;
+    const row = rowOfCell.get(event.target);
+    if (!row) return;
     const move = { ArrowRight: [0, 1], ArrowLeft: [0, -1], ArrowDown: [1, 0], ArrowUp: [-1, 0] }[event.key];
     if (event.key === "Enter" || event.key === " ") {
-      choose(datum.first, datum.second, true);
+      choose(row.first, row.second, true);
       mark();
     } else if (move) {
-      const next = neighbor(cells, datum, move);
+      const next = neighbor(cells, row, move);
       next?.setAttribute("tabindex", "0");
       if (next) event.target.setAttribute("tabindex", "-1");
       next?.focus();
@@ -141,11 +144,11 @@ function makeReachable(view, box, { label, choose, chosen }) {
   return mark;
 }
 
-// The next cell that way, over the empty diagonal.
-function neighbor(cells, datum, [down, right]) {
+// The next cell in that direction, over the empty diagonal.
+function neighbor(cells, row, [down, right]) {
   for (const steps of [1, 2]) {
-    const found = cells.get(`${datum.first + down * steps} ${datum.second + right * steps}`);
-    if (found) return found;
+    const cell = cells.get(`${row.first + down * steps} ${row.second + right * steps}`);
+    if (cell) return cell;
   }
   return undefined;
 }

@@ -31,7 +31,7 @@ function matrixRows() {
       const told = pairOf(first, second);
       const mark = MARKS[told.label] ?? "";
       rows.push({
-        first, second, value: told.value, from: told.names[0], to: told.names[1], D: `${number(told.value)} nats`,
+        first, second, key: `${first} ${second}`, value: told.value, from: told.names[0], to: told.names[1], D: `${number(told.value)} nats`,
         "null 95 %": `below ${number(told.null_95)}`, p: number(told.p), verdict: wordOf(told), light: told.value > 0.42 * top, tells: told.label !== "too few kernels",
         mark: n <= 10 ? `${number(told.value, 2)} ${mark}`.trim() : mark,
       });
@@ -42,19 +42,20 @@ function matrixRows() {
 
 // The largest D of which the numbers of kernels tell something: the end of the color scale.
 function largestTold() {
-  const { value, word } = axis.table.pairs;
-  return Math.max(...value.map((x, k) => (word[k] === "too few kernels" ? 0 : x ?? 0)), NOTHING);
+  const { value, label } = axis.table.pairs;
+  return Math.max(...value.map((x, k) => (label[k] === "too few kernels" ? 0 : x ?? 0)), NOTHING);
 }
 
 function drawMatrix() {
   const { labels } = axis.table, n = labels.length;
+  const rows = matrixRows();
   draw(byId("matrix"), "matrix", {
-    rows: matrixRows(),
+    rows,
     params: { names: labels.map((label, i) => `${i + 1}  ${label}`) },
     label: `Drift D between ${n} groups by ${axis.name}; the pairs are in the table below.`,
     fit: (spec, width) => fitMatrix(spec, width, n, largestTold()),
     after: (view, box) => {
-      markChosen = makeReachable(view, box, {
+      markChosen = makeReachable(view, box, rows, {
         label: (x) => `${x.from} and ${x.to}: D ${x.D}, ${x.verdict}`,
         choose: (first, second, byKey) => choosePair(first, second, byKey),
         chosen: () => [pair.join(" "), [...pair].reverse().join(" ")],

@@ -123,7 +123,7 @@ function showDensities() {
     for (const [first, second, value, error] of [[i, j, x.forward, x.forward_error], [j, i, x.backward, x.backward_error]]) {
       if (value === null) continue;
       const mark = x.distinguishable ? "" : "○";
-      rows.push({ first, second, value: Math.max(value, 0), from: labels[first], to: labels[second], D: plusMinus(value, error),
+      rows.push({ first, second, key: `${first} ${second}`, value: Math.max(value, 0), from: labels[first], to: labels[second], D: plusMinus(value, error),
         "null 95 %": "–", p: "–", verdict: x.distinguishable ? "distinguishable" : "within its error", light: value > 0.42 * top, tells: true,
         mark: labels.length <= 8 ? `${number(value, 2)} ${mark}`.trim() : mark });
     }
