@@ -2,17 +2,20 @@
 
 import dataclasses
 from collections.abc import Sequence
+from itertools import compress
 from typing import Any, Unpack
 
 import numpy as np
+from jaxtyping import Bool, Float
 
 from ..answers import Answer
-from ..scans import Group, Scan, axes_of, group_layers
-from ..shift.internal import AxisNull
+from ..scans import Groups, Scan, axes_of
+from ..shift import AxisNull
 from ._axis_null import axis_null
-from .drift._drift import drift_between
+from .drift._drift import groups_of, value_matrix
 from .drift._question import Question, QuestionOptions
-from .drift._table import FEWEST, DriftTable, Pair
+from .drift._sides import sides_of
+from .drift._table import FEWEST
 
 DEFAULTS = Question(permutations=400)
 
@@ -82,45 +85,56 @@ def axes_table(
         ValueError: what `drift_between` raises, for axes that were named.
     """
     question = dataclasses.replace(question, **options)
-    values_only = dataclasses.replace(question, permutations=0, replicates=0, matched=())
+    values_only = dataclasses.replace(question, matched=())
     rows, left_out = [], {}
     for axis in axes_of(scan) if axes is None else axes:
-        table = drift_between(scan, axis, values_only)
-        pairs = [pair for pair in table.pairs if _is_large(pair)]
-        if pairs:
+        groups = groups_of(scan, axis, question)
+        sides = sides_of(scan, groups.groups, values_only)
+        values = value_matrix(scan, groups, sides, question)
+        large = np.array([side.size >= FEWEST for side in sides])
+        if not np.isnan(_values(values, large)).all():
             matched = tuple(name for name in question.matched if name != axis)
             of_axis = dataclasses.replace(question, matched=matched)
-            null = axis_null(scan, _large_groups(scan, table), of_axis)
-            rows.append(_row(table, pairs, null))
+            null = axis_null(scan, list(compress(groups.groups, large)), of_axis)
+            rows.append(_row(groups, values, large, null))
         else:
-            left_out[axis] = f"no two of its {len(table.labels)} groups have {FEWEST} kernels"
+            left_out[axis] = f"no two of its {len(sides)} groups have {FEWEST} kernels"
     rows.sort(key=lambda row: -row.median)
     return AxisTable(question, tuple(rows), left_out)
 
 
-def _large_groups(scan: Scan, table: DriftTable) -> list[Group]:
-    groups = group_layers(scan, table.by).groups
-    return [
-        group for group, size in zip(groups, table.sizes, strict=True) if size.effective >= FEWEST
-    ]
+def _pairs(count: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return the places of both groups of every pair, in the order of `Groups.pairs`."""
+    second, first = np.tril_indices(count, -1)
+    return first, second
 
 
-def _is_large(pair: Pair) -> bool:
-    sizes = pair.first_size.effective, pair.second_size.effective
-    return pair.value is not None and min(sizes) >= FEWEST
+def _values(
+    matrix: Float[np.ndarray, "m m"], large: Bool[np.ndarray, " m"]
+) -> Float[np.ndarray, " pairs"]:
+    """Return the value of every pair; NaN where a group is small, or no value is known."""
+    first, second = _pairs(len(matrix))
+    return np.where(large[first] & large[second], matrix[first, second], np.nan)
 
 
-def _row(table: DriftTable, pairs: list[Pair], null: AxisNull) -> AxisRow:
-    values = np.array([pair.value for pair in pairs])
-    furthest = pairs[int(np.argmax(values))]
+def _row(
+    groups: Groups,
+    matrix: Float[np.ndarray, "m m"],
+    large: Bool[np.ndarray, " m"],
+    null: AxisNull,
+) -> AxisRow:
+    values = _values(matrix, large)
+    furthest = int(np.nanargmax(values))
+    values = values[~np.isnan(values)]
+    first, second = (groups.groups[places[furthest]].label for places in _pairs(len(matrix)))
     return AxisRow(
-        table.by,
-        len(table.labels),
-        sum(size.effective < FEWEST for size in table.sizes),
+        groups.by,
+        len(groups.groups),
+        int(np.sum(~large)),
         float(np.median(values)),
         float(np.mean(values)),
         float(np.max(values)),
-        (furthest.first, furthest.second),
+        (first, second),
         null.mean,
         null.p,
         null.reason,

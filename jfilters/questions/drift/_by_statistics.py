@@ -1,5 +1,6 @@
 """Metrics of layer statistics: those of histograms, and the Frechet distance of moments."""
 
+import functools
 from collections.abc import Sequence
 
 import numpy as np
@@ -37,13 +38,13 @@ class StatisticsComparison:
         self._edges, self._ratio = scan.edges, scan.component_weights
         self._d = scan.d
         if METRICS[metric].reads == "moments":
-            self._rows, self._shares = _moment_rows(scan, clean), self._frechet_shares
+            self._rows = _moment_rows(scan, clean)
             self._axes = np.asarray(scan.basis.components)
             self._statistic: Statistic = lambda a, b: self._frechet_shares(a, b).sum(axis=-1)
         else:
-            self._rows, self._shares = layer_histograms(scan, clean), self._histogram_shares
+            self._rows = layer_histograms(scan, clean)
             self._statistic = histogram_statistic(metric, self._ratio, self._edges)
-        self.sums = np.stack([self._weighted(side).sum(axis=0) for side in sides])
+        self.sums = np.stack([self._sum(side) for side in sides])
 
     @property
     def rows(self) -> Float[np.ndarray, "layers features"]:
@@ -52,7 +53,11 @@ class StatisticsComparison:
 
     def row(self, i: int) -> tuple[Float[np.ndarray, " m"], Float[np.ndarray, "m d"]]:
         """The value from side `i` to every side, and what each component adds to it."""
-        shares = self._shares(self.sums[i : i + 1], self.sums)
+        if METRICS[self._metric].reads == "moments":
+            shares = self._frechet_shares(self.sums[i : i + 1], self.sums)
+        else:
+            p = self._probabilities
+            shares = components_of(self._metric)(p[i : i + 1], p, self._edges) * self._ratio
         shares[i] = 0
         return shares.sum(axis=1), shares
 
@@ -102,9 +107,15 @@ class StatisticsComparison:
     def _weighted(self, side: Side) -> Float[np.ndarray, "layers features"]:
         return self._rows[side.group.layers] * side.weights[:, None]
 
-    def _histogram_shares(self, first: np.ndarray, second: np.ndarray) -> np.ndarray:
-        p, q = (probability(x.reshape(len(x), self._d, -1), self._edges) for x in (first, second))
-        return components_of(self._metric)(p, q, self._edges) * self._ratio
+    def _sum(self, side: Side) -> Float[np.ndarray, " features"]:
+        # Counts stay integers where each counts once: no copy of a whole scan in float64.
+        if (side.weights == 1).all():
+            return self._rows[side.group.layers].sum(axis=0).astype(np.float64)
+        return self._weighted(side).sum(axis=0)
+
+    @functools.cached_property
+    def _probabilities(self) -> Float[np.ndarray, "m d bins"]:
+        return np.asarray(probability(self.sums.reshape(len(self.sums), self._d, -1), self._edges))
 
     def _frechet_shares(self, first: np.ndarray, second: np.ndarray) -> np.ndarray:
         a, b = (_moments_of(x, self._d) for x in (first, second))

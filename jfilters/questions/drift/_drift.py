@@ -77,9 +77,7 @@ def drift_between(
     (('a.safetensors', 'b.safetensors'), (2, 2))
     """
     question = dataclasses.replace(question, **options)
-    groups = by if isinstance(by, Groups) else group_layers(scan, by, question.within)
-    check_comparable_groups(scan, groups)
-    _check_number(groups)
+    groups = groups_of(scan, by, question)
     sides = sides_of(scan, groups.groups, question)
     comparison = _comparison(scan, sides, question)
     sizes = tuple(Size(s.models, len(s.group.layers), s.kernels, s.size) for s in sides)
@@ -100,6 +98,25 @@ def drift_between(
         pairs.append(_pair(groups, sizes, rows[i], (i, j), sampling, population))
     labels = tuple(group.name for group in groups.groups)
     return DriftTable(groups.by, question, labels, sizes, matrix, adjusted(pairs), groups.unknown)
+
+
+def groups_of(scan: Scan, by: str | Groups, question: Question) -> Groups:
+    """Return the groups that a question compares.
+
+    Raises ValueError for an axis that is not there, fewer than two groups, and more than `MOST_GROUPS`.
+    """
+    groups = by if isinstance(by, Groups) else group_layers(scan, by, question.within)
+    check_comparable_groups(scan, groups)
+    _check_number(groups)
+    return groups
+
+
+def value_matrix(
+    scan: Scan, groups: Groups, sides: Sequence[Side], question: Question
+) -> Float[np.ndarray, "m m"]:
+    """Return the values of `drift_between` alone, without nulls and without a record a pair."""
+    comparison = _comparison(scan, sides, question)
+    return _compared(np.stack([comparison.row(i)[0] for i in range(len(sides))]), groups)
 
 
 def _comparison(scan: Scan, sides: Sequence[Side], question: Question) -> _Comparison:

@@ -31,9 +31,9 @@ def kernel_counts(scan: Scan, clean: bool) -> Float[np.ndarray, " layers"]:
     return layer_counts(scan, clean=clean)[:, 0].sum(axis=-1).astype(np.float64)
 
 
-def layer_histograms(scan: Scan, clean: bool) -> Float[np.ndarray, "layers features"]:
+def layer_histograms(scan: Scan, clean: bool) -> Int64[np.ndarray, "layers features"]:
     """The histogram of every layer as one row of d x bins counts, without sparse kernels if `clean`."""
-    return layer_counts(scan, clean=clean).reshape(len(scan.histogram), -1).astype(np.float64)
+    return layer_counts(scan, clean=clean).reshape(len(scan.histogram), -1)
 
 
 def layer_moments(scan: Scan) -> Float[np.ndarray, "layers features"]:
