@@ -9,10 +9,10 @@ SHOWN = 20
 
 def table(head: Sequence[str], rows: Sequence[Sequence[object]], *, caption: str = "") -> str:
     """A table under a caption: numbers are aligned to the right, and rows past `SHOWN` fold away."""
-    seen = _table(head, rows[:SHOWN], caption)
+    shown = _table(head, rows[:SHOWN], caption)
     if len(rows) <= SHOWN:
-        return seen
-    return seen + folded(f"{len(rows) - SHOWN:,} more", _table(head, rows[SHOWN:], ""))
+        return shown
+    return shown + folded(f"{len(rows) - SHOWN:,} more", _table(head, rows[SHOWN:], ""))
 
 
 def folded(summary: str, inner: str) -> str:
@@ -30,8 +30,8 @@ def _table(head: Sequence[str], rows: Sequence[Sequence[object]], caption: str) 
         "right" if all(_is_number(row[i]) for row in rows) else "left" for i in range(len(head))
     ]
     body = "".join(_row("td", row, sides) for row in rows)
-    told = f"<caption>{html.escape(caption)}</caption>" if caption else ""
-    return f"<table>{told}<thead>{_row('th', head, sides)}</thead><tbody>{body}</tbody></table>"
+    heading = f"<caption>{html.escape(caption)}</caption>" if caption else ""
+    return f"<table>{heading}<thead>{_row('th', head, sides)}</thead><tbody>{body}</tbody></table>"
 
 
 def _row(tag: str, cells: Iterable[object], sides: Iterable[str]) -> str:

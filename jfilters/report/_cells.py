@@ -35,6 +35,6 @@ def number(value: float | None, digits: int) -> str:
     return "-" if value is None else f"{value:.{digits}f}"
 
 
-def verdict(word: str) -> Text:
+def verdict(label: str) -> Text:
     """A verdict in the color of its weight."""
-    return Text(word, _STYLES[word])
+    return Text(label, _STYLES[label])

@@ -34,12 +34,14 @@ def _rule(outcome: Outcome) -> list[Text]:
     if not outcome.broken:
         return [Text.assemble(("holds   ", "green"), f"{name}: {about}")]
     head = f"{name}: {count(len(outcome.broken))} of {about}"
-    shown = [Text(f"  {_break(found)}") for found in outcome.broken[:MOST_BREAKS]]
-    rest = len(outcome.broken) - MOST_BREAKS
-    more = [Text(f"  and {count(rest)} more", "dim")] if rest > 0 else []
-    return [Text.assemble(("broken  ", "bold red"), head), *shown, *more]
+    shown = [Text(f"  {_break(violation)}") for violation in outcome.broken[:MOST_BREAKS]]
+    hidden = len(outcome.broken) - MOST_BREAKS
+    note = [Text(f"  and {count(hidden)} more", "dim")] if hidden > 0 else []
+    return [Text.assemble(("broken  ", "bold red"), head), *shown, *note]
 
 
-def _break(found: Break) -> str:
-    where = printable(found.model) + (f" {printable(found.layer)}" if found.layer else "")
-    return f"{where}: {printable(found.reason)}"
+def _break(violation: Break) -> str:
+    where = printable(violation.model) + (
+        f" {printable(violation.layer)}" if violation.layer else ""
+    )
+    return f"{where}: {printable(violation.reason)}"

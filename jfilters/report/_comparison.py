@@ -62,8 +62,8 @@ def _words(relation: Relation, first: int, second: int) -> str:
     """The verdict as a sentence about two numbered checkpoints."""
     if relation.source is None or relation.label not in _MADE:
         return f"{first} and {second}: {_WHOLE.get(relation.label, relation.label)}"
-    made, source = (second, first) if relation.source == 0 else (first, second)
-    return f"{made} {_MADE[relation.label]} {source}"
+    derived, source = (second, first) if relation.source == 0 else (first, second)
+    return f"{derived} {_MADE[relation.label]} {source}"
 
 
 def _verdict(relation: Relation, first: int, second: int) -> Text:
@@ -76,22 +76,22 @@ def _evidence(comparison: Comparison) -> list[Padding]:
 
 def _matrix(comparisons: Sequence[Comparison], n: int) -> RenderableType:
     pairs = [(i, j) for i in range(1, n + 1) for j in range(i + 1, n + 1)]
-    found = dict(zip(pairs, comparisons, strict=True))
+    by_pair = dict(zip(pairs, comparisons, strict=True))
     if n > LARGEST_MATRIX:
-        return Group(*(_verdict(found[pair].relation, *pair) for pair in pairs))
+        return Group(*(_verdict(by_pair[pair].relation, *pair) for pair in pairs))
     table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
     table.add_column("", justify="right")
     for i in range(1, n):
         table.add_column(str(i), overflow="fold")
     for j in range(2, n + 1):
-        cells = [_cell(found[i, j].relation, i, j) for i in range(1, j)]
+        cells = [_cell(by_pair[i, j].relation, i, j) for i in range(1, j)]
         table.add_row(str(j), *cells, *[""] * (n - j))
     return table
 
 
 def _cell(relation: Relation, first: int, second: int) -> Text:
-    word = relation.label if relation.source is None else _words(relation, first, second)
-    return Text(word, _STYLES.get(relation.label, "yellow"))
+    label = relation.label if relation.source is None else _words(relation, first, second)
+    return Text(label, _STYLES.get(relation.label, "yellow"))
 
 
 def _layers(layers: Sequence[MatchedLayer]) -> Table:
@@ -123,12 +123,12 @@ def _first_line(layer: MatchedLayer) -> list[RenderableType]:
 
 
 def _second_line(layer: MatchedLayer) -> list[RenderableType]:
-    told = layer.second if layer.second != layer.first else ""
+    partner = layer.second if layer.second != layer.first else ""
     how = "reordered channels" if layer.reordered else f"by {layer.how}"
-    name = Text(f"  {told} {how}" if told else f"  {how}", "dim")
+    name = Text(f"  {partner} {how}" if partner else f"  {how}", "dim")
     detail = layer.detail
-    word = verdict(detail.second.verdict.label) if detail else ""
-    return [name, *[""] * 6, *_quality(layer.record(), "second"), word]
+    label = verdict(detail.second.verdict.label) if detail else ""
+    return [name, *[""] * 6, *_quality(layer.record(), "second"), label]
 
 
 def _quality(record: dict, side: str) -> list[str]:

@@ -26,24 +26,28 @@ def densities_text(fitted: FittedDensities) -> RenderableType:
     table.add_column("group", overflow="fold", ratio=1)
     for heading in ("kernels", "zero", "uniform", "gauss", "hist", "flow", "+-", "gain"):
         table.add_column(heading, justify="right", no_wrap=True)
-    for one in fitted.likelihoods:
-        simple = [number(value, 2) for value in one.baselines.values()]
-        numbers = [number(one.flow, 2), number(one.error, 2), f"{one.gain:+.2f}"]
-        group = one.group
+    for likelihood in fitted.likelihoods:
+        simple = [number(value, 2) for value in likelihood.baselines.values()]
+        numbers = [
+            number(likelihood.flow, 2),
+            number(likelihood.error, 2),
+            f"{likelihood.gain:+.2f}",
+        ]
+        group = likelihood.group
         table.add_row(Text(group.label), count(group.sampled), count(group.zero), *simple, *numbers)
     used = fitted.samples.kernels.shape[1]
     each = Text(f"{quantity(used, 'kernel')} of each group, a fifth of them held out")
     return Group(table, each, *_left_out(fitted.samples.left_out), Text(_LIKELIHOOD, "dim"))
 
 
-def divergence_text(found: DensityTable) -> RenderableType:
+def divergence_text(divergences: DensityTable) -> RenderableType:
     """Every pair of groups, the most different first."""
     table = plain_table()
     for heading in ("from", "to"):
         table.add_column(heading, overflow="fold", ratio=1, min_width=12)
     for heading in ("KL", "KL back", "J", "", "acc."):
         table.add_column(heading, justify="right", no_wrap=True)
-    for pair in sorted(found.rows(), key=lambda pair: -pair["jeffreys"]):
+    for pair in sorted(divergences.rows(), key=lambda pair: -pair["jeffreys"]):
         values = [
             f"{pair[name]:.2f} +-{pair[f'{name}_error']:.2f}"
             for name in ("forward", "backward", "jeffreys")
@@ -51,9 +55,11 @@ def divergence_text(found: DensityTable) -> RenderableType:
         verdict = "" if pair["distinguishable"] else "="
         names = Text(pair["first"]), Text(pair["second"])
         table.add_row(*names, *values, verdict, f"{pair['accuracy']:.2f}")
-    used = found.samples.kernels.shape[1]
-    each = Text(f"{quantity(used, 'kernel')} of each of {quantity(len(found.labels), 'group')}")
-    return Group(table, each, *_left_out(found.samples.left_out), Text(_DIVERGENCE, "dim"))
+    used = divergences.surfaces.kernels.shape[1]
+    each = Text(
+        f"{quantity(used, 'kernel')} of each of {quantity(len(divergences.labels), 'group')}"
+    )
+    return Group(table, each, *_left_out(divergences.surfaces.left_out), Text(_DIVERGENCE, "dim"))
 
 
 def scores_text(scores: Sequence[LayerScore], *, most: int) -> RenderableType:
@@ -62,21 +68,28 @@ def scores_text(scores: Sequence[LayerScore], *, most: int) -> RenderableType:
     table.add_column("least likely layers", overflow="fold", ratio=1)
     for heading in ("kernels", "zero", "nats", "+-"):
         table.add_column(heading, justify="right", no_wrap=True)
-    known = sorted((s for s in scores if s.nats is not None), key=lambda s: s.nats or 0)
-    for one in known[:most]:
-        numbers = count(one.kernels), count(one.zero), number(one.nats, 2), number(one.error, 2)
-        table.add_row(Text(one.layer), *numbers)
-    unknown = len(scores) - len(known)
-    rest = [Text(f"{quantity(unknown, 'layer')} with too few kernels to tell")] if unknown else []
-    more = len(known) - most
-    rest += [Text(f"{quantity(more, 'layer')} more: --most, or --format json")] if more > 0 else []
+    scored = sorted((s for s in scores if s.nats is not None), key=lambda s: s.nats or 0)
+    for score in scored[:most]:
+        numbers = (
+            count(score.kernels),
+            count(score.zero),
+            number(score.nats, 2),
+            number(score.error, 2),
+        )
+        table.add_row(Text(score.layer), *numbers)
+    unknown = len(scores) - len(scored)
+    notes = [Text(f"{quantity(unknown, 'layer')} with too few kernels to tell")] if unknown else []
+    hidden = len(scored) - most
+    notes += (
+        [Text(f"{quantity(hidden, 'layer')} more: --most, or --format json")] if hidden > 0 else []
+    )
     return Group(
-        table, *rest, Text("mean log-density in nats per kernel: less is less usual", "dim")
+        table, *notes, Text("mean log-density in nats per kernel: less is less usual", "dim")
     )
 
 
 def _left_out(groups: Sequence[Sampled]) -> list[Text]:
     if not groups:
         return []
-    named = ", ".join(f"{group.label} ({count(group.sampled)})" for group in groups)
-    return [Text(f"left out, too few sampled kernels: {named}", "yellow")]
+    names = ", ".join(f"{group.label} ({count(group.sampled)})" for group in groups)
+    return [Text(f"left out, too few sampled kernels: {names}", "yellow")]

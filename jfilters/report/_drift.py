@@ -22,9 +22,9 @@ def drift_text(table: DriftTable) -> RenderableType:
     if table.within is None and len(table.labels) <= LARGEST_MATRIX:
         parts += ["", _matrix(table)]
     parts += ["", _pairs(table)]
-    more = len(table.pairs) - MOST_PAIRS
-    if more > 0:
-        parts.append(Text(f"and {quantity(more, 'smaller pair')}: --out FILE writes all of them"))
+    hidden = len(table.pairs) - MOST_PAIRS
+    if hidden > 0:
+        parts.append(Text(f"and {quantity(hidden, 'smaller pair')}: --out FILE writes all of them"))
     return Group(*parts, *map(Text, _notes(table)))
 
 
@@ -85,9 +85,9 @@ def _pairs(table: DriftTable) -> Table:
 def _cells(pair: Pair) -> list[Text | str]:
     labels = [Text(x) for x in (pair.within, pair.first, pair.second) if x is not None]
     null_95 = None if pair.null is None else pair.null.quantile95
-    word = Text("-") if pair.label is None else Text(pair.label, _WORDS[pair.label])
+    label = Text("-") if pair.label is None else Text(pair.label, _WORDS[pair.label])
     numbers = [number(x, 3) for x in (pair.value, null_95, pair.p_adjusted)]
-    return [*labels, *numbers, _most(pair), word]
+    return [*labels, *numbers, _most(pair), label]
 
 
 def _most(pair: Pair) -> str:

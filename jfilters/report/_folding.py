@@ -13,16 +13,16 @@ from ._cells import number, plain_table, quantity, verdict
 _NUMBERS = ("sparsity", "variance_entropy", "orthogonality")
 
 
-def folded_text(found: FoldedScan) -> RenderableType:
+def folded_text(folded: FoldedScan) -> RenderableType:
     """Two lines a layer with a BatchNorm, raw and folded; of the others how many, and why."""
-    tied = [row for row in found.layers if row["norm"] is not None]
-    untied = [row for row in found.layers if row["norm"] is None]
-    head = f"{quantity(len(tied), 'layer')} of {len(found.layers)} with a BatchNorm to fold in"
+    tied = [row for row in folded.layers if row["norm"] is not None]
+    untied = [row for row in folded.layers if row["norm"] is None]
+    head = f"{quantity(len(tied), 'layer')} of {len(folded.layers)} with a BatchNorm to fold in"
     parts: list[RenderableType] = ["", Text(head, "bold")]
     if tied:
         parts += ["", _tied(tied)]
     parts += ["", *map(Text, _reasons(untied))] if untied else []
-    parts += [Text(f"{model}: not read again: {why}") for model, why in found.unread.items()]
+    parts += [Text(f"{model}: not read again: {why}") for model, why in folded.unread.items()]
     return Group(*parts)
 
 

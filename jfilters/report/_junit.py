@@ -18,8 +18,8 @@ def junit_xml(outcomes: Sequence[Outcome], name: str) -> bytes:
     failed = sum(case.find("failure") is not None for case in cases)
     skipped = sum(case.find("skipped") is not None for case in cases)
     numbers = {"tests": len(cases), "failures": failed, "errors": 0, "skipped": skipped}
-    told = {key: str(value) for key, value in numbers.items()}
-    suite = ET.SubElement(root, "testsuite", {"name": printable(name), **told})
+    attributes = {key: str(value) for key, value in numbers.items()}
+    suite = ET.SubElement(root, "testsuite", {"name": printable(name), **attributes})
     suite.extend(cases)
     ET.indent(root)
     return ET.tostring(root, encoding="utf-8", xml_declaration=True) + b"\n"
@@ -31,8 +31,8 @@ def _cases(outcome: Outcome) -> list[ET.Element]:
         ET.SubElement(case, "skipped", {"message": "about nothing in this scan"})
         return [case]
     broken: dict[str, list[Break]] = {}
-    for found in outcome.broken:
-        broken.setdefault(found.model, []).append(found)
+    for violation in outcome.broken:
+        broken.setdefault(violation.model, []).append(violation)
     return [_judged(outcome, model, broken.get(model, [])) for model in outcome.models]
 
 
@@ -42,7 +42,8 @@ def _judged(outcome: Outcome, model: str, broken: list[Break]) -> ET.Element:
         required = outcome.rule.require or f"drift of at most {outcome.rule.most_drift:g}"
         failure = ET.SubElement(case, "failure", {"message": printable(f"required: {required}")})
         failure.text = "\n".join(
-            printable(": ".join(filter(None, (found.layer, found.reason)))) for found in broken
+            printable(": ".join(filter(None, (violation.layer, violation.reason))))
+            for violation in broken
         )
     if model in outcome.partial:
         ET.SubElement(case, "system-out").text = printable(outcome.partial[model])
@@ -50,5 +51,5 @@ def _judged(outcome: Outcome, model: str, broken: list[Break]) -> ET.Element:
 
 
 def _case(outcome: Outcome, model: str) -> ET.Element:
-    told = {"classname": printable(outcome.rule.name), "name": printable(model)}
-    return ET.Element("testcase", told)
+    attributes = {"classname": printable(outcome.rule.name), "name": printable(model)}
+    return ET.Element("testcase", attributes)

@@ -11,37 +11,45 @@ WIDTH, HEIGHT = 72, 20  # characters of the map
 MOST_ON_MAP = 120  # models: of more the numbers do not fit
 
 
-def nearest_text(found: Neighborhood, *, most: int, map: bool) -> RenderableType:
+def nearest_text(neighborhood: Neighborhood, *, most: int, map: bool) -> RenderableType:
     """For every model asked about the `most` closest ones, and the map if it is asked for."""
-    numbers = {name: i for i, name in enumerate(found.names, 1)}
+    numbers = {name: i for i, name in enumerate(neighborhood.names, 1)}
     parts: list[RenderableType] = []
-    for model, near in found.near.items():
+    for model, near in neighborhood.near.items():
         table = plain_table()
         table.add_column("", justify="right", no_wrap=True)
         table.add_column(f"closest to {model}", overflow="fold", ratio=1)
         for heading in ("D in nats", "null mean"):
             table.add_column(heading, justify="right", no_wrap=True)
-        for one in near[:most]:
-            number = str(numbers[one.model]) if map else ""
-            table.add_row(number, Text(one.model), f"{one.drift:.4f}", f"{one.null_mean:.4f}")
+        for neighbor in near[:most]:
+            number = str(numbers[neighbor.model]) if map else ""
+            table.add_row(
+                number, Text(neighbor.model), f"{neighbor.drift:.4f}", f"{neighbor.null_mean:.4f}"
+            )
         parts += [table, ""]
-    parts += [Text(f"{model}: {reason}", "yellow") for model, reason in found.partial.items()]
-    return Group(*parts, *(_map(found) if map else ()))
+    parts += [
+        Text(f"{model}: {reason}", "yellow") for model, reason in neighborhood.partial.items()
+    ]
+    return Group(*parts, *(_map(neighborhood) if map else ()))
 
 
-def _map(found: Neighborhood) -> list[RenderableType]:
-    if len(found.names) > MOST_ON_MAP:
-        return [Text(f"a map of {len(found.names)} models has no room here; --format json has it")]
+def _map(neighborhood: Neighborhood) -> list[RenderableType]:
+    if len(neighborhood.names) > MOST_ON_MAP:
+        return [
+            Text(
+                f"a map of {len(neighborhood.names)} models has no room here; --format json has it"
+            )
+        ]
     canvas = np.full((HEIGHT, WIDTH), " ", dtype="<U1")
-    low, high = found.map.positions.min(axis=0), found.map.positions.max(axis=0)
+    low, high = neighborhood.map.places.min(axis=0), neighborhood.map.places.max(axis=0)
     spans = np.where(high > low, high - low, 1)
-    first_asked = len(found.names) - len(found.near) + 1
+    first_query = len(neighborhood.names) - len(neighborhood.near) + 1
     # From the last on, so that what was asked about gets its place.
-    for number, place in reversed(list(enumerate(found.map.positions, 1))):
+    for number, place in reversed(list(enumerate(neighborhood.map.places, 1))):
         x, y = (place - low) / spans
-        _put(canvas, f"[{number}]" if number >= first_asked else str(number), x, 1 - y)
-    legend = "\n".join(f"{i} {name}" for i, name in enumerate(found.names, 1))
-    share = f"a plane shows {found.map.share:.0%} of what keeps the models apart"
+        _put(canvas, f"[{number}]" if number >= first_query else str(number), x, 1 - y)
+    legend = "\n".join(f"{i} {name}" for i, name in enumerate(neighborhood.names, 1))
+    share = f"a plane shows {neighborhood.map.share:.0%} of what keeps the models apart"
     lines = Text("\n".join("".join(row).rstrip() for row in canvas))
     return [lines, Text(f"{share}; [ ] what was asked about"), Text(legend, "dim")]
 
@@ -52,8 +60,8 @@ def _put(canvas: np.ndarray, label: str, x: float, y: float) -> None:
     starts = np.arange(WIDTH - len(label) + 1)
     # A character is twice as high as wide.
     distance = np.abs(2 * rows) + np.abs(starts - x * (WIDTH - 1))[None]
-    taken = np.pad(canvas != " ", ((0, 0), (1, 1)))
-    windows = np.lib.stride_tricks.sliding_window_view(taken, len(label) + 2, axis=1)
+    occupied = np.pad(canvas != " ", ((0, 0), (1, 1)))
+    windows = np.lib.stride_tricks.sliding_window_view(occupied, len(label) + 2, axis=1)
     distance = np.where(windows.any(axis=2), np.inf, distance)
     row, start = np.unravel_index(distance.argmin(), distance.shape)
     canvas[row, start : start + len(label)] = list(label)

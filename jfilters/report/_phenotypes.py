@@ -12,32 +12,34 @@ _STYLES = {"sun": "green", "spikes": "yellow", "symbols": "yellow", "point": "re
 _FEATURES = ("near_zero", "in_spots", "off_center", "not_gaussian", "spread")
 
 
-def phenotypes_text(found: Phenotypes) -> RenderableType:
+def phenotypes_text(phenotypes: Phenotypes) -> RenderableType:
     """How many groups have which phenotype, and one row a group."""
-    parts: list[RenderableType] = [_totals(found), "", _table(found)]
-    if found.unknown:
-        parts.append(Text(f"{quantity(found.unknown, 'layer')} without a {found.by}: in no group"))
+    parts: list[RenderableType] = [_totals(phenotypes), "", _table(phenotypes)]
+    if phenotypes.unknown:
+        parts.append(
+            Text(f"{quantity(phenotypes.unknown, 'layer')} without a {phenotypes.by}: in no group")
+        )
     return Group(*parts)
 
 
-def _totals(found: Phenotypes) -> Text:
-    words = [row.phenotype.label for row in found.groups if row.phenotype]
-    text = Text(f"{quantity(len(found.groups), 'group')} by {found.by}: ")
-    told = [(f"{count(words.count(word))} {word}", _STYLES[word]) for word in PHENOTYPES]
-    told.append((f"{count(len(found.groups) - len(words))} of too few kernels", "dim"))
-    for i, part in enumerate(told):
+def _totals(phenotypes: Phenotypes) -> Text:
+    labels = [row.phenotype.label for row in phenotypes.groups if row.phenotype]
+    text = Text(f"{quantity(len(phenotypes.groups), 'group')} by {phenotypes.by}: ")
+    counts = [(f"{count(labels.count(label))} {label}", _STYLES[label]) for label in PHENOTYPES]
+    counts.append((f"{count(len(phenotypes.groups) - len(labels))} of too few kernels", "dim"))
+    for i, part in enumerate(counts):
         text.append(", " if i else "").append(*part)
     return text
 
 
-def _table(found: Phenotypes) -> Table:
+def _table(phenotypes: Phenotypes) -> Table:
     table = plain_table()
-    table.add_column(found.by, overflow="fold", ratio=1)
+    table.add_column(phenotypes.by, overflow="fold", ratio=1)
     for heading in ("kernels", "near 0", "spots", "off", "shape", "spread"):
         table.add_column(heading, justify="right", no_wrap=True)
     table.add_column("phenotype", no_wrap=True)
-    for row in found.groups:
-        table.add_row(Text(row.label), count(row.kernels), *_features(row), _word(row))
+    for row in phenotypes.groups:
+        table.add_row(Text(row.label), count(row.kernels), *_features(row), _label(row))
     table.caption = (
         "kernels: sampled; near 0, spots: share of them near 0 and in the eight fullest spots; off: "
         "distance of the mean from 0 in spreads; shape: Kolmogorov distance from a Gaussian"
@@ -52,7 +54,7 @@ def _features(row: PhenotypeRow) -> list[str]:
     return [number(getattr(row.phenotype.features, name), 2) for name in _FEATURES]
 
 
-def _word(row: PhenotypeRow) -> Text:
+def _label(row: PhenotypeRow) -> Text:
     if row.phenotype is None:
         return Text("too few", "dim")
     return Text(row.phenotype.label, _STYLES[row.phenotype.label])

@@ -16,36 +16,36 @@ MOST_MODELS = 10
 BAR = 20  # characters
 
 
-def quality_text(found: Quality, *, layers: bool = False) -> RenderableType:
+def quality_text(quality: Quality, *, layers: bool = False) -> RenderableType:
     """Verdicts, the share of degenerate layers along the axis, the strip, and what could be pruned.
 
     `layers`: every model and layer too, with the numbers behind its verdict.
     """
-    parts: list[RenderableType] = [_verdicts(found), "", _shares(found)]
-    if found.strip:
-        parts += ["", _strip(found.strip)]
-    parts += ["", _prunable(found.prunable)]
+    parts: list[RenderableType] = [_verdicts(quality), "", _shares(quality)]
+    if quality.strip:
+        parts += ["", _strip(quality.strip)]
+    parts += ["", _prunable(quality.prunable)]
     if layers:
-        parts += ["", _layers(found)]
-    if found.folded:
-        parts.append(folded_text(found.folded))
+        parts += ["", _layers(quality)]
+    if quality.folded:
+        parts.append(folded_text(quality.folded))
     return Group(*parts)
 
 
-def _verdicts(found: Quality) -> Text:
-    text = Text(f"{quantity(len(found.layers), 'layer')}: ")
-    for i, (word, n) in enumerate(found.verdicts.items()):
-        text.append(", " if i else "").append(f"{count(n)} ").append_text(verdict(word))
+def _verdicts(quality: Quality) -> Text:
+    text = Text(f"{quantity(len(quality.layers), 'layer')}: ")
+    for i, (label, n) in enumerate(quality.verdicts.items()):
+        text.append(", " if i else "").append(f"{count(n)} ").append_text(verdict(label))
     return text
 
 
-def _shares(found: Quality) -> Table:
+def _shares(quality: Quality) -> Table:
     table = plain_table()
-    table.add_column(found.by, overflow="fold", ratio=1)
+    table.add_column(quality.by, overflow="fold", ratio=1)
     for heading in ("layers", "degenerate", "share"):
         table.add_column(heading, justify="right", no_wrap=True)
     table.add_column("", width=BAR, no_wrap=True)
-    for row in found.shares:
+    for row in quality.shares:
         table.add_row(
             Text(row.label),
             count(row.layers),
@@ -65,9 +65,11 @@ def _strip(strip: dict[float, dict[str, int]]) -> Group:
     table.add_column("verdict by epsilon", no_wrap=True)
     for eps in strip:
         table.add_column(f"{eps:g}", justify="right", no_wrap=True)
-    for word in VERDICTS:
-        if any(word in words for words in strip.values()):
-            table.add_row(verdict(word), *(count(words.get(word, 0)) for words in strip.values()))
+    for label in VERDICTS:
+        if any(label in counts for counts in strip.values()):
+            table.add_row(
+                verdict(label), *(count(counts.get(label, 0)) for counts in strip.values())
+            )
     return Group(
         table,
         Text("a kernel is sparse below epsilon times its layer's largest weight; the rule is 0.01"),
@@ -83,8 +85,8 @@ def _prunable(models: list[Prunable]) -> RenderableType:
         table.add_column(heading, justify="right", no_wrap=True)
     for model in models[:MOST_MODELS]:
         table.add_row(Text(model.model), *_numbers(model.sparse, model.kernels, model.bytes))
-    if (more := len(models) - MOST_MODELS) > 0:
-        table.add_row(f"and {quantity(more, 'more model')}: --format json has all")
+    if (hidden := len(models) - MOST_MODELS) > 0:
+        table.add_row(f"and {quantity(hidden, 'more model')}: --format json has all")
     sparse, kernels, size = (
         sum(getattr(model, name) for model in models) for name in ("sparse", "kernels", "bytes")
     )
@@ -96,7 +98,7 @@ def _numbers(sparse: int, kernels: int, size: int) -> tuple[str, str, str, str]:
     return count(sparse), count(kernels), f"{sparse / kernels:.1%}", count(round(size / 1000))
 
 
-def _layers(found: Quality) -> Table:
+def _layers(quality: Quality) -> Table:
     """Every model with its numbers, and below it its layers."""
     table = plain_table()
     table.add_column("layer", overflow="fold", ratio=1)
@@ -104,8 +106,8 @@ def _layers(found: Quality) -> Table:
     for heading in ("S", "H", "random", "O", "random"):
         table.add_column(heading, justify="right", no_wrap=True)
     table.add_column("verdict", no_wrap=True)
-    models = {row["model"]: row for row in found.models}
-    for model, layers in itertools.groupby(found.layers, lambda row: row["model"]):
+    models = {row["model"]: row for row in quality.models}
+    for model, layers in itertools.groupby(quality.layers, lambda row: row["model"]):
         table.add_row(Text(model, "bold"), *_row(models[model]))
         for row in layers:
             table.add_row(Text(f"  {row['layer']}"), *_row(row))

@@ -58,8 +58,8 @@ def _totals(scan: Scan) -> Text:
     n = scan.record["totals"]
     size = "x".join(map(str, scan.spatial))
     statuses = ", ".join(
-        f"{n[key]} {word}"
-        for key, word in (
+        f"{n[key]} {label}"
+        for key, label in (
             ("ok", "read"),
             ("partial", "read in part"),
             ("empty", "empty"),
@@ -123,9 +123,9 @@ def _extremes(scan: Scan) -> Text:
     rows, columns = np.triu_indices(len(names), 1)
     drift = matrix[rows, columns]
     lines = []
-    for word, pair in (("closest", int(np.argmin(drift))), ("furthest", int(np.argmax(drift)))):
+    for label, pair in (("closest", int(np.argmin(drift))), ("furthest", int(np.argmax(drift)))):
         models = f"{names[rows[pair]]} and {names[columns[pair]]}"
-        lines.append(f"{word}: {number(float(drift[pair]), 3)}, {models}")
+        lines.append(f"{label}: {number(float(drift[pair]), 3)}, {models}")
     return Text(
         "\n".join([*lines, "drift-model.csv holds all pairs; small models drift by sampling alone"])
     )

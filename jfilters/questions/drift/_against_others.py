@@ -28,7 +28,7 @@ def drift_from_others(
     labeled = np.sort(np.concatenate([group.layers for group in groups.groups]))
     pairs = []
     for group in groups.groups:
-        others = Group(OTHERS, None, np.setdiff1d(labeled, group.layers))
-        partition = Groups(by, None, (group, others), len(scan.model_of_layer) - len(labeled))
+        complement = Group(OTHERS, None, np.setdiff1d(labeled, group.layers))
+        partition = Groups(by, None, (group, complement), len(scan.model_of_layer) - len(labeled))
         pairs += drift_between(scan, partition, question).pairs
     return adjusted(pairs)

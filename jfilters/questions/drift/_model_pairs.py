@@ -64,9 +64,11 @@ def model_labels(scan: Scan, by: str) -> list[object]:
 def _pairs(axis: str, table: DriftTable, labels: list[object]) -> ModelPairs:
     has_label = np.array([label is not None for label in labels])
     large = np.array([size.kernels >= FEWEST for size in table.sizes])
-    kept = np.flatnonzero(has_label & large)
-    rows, columns = (kept[place] for place in np.triu_indices(len(kept), 1))
-    same = np.array([labels[i] == labels[j] for i, j in zip(rows, columns, strict=True)], bool)
+    places = np.flatnonzero(has_label & large)
+    rows, columns = (places[pairs] for pairs in np.triu_indices(len(places), 1))
+    is_same = np.array([labels[i] == labels[j] for i, j in zip(rows, columns, strict=True)], bool)
     values = table.matrix[rows, columns]
     small, unknown = int(np.sum(has_label & ~large)), int(np.sum(~has_label))
-    return ModelPairs(axis, table.metric, values[same], values[~same], len(kept), small, unknown)
+    return ModelPairs(
+        axis, table.metric, values[is_same], values[~is_same], len(places), small, unknown
+    )

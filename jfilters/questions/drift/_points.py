@@ -42,18 +42,18 @@ def sampled_points(
             "scan again with --sample, or ask for a metric of histograms"
         )
     kernels, layers = scan.sample, scan.sample_layer
-    kept = ~_is_sparse(scan, kernels, layers) if clean else np.ones(len(kernels), bool)
+    mask = ~_is_sparse(scan, kernels, layers) if clean else np.ones(len(kernels), bool)
     most = most_points(len(sides))
     stands_for = _kernels_a_point(scan, layers)
-    found = []
+    points_of_sides = []
     for side in sides:
         place = np.full(scan.layer_table.num_rows, -1)
         place[side.group.layers] = np.arange(len(side.group.layers))
-        at = np.flatnonzero(kept & (place[layers] >= 0))
+        at = np.flatnonzero(mask & (place[layers] >= 0))
         at = np.sort(rng.choice(at, most, replace=False)) if len(at) > most else at
         weights = stands_for[layers[at]] * side.weights[place[layers[at]]]
-        found.append(Points(scan.coefficients(kernels[at]), weights, place[layers[at]]))
-    return found
+        points_of_sides.append(Points(scan.coefficients(kernels[at]), weights, place[layers[at]]))
+    return points_of_sides
 
 
 def most_points(sides: int) -> int:

@@ -151,11 +151,11 @@ class DriftTable(Answer):
 
     def __repr__(self) -> str:
         within = "" if self.within is None else f" within {self.within}"
-        words = Counter(pair.label or "untold" for pair in self.pairs)
-        told = ", ".join(f"{count:,} {word}" for word, count in words.most_common())
+        labels = Counter(pair.label or "untold" for pair in self.pairs)
+        counts = ", ".join(f"{count:,} {label}" for label, count in labels.most_common())
         pairs = f"{len(self.pairs):,} pair{'' if len(self.pairs) == 1 else 's'}"
         sizes = f"{len(self.labels):,} groups, {pairs}"
-        return f"DriftTable({self.metric} by {self.by}{within}: {sizes}; {told})"
+        return f"DriftTable({self.metric} by {self.by}{within}: {sizes}; {counts})"
 
     def _repr_html_(self) -> str:
         return drift_html(self)
@@ -164,12 +164,12 @@ class DriftTable(Answer):
 def marks(table: DriftTable) -> dict[tuple[int, int], Label | None]:
     """The word of every pair that is compared, by its places in the matrix, in both orders."""
     place = {label: i for i, label in enumerate(table.labels)}
-    found = {}
+    labels = {}
     for pair in table.pairs:
         before = "" if pair.within is None else f"{pair.within}: "
         i, j = place[before + pair.first], place[before + pair.second]
-        found[i, j] = found[j, i] = pair.label
-    return found
+        labels[i, j] = labels[j, i] = pair.label
+    return labels
 
 
 def drift_html(table: DriftTable) -> str:
@@ -182,9 +182,9 @@ def drift_html(table: DriftTable) -> str:
         return line + _html.table(
             head, rows, caption=f"the {MOST_SHOWN} largest; .pairs_frame has all"
         )
-    words = marks(table)
+    labels_of_pairs = marks(table)
     rows = [
-        [label, *(_cell(value, words.get((i, j), "")) for j, value in enumerate(row))]
+        [label, *(_cell(value, labels_of_pairs.get((i, j), "")) for j, value in enumerate(row))]
         for i, (label, row) in enumerate(zip(table.labels, table.matrix.tolist(), strict=True))
     ]
     caption = f"{table.metric} in {METRICS[table.metric].unit}; {_MARKS}"
@@ -194,11 +194,11 @@ def drift_html(table: DriftTable) -> str:
 _MARKS = "in parentheses: within null; with ?: too few kernels to tell"
 
 
-def _cell(value: float, word: str | None) -> str:
+def _cell(value: float, label: str | None) -> str:
     if np.isnan(value):
         return ""
     shown = f"{value:.3g}"
-    return {"within null": f"({shown})", "too few kernels": f"{shown} ?"}.get(word or "", shown)
+    return {"within null": f"({shown})", "too few kernels": f"{shown} ?"}.get(label or "", shown)
 
 
 def save_matrix(table: DriftTable, path: Path) -> None:
@@ -209,9 +209,9 @@ def save_matrix(table: DriftTable, path: Path) -> None:
 
 def save_pairs(table: DriftTable, path: Path) -> None:
     """Write one row a pair as CSV, with everything that is known of it; empty for what is not."""
-    found = pairs_table(table)
-    columns = (found[name].to_pylist() for name in found.column_names)
-    _write_csv(path, [found.column_names, *zip(*columns, strict=True)])
+    pairs = pairs_table(table)
+    columns = (pairs[name].to_pylist() for name in pairs.column_names)
+    _write_csv(path, [pairs.column_names, *zip(*columns, strict=True)])
 
 
 def pairs_table(table: DriftTable) -> pa.Table:

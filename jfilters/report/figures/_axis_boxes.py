@@ -39,27 +39,29 @@ def axis_boxes(
 
     Source: Gavrikov & Keuper, CVPR 2022, arXiv:2203.15331.
     """
-    found = _asked(scan, axes, metric, clean)
-    with axes_on(ax, COLUMN, 0.75 + 0.3 * len(found)) as drawn:
-        rows = np.arange(len(found))
+    comparisons = _comparisons(scan, axes, metric, clean)
+    with axes_on(ax, COLUMN, 0.75 + 0.3 * len(comparisons)) as canvas:
+        rows = np.arange(len(comparisons))
         for values, offset, color in (("within", -0.21, ACCENT), ("between", 0.21, OTHER)):
-            samples = [np.maximum(getattr(pairs, values), _LEAST) for pairs in found]
-            boxes(drawn, samples, list(rows + offset), color, _HEIGHT)
-        drawn.set_xscale("log")
-        plain_numbers(drawn.xaxis, *drawn.get_xlim())
+            samples = [np.maximum(getattr(pairs, values), _LEAST) for pairs in comparisons]
+            boxes(canvas, samples, list(rows + offset), color, _HEIGHT)
+        canvas.set_xscale("log")
+        plain_numbers(canvas.xaxis, *canvas.get_xlim())
         unit = METRICS[metric].unit
-        drawn.set_xlabel(f"{'D' if metric == 'drift' else metric} between two models ({unit})")
-        drawn.set_ylim(len(found) - 0.45, -0.55)
-        name_ticks(drawn.yaxis, [pairs.by for pairs in found])
-        _counts(drawn, found)
-        _legend(drawn)
-    return drawn
+        canvas.set_xlabel(f"{'D' if metric == 'drift' else metric} between two models ({unit})")
+        canvas.set_ylim(len(comparisons) - 0.45, -0.55)
+        name_ticks(canvas.yaxis, [pairs.by for pairs in comparisons])
+        _counts(canvas, comparisons)
+        _legend(canvas)
+    return canvas
 
 
-def _asked(scan: Scan, axes: Sequence[str] | None, metric: str, clean: bool) -> list[ModelPairs]:
+def _comparisons(
+    scan: Scan, axes: Sequence[str] | None, metric: str, clean: bool
+) -> list[ModelPairs]:
     names = [axis for axis in axes_of(scan) if _is_of_models(scan, axis)] if axes is None else axes
-    found = model_pairs(scan, names, metric=metric, clean=clean)
-    both = [pairs for pairs in found if len(pairs.within) and len(pairs.between)]
+    comparisons = model_pairs(scan, names, metric=metric, clean=clean)
+    both = [pairs for pairs in comparisons if len(pairs.within) and len(pairs.between)]
     if not both:
         raise ValueError(
             "expected an axis with pairs of models of one label and of two, found none among "
@@ -84,10 +86,10 @@ def _contrast(pairs: ModelPairs) -> tuple[bool, float]:
     return min(len(pairs.within), len(pairs.between)) >= FEW, between / within
 
 
-def _counts(ax: "matplotlib.axes.Axes", found: list[ModelPairs]) -> None:
+def _counts(ax: "matplotlib.axes.Axes", comparisons: list[ModelPairs]) -> None:
     right = ax.get_yaxis_transform()
     ax.text(1.01, -0.6, "pairs", transform=right, ha="left", va="bottom", fontsize="x-small")
-    for row, pairs in enumerate(found):
+    for row, pairs in enumerate(comparisons):
         for count, offset, color in (
             (len(pairs.within), -0.21, ACCENT),
             (len(pairs.between), 0.21, OTHER),

@@ -23,13 +23,13 @@ def boxes(
     """Draw a box of every sample at its row; its points where they are few, nothing where there is none."""
     from matplotlib.cbook import boxplot_stats
 
-    many = [(row, values) for row, values in zip(rows, samples, strict=True) if len(values) >= FEW]
+    large = [(row, values) for row, values in zip(rows, samples, strict=True) if len(values) >= FEW]
     line = {"color": color, "linewidth": 0.7}
     points = {"marker": "o", "markersize": 1.6, "color": color, "alpha": 0.7, "linestyle": "none"}
-    if many:
+    if large:
         ax.bxp(
-            [boxplot_stats(values)[0] for _, values in many],
-            positions=[row for row, _ in many],
+            [boxplot_stats(values)[0] for _, values in large],
+            positions=[row for row, _ in large],
             widths=height,
             orientation="horizontal",
             manage_ticks=False,

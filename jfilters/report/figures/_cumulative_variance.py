@@ -35,9 +35,9 @@ def cumulative_variance(
         }
         if by is not None:
             entries |= _groups(axes, scan, by)
-        whole = np.cumsum(np.asarray(scan.basis.variance_ratio, np.float64))
+        shares = np.cumsum(np.asarray(scan.basis.variance_ratio, np.float64))
         style = {"color": "black", "marker": "o", "markersize": 2.5, "zorder": 9}
-        entries["the basis of the scan"] = axes.plot(components, whole, **style)
+        entries["the basis of the scan"] = axes.plot(components, shares, **style)
         axes.set(xlabel="components", ylabel="cumulative share of variance", ylim=(0, 1.02))
         axes.set_xticks(components if scan.d <= 9 else components[:: scan.d // 5])
         handles = [lines[0] for lines in entries.values()]
@@ -52,15 +52,15 @@ def _groups(ax: "matplotlib.axes.Axes", scan: Scan, by: str) -> dict[str, list]:
         raise ValueError(f"{scan.folder}: expected the moments of kernels, found none; scan again")
     groups = group_layers(scan, by)
     sums = np.cumsum(variance_ratios(scan, groups), axis=1)
-    known = [i for i in range(len(sums)) if not np.isnan(sums[i, 0])]
+    places = [i for i in range(len(sums)) if not np.isnan(sums[i, 0])]
     components = np.arange(1, scan.d + 1)
-    if len(known) > MOST_COLORS:
-        many = [
-            ax.plot(components, sums[i], color=ACCENT, alpha=0.35, linewidth=0.6)[0] for i in known
+    if len(places) > MOST_COLORS:
+        lines = [
+            ax.plot(components, sums[i], color=ACCENT, alpha=0.35, linewidth=0.6)[0] for i in places
         ]
-        return {f"each of {len(known)} groups of {by}": many}
-    colors = colors_of(len(known))
+        return {f"each of {len(places)} groups of {by}": lines}
+    colors = colors_of(len(places))
     return {
         groups.groups[i].label: ax.plot(components, sums[i], color=color)
-        for i, color in zip(known, colors, strict=True)
+        for i, color in zip(places, colors, strict=True)
     }

@@ -29,10 +29,10 @@ def depth_deciles(
     table = drift_between(scan, "depth_decile", clean=clean, permutations=permutations)
     pairs = drift_from_others(scan, "depth_decile", clean=clean, permutations=permutations)
     with figure_on(figure, PAGE, 3.1) as canvas:
-        left, right = canvas.subplots(1, 2, width_ratios=(1, 1.05))
-        drift_map(table, left)
-        left.set(xlabel="decile of relative depth", ylabel="decile of relative depth")
-        _bars(right, pairs)
+        map_axes, bar_axes = canvas.subplots(1, 2, width_ratios=(1, 1.05))
+        drift_map(table, map_axes)
+        map_axes.set(xlabel="decile of relative depth", ylabel="decile of relative depth")
+        _bars(bar_axes, pairs)
     return canvas
 
 

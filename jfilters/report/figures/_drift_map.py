@@ -27,11 +27,11 @@ _LEAST = 1e-4  # nats; what is smaller, as between copies of one model, has the 
 _SPAN = 2.0  # the scale goes at least so many times below and above its middle
 _WIDE = 14  # groups from which on the map takes both columns
 
-Asked = Scan | DriftTable
+Source = Scan | DriftTable
 
 
 def drift_map(
-    asked: Asked,
+    source: Source,
     ax: GivenAxes = None,
     *,
     by: str = "model",
@@ -50,9 +50,9 @@ def drift_map(
     Source: Gavrikov & Keuper, CVPR 2022, arXiv:2203.15331.
     """
     table = (
-        asked
-        if isinstance(asked, DriftTable)
-        else drift_between(asked, by, metric=metric, clean=clean, permutations=permutations)
+        source
+        if isinstance(source, DriftTable)
+        else drift_between(source, by, metric=metric, clean=clean, permutations=permutations)
     )
     side = PAGE if len(table.labels) > _WIDE else COLUMN
     with axes_on(ax, side, 0.92 * side) as axes:
@@ -80,8 +80,8 @@ def _map(ax: "matplotlib.axes.Axes", table: DriftTable) -> None:
 def _scale(values: Float[np.ndarray, "m m"]) -> "matplotlib.colors.LogNorm":
     from matplotlib.colors import LogNorm
 
-    known = values[np.isfinite(values)]
-    least, most = (max(float(end), _LEAST) for end in (np.min(known), np.max(known)))
+    finite = values[np.isfinite(values)]
+    least, most = (max(float(end), _LEAST) for end in (np.min(finite), np.max(finite)))
     middle = math.sqrt(least * most)
     return LogNorm(min(least, middle / _SPAN), max(most, middle * _SPAN), clip=True)
 
@@ -89,9 +89,9 @@ def _scale(values: Float[np.ndarray, "m m"]) -> "matplotlib.colors.LogNorm":
 def _marked(ax: "matplotlib.axes.Axes", table: DriftTable) -> None:
     size = min(3.0, 60 / len(table.labels))
     norm, handles = ax.images[0].norm, []
-    words = marks(table)
-    for word, marker in MARKS.items():
-        places = [place for place, found in words.items() if found == word]
+    labels = marks(table)
+    for name, marker in MARKS.items():
+        places = [place for place, label in labels.items() if label == name]
         if not places:
             continue
         rows, columns = np.array(places).T
@@ -101,18 +101,18 @@ def _marked(ax: "matplotlib.axes.Axes", table: DriftTable) -> None:
             at = colors == color
             style = {"marker": marker, "markersize": size, "color": color, "linestyle": "none"}
             ax.plot(columns[at], rows[at], fillstyle="none", markeredgewidth=0.5, **style)
-        handles.append(_handle(marker, word))
-    if "shifted" in words.values():
+        handles.append(_handle(marker, name))
+    if "shifted" in labels.values():
         handles.append(_handle("", "no mark: shifted"))
     where = {"loc": "lower left", "bbox_to_anchor": (0, 1), "borderpad": 0, "frameon": False}
     ax.legend(handles=handles, handlelength=1, labelspacing=0.2, **where)
 
 
-def _handle(marker: str, word: str):
+def _handle(marker: str, label: str):
     from matplotlib.lines import Line2D
 
     style = {"markersize": 3, "markeredgewidth": 0.5, "fillstyle": "none", "linestyle": "none"}
-    return Line2D([], [], marker=marker, color="black", label=word, **style)
+    return Line2D([], [], marker=marker, color="black", label=label, **style)
 
 
 def _named(ax: "matplotlib.axes.Axes", table: DriftTable) -> None:

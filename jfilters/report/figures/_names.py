@@ -23,8 +23,8 @@ def shown_all(names: Sequence[str], longest: int = LONGEST) -> list[str]:
     start = _common_folder(names) if len(names) > 1 else 0
     cut = [_cut(_drawable(name[start:]), longest) for name in names]
     twice = {name for name in cut if cut.count(name) > 1}
-    told = [f"{name} ({i + 1})" if name in twice else name for i, name in enumerate(cut)]
-    return [name.replace("$", r"\$") for name in told]
+    numbered = [f"{name} ({i + 1})" if name in twice else name for i, name in enumerate(cut)]
+    return [name.replace("$", r"\$") for name in numbered]
 
 
 def name_ticks(
@@ -60,9 +60,9 @@ def _cut(name: str, longest: int) -> str:
 
 def _drawable(name: str) -> str:
     """The name with what would break its line, or the font does not have, as an escape."""
-    known = _characters(tuple(_font_files()))
+    characters = _characters(tuple(_font_files()))
     return "".join(
-        c if ord(c) in known else c.encode("unicode_escape").decode("ascii")
+        c if ord(c) in characters else c.encode("unicode_escape").decode("ascii")
         for c in printable(name)
     )
 

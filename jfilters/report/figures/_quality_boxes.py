@@ -37,25 +37,25 @@ def quality_boxes(scan: Scan, figure: GivenCanvas = None, *, by: str = "depth_de
     groups = group_layers(scan, by)
     few_enough(groups)
     columns = {name: _numbers(scan, name) for name in QUALITY}
-    known = [name for name, values in columns.items() if not np.isnan(values).all()]
-    if not known:
+    measures = [name for name, values in columns.items() if not np.isnan(values).all()]
+    if not measures:
         raise ValueError(
             f"{scan.folder}: expected the quality of layers, found none; scan again with the quality on"
         )
     rows = len(groups.groups)
     with figure_on(figure, PAGE, 0.6 + 0.17 * rows) as canvas:
-        drawn = canvas.subplots(1, len(known), sharey=True, squeeze=False)[0]
-        for ax, name in zip(drawn, known, strict=True):
-            label, limit, word = QUALITY[name]
+        panels = canvas.subplots(1, len(measures), sharey=True, squeeze=False)[0]
+        for ax, name in zip(panels, measures, strict=True):
+            label, limit, verdict = QUALITY[name]
             samples = [columns[name][group.layers] for group in groups.groups]
             boxes(ax, [values[~np.isnan(values)] for values in samples], range(rows), ACCENT, 0.6)
             ax.set_xlabel(label)
             ax.tick_params(axis="y", length=0)
             if limit is not None:
-                _limit(ax, limit, word)
-        drawn[0].set_ylim(rows - 0.4, -0.6)
-        name_ticks(drawn[0].yaxis, [group.label for group in groups.groups])
-        drawn[0].set_ylabel(by if by != "depth_decile" else "decile of relative depth")
+                _limit(ax, limit, verdict)
+        panels[0].set_ylim(rows - 0.4, -0.6)
+        name_ticks(panels[0].yaxis, [group.label for group in groups.groups])
+        panels[0].set_ylabel(by if by != "depth_decile" else "decile of relative depth")
     return canvas
 
 
@@ -63,7 +63,7 @@ def _numbers(scan: Scan, name: str) -> Float[np.ndarray, " layers"]:
     return np.array([np.nan if x is None else x for x in scan.layer_table[name].to_pylist()], float)
 
 
-def _limit(ax: "matplotlib.axes.Axes", at: float, word: str) -> None:
+def _limit(ax: "matplotlib.axes.Axes", at: float, verdict: str) -> None:
     line = ax.axvline(at, linestyle="--", color=OTHER, linewidth=0.7, zorder=0)
     where = {"loc": "lower right", "bbox_to_anchor": (1, 1), "borderpad": 0, "frameon": False}
-    ax.legend([line], [word], **where)
+    ax.legend([line], [verdict], **where)

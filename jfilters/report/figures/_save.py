@@ -76,19 +76,19 @@ def save_figures(
     Raises ValueError for a name, a format or an axis that is not there, and if no figure could be made;
     MissingExtraError without matplotlib.
     """
-    names = _known(tuple(FIGURES) if only is None else only, FIGURES, "figure")
-    _known(formats, FORMATS, "format")
+    names = _checked(tuple(FIGURES) if only is None else only, FIGURES, "figure")
+    _checked(formats, FORMATS, "format")
     folder, paths, reasons = Path(folder), [], []
     if by is not None:
         group_layers(scan, by)
     for name in names:
         try:
-            drawn = _laid_out(_drawn(scan, name, by, axes))
+            figure = _laid_out(_figure(scan, name, by, axes))
         except ValueError as error:
             reasons.append(f"{name}: {error}")
             tell(reasons[-1])
             continue
-        paths += [_saved(drawn, folder / f"{stem(name, by)}.{kind}", kind) for kind in formats]
+        paths += [_saved(figure, folder / f"{stem(name, by)}.{kind}", kind) for kind in formats]
     if not paths:
         raise ValueError(
             f"expected a figure that this scan can make, found none: {'; '.join(reasons)}"
@@ -102,13 +102,13 @@ def stem(name: str, by: str | None) -> str:
     return name + axis
 
 
-def _drawn(
+def _figure(
     scan: Scan, name: str, by: str | None, axes: Sequence[str] | None
 ) -> "matplotlib.figure.Figure":
     """The figure, whether its function draws on axes or on a figure."""
-    asked = {} if by is None or name not in BY else {"by": by}
-    drawn = FIGURES[name](scan, **asked, **({"axes": axes} if name == "axis-boxes" else {}))
-    return drawn if hasattr(drawn, "savefig") else drawn.get_figure(root=True)
+    options = {} if by is None or name not in BY else {"by": by}
+    canvas = FIGURES[name](scan, **options, **({"axes": axes} if name == "axis-boxes" else {}))
+    return canvas if hasattr(canvas, "savefig") else canvas.get_figure(root=True)
 
 
 def _laid_out(figure: "matplotlib.figure.Figure") -> "matplotlib.figure.Figure":
@@ -119,8 +119,8 @@ def _laid_out(figure: "matplotlib.figure.Figure") -> "matplotlib.figure.Figure":
         figure.set_layout_engine("none")
     for ax in figure.axes:
         # The order in which places are solved for depends on addresses in memory: so does their last digit.
-        left, bottom, width, height = ax.get_position(original=True).bounds
-        ax.set_position((round(left, 6), round(bottom, 6), round(width, 6), round(height, 6)))
+        x, y, width, height = ax.get_position(original=True).bounds
+        ax.set_position((round(x, 6), round(y, 6), round(width, 6), round(height, 6)))
     return figure
 
 
@@ -131,8 +131,8 @@ def _saved(figure: "matplotlib.figure.Figure", path: Path, kind: str) -> Path:
     return path
 
 
-def _known(asked: Sequence[str], known: Iterable[str], what: str) -> list[str]:
-    for name in asked:
-        if name not in known:
-            raise ValueError(f"expected a {what}, one of {', '.join(known)}; got {name!r}")
-    return list(dict.fromkeys(asked))
+def _checked(names: Sequence[str], choices: Iterable[str], noun: str) -> list[str]:
+    for name in names:
+        if name not in choices:
+            raise ValueError(f"expected a {noun}, one of {', '.join(choices)}; got {name!r}")
+    return list(dict.fromkeys(names))

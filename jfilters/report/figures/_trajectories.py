@@ -35,17 +35,17 @@ def trajectories(scan: Scan, figure: GivenCanvas = None) -> Canvas:
     Raises ValueError for a scan without the steps of a run.
     """
     runs = analyze(scan)
-    many = len(runs) > MOST_COLORS
-    colors: Sequence = [FAINT] * len(runs) if many else colors_of(len(runs))
-    known = [name for name in _PANELS if _is_known(runs, name)]
+    is_crowded = len(runs) > MOST_COLORS
+    colors: Sequence = [FAINT] * len(runs) if is_crowded else colors_of(len(runs))
+    measures = [name for name in _PANELS if _is_known(runs, name)]
     with figure_on(figure, PAGE, 2.0 + 0.12 * (len(runs) > 1)) as canvas:
-        panels = canvas.subplots(1, len(known), squeeze=False)[0]
+        panels = canvas.subplots(1, len(measures), squeeze=False)[0]
         lines = []
-        for ax, name in zip(panels, known, strict=True):
+        for ax, name in zip(panels, measures, strict=True):
             lines = [_line(ax, run, name, color) for run, color in zip(runs, colors, strict=True)]
             ax.set(xlabel="step", title=_PANELS[name])
             _scale(ax, runs)
-        names = [f"each of {len(runs)} runs"] if many else [run.run for run in runs]
+        names = [f"each of {len(runs)} runs"] if is_crowded else [run.run for run in runs]
         legend = canvas.legend(lines[: len(names)], ["-"] * len(names), **_BELOW)
         name_legend(legend, names)
     return canvas

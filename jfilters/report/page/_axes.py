@@ -94,9 +94,11 @@ def _places(scan: Scan, axis: str, labels: tuple[str, ...]) -> np.ndarray:
 
 def _ranking(view: View) -> dict[str, Any]:
     """The axes by the median drift between their groups, as `jfilters axes` has it."""
-    found = view.ranking.record()
+    record = view.ranking.record()
     names = ("median", "mean", "maximum", "null_mean", "p")
-    rows = [row | {name: rounded(row[name]) for name in names} for row in found["axes"]]
-    told = {row["axis"] for row in rows} | found["left_out"].keys()
-    many = {axis: f"more than {MOST_GROUPS} groups" for axis in view.compared if axis not in told}
-    return {"rows": rows, "left_out": found["left_out"] | many}
+    rows = [row | {name: rounded(row[name]) for name in names} for row in record["axes"]]
+    listed = {row["axis"] for row in rows} | record["left_out"].keys()
+    crowded = {
+        axis: f"more than {MOST_GROUPS} groups" for axis in view.compared if axis not in listed
+    }
+    return {"rows": rows, "left_out": record["left_out"] | crowded}

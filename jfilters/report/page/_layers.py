@@ -38,12 +38,12 @@ def quality_section(view: View) -> dict[str, Any] | None:
     """Verdicts of all layers, along depth and for every epsilon; None if it was not measured."""
     if not view.has_quality:
         return None
-    found = quality(view.scan)
+    answer = quality(view.scan)
     return {
-        "verdicts": found.verdicts,
+        "verdicts": answer.verdicts,
         "order": list(VERDICTS),
-        "shares": [[share.label, share.layers, share.degenerate] for share in found.shares],
-        "strip": found.strip and [[eps, words] for eps, words in found.strip.items()],
+        "shares": [[share.label, share.layers, share.degenerate] for share in answer.shares],
+        "strip": answer.strip and [[eps, words] for eps, words in answer.strip.items()],
     }
 
 

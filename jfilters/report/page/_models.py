@@ -23,21 +23,24 @@ _NUMBERS = {
 def models_section(view: View) -> dict[str, Any]:
     """Columns with their kind, and one row a model."""
     scan = view.scan
-    told = _metadata(scan)
+    metadata = _metadata(scan)
     measured = _NUMBERS if view.has_quality else dict(list(_NUMBERS.items())[:2])
     columns = [{"label": "model", "kind": "text"}]
     columns += [{"label": "format", "kind": "text"}]
     columns += [{"label": label, "kind": "number"} for label in measured.values()]
     columns += [{"label": "verdict", "kind": "verdict"}] if view.has_quality else []
-    columns += [{"label": name, "kind": _kind(values)} for name, values in told.items()]
+    columns += [{"label": name, "kind": _kind(values)} for name, values in metadata.items()]
     names = ["model", "format", *measured, *(["verdict"] if view.has_quality else [])]
     rows = sorted(enumerate(scan.model_table.to_pylist()), key=lambda row: -row[1]["n_kernels"])
-    kept = sorted(rows[:MOST_ROWS], key=lambda row: row[0])
+    shown = sorted(rows[:MOST_ROWS], key=lambda row: row[0])
     return {
         "columns": columns,
         "rows": [
-            [_cell(value) for value in (*(row[x] for x in names), *(told[x][i] for x in told))]
-            for i, row in kept
+            [
+                _cell(value)
+                for value in (*(row[x] for x in names), *(metadata[x][i] for x in metadata))
+            ]
+            for i, row in shown
         ],
         "total": len(rows),
     }
@@ -46,19 +49,19 @@ def models_section(view: View) -> dict[str, Any]:
 def _metadata(scan: Scan) -> dict[str, list]:
     """What is told of models beside what was measured, one value a model; of steps if there are some."""
     layers, models = scan.layer_table, scan.model_table["model"].to_pylist()
-    found = {}
+    columns = {}
     for name in ("step", *(name for name in layers.column_names if name not in LAYERS.names)):
-        told: dict[str, set] = {model: set() for model in models}
+        values_of: dict[str, set] = {model: set() for model in models}
         for model, value in zip(layers["model"].to_pylist(), layers[name].to_pylist(), strict=True):
-            told[model].add(value)
-        if all(len(values) == 1 for values in told.values()):
-            found[name] = [told[model].pop() for model in models]
-    return {name: values for name, values in found.items() if set(values) != {None}}
+            values_of[model].add(value)
+        if all(len(values) == 1 for values in values_of.values()):
+            columns[name] = [values_of[model].pop() for model in models]
+    return {name: values for name, values in columns.items() if set(values) != {None}}
 
 
 def _kind(values: list) -> str:
-    known = [value for value in values if value is not None]
-    is_number = all(isinstance(x, int | float) and not isinstance(x, bool) for x in known)
+    labels = [value for value in values if value is not None]
+    is_number = all(isinstance(x, int | float) and not isinstance(x, bool) for x in labels)
     return "number" if is_number else "text"
 
 

@@ -19,7 +19,7 @@ Finding = dict[str, str]
 
 def findings(view: View) -> list[Finding]:
     """The findings in the order in which a reader wants them."""
-    told = [
+    sentences = [
         *_scanned(view),
         *_degenerate(view),
         *_models(view),
@@ -27,13 +27,13 @@ def findings(view: View) -> list[Finding]:
         *_sparse(view),
         *_basis(view),
     ]
-    return [{"title": title, "text": text, "to": to} for title, text, to in told]
+    return [{"title": title, "text": text, "to": to} for title, text, to in sentences]
 
 
-Told = Iterator[tuple[str, str, str]]
+Sentences = Iterator[tuple[str, str, str]]
 
 
-def _scanned(view: View) -> Told:
+def _scanned(view: View) -> Sentences:
     scan, totals = view.scan, view.scan.record["totals"]
     size = "x".join(map(str, scan.spatial))
     layers = scan.layer_table.num_rows
@@ -45,9 +45,15 @@ def _scanned(view: View) -> Told:
     if layers < totals["layers"]:
         text += f", of the {quantity(totals['layers'], 'layer')} of the scan"
     statuses = Counter(entry.get("status") for entry in scan.record["checkpoints"])
-    rest = [f"{statuses[word]} {told}" for word, told in _STATUSES.items() if statuses[word]]
+    statuses_read = [
+        f"{statuses[status]} {phrase}" for status, phrase in _STATUSES.items() if statuses[status]
+    ]
     read = f"{quantity(len(scan.record['checkpoints']), 'checkpoint')} looked at"
-    yield "Scanned", f"{text}. {read}{': ' if rest else ''}{', '.join(rest)}.", "refused"
+    yield (
+        "Scanned",
+        f"{text}. {read}{': ' if statuses_read else ''}{', '.join(statuses_read)}.",
+        "refused",
+    )
 
 
 _STATUSES = {
@@ -59,7 +65,7 @@ _STATUSES = {
 }
 
 
-def _degenerate(view: View) -> Told:
+def _degenerate(view: View) -> Sentences:
     if not view.has_quality:
         yield (
             "Health",
@@ -68,18 +74,22 @@ def _degenerate(view: View) -> Told:
         )
         return
     rows = view.scan.layer_table.to_pylist()
-    words = Counter(row["verdict"] for row in rows)
+    totals = Counter(row["verdict"] for row in rows)
     worst = sorted((row for row in rows if row["verdict"] in DEGENERATE), key=_worst_first)
-    others = [f"{count(words[x])} {x}" for x in VERDICTS if words[x] and x not in DEGENERATE]
-    rest = f"The other layers: {', '.join(others)}." if others else ""
+    sound = [f"{count(totals[x])} {x}" for x in VERDICTS if totals[x] and x not in DEGENERATE]
+    remainder = f"The other layers: {', '.join(sound)}." if sound else ""
     if not worst:
-        yield "Health", f"None of {quantity(len(rows), 'layer')} is degenerate. {rest}", "quality"
+        yield (
+            "Health",
+            f"None of {quantity(len(rows), 'layer')} is degenerate. {remainder}",
+            "quality",
+        )
         return
-    found = [f"{count(words[x])} {x}" for x in VERDICTS if words[x] and x in DEGENERATE]
+    counts = [f"{count(totals[x])} {x}" for x in VERDICTS if totals[x] and x in DEGENERATE]
     verb = "is" if len(worst) == 1 else "are"
     share = f"{count(len(worst))} of {quantity(len(rows), 'layer')} ({len(worst) / len(rows):.0%})"
-    named = "; ".join(f"{x['layer']} of {x['model']} ({x['reason']})" for x in worst[:WORST])
-    text = f"{share} {verb} degenerate: {', '.join(found)}. Worst: {named}. {rest}"
+    examples = "; ".join(f"{x['layer']} of {x['model']} ({x['reason']})" for x in worst[:WORST])
+    text = f"{share} {verb} degenerate: {', '.join(counts)}. Worst: {examples}. {remainder}"
     yield "Health", text, "quality"
 
 
@@ -87,20 +97,20 @@ def _worst_first(row: dict[str, Any]) -> tuple:
     return VERDICTS.index(row["verdict"]), -(row["variance_entropy_ratio"] or 0), row["model"]
 
 
-def _models(view: View) -> Told:
+def _models(view: View) -> Sentences:
     if len(view.scan.model_names) < 2:
         yield "Models", "There is one model, so that no two can be compared.", "models"
         return
     table = view.drift("model")
-    told = sorted((x for x in table.pairs if x.label not in (None, "too few kernels")), key=_value)
-    small = len(table.pairs) - len(told)
-    rest = f" {_large(small, 'pair')} too few kernels to tell." if small else ""
-    if not told:
-        yield "Models", f"No two models have kernels enough to tell their drift.{rest}", "drift"
+    pairs = sorted((x for x in table.pairs if x.label not in (None, "too few kernels")), key=_value)
+    small = len(table.pairs) - len(pairs)
+    note = f" {_large(small, 'pair')} too few kernels to tell." if small else ""
+    if not pairs:
+        yield "Models", f"No two models have kernels enough to tell their drift.{note}", "drift"
         return
-    yield "Closest models", _pair(told[0]) + (rest if len(told) == 1 else ""), "drift"
-    if len(told) > 1:
-        yield "Furthest models", f"{_pair(told[-1])}{rest}", "drift"
+    yield "Closest models", _pair(pairs[0]) + (note if len(pairs) == 1 else ""), "drift"
+    if len(pairs) > 1:
+        yield "Furthest models", f"{_pair(pairs[-1])}{note}", "drift"
 
 
 def _large(number: int, noun: str) -> str:
@@ -123,7 +133,7 @@ def _pair(pair: Pair) -> str:
 _WORDS = {"shifted": "more than sampling makes", "within null": "within null"}
 
 
-def _axes(view: View) -> Told:
+def _axes(view: View) -> Sentences:
     """The axis of the largest median among those that people chose; models and verdicts are measured."""
     rows = [row for row in view.ranking.axes if row.axis not in ("model", "verdict")]
     if not rows:
@@ -142,18 +152,22 @@ def _axes(view: View) -> Told:
 def _tested(p: float | None) -> str:
     if p is None:
         return "It cannot be tested: there is no other permutation of its labels."
-    word = "more than" if p <= ALPHA else "not more than"
-    return f"That is {word} permuted labels make: p = {p:.2g}."
+    relation = "more than" if p <= ALPHA else "not more than"
+    return f"That is {relation} permuted labels make: p = {p:.2g}."
 
 
 def _surest(rows: list[AxisRow]) -> str:
     """Name the axes below the first that shift beyond their null."""
-    sure = [x for x in rows[1:] if x.p is not None and x.p <= ALPHA]
-    told = [f"{x.axis} (median D = {x.median:.3g}, p = {x.p:.2g})" for x in sure]
-    return f"Others that shift more than permuted labels make: {', '.join(told)}." if told else ""
+    rows_beyond = [x for x in rows[1:] if x.p is not None and x.p <= ALPHA]
+    clauses = [f"{x.axis} (median D = {x.median:.3g}, p = {x.p:.2g})" for x in rows_beyond]
+    return (
+        f"Others that shift more than permuted labels make: {', '.join(clauses)}."
+        if clauses
+        else ""
+    )
 
 
-def _sparse(view: View) -> Told:
+def _sparse(view: View) -> Sentences:
     if not view.has_quality:
         return
     rows = view.scan.model_table.to_pylist()
@@ -170,7 +184,7 @@ def _sparse(view: View) -> Told:
     yield "Sparsity", text, "quality"
 
 
-def _basis(view: View) -> Told:
+def _basis(view: View) -> Sentences:
     ratio, d = view.scan.basis.variance_ratio, view.scan.d
     text = (
         f"The first of {d} components carries {float(ratio[0]):.0%} of the variance of normalized kernels, "

@@ -24,8 +24,8 @@ def packed(values: np.ndarray, kind: str) -> str:
     """Base64 of the values rounded to integers: `u1`, `u2` or `i2`, little-endian."""
     dtype = np.dtype(f"<{kind}")
     limits = np.iinfo(dtype)
-    whole = np.clip(np.rint(values), limits.min, limits.max).astype(dtype)
-    return base64.b64encode(whole.tobytes()).decode("ascii")
+    integers = np.clip(np.rint(values), limits.min, limits.max).astype(dtype)
+    return base64.b64encode(integers.tobytes()).decode("ascii")
 
 
 def as_script_data(value: Any) -> str:

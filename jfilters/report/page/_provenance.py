@@ -34,9 +34,9 @@ def provenance_section(view: View) -> dict[str, Any]:
 def refused_section(view: View) -> list[list[str]]:
     """The checkpoints that were not wholly read: model, status and reason, the refused ones first."""
     order = ("refused", "failed", "partial", "empty")
-    lost = [entry for entry in view.scan.record["checkpoints"] if entry.get("status") in order]
-    lost.sort(key=lambda entry: order.index(entry["status"]))
-    return [[entry["model"], entry["status"], entry.get("reason") or ""] for entry in lost]
+    entries = [entry for entry in view.scan.record["checkpoints"] if entry.get("status") in order]
+    entries.sort(key=lambda entry: order.index(entry["status"]))
+    return [[entry["model"], entry["status"], entry.get("reason") or ""] for entry in entries]
 
 
 def _text(value: Any) -> str:

@@ -34,8 +34,8 @@ def tiles_section(view: View) -> dict[str, Any] | None:
     kernels, layer = _finite(scan.sample, scan.sample_layer)
     counts = np.bincount(layer, minlength=scan.layer_table.num_rows)
     most = _tiles_a_layer(counts, scan.d)
-    kept = _first_of_each(layer, most)
-    kernels, layer = kernels[kept], layer[kept]
+    mask = _first_of_each(layer, most)
+    kernels, layer = kernels[mask], layer[mask]
     largest = np.array(scan.layer_table["max_abs"].to_pylist(), float)[layer]
     peaks = np.abs(kernels).max(axis=1, initial=0)
     relative = np.divide(peaks, largest, out=np.zeros(len(peaks)), where=largest > 0)

@@ -56,13 +56,13 @@ class View:
     @functools.cached_property
     def same_groups(self) -> dict[str, str]:
         """Axes whose groups are those of an earlier one, with that one; empty if axes were named."""
-        found: dict[tuple, str] = {}
-        same = {}
+        firsts: dict[tuple, str] = {}
+        twins = {}
         for name in self._candidates:
-            first = found.setdefault(_partition(self.scan, name), name)
+            first = firsts.setdefault(_partition(self.scan, name), name)
             if first != name:
-                same[name] = first
-        return {} if self.by else same
+                twins[name] = first
+        return {} if self.by else twins
 
     @property
     def left_out(self) -> tuple[str, ...]:
@@ -96,13 +96,13 @@ class View:
     def compared(self) -> tuple[str, ...]:
         """The axes with two groups or more; those that were asked for by name in any case."""
         enough = (self.by or len(group_layers(self.scan, axis).groups) > 1 for axis in self.axes)
-        return tuple(axis for axis, kept in zip(self.axes, enough, strict=True) if kept)
+        return tuple(axis for axis, is_enough in zip(self.axes, enough, strict=True) if is_enough)
 
     @functools.cached_property
     def ranking(self) -> AxisTable:
         """The axes by how much they shift kernels, but those of more than `MOST_GROUPS` groups."""
-        few = [x for x in self.compared if len(group_layers(self.scan, x).groups) <= MOST_GROUPS]
-        return axes_table(self.scan, few, permutations=self.permutations)
+        axes = [x for x in self.compared if len(group_layers(self.scan, x).groups) <= MOST_GROUPS]
+        return axes_table(self.scan, axes, permutations=self.permutations)
 
     @functools.cached_property
     def _drifts(self) -> dict[str, DriftTable]:
