@@ -11,15 +11,24 @@ README = Path(__file__).parent.parent / "README.md"
 EXAMPLES = re.findall(r"```python\n(.*?)```", README.read_text(encoding="utf-8"), re.DOTALL)
 
 
+SHAPES = {"conv1.weight": (16, 8, 3, 3), "conv2.weight": (32, 16, 3, 3)}
+
+
+def make_zoo(names):
+    """Write stand-ins for files of the zoo, whose format is known by their content, and their tasks."""
+    rng = np.random.default_rng(0)
+    Path("zoo").mkdir()
+    for name in names:
+        weights = {layer: rng.standard_normal(SHAPES[layer]).astype("f") for layer in SHAPES}
+        save_file(weights, Path("zoo") / name, metadata={"format": "pt"})
+    tasks = [f"{name},task {n % 2}" for n, name in enumerate(sorted(names))]
+    Path("zoo/metadata.csv").write_text("\n".join(["model,task", *tasks]))
+
+
 @pytest.mark.parametrize("example", EXAMPLES)
 def test_the_example_runs(example, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
-    rng = np.random.default_rng(0)
-    # A checkpoint is known by its content: these stand in for the files of the zoo.
-    for name in set(re.findall(r'"(zoo/[^"]+)"', example)):
-        weights = {"conv.weight": rng.standard_normal((16, 8, 3, 3)).astype(np.float32)}
-        Path(name).parent.mkdir(exist_ok=True)
-        save_file(weights, name, metadata={"format": "pt"})
+    make_zoo(set(re.findall(r'"zoo/([^"]+)"', example)) - {"metadata.csv"} | {"a.pth", "b.pth"})
     exec(compile(example, "README.md", "exec"), {})
     assert capsys.readouterr().out
 
