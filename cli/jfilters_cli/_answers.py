@@ -21,17 +21,17 @@ class Form(enum.StrEnum):
 
 
 def form_option(row: str) -> Any:
-    """The option `--format` of a command whose CSV has one line a `row`."""
+    """Return the option `--format` of a command whose CSV has one line a `row`."""
     return typer.Option("--format", help=f"How to print the answer; csv: one line a {row}.")
 
 
 def answer(form: Form, result: "Answer", **options: Any) -> None:
-    """Print an answer in the form that is asked for; nothing is made of the other forms.
+    """Print an answer in one form; the other forms are not computed.
 
     Args:
-        form: text for people, JSON with all that is known, or CSV with one line a row.
-        result: what a question returned.
-        options: of its text, such as how many rows to show.
+        form: text for people, JSON with the whole answer, or CSV with one line a row.
+        result: the answer that a question returned.
+        options: of its text, such as the number of rows to show.
     """
     from jfilters.report import csv_text, text
 

@@ -26,7 +26,7 @@ from ._trajectory import trajectory
 from ._zoo import zoo
 
 app = typer.Typer(
-    help="Functional analysis of trained convolution kernels.",
+    help="Analyze trained convolution kernels: quality, drift, and what moved them.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
@@ -52,8 +52,8 @@ app.add_typer(density, name="density")
 app.add_typer(zoo, name="zoo")
 
 
-def _print_version(asked: bool) -> None:
-    if asked:
+def _print_version(requested: bool) -> None:
+    if requested:
         from importlib.metadata import version
 
         out.print(version("jfilters"), highlight=False)
@@ -71,6 +71,6 @@ def _options(
 
 
 def main() -> None:
-    """Run the command that the command line asks for, and exit with its code."""
+    """Run the command of the command line, and exit with its code."""
     with report_errors():
         app()

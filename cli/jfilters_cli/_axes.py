@@ -1,4 +1,4 @@
-"""`jfilters axes SCAN`: which axis shifts kernels most."""
+"""`jfilters axes SCAN`: rank axes by how far they shift kernels."""
 
 from typing import Annotated
 
@@ -24,7 +24,7 @@ def axes(
     scan: ScanArgument,
     axis: Annotated[
         list[str] | None,
-        typer.Option("--axis", metavar="AXIS", help="Only this one; may be given several times."),
+        typer.Option("--axis", metavar="AXIS", help="Only this axis; may be given several times."),
     ] = None,
     metric: MetricOption = "drift",
     clean: CleanOption = False,
@@ -36,7 +36,7 @@ def axes(
     where: WhereOption = None,
     form: Annotated[Form, form_option("axis")] = Form.table,
 ) -> None:
-    """Compare all axes of a scan: median, mean and maximum drift between the groups of each.
+    """Rank all axes of a scan by the drift between their groups: median, mean and maximum, with a null.
 
     Example: jfilters axes results/zoo --axis first_layer --axis depth_decile
     """

@@ -1,4 +1,4 @@
-"""`jfilters bundle SCAN -o FILE`: a whole scan in one small file."""
+"""`jfilters bundle SCAN -o FILE`: write a whole scan as one small file."""
 
 from pathlib import Path
 from typing import Annotated
@@ -18,7 +18,7 @@ def bundle(
     meta: MetaOption = None,
     where: WhereOption = None,
 ) -> None:
-    """Write a scan as one file of some kilobytes a model, which every question takes for a scan.
+    """Write a scan as one file of some kilobytes a model, which every question takes like a scan.
 
     It holds the tables, histograms, basis and moments, but no weights and no samples of kernels.
 
@@ -26,7 +26,7 @@ def bundle(
     """
     from jfilters.scans import save_bundle
 
-    whole = open_scan(scan, meta, where)
-    save_bundle(whole, output)
+    opened = open_scan(scan, meta, where)
+    save_bundle(opened, output)
     size = output.stat().st_size / 1000
-    talk(f"wrote {output}: {size:,.0f} kB, {size / len(whole.model_names):.1f} kB a model")
+    talk(f"wrote {output}: {size:,.0f} kB, {size / len(opened.model_names):.1f} kB a model")

@@ -1,4 +1,4 @@
-"""`jfilters check SCAN --rules FILE`: a gate for CI and model registries."""
+"""`jfilters check SCAN --rules FILE`: test a scan against rules, in CI or a model registry."""
 
 from pathlib import Path
 from typing import Annotated
@@ -13,17 +13,19 @@ from ._questions import MetaOption, ScanArgument, WhereOption, open_scan
 def check(
     scan: ScanArgument,
     rules: Annotated[
-        Path, typer.Option(metavar="FILE", help="A TOML file of rules, each under [[rule]].")
+        Path, typer.Option(metavar="FILE", help="A TOML file of rules, each in a table [[rule]].")
     ],
     meta: MetaOption = None,
     where: WhereOption = None,
     junit: Annotated[
         Path | None,
-        typer.Option(metavar="FILE", help="Write JUnit XML too, a test case a rule and model."),
+        typer.Option(
+            metavar="FILE", help="Write JUnit XML too, a test case for each rule and model."
+        ),
     ] = None,
-    form: Annotated[Form, form_option("rule that holds, or what broke it")] = Form.table,
+    form: Annotated[Form, form_option("rule that holds, or row that broke one")] = Form.table,
 ) -> None:
-    """Check a scan against rules: thresholds on any column, or drift to a reference scan or bundle.
+    """Test a scan against rules: thresholds on any column, or drift from a reference scan or bundle.
 
     Exit code 0 when all rules hold, 1 when one is broken.
 

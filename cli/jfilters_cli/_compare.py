@@ -1,4 +1,4 @@
-"""`jfilters compare A B [C ...]`: what checkpoints are to each other, and the evidence."""
+"""`jfilters compare A B [C ...]`: say how checkpoints are related, with the reasons."""
 
 from typing import Annotated
 
@@ -14,17 +14,17 @@ def compare(
         typer.Argument(help="Two checkpoints or more, by path or URL; the first is the reference."),
     ],
     layers: Annotated[
-        bool, typer.Option("--layers", help="A table of the matched layers.")
+        bool, typer.Option("--layers", help="Show a table of the matched layers.")
     ] = False,
     axes: AxesOption = None,
     network: NetworkOption = None,
     standardize: StandardizeOption = False,
     form: Annotated[Form, form_option("pair, or a matched layer with --layers")] = Form.table,
 ) -> None:
-    """Say of checkpoints whether they are the same, re-saved, quantized, pruned, fine-tuned or strangers.
+    """Say whether checkpoints are identical, re-saved, quantized, pruned, fine-tuned or unrelated.
 
-    Layers are matched by name, by content and by shape in order; formats may differ. Convolution
-    kernels of all sizes but 1x1 are compared, no other weights.
+    Layers are matched by name, by content and by order; formats may differ. Convolution kernels of
+    all sizes but 1x1 are compared, and no other weights.
 
     Example: jfilters compare pretrained.pth finetuned.safetensors --layers
     """

@@ -1,4 +1,4 @@
-"""Options from a TOML file: its keys are the long option names, and the command line wins."""
+"""Options from a TOML file: its keys are the long option names; options of the command line win."""
 
 import math
 import tomllib
@@ -9,7 +9,7 @@ import typer
 
 
 def use_config(context: typer.Context, path: Path | None) -> Path | None:
-    """Make the file's values the defaults of the options; an unknown key is a usage error."""
+    """Make the values of a file the defaults of the options; an unknown key is a usage error."""
     if path is None:
         return None
     parameters = {
@@ -21,8 +21,8 @@ def use_config(context: typer.Context, path: Path | None) -> Path | None:
     values = _read(path)
     for key in values:
         if key not in parameters:
-            known = ", ".join(sorted(parameters))
-            raise typer.BadParameter(f"{path}: unknown key {key!r}; known are {known}")
+            names = ", ".join(sorted(parameters))
+            raise typer.BadParameter(f"{path}: unknown key {key!r}; known are {names}")
     context.default_map = {parameters[key]: value for key, value in values.items()}
     return path
 
@@ -35,7 +35,7 @@ def _read(path: Path) -> dict[str, Any]:
 
 
 def spatial_shape(text: str) -> tuple[int, ...]:
-    """The kernel size behind "3x3", "7" or "3x3x3"."""
+    """Return the kernel size that "3x3", "7" or "3x3x3" means."""
     parts = text.split("x")
     extents = tuple(int(part) for part in parts if part.isdecimal())
     if len(extents) != len(parts) or not 1 <= len(extents) <= 3 or max(extents) < 2:
@@ -44,14 +44,14 @@ def spatial_shape(text: str) -> tuple[int, ...]:
 
 
 def range_of_histograms(text: str) -> str | tuple[float, float]:
-    """The range behind "fixed", "data" or "-3:3"."""
+    """Return the range that "fixed", "data" or "-3:3" means."""
     if text in ("fixed", "data"):
         return text
     low, _, high = text.partition(":")
     try:
-        found = float(low), float(high)
+        bounds = float(low), float(high)
     except ValueError:
-        found = 0.0, 0.0
-    if not -math.inf < found[0] < found[1] < math.inf:
+        bounds = 0.0, 0.0
+    if not -math.inf < bounds[0] < bounds[1] < math.inf:
         raise typer.BadParameter(f"expected fixed, data or LOW:HIGH, such as -3:3, got {text!r}")
-    return found
+    return bounds

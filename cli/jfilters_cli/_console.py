@@ -1,4 +1,4 @@
-"""How every command talks: data on `out`, the rest on `err`, an error as one line.
+"""Consoles of all commands: data on `out`, everything else on `err`, an error as one line.
 
 Exit codes: 0 done, 1 done with findings or failed checkpoints, 2 usage or not done,
 130 interrupted.
@@ -16,7 +16,7 @@ from rich.console import Console
 if TYPE_CHECKING:
     from jfilters.engine import Processes
 
-# NO_COLOR alone would leave bold and dim, and what asks for no color is often no terminal at all.
+# Rich keeps bold and dim under NO_COLOR, and where NO_COLOR is set stdout is often no terminal.
 _colors = None if os.environ.get("NO_COLOR") else "auto"
 out = Console(color_system=_colors)
 err = Console(color_system=_colors, stderr=True)
@@ -25,22 +25,22 @@ _INTERRUPTED = 130  # 128 + SIGINT; typer turns Ctrl-C into this code without a 
 
 
 def talk(text: str, *, style: str = "") -> None:
-    """One line on stderr, as it is: no markup, no wrapping, no highlighting."""
+    """Print one line on stderr, as it is: no markup, no wrapping, no highlighting."""
     err.print(text, style=style, markup=False, highlight=False, soft_wrap=True)
 
 
 @contextlib.contextmanager
 def report_errors() -> Iterator[None]:
-    """Turn what a command may raise into one line on stderr and an exit code.
+    """Turn the errors of a command into one line on stderr and an exit code.
 
-    The library raises on purpose from the ValueError family alone, with the remedy in the message;
-    everything else but the operating system's errors is a bug and keeps its traceback.
+    The library raises the ValueError family on purpose, with the remedy in the message. Everything else
+    but errors of the operating system is a bug and keeps its traceback.
     """
     _escape_what_stdout_cannot_encode()
     try:
         yield
-    except SystemExit as leaving:
-        if leaving.code == _INTERRUPTED:
+    except SystemExit as exit_:
+        if exit_.code == _INTERRUPTED:
             talk("interrupted")
         raise
     except (ValueError, OSError) as error:
@@ -50,9 +50,9 @@ def report_errors() -> Iterator[None]:
 
 @contextlib.contextmanager
 def alone_when_it_fails(processes: "Processes") -> Iterator[None]:
-    """End at once on an error in a job of several processes, whose others notice the broken connection.
+    """End at once on an error in a job of several processes; the others notice the broken connection.
 
-    An orderly end would wait for those that are gone or wait themselves, and then abort.
+    An orderly end would wait for processes that have exited or wait themselves, and then abort.
     """
     try:
         yield
@@ -69,6 +69,6 @@ def _one_line(error: Exception) -> str:
 
 
 def _escape_what_stdout_cannot_encode() -> None:
-    # File names may hold anything, and LANG=C or a pipe may know ASCII alone.
+    # File names may hold any character, and LANG=C or a pipe may encode ASCII only.
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")

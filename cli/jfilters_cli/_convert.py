@@ -1,4 +1,4 @@
-"""`jfilters convert FILE -o KERNELS`: any checkpoint as a file of uniform kernels."""
+"""`jfilters convert FILE -o KERNELS`: write any checkpoint as a file of uniform kernels."""
 
 from pathlib import Path
 from typing import Annotated
@@ -23,9 +23,9 @@ def convert(
 ) -> None:
     """Write the convolution layers of a checkpoint as float32 (out, in, height, width).
 
-    Every command reads the file again, with the names, depths and groups of the original.
+    Every command reads that file, with the names, depths and groups of the original.
 
-    Exit code 1 when a convolution could not be read: the file holds the others.
+    Exit code 1 when a convolution could not be read: the file holds all other ones.
 
     Example: jfilters convert zoo/mobilenet_v2_imagenet.pth -o kernels.npz
     """

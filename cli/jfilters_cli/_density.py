@@ -1,4 +1,4 @@
-"""`jfilters density`: learned densities of kernels, from the sample that a scan keeps."""
+"""`jfilters density`: learn densities of kernels from the sample that a scan keeps."""
 
 import json
 import os
@@ -26,17 +26,20 @@ density = typer.Typer(
 )
 
 ByOption = Annotated[
-    str | None, typer.Option("--by", metavar="AXIS", help="A density for each label; else one.")
+    str | None,
+    typer.Option(
+        "--by", metavar="AXIS", help="Fit a density for each label; without it one for all."
+    ),
 ]
 KernelsOption = Annotated[
     int | None,
-    typer.Option(min=100, help="Kernels of each group; groups with fewer are left out."),
+    typer.Option(min=100, help="Kernels of each group to use; groups with fewer are left out."),
 ]
 UnderOption = Annotated[
     Path, typer.Option("--under", metavar="FILE", help="A file that `density fit` wrote.")
 ]
 LabelOption = Annotated[
-    str | None, typer.Option(help="Which density of the file, if it has several.")
+    str | None, typer.Option(help="The label of the density to use, if the file has several.")
 ]
 
 
@@ -54,7 +57,7 @@ def fit(
     where: WhereOption = None,
     form: Annotated[Form, form_option("group")] = Form.table,
 ) -> None:
-    """Fit a density to the sampled kernels of each group, and judge it on held-out ones.
+    """Fit a density to the sampled kernels of each group, and score it on held-out ones.
 
     Example: jfilters density fit results/zoo --by task -o task.density
     """
@@ -80,9 +83,9 @@ def divergence(
     where: WhereOption = None,
     form: Annotated[Form, form_option("pair")] = Form.table,
 ) -> None:
-    """Show how far densities of groups are apart: KL both ways, with errors, and a second opinion.
+    """Show how far densities of groups are apart: KL in both directions, with errors, and a classifier.
 
-    Without --where it also writes density-AXIS.json into the scan, for its page.
+    Without --where it also writes density-AXIS.json into the scan's folder, for its page.
 
     Example: jfilters density divergence results/zoo --by model
     """
@@ -104,7 +107,7 @@ def score(
     file: Annotated[str, typer.Argument(metavar="FILE", help="A checkpoint, a path or a URL.")],
     under: UnderOption,
     label: LabelOption = None,
-    most: Annotated[int, typer.Option("--most", help="How many layers to show.", min=1)] = 20,
+    most: Annotated[int, typer.Option("--most", help="The number of layers to show.", min=1)] = 20,
     axes: AxesOption = None,
     network: NetworkOption = None,
     standardize: StandardizeOption = False,
@@ -140,7 +143,7 @@ def sample(
         Path, typer.Option("-o", "--out", metavar="FILE", help="A .npy file.", dir_okay=False)
     ],
     label: LabelOption = None,
-    n: Annotated[int, typer.Option("-n", min=1, help="How many kernels.")] = 1000,
+    n: Annotated[int, typer.Option("-n", min=1, help="The number of kernels.")] = 1000,
     seed: SeedOption = 0,
 ) -> None:
     """Write kernels drawn from a density: normalized, in a .npy file of (n, *spatial).

@@ -1,4 +1,4 @@
-"""`jfilters drift SCAN --by AXIS`: drift between the groups of an axis, with its nulls."""
+"""`jfilters drift SCAN --by AXIS`: compare the groups of an axis, with their nulls."""
 
 import os
 import re
@@ -31,7 +31,8 @@ def drift(
     scan: ScanArgument,
     by: Annotated[str, typer.Option(metavar="AXIS", help="The axis whose labels make groups.")],
     within: Annotated[
-        str | None, typer.Option(metavar="AXIS", help="Compare only inside each of its values.")
+        str | None,
+        typer.Option(metavar="AXIS", help="Compare only inside each value of this axis."),
     ] = None,
     metric: MetricOption = "drift",
     clean: CleanOption = False,
@@ -43,14 +44,15 @@ def drift(
     where: WhereOption = None,
     output: Annotated[
         Path | None,
-        typer.Option("--out", metavar="FILE", help="Write one row a pair as CSV.", dir_okay=False),
+        typer.Option(
+            "--out", metavar="FILE", help="Write a CSV with one row a pair.", dir_okay=False
+        ),
     ] = None,
     form: Annotated[Form, form_option("pair")] = Form.table,
 ) -> None:
-    """Show how groups of layers differ along an axis, beside the drift that sampling and permuted labels
-    make.
+    """Show the drift between the groups of an axis, beside the nulls of sampling and permuted labels.
 
-    The plain question also writes the square matrix drift-AXIS.csv into the scan.
+    The plain question also writes the square matrix drift-AXIS.csv into the scan's folder.
 
     Example: jfilters drift results/zoo --by first_layer
     """
@@ -71,17 +73,17 @@ def drift(
         save_pairs(table, output)
         talk(f"wrote {output}: {len(table.pairs):,} pairs")
     if where is None:
-        _keep_matrix(table, scan)
+        _write_matrix(table, scan)
     answer(form, table)
 
 
-def _keep_matrix(table: "DriftTable", scan: Path) -> None:
-    """Write drift-AXIS.csv into the scan, if this is D of all kernels and the folder can be written."""
-    from jfilters.questions.internal import save_matrix
+def _write_matrix(table: "DriftTable", scan: Path) -> None:
+    """Write drift-AXIS.csv into the folder, if this is D of all kernels and the folder can be written."""
+    from jfilters.questions import save_matrix
 
     question = table.question
     values = (question.metric, question.within, question.clean, question.balance)
-    # The scan itself writes that of models.
+    # The scan itself writes the matrix of models.
     if values != ("drift", None, False, "kernels") or table.by == "model":
         return
     if scan.is_dir() and os.access(scan, os.W_OK):

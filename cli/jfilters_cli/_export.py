@@ -1,4 +1,4 @@
-"""`jfilters export SCAN --to filterdb -o FILE`: the kernels of a scan for other tools."""
+"""`jfilters export SCAN --to filterdb -o FILE`: write the kernels of a scan for other tools."""
 
 import enum
 from pathlib import Path
@@ -10,21 +10,21 @@ from ._console import talk
 
 
 class Target(enum.StrEnum):
-    """What to write."""
+    """The format to write."""
 
     filterdb = "filterdb"
 
 
 def export(
     scan: Annotated[Path, typer.Argument(help="The folder that a scan wrote.", file_okay=False)],
-    to: Annotated[Target, typer.Option(help="What to write: a CNN Filter DB.")],
+    to: Annotated[Target, typer.Option(help="The format to write: a CNN Filter DB.")],
     output: Annotated[
         Path, typer.Option("--output", "-o", help="The file to write.", dir_okay=False)
     ],
 ) -> None:
     """Write the kernels of a scan, and a table of their layers, as one file for other tools.
 
-    The checkpoints are read again, and have to be those that were scanned.
+    The checkpoints are read again, and have to be the same as in the scan.
 
     Example: jfilters export results/zoo --to filterdb -o zoo.h5
     """

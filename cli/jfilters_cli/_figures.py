@@ -1,4 +1,4 @@
-"""`jfilters figures SCAN --to DIR`: the figures of a scan for a paper."""
+"""`jfilters figures SCAN --to DIR`: draw the figures of a scan for a paper."""
 
 from pathlib import Path
 from typing import Annotated
@@ -16,7 +16,7 @@ OnlyOption = Annotated[
 
 def figures(
     scan: ScanArgument,
-    to: Annotated[Path, typer.Option(metavar="DIR", help="Where to.", file_okay=False)],
+    to: Annotated[Path, typer.Option(metavar="DIR", help="The folder to write.", file_okay=False)],
     by: Annotated[
         str | None,
         typer.Option(
@@ -29,14 +29,14 @@ def figures(
         typer.Option(metavar="AXIS", help="One axis of axis-boxes; may be given several times."),
     ] = None,
     formats: Annotated[
-        str, typer.Option(metavar="LIST", help="Of pdf, svg and png, by commas.")
+        str, typer.Option(metavar="LIST", help="Any of pdf, svg and png, separated by commas.")
     ] = "pdf,svg,png",
     meta: MetaOption = None,
     where: WhereOption = None,
 ) -> None:
     """Draw the figures of the papers for your own models, in the sizes of a two-column paper.
 
-    What this scan cannot make is told with the reason; the exit code is then 1 if it was asked for by name.
+    A figure that this scan cannot make is named with the reason. If --only named it, the exit code is 1.
 
     Example: jfilters figures results/zoo --to figures --by first_layer
     """
@@ -49,7 +49,7 @@ def figures(
         by=by,
         only=only,
         axes=axis or None,
-        formats=[word.strip() for word in formats.split(",")],
+        formats=[name.strip() for name in formats.split(",")],
         tell=missing.append,
     )
     for reason in missing:

@@ -1,4 +1,4 @@
-"""`jfilters formats`: the table of what can be read."""
+"""`jfilters formats`: list the formats that can be read."""
 
 from typing import Annotated
 
@@ -6,7 +6,7 @@ from ._answers import Form, answer, form_option
 
 
 def formats(form: Annotated[Form, form_option("format")] = Form.table) -> None:
-    """List the formats that can be read, and what some of them need installed.
+    """List the formats that can be read, and the extras that some of them need.
 
     Example: jfilters formats
     """

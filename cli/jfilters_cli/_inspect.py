@@ -1,4 +1,4 @@
-"""`jfilters inspect FILE`: the layers of one checkpoint, and every skipped array."""
+"""`jfilters inspect FILE`: show the layers of one checkpoint, and every skipped array."""
 
 from typing import Annotated
 
@@ -13,7 +13,7 @@ def inspect(
     standardize: StandardizeOption = False,
     form: Annotated[Form, form_option("layer")] = Form.table,
 ) -> None:
-    """Show the layers of one checkpoint with axes, depth and quality, and what was skipped and why.
+    """Show the layers of one checkpoint with axes, depth and quality, and skipped arrays with the reason.
 
     Example: jfilters inspect zoo/mobilenet_v2_imagenet.pth
     """

@@ -1,4 +1,4 @@
-"""`jfilters merge FILE... -o FILE`: scans and bundles put together."""
+"""`jfilters merge FILE... -o FILE`: merge scans and bundles into one."""
 
 from pathlib import Path
 from typing import Annotated
@@ -18,13 +18,13 @@ def merge(
             "--output",
             "-o",
             metavar="PATH",
-            help="A bundle, or without suffix a folder, to write.",
+            help="The bundle to write; without a suffix, the folder.",
         ),
     ],
 ) -> None:
     """Merge scans and bundles into one, exactly: their bases and histogram edges have to be the same.
 
-    A model that several hold with the same content is kept once; models of one name but different content
+    A model that several hold with the same content is kept once. Models of one name but different content
     get the name of their source before theirs.
 
     Example: jfilters merge results/zoo lab.bundle -o both.bundle

@@ -1,4 +1,4 @@
-"""`jfilters nearest SCAN FILE`: the models of a scan that are closest to a checkpoint."""
+"""`jfilters nearest SCAN FILE`: rank the models of a scan by their drift from a checkpoint."""
 
 from typing import Annotated
 
@@ -17,7 +17,7 @@ def nearest(
             help="A checkpoint or a folder of them, a path or a URL; or a scan or bundle.",
         ),
     ],
-    most: Annotated[int, typer.Option("--most", help="How many to show.", min=1)] = 10,
+    most: Annotated[int, typer.Option("--most", help="The number of models to show.", min=1)] = 10,
     show_map: Annotated[
         bool, typer.Option("--map", help="Draw a map of all models, from their drifts.")
     ] = False,
@@ -26,7 +26,7 @@ def nearest(
     where: WhereOption = None,
     form: Annotated[Form, form_option("model of the scan")] = Form.table,
 ) -> None:
-    """Show the models of a scan that a checkpoint drifts least from.
+    """Show the models of a scan with the smallest drift from a checkpoint.
 
     The checkpoint is measured in the basis of the scan and with its options, such as --axes and
     --standardize. The weights of the scan are not read.

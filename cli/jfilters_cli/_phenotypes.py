@@ -1,4 +1,4 @@
-"""`jfilters phenotypes SCAN`: what picture the kernels of each group make."""
+"""`jfilters phenotypes SCAN`: label the distribution of the first two coefficients of each group."""
 
 from typing import Annotated
 
@@ -11,15 +11,18 @@ from ._questions import MetaOption, ScanArgument, WhereOption, open_scan
 def phenotypes(
     scan: ScanArgument,
     by: Annotated[
-        str, typer.Option(metavar="AXIS", help="What makes a group: model, layer or any axis.")
+        str,
+        typer.Option(
+            metavar="AXIS", help="The axis whose labels make groups: model, layer or any other."
+        ),
     ] = "model",
     meta: MetaOption = None,
     where: WhereOption = None,
     form: Annotated[Form, form_option("group")] = Form.table,
 ) -> None:
-    """Classify the plane of the first two coefficients of each group: sun, spikes, symbols or point.
+    """Label the first two coefficients of each group as sun, spikes, symbols or point.
 
-    Decided by the kernels that the scan sampled; docs/phenotypes.md has the features and limits.
+    The kernels that the scan sampled decide; docs/phenotypes.md has the features and limits.
 
     Example: jfilters phenotypes results/zoo --by depth_decile
     """

@@ -1,4 +1,4 @@
-"""`jfilters quality SCAN`: which layers are degenerate, where, and what could be pruned."""
+"""`jfilters quality SCAN`: count degenerate layers along an axis, and what could be pruned."""
 
 from typing import Annotated
 
@@ -21,7 +21,7 @@ def quality(
         bool,
         typer.Option(
             "--fold-batchnorm",
-            help="Read the checkpoints again: every layer as stored and with its BatchNorm folded in.",
+            help="Read the checkpoints again, and judge layers with their BatchNorm folded in too.",
         ),
     ] = False,
     meta: MetaOption = None,
@@ -30,7 +30,7 @@ def quality(
 ) -> None:
     """Show which layers are degenerate, along an axis, and what could be pruned.
 
-    Verdicts are those of the scan, with its epsilon; the strip shows those of others.
+    Verdicts are those of the scan, with its epsilon. A second table shows those of other epsilons.
 
     Example: jfilters quality results/zoo --layers --where "verdict == 'sparse'"
     """

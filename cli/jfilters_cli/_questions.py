@@ -1,4 +1,4 @@
-"""Options that several commands share, and how a question finds its scan and its layers."""
+"""Options that several commands share, and the opening of a scan with metadata and a condition."""
 
 import enum
 from pathlib import Path
@@ -11,7 +11,7 @@ from ._console import talk
 if TYPE_CHECKING:
     from jfilters.scans import Scan
 
-SHOWN = 5  # names of a kind; of more only the count is told
+SHOWN = 5  # names in a message; further ones are counted
 
 ScanArgument = Annotated[
     Path, typer.Argument(metavar="SCAN", help="The folder that a scan wrote, or a bundle.")
@@ -21,7 +21,7 @@ MetaOption = Annotated[
     typer.Option(
         "--meta",
         metavar="FILE",
-        help="A CSV, Parquet or TOML table of the models, by name or glob.",
+        help="Metadata: a CSV, Parquet or TOML table of the models, by name or glob.",
     ),
 ]
 WhereOption = Annotated[
@@ -33,7 +33,7 @@ WhereOption = Annotated[
     ),
 ]
 MetricOption = Annotated[
-    str, typer.Option(metavar="NAME", help="drift, or any other comparison of docs/drift.md.")
+    str, typer.Option(metavar="NAME", help="drift, or any other metric of docs/drift.md.")
 ]
 CleanOption = Annotated[bool, typer.Option("--clean", help="Leave sparse kernels out.")]
 
@@ -53,30 +53,32 @@ MatchedOption = Annotated[
     list[str] | None,
     typer.Option(
         metavar="AXIS",
-        help="Exchange only models that agree on it, for p; may be given several times.",
+        help="For p, exchange only models with the same label on this axis; may be given several times.",
     ),
 ]
 PermutationsOption = Annotated[
-    int, typer.Option(min=0, help="Random splits of models a pair; 0: no p-values.")
+    int, typer.Option(min=0, help="Random permutations of models a pair; 0: no p-values.")
 ]
-SeedOption = Annotated[int, typer.Option(min=0, help="Of everything that is drawn.")]
+SeedOption = Annotated[int, typer.Option(min=0, help="The seed of all random numbers.")]
 CheckpointArgument = Annotated[
     str, typer.Argument(help="A checkpoint: a file or a folder, by its path or URL.")
 ]
 AxesOption = Annotated[
-    str | None, typer.Option(help="Axis order of weights that do not tell, such as HWIO.")
+    str | None, typer.Option(help="Axis order of weights whose file does not say, such as HWIO.")
 ]
 
 NetworkOption = Annotated[
     str | None,
     typer.Option(
-        metavar="NAME", help="Which copy of a network to read, such as ema; else its own weights."
+        metavar="NAME",
+        help="The copy of a network to read, such as ema; by default the trained weights.",
     ),
 ]
 StandardizeOption = Annotated[
     bool,
     typer.Option(
-        "--standardize", help="Read weights as weight standardization applies them; no file tells."
+        "--standardize",
+        help="Read weights as weight standardization applies them; no file records it.",
     ),
 ]
 
@@ -97,12 +99,12 @@ def open_scan(folder: Path, meta: Path | None = None, where: str | None = None) 
 
 
 def tell_unmatched(meta: Path, rows: tuple[str, ...], models: tuple[str, ...]) -> None:
-    """Name on stderr what a table of metadata and a scan do not have in common."""
-    _tell(f"{meta}: no model matches", rows)
-    _tell(f"{meta}: it holds no row for", models)
+    """Name on stderr the rows and models that a table of metadata and a scan do not have in common."""
+    _list_names(f"{meta}: no model matches", rows)
+    _list_names(f"{meta}: it holds no row for", models)
 
 
-def _tell(what: str, names: tuple[str, ...]) -> None:
+def _list_names(text: str, names: tuple[str, ...]) -> None:
     if names:
         more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
-        talk(f"{what} {', '.join(names[:SHOWN])}{more}", style="yellow")
+        talk(f"{text} {', '.join(names[:SHOWN])}{more}", style="yellow")

@@ -1,4 +1,4 @@
-"""`jfilters report SCAN`: one page to look at, with everything in it."""
+"""`jfilters report SCAN`: write one page with all answers of a scan."""
 
 from pathlib import Path
 from typing import Annotated
@@ -25,17 +25,17 @@ def report(
         list[str] | None,
         typer.Option(
             metavar="AXIS",
-            help="Compare groups along this axis, tested more thoroughly; may be repeated.",
+            help="Compare groups along this axis, with more permutations; may be given several times.",
             show_default="every axis",
         ),
     ] = None,
     meta: MetaOption = None,
     where: WhereOption = None,
-    show: Annotated[bool, typer.Option("--open", help="Open it in the browser.")] = False,
+    show: Annotated[bool, typer.Option("--open", help="Open the page in the browser.")] = False,
 ) -> None:
     """Write one self-contained HTML page: findings, models, drift, quality, layers, phenotypes.
 
-    It needs no network to be looked at, and holds no weights but a few sampled kernels.
+    The page makes no network request, and holds no weights but a few sampled kernels.
 
     Example: jfilters report results/zoo --open
     """
@@ -52,5 +52,5 @@ def report(
 
 
 def default_page(scan: Path) -> Path:
-    """Inside the folder of a scan, or beside a card file."""
+    """Return the path inside the folder of a scan, or beside a bundle."""
     return scan.with_suffix(".html") if scan.is_file() else scan / "report.html"

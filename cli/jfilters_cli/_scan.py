@@ -1,4 +1,4 @@
-"""`jfilters scan`: a folder of checkpoints into tables."""
+"""`jfilters scan`: measure a folder of checkpoints and write its tables."""
 
 import enum
 import gc
@@ -17,35 +17,35 @@ if TYPE_CHECKING:
 
 
 class Population(enum.StrEnum):
-    """Whose shapes are looked at."""
+    """The kernels that basis and histograms are made of."""
 
     all = "all"
     clean = "clean"
 
 
 class Precision(enum.StrEnum):
-    """What kernels are rounded to before they are normalized."""
+    """The precision that kernels are rounded to before they are normalized."""
 
     float32 = "float32"
     float16 = "float16"
 
 
 class Weights(enum.StrEnum):
-    """What a component counts in a drift."""
+    """The weights of components in a drift."""
 
     variance_ratio = "variance-ratio"
     uniform = "uniform"
 
 
 class SparseTest(enum.StrEnum):
-    """How a kernel's largest weight compares with 1 % of its layer's, if it is sparse."""
+    """The comparison of a kernel's largest weight with 1 % of its layer's that makes it sparse."""
 
     less = "<"
     less_or_equal = "<="
 
 
 class Engine(enum.StrEnum):
-    """Who reads the checkpoints."""
+    """The engine that reads the checkpoints."""
 
     local = "local"
     ray = "ray"
@@ -60,7 +60,7 @@ def scan(
         typer.Option("--out", help="The folder to write.", show_default="results/<name of DIR>"),
     ] = None,
     spatial: Annotated[
-        str, typer.Option(help="The kernel size to look at.", callback=spatial_shape)
+        str, typer.Option(help="The kernel size to analyze.", callback=spatial_shape)
     ] = "3x3",
     basis: Annotated[
         Path | None,
@@ -70,9 +70,7 @@ def scan(
     ] = None,
     meta: Annotated[
         Path | None,
-        typer.Option(
-            help="A table (CSV, Parquet, TOML) with what is known of models, by name or glob."
-        ),
+        typer.Option(help="Metadata: a CSV, Parquet or TOML table of the models, by name or glob."),
     ] = None,
     histogram_range: Annotated[
         str,
@@ -83,13 +81,17 @@ def scan(
         ),
     ] = "fixed",
     population: Annotated[
-        Population, typer.Option(help="Look at all kernels, or only at those that are not sparse.")
+        Population, typer.Option(help="Use all kernels, or only those that are not sparse.")
     ] = Population.all,
     dtype: Annotated[
-        Precision, typer.Option(help="What kernels are rounded to before they are normalized.")
+        Precision,
+        typer.Option(help="The precision that kernels are rounded to before they are normalized."),
     ] = Precision.float32,
     weights: Annotated[
-        Weights, typer.Option(help="What components count in a drift: their variance, or the same.")
+        Weights,
+        typer.Option(
+            help="The weights of components in a drift: their share of variance, or equal."
+        ),
     ] = Weights.variance_ratio,
     sparse_test: Annotated[
         SparseTest, typer.Option(help="A kernel is sparse if < or <= 1 % of its layer's maximum.")
@@ -103,7 +105,7 @@ def scan(
     config: Annotated[
         Path | None,
         typer.Option(
-            help="A TOML file with these options; the command line wins.",
+            help="A TOML file with these options; options of the command line win.",
             is_eager=True,
             callback=use_config,
         ),
@@ -115,34 +117,36 @@ def scan(
         str | None,
         typer.Option(help="host:port of process 0, for a job of several processes."),
     ] = None,
-    num_processes: Annotated[int | None, typer.Option(help="Processes of that job.", min=1)] = None,
+    num_processes: Annotated[
+        int | None, typer.Option(help="The number of processes of that job.", min=1)
+    ] = None,
     process_id: Annotated[
-        int | None, typer.Option(help="Which of them this one is, from 0.", min=0)
+        int | None, typer.Option(help="The number of this process, from 0.", min=0)
     ] = None,
     engine: Annotated[
-        Engine, typer.Option(help="Who reads: this machine, or a Ray cluster.")
+        Engine, typer.Option(help="The engine that reads: this machine, or a Ray cluster.")
     ] = Engine.local,
     address: Annotated[
         str | None,
         typer.Option(help="host:port of that cluster.", show_default="the one of this machine"),
     ] = None,
     orthogonality: Annotated[
-        bool, typer.Option(help="Measure it: the costliest of the quality metrics.")
+        bool, typer.Option(help="Measure orthogonality, the costliest of the quality metrics.")
     ] = True,
     strict: Annotated[
         bool, typer.Option("--strict", help="Stop at the first checkpoint that is not wholly read.")
     ] = False,
     report: Annotated[
-        bool, typer.Option("--report", help="Write a page to look at, report.html, as well.")
+        bool, typer.Option("--report", help="Write the page report.html too.")
     ] = False,
     form: Annotated[Form, form_option("checkpoint")] = Form.table,
 ) -> None:
-    """Scan a folder of checkpoints: tables, drift between models, and a summary.
+    """Scan a folder of checkpoints: write tables and the drift between models, and print a summary.
 
     URLs such as s3://, gs://, hf:// and https:// are read by byte ranges; a source that does not answer
     for 60 seconds, or JFILTERS_TIMEOUT seconds if that is set, is given up.
 
-    A second scan into the same folder reads only what is new, and one that was interrupted goes on.
+    A second scan into the same folder reads only what is new, and an interrupted scan resumes.
 
     In a Slurm or Open MPI job, or on a TPU pod, run the same command in every process: they share the
     work. Elsewhere --coordinator, --num-processes and --process-id make a job of them. With --engine ray

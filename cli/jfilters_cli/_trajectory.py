@@ -1,4 +1,4 @@
-"""`jfilters trajectory SCAN`: how kernels move over the steps of a training run."""
+"""`jfilters trajectory SCAN`: show how kernels move over the steps of a training run."""
 
 from typing import Annotated
 
@@ -11,7 +11,7 @@ def trajectory(
     where: WhereOption = None,
     form: Annotated[Form, form_option("step of a run")] = Form.table,
 ) -> None:
-    """Show quality and drift over the steps of each run, and where it settled.
+    """Show quality and drift over the steps of each run, and the step at which it settled.
 
     Runs are the steps of an Orbax manager, or files whose names differ in a step or epoch alone.
 

