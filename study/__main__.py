@@ -1,7 +1,7 @@
-"""Train the networks of the study, or those that are still missing, and write what they are.
+"""Train the networks of the study that are still missing, and write their tables.
 
-Ends with 1, and says which, if a network failed or stayed below its floor; run again it trains only what
-is missing. Ctrl-C loses the networks in training and no other.
+The exit code is 1 if a network failed or stayed below its floor; it is named. A second run trains only the
+missing networks. Ctrl-C loses the networks in training and no other.
 """
 
 import argparse
@@ -22,42 +22,42 @@ INTERRUPTED = 130
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Train, write tables, and tell how it went; the exit code."""
-    told = _arguments(arguments)
-    settings = read_settings(told.config)
+    """Train, write tables, report the outcome of every network, and return the exit code."""
+    options = _arguments(arguments)
+    settings = read_settings(options.config)
     everything = design(settings)
-    runs = [run for run in everything if fnmatch.fnmatch(run.name, told.only)]
+    runs = [run for run in everything if fnmatch.fnmatch(run.name, options.only)]
     if not runs:
-        _say(
-            f"error: expected a pattern that some of the {len(everything)} runs match: {told.only}"
+        _print(
+            f"error: expected a pattern that some of the {len(everything)} runs match: {options.only}"
         )
         return 2
-    write_design(everything, settings, told.out)
-    missing = [run for run in runs if not record_file(told.out, run).is_file()]
-    _say(f"{len(runs)} networks, {len(missing)} to train")
+    write_design(everything, settings, options.out)
+    missing = [run for run in runs if not record_file(options.out, run).is_file()]
+    _print(f"{len(runs)} networks, {len(missing)} to train")
     try:
-        failed = _train(missing, settings, told.out, told.workers)
+        failed = _train(missing, settings, options.out, options.workers)
     except KeyboardInterrupt:
-        _say("interrupted: run it again to go on")
+        _print("interrupted: run it again to resume")
         return INTERRUPTED
     finally:
-        write_tables(records(everything, told.out), told.out)
+        write_tables(records(everything, options.out), options.out)
     return 1 if failed else 0
 
 
 def _train(missing: list[Run], settings: Settings, out: Path, workers: int) -> int:
-    """Train what is missing; how many of them failed."""
+    """Train the missing runs, and return how many of them failed."""
     started, failed = time.monotonic(), 0
     for count, (run, outcome) in enumerate(trained(missing, settings, out, workers), start=1):
         minutes = (time.monotonic() - started) / 60
         head = f"{count}/{len(missing)} {minutes:.1f} min {run.name}"
         if isinstance(outcome, BaseException):
             failed += 1
-            _say(f"{head}: FAILED {type(outcome).__name__}: {outcome}")
+            _print(f"{head}: FAILED {type(outcome).__name__}: {outcome}")
         else:
             tries = f" in {outcome['tries']} tries" if outcome["tries"] > 1 else ""
             reached = f"{outcome['metric']} {outcome['score']:.3f}{tries}"
-            _say(f"{head}: {reached}, {outcome['seconds']:.0f} s")
+            _print(f"{head}: {reached}, {outcome['seconds']:.0f} s")
     return failed
 
 
@@ -70,12 +70,12 @@ def _arguments(arguments: list[str] | None) -> argparse.Namespace:
     return parser.parse_args(arguments)
 
 
-def _say(text: str):
+def _print(text: str):
     print(text, file=sys.stderr, flush=True)
 
 
 if __name__ == "__main__":
-    # Asked to end in whatever way, it ends as at Ctrl-C, its workers with it; in the background too.
-    for asked in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(asked, signal.default_int_handler)
+    # A termination signal ends it like Ctrl-C, with its workers, in the background too.
+    for signal_number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(signal_number, signal.default_int_handler)
     sys.exit(main())

@@ -1,4 +1,4 @@
-"""Which networks are trained: a balanced fraction of all combinations, and two series beside it.
+"""The networks that are trained: a balanced fraction of all combinations, and two series beside it.
 
 Every combination of visual category, task and architecture is there, each with two of three seeds, the
 one that is left out going round. Frameworks go round as well, so that no axis stands for another.
@@ -42,7 +42,7 @@ class Run:
 
     @property
     def entropy(self) -> int:
-        """What its first weights and the order of its images are drawn from: no two networks share them.
+        """The seed of its first weights and of the order of its images: no two networks share them.
 
         Networks that did would be akin before they are trained, and no test that deals labels anew
         to networks would hold. Frameworks and formats have no part in it.
@@ -87,18 +87,18 @@ def _framework(category: int, task: int, architecture: int, turn: int) -> int:
 
 
 def _series(settings: Settings) -> Iterator[Run]:
-    told, networks, train = settings.series, settings.networks, settings.data.train
-    form = FORMATS.get(told.framework, TORCH_FORMATS[0])
-    sizes = [("width", width, train) for width in told.widths]
-    sizes += [("train-size", networks.width, size) for size in told.train_sizes]
-    for (series, width, size), seed in itertools.product(sizes, told.seeds):
+    plan, networks, train = settings.series, settings.networks, settings.data.train
+    form = FORMATS.get(plan.framework, TORCH_FORMATS[0])
+    sizes = [("width", width, train) for width in plan.widths]
+    sizes += [("train-size", networks.width, size) for size in plan.train_sizes]
+    for (series, width, size), seed in itertools.product(sizes, plan.seeds):
         yield Run(
             series,
-            told.category,
-            told.task,
-            told.architecture,
+            plan.category,
+            plan.task,
+            plan.architecture,
             seed,
-            told.framework,
+            plan.framework,
             form,
             width,
             size,

@@ -1,7 +1,7 @@
-"""One network of the design: trained, scored at every step that is kept, written, and described.
+"""Training of one network of the design: scored at every step that is written, and described.
 
-A network that is finished has its folder under checkpoints/ and its record under records/; the record
-appears last and whole, so that one which is there need not be trained again.
+A finished network has its folder under checkpoints/ and its record under records/. The record is written
+last and whole, so that a network with a record need not be trained again.
 """
 
 import dataclasses
@@ -31,12 +31,12 @@ class BelowFloorError(ValueError):
 
 
 def record_file(out: Path, run: Run) -> Path:
-    """Where the record of a finished run is."""
+    """Return the path of the record of a finished run."""
     return out / RECORDS / f"{run.name}.json"
 
 
 def floor_of(run: Run, settings: Settings) -> float | None:
-    """The score that a network of the design must reach; those of a series have none."""
+    """Return the score that a network of the design must reach; None for networks of a series."""
     if run.series != "design":
         return None
     return settings.floors[run.task][run.visual_category]
@@ -63,33 +63,35 @@ def train_one(run: Run, settings: Settings, out: Path) -> dict[str, Any]:
 
 
 def _tried(run: Run, settings: Settings, out: Path, attempt: int) -> dict[str, Any]:
-    """A try: all its steps in the unfinished folder, and what is to be told of them."""
+    """Train once, write all steps into the unfinished folder, and return the record of the run."""
     started, worked = time.monotonic(), time.process_time()
     folder = _unfinished(run, out)
     shutil.rmtree(folder, ignore_errors=True)
     test = examples(run.task, run.visual_category, "test", settings.data)
-    task, kept = TASKS[run.task], []
+    task, checkpoints = TASKS[run.task], []
     for step, model in _trained(run, settings, attempt):
         path = model.write(folder, step, run.format)
         score = task.score(model.outputs(test.inputs), test)
         name = f"{run.name}/{path.relative_to(folder)}"
-        kept.append({"model": name, "step": step, "score": score, "kernels": kernels_sha256(path)})
+        checkpoints.append(
+            {"model": name, "step": step, "score": score, "kernels": kernels_sha256(path)}
+        )
     return {
         **dataclasses.asdict(run),
         "parameters": parameters(run),
         "metric": task.metric,
-        "score": kept[-1]["score"],
+        "score": checkpoints[-1]["score"],
         "trivial": task.trivial(test),
         "tries": attempt + 1,
         "steps": settings.training.total(attempt),
         "seconds": round(time.monotonic() - started, 1),
         "cpu_seconds": round(time.process_time() - worked, 1),
-        "kept": kept,
+        "kept": checkpoints,
     }
 
 
 def _trained(run: Run, settings: Settings, attempt: int):
-    """The model of a run at each step that is kept."""
+    """Train a run, and yield its model at each step that is written."""
     training = settings.training
     plan = Plan(
         TASKS[run.task].loss,
@@ -99,26 +101,26 @@ def _trained(run: Run, settings: Settings, attempt: int):
         training.kept_steps(attempt),
     )
     stock = _first(run.train_size, examples(run.task, run.visual_category, "train", settings.data))
-    drawn = batches(
+    training_batches = batches(
         run.task, stock, settings.data, seed=run.entropy, batch=training.batch, steps=plan.steps
     )
-    return untrained(run).train(drawn, plan)
+    return untrained(run).train(training_batches, plan)
 
 
 def untrained(run: Run) -> Model:
-    """The network of a run as it is before training."""
-    made = steps(run.architecture, run.task, run.width)
-    return model_of(run.framework).build(made, initial_weights(made, run.entropy))
+    """Return the network of a run before training."""
+    network = steps(run.architecture, run.task, run.width)
+    return model_of(run.framework).build(network, initial_weights(network, run.entropy))
 
 
 def parameters(run: Run) -> int:
-    """Weights and biases of the network of a run."""
-    made = layers(steps(run.architecture, run.task, run.width))
-    return sum(int(np.prod(layer.shape)) + layer.conv.out for layer in made)
+    """Return the number of weights and biases of the network of a run."""
+    convolutions = layers(steps(run.architecture, run.task, run.width))
+    return sum(int(np.prod(layer.shape)) + layer.conv.out for layer in convolutions)
 
 
 def kernels_sha256(path: Path) -> str:
-    """The hash of all convolutions in a checkpoint as jfilters reads them, whatever the format.
+    """Return the hash of all convolutions in a checkpoint as jfilters reads them, whatever the format.
 
     Of shapes and float32 values, in the order of the layers: a folder that Orbax wrote has dates in it.
     """
@@ -129,12 +131,12 @@ def kernels_sha256(path: Path) -> str:
     return digest.hexdigest()
 
 
-def _first(count: int, told: Examples) -> Examples:
-    return Examples(told.inputs[:count], told.targets[:count])
+def _first(count: int, data: Examples) -> Examples:
+    return Examples(data.inputs[:count], data.targets[:count])
 
 
 def _unfinished(run: Run, out: Path) -> Path:
-    # Hidden, so that a scan of an unfinished study passes it over.
+    # Hidden, so that a scan of an unfinished study ignores it.
     return out / CHECKPOINTS / f".{run.name}"
 
 

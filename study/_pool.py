@@ -17,7 +17,7 @@ ONE_THREAD = {
     "OPENBLAS_NUM_THREADS": "1",
     "MKL_NUM_THREADS": "1",
 }
-"""What keeps a worker on one thread, so that sums are always taken in the same order."""
+"""Variables that keep a worker on one thread, so that sums are always taken in the same order."""
 CACHE = ".programs"
 """Where compiled programs are kept: networks of one design share most of them."""
 

@@ -1,4 +1,4 @@
-"""What the study is run with: configs/study.toml as frozen records; an unknown key is an error."""
+"""Settings of the study: configs/study.toml as frozen records; an unknown key is an error."""
 
 import dataclasses
 import tomllib

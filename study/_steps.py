@@ -1,4 +1,4 @@
-"""What networks are made of: steps in a row, walked in the same way in every framework.
+"""Steps that networks consist of, applied in the same order in every framework.
 
 A framework supplies `Operations` on its own kind of value; here is decided what follows what, once.
 """
@@ -36,7 +36,7 @@ UNFOLDING = 4
 
 
 class Operations(Protocol):
-    """What a framework does to its values; `conv` finds its weights by the name of the layer."""
+    """The operations of a framework on its values; `conv` finds its weights by the name of the layer."""
 
     def conv(self, value: Any, layer: "Layer") -> Any:
         """The convolution with bias."""
@@ -65,7 +65,7 @@ class Operations(Protocol):
 
 @dataclasses.dataclass(frozen=True)
 class Layer:
-    """One convolution of a network: its name, what it is, and the channels that come in."""
+    """A convolution of a network: its name, its kind, and its input channels."""
 
     name: str
     conv: Conv
@@ -88,15 +88,15 @@ def layers(steps: Sequence[Step]) -> tuple[Layer, ...]:
 
 
 def walk(steps: Sequence[Step], value: Any, operations: Operations) -> Any:
-    """The value after all steps."""
-    kept: list[Any] = []
+    """Return the value after all steps."""
+    saved: list[Any] = []
     for step in _resolved(steps):
         if isinstance(step, Layer):
             value = operations.conv(value, step)
         elif step == KEEP:
-            kept.append(value)
+            saved.append(value)
         elif step in (ADD, JOIN):
-            value = getattr(operations, step.name)(value, kept.pop())
+            value = getattr(operations, step.name)(value, saved.pop())
         else:
             value = getattr(operations, step.name)(value)
     return value
@@ -120,7 +120,7 @@ def _he_normal(shape: tuple[int, ...], rng: np.random.Generator) -> tuple[np.nda
 
 
 def _resolved(steps: Sequence[Step]) -> Iterator[Layer | Does]:
-    """The steps with each convolution named and told its channels."""
+    """Return the steps, each convolution with its name and input channels."""
     channels, kept, count = 1, [], 0
     for step in steps:
         if isinstance(step, Conv):

@@ -37,52 +37,52 @@ class Task:
 
 
 def examples(task: str, category: str, part: Part, data: Data) -> Examples:
-    """All examples of a part; those of the test with their noise, those to train on without."""
+    """Return all examples of a part: those of the test with their noise, those to train on without."""
     count = data.train if part == "train" else data.test
-    images, told = drawn(category, TASKS[task].kind, count, part, data.seed)
+    images, targets = drawn(category, TASKS[task].kind, count, part, data.seed)
     if task == "denoising":
         rng = np.random.default_rng([data.seed, 2])
         noisy = _noisy(images, data.noise, rng) if part == "test" else images
         return Examples(noisy, images)
     dtype = np.int32 if task == "classification" else np.float32
-    return Examples(images, told.astype(dtype))
+    return Examples(images, targets.astype(dtype))
 
 
 def batches(
-    task: str, told: Examples, data: Data, *, seed: int, batch: int, steps: int
+    task: str, data_set: Examples, data: Data, *, seed: int, batch: int, steps: int
 ) -> Iterator[Examples]:
-    """So many batches, each epoch in an order of its own; denoising gets new noise every time."""
+    """Yield `steps` batches, each epoch in its own order; denoising gets new noise every time."""
     rng, order = np.random.default_rng([seed, 3]), np.empty(0, int)
     for _ in range(steps):
         while len(order) < batch:
-            order = np.concatenate([order, rng.permutation(len(told.inputs))])
+            order = np.concatenate([order, rng.permutation(len(data_set.inputs))])
         chosen, order = order[:batch], order[batch:]
-        inputs = told.inputs[chosen]
+        inputs = data_set.inputs[chosen]
         noisy = _noisy(inputs, data.noise, rng) if task == "denoising" else inputs
-        yield Examples(noisy, told.targets[chosen])
+        yield Examples(noisy, data_set.targets[chosen])
 
 
 def _noisy(images: np.ndarray, spread: float, rng: np.random.Generator) -> np.ndarray:
     return images + rng.standard_normal(images.shape, np.float32) * np.float32(spread)
 
 
-def _accuracy(outputs: np.ndarray, told: Examples) -> float:
-    return float(np.mean(outputs.argmax(1) == told.targets))
+def _accuracy(outputs: np.ndarray, data_set: Examples) -> float:
+    return float(np.mean(outputs.argmax(1) == data_set.targets))
 
 
-def _gain(outputs: np.ndarray, told: Examples) -> float:
+def _gain(outputs: np.ndarray, data_set: Examples) -> float:
     """Decibels of signal to noise that are won over the noisy images."""
     before, after = (
-        np.mean((told.inputs - told.targets) ** 2),
-        np.mean((outputs - told.targets) ** 2),
+        np.mean((data_set.inputs - data_set.targets) ** 2),
+        np.mean((outputs - data_set.targets) ** 2),
     )
     return float(10 * np.log10(before / after))
 
 
-def _overlap(outputs: np.ndarray, told: Examples) -> float:
+def _overlap(outputs: np.ndarray, data_set: Examples) -> float:
     """Intersection over union of all masks together."""
-    found, mask = outputs > 0, told.targets > 0.5
-    return float(np.sum(found & mask) / np.sum(found | mask))
+    predicted, mask = outputs > 0, data_set.targets > 0.5
+    return float(np.sum(predicted & mask) / np.sum(predicted | mask))
 
 
 TASKS = {
@@ -91,10 +91,14 @@ TASKS = {
         "images",
         "accuracy",
         _accuracy,
-        lambda told: float(np.bincount(told.targets).max() / len(told.targets)),
+        lambda data_set: float(np.bincount(data_set.targets).max() / len(data_set.targets)),
     ),
-    "denoising": Task("squares", "images", "psnr_gain_db", _gain, lambda told: 0.0),
+    "denoising": Task("squares", "images", "psnr_gain_db", _gain, lambda data_set: 0.0),
     "segmentation": Task(
-        "binary-cross-entropy", "scenes", "iou", _overlap, lambda told: float(told.targets.mean())
+        "binary-cross-entropy",
+        "scenes",
+        "iou",
+        _overlap,
+        lambda data_set: float(data_set.targets.mean()),
     ),
 }

@@ -20,7 +20,7 @@ Draw = Callable[[int, Part, np.random.Generator], Drawn]
 
 @dataclasses.dataclass(frozen=True)
 class Category:
-    """How images are drawn with their classes (n), and scenes with their masks (n, 24, 24).
+    """A category, which draws images with their classes (n), and scenes with their masks (n, 24, 24).
 
     `mask` says in words what the mask of a scene is.
     """
@@ -51,14 +51,15 @@ CATEGORIES = {
         ),
     )
 }  # fmt: skip
-"""By name, in the order of the design."""
+"""Categories by name, in the order of the design."""
 
 
 def drawn(
     category: str, kind: Literal["images", "scenes"], count: int, part: Part, seed: int
 ) -> Drawn:
-    """So many images or scenes of a part of a category: the same for the same seed."""
-    chosen = CATEGORIES[category]
+    """Return `count` images or scenes of a part of a category, the same for the same seed."""
     place = [list(CATEGORIES).index(category), ("train", "test").index(part), kind == "scenes"]
-    images, told = getattr(chosen, kind)(count, part, np.random.default_rng([seed, *place]))
-    return images.astype(np.float32), told
+    images, targets = getattr(CATEGORIES[category], kind)(
+        count, part, np.random.default_rng([seed, *place])
+    )
+    return images.astype(np.float32), targets

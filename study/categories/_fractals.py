@@ -29,13 +29,13 @@ def draw(count: int, part: str, rng: np.random.Generator) -> tuple[np.ndarray, n
 @functools.cache
 def systems() -> tuple[np.ndarray, ...]:
     """The systems of the classes, (maps, 2, 3) each: the first ones that fill enough of an image."""
-    rng, found = np.random.default_rng(SEED), []
-    while len(found) < CLASSES:
+    rng, accepted = np.random.default_rng(SEED), []
+    while len(accepted) < CLASSES:
         system = _random_system(rng)
         covered = np.mean(_rendered(system[None], rng) > 0)
         if FILLED[0] < covered < FILLED[1]:
-            found.append(system)
-    return tuple(found)
+            accepted.append(system)
+    return tuple(accepted)
 
 
 def _random_system(rng: np.random.Generator) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""What the scan of the study's networks says: tables, figures' data and the text, each number from a file.
+"""Findings from the scan of the study's networks: tables, data of figures, and the text.
 
 `python -m study.findings SCAN --population DIR --out results/study` writes all of it.
 """

@@ -1,6 +1,6 @@
-"""Ask the scan of the study everything, and write results/study: tables, provenance and the text.
+"""Answer all questions of the study from its scan, and write results/study: tables, provenance and text.
 
-The tables first; then the text, whose every number is taken from them and whose claims are checked.
+The tables come first. Every number of the text is taken from them, and its claims are checked.
 """
 
 import argparse
@@ -23,12 +23,12 @@ from ._training import settling, stages, steps
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Write all tables, then the text; the exit code."""
-    told = _arguments(arguments)
-    told.out.mkdir(parents=True, exist_ok=True)
-    if not told.text_only:
-        _write_tables(told.scan, told.population, told.out)
-    write_text(told.out)
+    """Write all tables, then the text, and return the exit code."""
+    options = _arguments(arguments)
+    options.out.mkdir(parents=True, exist_ok=True)
+    if not options.text_only:
+        _write_tables(options.scan, options.population, options.out)
+    write_text(options.out)
     return 0
 
 
@@ -63,9 +63,13 @@ def _write_tables(scan: Path, population: Path, out: Path):
 def _arguments(arguments: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser("python -m study.findings", description=__doc__)
     parser.add_argument("scan", type=Path, help="the scan of the population and the zoo")
-    parser.add_argument("--population", type=Path, required=True, help="what `study` has trained")
+    parser.add_argument(
+        "--population", type=Path, required=True, help="the folder that `study` wrote"
+    )
     parser.add_argument("--out", type=Path, required=True, help="folder to write into")
-    parser.add_argument("--text-only", action="store_true", help="from the tables that are there")
+    parser.add_argument(
+        "--text-only", action="store_true", help="write the text from the tables in the folder"
+    )
     return parser.parse_args(arguments)
 
 

@@ -1,4 +1,4 @@
-"""Which axis shifts kernels most: each against its null, and each alone with all others held."""
+"""Axes by how far they shift kernels: each against its null, and each alone with all others fixed."""
 
 import itertools
 from typing import Any
@@ -22,7 +22,7 @@ Rows = list[dict[str, Any]]
 
 
 def axes(parts: Parts) -> Rows:
-    """Every axis of every part, with the p of its median, and that corrected for all of them."""
+    """Return one row an axis and part, with the p of its median, and p corrected for all of them."""
     rows = []
     for name, scan in {"trained": parts.trained, "initial": parts.initial}.items():
         for balance in BALANCES:
@@ -35,7 +35,7 @@ def axes(parts: Parts) -> Rows:
 
 
 def pairs(parts: Parts) -> Rows:
-    """Every pair of groups along every axis of trained networks, corrected for all of them."""
+    """Return every pair of groups along every axis of trained networks, with p corrected for all."""
     rows = []
     for axis in AXES:
         matched = [name for name in DESIGN if name != axis]
@@ -53,7 +53,7 @@ def pairs(parts: Parts) -> Rows:
                 "first": pair.first,
                 "second": pair.second,
                 "drift": pair.value,
-                "chance_95": pair.null and pair.null.quantile95,
+                "null_95": pair.null and pair.null.quantile95,
                 "kernels_first": pair.first_size.kernels,
                 "kernels_second": pair.second_size.kernels,
                 "p": pair.p,
@@ -64,15 +64,15 @@ def pairs(parts: Parts) -> Rows:
 
 
 def alone(parts: Parts) -> Rows:
-    """The drift between trained networks that differ in one axis of the design and in nothing else.
+    """Return the drift between trained networks that differ in one axis of the design only.
 
-    Networks that differ in their seed alone are the yardstick: what training makes anew each time.
+    Networks that differ in their seed alone are the reference: the variation of training itself.
     """
     table = drift_between(parts.trained, "model", permutations=0, replicates=0)
-    told = about_models(parts.trained)
+    labels = about_models(parts.trained)
     differs: dict[tuple[str, ...], list[float]] = {}
     for (i, first), (j, second) in itertools.combinations(enumerate(table.labels), 2):
-        axes = tuple(x for x in (*DESIGN, "seed") if told[first][x] != told[second][x])
+        axes = tuple(x for x in (*DESIGN, "seed") if labels[first][x] != labels[second][x])
         if len(axes) == 1:
             differs.setdefault(axes, []).append(table.matrix[i, j])
     return [
@@ -89,7 +89,7 @@ def alone(parts: Parts) -> Rows:
 
 
 def with_holm(rows: Rows, column: str) -> Rows:
-    """With p corrected after Holm for all rows that have one."""
+    """Return the rows with p corrected by Holm's method over all rows that have one."""
     tested = [row for row in rows if row[column] is not None]
     for row, p in zip(tested, holm([row[column] for row in tested]).tolist(), strict=True):
         row["p_holm"] = p
@@ -115,7 +115,7 @@ def _rows(
             "kernels": sum(scan.layer_table["n_kernels"].to_pylist()),
             "groups": row.groups,
             "median": row.median,
-            "chance": row.null_mean,
+            "null_mean": row.null_mean,
             "mean": row.mean,
             "maximum": row.maximum,
             "furthest": " | ".join(row.furthest),

@@ -11,23 +11,23 @@ from ._axes import SEED, Rows, with_holm
 from ._parts import DESIGN, Parts
 
 KERNELS = 4_000
-"""Of each group: four densities are learned of three quarters of them."""
+"""Kernels of each group; four densities are learned from three quarters of them."""
 
 
 def divergences(parts: Parts, kernels: int = KERNELS, options: FitOptions | None = None) -> Rows:
-    """Jeffreys divergence and drift of every pair of groups, and what a classifier says of them.
+    """Return Jeffreys divergence, drift and a classifier's accuracy for every pair of groups.
 
-    Errors and p are those of single kernels, of which networks have many that are akin: seeds, along
-    which nothing is to be found, show what groups of other networks make of that.
+    Errors and p are those of single kernels, and kernels of one network are not independent. Groups of
+    other seeds, which should not differ, show how much that matters.
     """
-    asked = [*((axis, parts.trained) for axis in (*DESIGN, "seed")), ("stage", parts.ends)]
-    asked.append(("series", parts.beside_zoo))
-    rows = [row for axis, scan in asked for row in _rows(axis, scan, kernels, options)]
+    axes = [*((axis, parts.trained) for axis in (*DESIGN, "seed")), ("stage", parts.ends)]
+    axes.append(("series", parts.beside_zoo))
+    rows = [row for axis, scan in axes for row in _rows(axis, scan, kernels, options)]
     return with_holm(rows, "classifier_p")
 
 
 def agreement(rows: Rows) -> Rows:
-    """Spearman's rank correlation of both over all pairs, which share groups: no p is given."""
+    """Return Spearman's rank correlation of both over all pairs; they share groups, so it has no p."""
     jeffreys, drift = ([row[name] for row in rows] for name in ("jeffreys", "drift"))
     correlation = np.asarray(scipy.stats.spearmanr(jeffreys, drift))[0]
     return [{"pairs": len(rows), "spearman": float(correlation)}]
@@ -36,8 +36,8 @@ def agreement(rows: Rows) -> Rows:
 def _rows(axis: str, scan: Scan, kernels: int, options: FitOptions | None) -> Rows:
     drifts = drift_between(scan, axis, balance="models", permutations=0, replicates=0)
     drift = {(pair.first, pair.second): pair.value for pair in drifts.pairs}
-    found = density_divergence(scan, axis, kernels=kernels, seed=SEED, options=options)
-    record = found.record()
+    table = density_divergence(scan, axis, kernels=kernels, seed=SEED, options=options)
+    record = table.record()
     return [
         {
             "axis": axis,

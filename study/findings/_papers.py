@@ -1,4 +1,4 @@
-"""What the papers found, and whether it appears here: their number, ours, its null, n and file.
+"""Findings of the papers, and whether they appear here: their number, ours, its null, n and file.
 
 Source of the published numbers: Gavrikov & Keuper, "CNN Filter DB", CVPR 2022, arXiv:2203.15331.
 """
@@ -21,18 +21,18 @@ ALPHA = 0.05
 
 
 def shares_of_variance(parts: Parts) -> Rows:
-    """The variance ratio of each component, of populations in bases of their own."""
+    """Return the variance ratio of each component, of populations in bases of their own."""
     scans = {"initial": parts.initial, "trained": parts.trained, "zoo": parts.zoo}
-    found = {name: _variance_ratio(scan) for name, scan in scans.items()}
+    ratios = {name: _variance_ratio(scan) for name, scan in scans.items()}
     return [
         {"component": i + 1, "paper": VARIANCE_RATIO[i]}
-        | {name: own[i] for name, own in found.items()}
+        | {name: own[i] for name, own in ratios.items()}
         for i in range(len(VARIANCE_RATIO))
     ]
 
 
 def papers(axes: Rows, pairs: Rows, shares: Rows, stages: Rows, trends: Rows) -> Rows:
-    """One row a finding; `appears` is yes only beyond chance, corrected for all tests of its file."""
+    """Return one row a finding; `appears` is yes only if the corrected p of its file is at most `ALPHA`."""
     rows = {(row["population"], row["axis"]): row for row in axes if row["balance"] == "models"}
     trained = {axis: rows["trained", axis] for axis in MEDIANS}
     category, task, depth = (trained[axis] for axis in MEDIANS)
@@ -42,7 +42,7 @@ def papers(axes: Rows, pairs: Rows, shares: Rows, stages: Rows, trends: Rows) ->
             "visual categories shift kernels more than tasks do",
             "median D 0.42 against 0.11",
             f"{category['median']:.4f} against {task['median']:.4f}",
-            f"{category['chance']:.4f} and {task['chance']:.4f}",
+            f"{category['null_mean']:.4f} and {task['null_mean']:.4f}",
             category,
             "axes.csv",
             category["median"] > task["median"] and category["p_holm"] <= ALPHA,
@@ -51,7 +51,7 @@ def papers(axes: Rows, pairs: Rows, shares: Rows, stages: Rows, trends: Rows) ->
             "tasks shift kernels more than depth does",
             "median D 0.11 against 0.015",
             f"{task['median']:.4f} against {depth['median']:.4f}",
-            f"{task['chance']:.4f} and {depth['chance']:.4f}",
+            f"{task['null_mean']:.4f} and {depth['null_mean']:.4f}",
             task,
             "axes.csv",
             task["median"] > depth["median"] and task["p_holm"] <= ALPHA,
@@ -69,7 +69,7 @@ def _axis(axis: str, row: dict[str, Any]) -> dict[str, Any]:
         f"kernels shift along the axis {name}",
         f"median D {MEDIANS[axis]}, at most {MAXIMA[axis]}",
         f"median D {row['median']:.4f}, at most {row['maximum']:.4f} ({row['furthest']})",
-        f"median D {row['chance']:.4f}",
+        f"median D {row['null_mean']:.4f}",
         row,
         "axes.csv",
         row["p_holm"] <= ALPHA,
@@ -80,14 +80,14 @@ def _finding(
     what: str,
     paper: str,
     ours: str,
-    chance: str,
+    null: str,
     row: dict[str, Any],
     file: str,
     appears: bool,
 ) -> dict[str, Any]:
     n = f"{row['models']} networks, {row['kernels']} kernels"
-    told = {"finding": what, "paper": paper, "ours": ours, "chance": chance, "n": n}
-    return told | {"p_holm": row["p_holm"], "file": file, "appears": _yes(appears)}
+    finding = {"finding": what, "paper": paper, "ours": ours, "null": null, "n": n}
+    return finding | {"p_holm": row["p_holm"], "file": file, "appears": _yes(appears)}
 
 
 def _first_and_last(pairs: Rows, row: dict[str, Any]) -> dict[str, Any]:
@@ -103,7 +103,7 @@ def _first_and_last(pairs: Rows, row: dict[str, Any]) -> dict[str, Any]:
         "D 0.20",
         f"D {pair['drift']:.4f}; furthest are {furthest['first']} and {furthest['second']} with "
         f"{furthest['drift']:.4f}",
-        f"95 % of samples below {pair['chance_95']:.4f}",
+        f"95 % of samples below {pair['null_95']:.4f}",
         row | {"p_holm": pair["p_holm"]},
         "pairs.csv",
         furthest is pair and pair["p_holm"] <= ALPHA,
@@ -129,7 +129,7 @@ def _randomness(stages: Rows) -> dict[str, Any]:
         "finding": "training takes layers below the entropy of random ones",
         "paper": "H / T_H of 1 or more means random",
         "ours": f"mean H / T_H {row['trained_mean']:.3f}",
-        "chance": f"{row['initial_mean']:.3f} before training",
+        "null": f"{row['initial_mean']:.3f} before training",
         "n": f"{row['networks']} networks",
         "p_holm": row["p_holm"],
         "file": "stages.csv",
@@ -145,7 +145,7 @@ def _trend(row: dict[str, Any]) -> dict[str, Any]:
         "finding": f"{more} more degenerate layers",
         "paper": "in words only",
         "ours": "the same share in all" if rho is None else f"rank correlation {rho:+.2f}",
-        "chance": "0",
+        "null": "0",
         "n": f"{row['networks']} networks",
         "p_holm": p,
         "file": "trends.csv",

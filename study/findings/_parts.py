@@ -1,4 +1,4 @@
-"""The parts of the scan that questions are asked of."""
+"""The parts of the scan that the questions are about."""
 
 from dataclasses import dataclass
 from functools import cached_property
@@ -47,15 +47,15 @@ class Parts:
         return self.scan.where("stage == 'trained' and (series == 'design' or series == 'zoo')")
 
     def series(self, axis: str) -> Scan:
-        """The trained networks of the series along `width` or `train_size`: all else is the same."""
+        """Return the trained networks of the series along `width` or `train_size`, all else being equal."""
         same = (
             "stage == 'trained' and visual_category == 'digits' and task == 'classification' "
             "and architecture == 'plain' and framework == 'torch'"
         )
-        held = {"width": "train_size == 1280", "train_size": "width == 16"}
-        return self.scan.where(f"{same} and {held[axis]}")
+        fixed = {"width": "train_size == 1280", "train_size": "width == 16"}
+        return self.scan.where(f"{same} and {fixed[axis]}")
 
 
 def about_models(scan: Scan) -> dict[str, dict[str, Any]]:
-    """What is told of every model, whatever its layers: the row of one of them."""
+    """Return the labels of every model: the row of one of its layers."""
     return {row["model"]: row for row in scan.layer_table.to_pylist()}

@@ -1,4 +1,4 @@
-"""The phenotypes of the papers: what shape the first two coefficients of each network have."""
+"""The phenotypes of the papers: the shape of the first two coefficients of each network."""
 
 from collections import Counter
 
@@ -10,7 +10,7 @@ from ._parts import Parts
 
 
 def shapes(parts: Parts) -> Rows:
-    """How many networks of each phenotype, before and after training and in the zoo."""
+    """Return the number of networks of each phenotype, before and after training and in the zoo."""
     scans = {"initial": parts.initial, "trained": parts.trained, "zoo": parts.zoo}
     rows = []
     for name, scan in scans.items():
@@ -25,17 +25,17 @@ def shapes(parts: Parts) -> Rows:
 
 
 def _counted(population: str, architecture: str, scan: Scan) -> Rows:
-    found = phenotypes(scan).groups
-    words = Counter(
-        "too few kernels" if row.phenotype is None else row.phenotype.label for row in found
+    groups = phenotypes(scan).groups
+    counts = Counter(
+        "too few kernels" if row.phenotype is None else row.phenotype.label for row in groups
     )
     return [
         {
             "population": population,
             "architecture": architecture,
-            "phenotype": word,
+            "phenotype": label,
             "networks": count,
-            "of": len(found),
+            "of": len(groups),
         }
-        for word, count in sorted(words.items())
+        for label, count in sorted(counts.items())
     ]

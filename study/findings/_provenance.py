@@ -1,4 +1,4 @@
-"""Where the numbers come from: the networks, what was compared how often, and versions and hashes."""
+"""Provenance of the numbers: the networks, the comparisons of each table, versions and hashes."""
 
 import hashlib
 import json
@@ -11,16 +11,16 @@ from .._csv import read_csv
 from ._axes import Rows
 
 TESTS = {
-    "axes": "labels of an axis dealt anew to networks, or to layers inside each",
-    "pairs": "labels of a pair of groups dealt anew to networks, or to layers inside each",
+    "axes": "labels of an axis permuted among networks, or among layers inside each",
+    "pairs": "labels of a pair of groups permuted among networks, or among layers inside each",
     "stages": "Wilcoxon, networks before and after training",
-    "trends": "values dealt anew to networks",
+    "trends": "values permuted among networks",
     "density": "a classifier on held-out kernels; no test of networks",
 }
 
 
 def networks(population: Path) -> Rows:
-    """Every network that was trained, with the score it reached and the floor it had to reach."""
+    """Return every trained network, with its score and the floor that it had to reach."""
     rows = []
     for row in read_csv(population / "metadata.csv"):
         if row["stage"] == "trained" and row["series"] != "zoo":
@@ -30,7 +30,7 @@ def networks(population: Path) -> Rows:
 
 
 def comparisons(tables: dict[str, Rows]) -> Rows:
-    """How many comparisons each table holds, and how many are beyond chance before and after Holm."""
+    """Return the comparisons of each table, and how many have p of 0.05 at most before and after Holm."""
     rows = []
     for name, test in TESTS.items():
         p = "classifier_p" if name == "density" else "p"
@@ -52,7 +52,7 @@ def write_provenance(scan: Path, population: Path, out: Path):
     """Write provenance.json, and beside it the hashes of all weights."""
     shutil.copyfile(population / "hashes.csv", out / "hashes.csv")
     record = json.loads((scan / "scan.json").read_text())
-    told: dict[str, Any] = {
+    provenance: dict[str, Any] = {
         "study": json.loads((population / "study.json").read_text()),
         "machine": {"platform": platform.platform(), "python": platform.python_version()},
         "scan": {name: record[name] for name in ("versions", "device", "config", "totals")},
@@ -62,8 +62,8 @@ def write_provenance(scan: Path, population: Path, out: Path):
             "arrays.safetensors": _sha256(scan / "arrays.safetensors"),
         },
     }
-    told["scan"]["config"].pop("checkpoints", None)
-    (out / "provenance.json").write_text(json.dumps(told, indent=1) + "\n")
+    provenance["scan"]["config"].pop("checkpoints", None)
+    (out / "provenance.json").write_text(json.dumps(provenance, indent=1) + "\n")
 
 
 def _sha256(file: Path) -> str:

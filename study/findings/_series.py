@@ -12,7 +12,7 @@ AXES = ("width", "train_size")
 
 
 def series(parts: Parts) -> Rows:
-    """One row a network of the two series: the means of its layers."""
+    """Return one row a network of the two series: the means of its layers."""
     rows = []
     for axis in AXES:
         for network, own in layers_by_network(parts.series(axis)).items():
@@ -23,26 +23,26 @@ def series(parts: Parts) -> Rows:
 
 
 def means(rows: Rows) -> Rows:
-    """The same over the networks of each width and of each number of images."""
-    found = []
+    """Return these means over the networks of each width and of each number of images."""
+    table = []
     for axis, value in dict.fromkeys((row["axis"], row["value"]) for row in rows):
         own = [row for row in rows if (row["axis"], row["value"]) == (axis, value)]
         about = {"axis": axis, "value": value, "networks": len(own)}
-        found.append(
+        table.append(
             about | {x: float(np.mean([row[x] for row in own])) for x in (*NUMBERS, "score")}
         )
-    return found
+    return table
 
 
 def trends(rows: Rows) -> Rows:
-    """Spearman's rank correlation of every number with width and with data size, over networks."""
-    found = []
+    """Return Spearman's rank correlation of every number with width and with data size, over networks."""
+    table = []
     for axis in AXES:
         own = [row for row in rows if row["axis"] == axis]
         for name in NUMBERS:
             x, y = (np.array([row[key] for row in own], float) for key in ("value", name))
-            found.append({"axis": axis, "number": name, "networks": len(own), **_trend(x, y)})
-    return with_holm(found, "p")
+            table.append({"axis": axis, "number": name, "networks": len(own), **_trend(x, y)})
+    return with_holm(table, "p")
 
 
 def _trend(x: np.ndarray, y: np.ndarray) -> dict[str, float | str | None]:

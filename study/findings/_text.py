@@ -29,7 +29,7 @@ _RELATIONS: dict[str, Callable[[float, float], bool]] = {
 
 
 class ClaimError(ValueError):
-    """The text says what the tables do not, or asks for what they do not hold."""
+    """A claim of the text that the tables contradict, or a query that they cannot answer."""
 
 
 def write_text(out: Path, template: Path = TEMPLATE):
@@ -45,13 +45,13 @@ def write_text(out: Path, template: Path = TEMPLATE):
 
 
 def _answer(query: str, tables: Tables) -> str:
-    kind, _, rest = query.partition(" ")
+    kind, _, terms = query.partition(" ")
     if kind == "check":
-        return _checked(rest, tables)
+        return _checked(terms, tables)
     if kind == "table":
-        return _table(rest, tables)
+        return _table(terms, tables)
     if kind == "count":
-        return f"{len(_rows(rest, tables)[0]):,}"
+        return f"{len(_rows(terms, tables)[0]):,}"
     return _cell(query, tables)
 
 
@@ -64,16 +64,16 @@ def _checked(claim: str, tables: Tables) -> str:
     if not _RELATIONS[relation](*values):
         raise ClaimError(
             f"the text claims {claim}, the tables say {values[0]:g} and {values[1]:g}; "
-            f"write {TEMPLATE.name} anew where it says so"
+            f"correct {TEMPLATE.name} there"
         )
     return ""
 
 
-def _number(asked: str, tables: Tables) -> float:
+def _number(query: str, tables: Tables) -> float:
     try:
-        return float(asked)
+        return float(query)
     except ValueError:
-        return float(_answer(asked, tables).replace(",", ""))
+        return float(_answer(query, tables).replace(",", ""))
 
 
 def _cell(query: str, tables: Tables) -> str:
@@ -94,16 +94,16 @@ def _table(query: str, tables: Tables) -> str:
 
 
 def _rows(query: str, tables: Tables) -> tuple[list[dict[str, str]], list[str]]:
-    """The rows that a query asks for, and the columns, each with its format."""
-    name, *words = shlex.split(query)
+    """Return the rows that a query selects, and its columns, each with its format."""
+    name, *terms = shlex.split(query)
     if name not in tables:
         raise ClaimError(f"expected one of the tables {sorted(tables)}, got {name}: {query}")
-    asked = dict(word.split("=", 1) for word in words if "=" in word)
-    columns = [word for word in words if "=" not in word]
-    if unknown := {*asked, *(x.partition(":")[0] for x in columns)} - {*tables[name][0]}:
+    values = dict(term.split("=", 1) for term in terms if "=" in term)
+    columns = [term for term in terms if "=" not in term]
+    if unknown := {*values, *(x.partition(":")[0] for x in columns)} - {*tables[name][0]}:
         raise ClaimError(f"{name}.csv has no column {', '.join(sorted(unknown))}: {query}")
-    found = [row for row in tables[name] if all(row[key] == asked[key] for key in asked)]
-    return found, columns
+    rows = [row for row in tables[name] if all(row[key] == values[key] for key in values)]
+    return rows, columns
 
 
 def _formatted(row: dict[str, str], column: str, query: str) -> str:

@@ -1,4 +1,4 @@
-"""What training does to kernels: quality before and after, and where kernels settle."""
+"""Effects of training on kernels: quality before and after, and where kernels settle."""
 
 import numpy as np
 import scipy.stats
@@ -14,7 +14,7 @@ NUMBERS = ("variance_entropy_ratio", "sparsity", "orthogonality", "degenerate")
 
 
 def stages(parts: Parts) -> Rows:
-    """Quality of the same networks before and after training; a paired test over networks."""
+    """Return the quality of networks before and after training, with a paired test over networks."""
     before, after = (
         {network: means_of(layers) for network, layers in layers_by_network(scan).items()}
         for scan in (parts.initial, parts.trained)
@@ -39,14 +39,14 @@ def stages(parts: Parts) -> Rows:
 
 
 def steps(parts: Parts) -> Rows:
-    """Every step of every network of the design: its drift from the first and to the last."""
-    told = about_models(parts.design)
+    """Return every step of every network of the design, with its drift from the first and to the last."""
+    labels = about_models(parts.design)
     rows = []
     for run in trajectories(parts.design):
         last = run.points[-1].step
         whole = run.points[-1].first
         for point in run.points:
-            row = told[point.model]
+            row = labels[point.model]
             rows.append(
                 {
                     "network": row["net"],
@@ -55,7 +55,7 @@ def steps(parts: Parts) -> Rows:
                     "progress": point.step / last,
                     "drift_from_first": point.first,
                     "drift_to_last": point.last,
-                    "chance_95": point.null_95,
+                    "null_95": point.null_95,
                     "share_left": point.last / whole if whole else None,
                     "settled": None if run.settled is None else run.settled <= point.step,
                     "score": row["score"],
@@ -65,36 +65,39 @@ def steps(parts: Parts) -> Rows:
 
 
 def settling(rows: Rows) -> Rows:
-    """By progress: how many networks are settled, and what is left of the way of their kernels."""
-    found = []
+    """Return, by progress, how many networks are settled, and the share of drift that is left."""
+    table = []
     for progress in sorted({row["progress"] for row in rows}):
         at = [row for row in rows if row["progress"] == progress]
-        left = [row["share_left"] for row in at if row["share_left"] is not None]
+        shares = [row["share_left"] for row in at if row["share_left"] is not None]
         moved = [row["settled"] for row in at if row["settled"] is not None]
-        found.append(
+        table.append(
             {
                 "progress": progress,
                 "networks": len(at),
-                "moved_beyond_chance": len(moved),
+                "moved_beyond_null": len(moved),
                 "settled": sum(moved),
-                "median_share_left": float(np.median(left)),
-                "upper_quartile_share_left": float(np.quantile(left, 0.75)),
+                "median_share_left": float(np.median(shares)),
+                "upper_quartile_share_left": float(np.quantile(shares, 0.75)),
             }
         )
-    return found
+    return table
 
 
 def layers_by_network(scan: Scan) -> dict[str, Rows]:
-    """The layers of every network of a scan, each with whether it is degenerate."""
+    """Return the layers of every network of a scan, with 1 for a degenerate layer and 0 for others."""
     layers: dict[str, Rows] = {}
     for row in scan.layer_table.to_pylist():
-        told = row | {"degenerate": float(row["verdict"] in DEGENERATE)}
-        layers.setdefault(row["net"], []).append(told)
+        counted = row | {"degenerate": float(row["verdict"] in DEGENERATE)}
+        layers.setdefault(row["net"], []).append(counted)
     return layers
 
 
 def means_of(layers: Rows) -> dict[str, float]:
-    """Each of `NUMBERS` over the layers that have it: of fewer kernels than taps there is no ratio."""
+    """Return the mean of each of `NUMBERS` over the layers that have it.
+
+    Layers of fewer kernels than taps have no ratio.
+    """
     return {
         name: float(np.mean([row[name] for row in layers if row[name] is not None]))
         for name in NUMBERS

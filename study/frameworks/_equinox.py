@@ -79,12 +79,12 @@ class FrameworkModel:
         return self._trainable.outputs(images)
 
     def write(self, folder: Path, step: int, format: str) -> Path:
-        """One file a step."""
+        """Write one file a step."""
         folder.mkdir(parents=True, exist_ok=True)
         path = folder / f"step_{step}.eqx"
-        told = {"run": folder.name, "step": step, "layers": len(self.network.convs)}
+        header = {"run": folder.name, "step": step, "layers": len(self.network.convs)}
         with path.open("wb") as file:
-            file.write(json.dumps(told).encode() + b"\n")
+            file.write(json.dumps(header).encode() + b"\n")
             eqx.tree_serialise_leaves(file, self.network)
         return path
 

@@ -1,4 +1,4 @@
-"""What linen and NNX share: kernels as (height, width, in, out), and a folder of steps that Orbax keeps."""
+"""Code that Linen and NNX share: kernels as (height, width, in, out), and folders of steps by Orbax."""
 
 import abc
 import dataclasses
@@ -17,7 +17,7 @@ from ._model import Plan, Weights
 
 @dataclasses.dataclass(frozen=True)
 class FlaxModel(abc.ABC):
-    """What does not change in training, and the parameters; a Flax adds how to build and to apply them."""
+    """Static values and parameters; a framework of Flax adds the functions that build and apply them."""
 
     network: Any
     params: Any

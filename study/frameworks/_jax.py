@@ -1,4 +1,4 @@
-"""What the three JAX frameworks share: operations on images with channels last or first, and training."""
+"""Code that the three JAX frameworks share: operations, with channels last or first, and training."""
 
 import dataclasses
 import functools
@@ -113,8 +113,8 @@ def _updated(
     """Parameters and the state of the optimizer after one batch."""
 
     def mean_loss(params: Any) -> jax.Array:
-        found = _flat(apply, network, params, batch.inputs)
-        return LOSSES[plan.loss](found, batch.targets).mean()
+        outputs = _flat(apply, network, params, batch.inputs)
+        return LOSSES[plan.loss](outputs, batch.targets).mean()
 
     updates, state = _optimizer(plan).update(jax.grad(mean_loss)(params), state, params)
     return optax.apply_updates(params, updates), state
@@ -122,9 +122,9 @@ def _updated(
 
 @functools.partial(jax.jit, static_argnums=(0, 1))
 def _flat(apply: Callable, network: Any, params: Any, images: jax.Array) -> jax.Array:
-    """What is computed, without axes of one entry: the channel of an image, the pixel of a class."""
-    found = apply(network, params, images[..., None])
-    return found[..., 0] if found.shape[-1] == 1 else found[:, 0, 0]
+    """Return the output without axes of one entry: the channel of an image, the pixel of a class."""
+    outputs = apply(network, params, images[..., None])
+    return outputs[..., 0] if outputs.shape[-1] == 1 else outputs[:, 0, 0]
 
 
 def _optimizer(plan: Plan) -> optax.GradientTransformation:

@@ -1,4 +1,4 @@
-"""What a framework has to offer: a model that can be built, trained, asked, and written."""
+"""The interface of a framework: a model that can be built, trained, applied, and written."""
 
 import dataclasses
 from collections.abc import Iterator, Sequence
@@ -16,7 +16,7 @@ Weights = dict[str, tuple[np.ndarray, np.ndarray]]
 
 @dataclasses.dataclass(frozen=True)
 class Plan:
-    """How a model is trained: AdamW, the learning rate going down to zero as a cosine."""
+    """The training of a model: AdamW, with a cosine schedule of the learning rate down to zero."""
 
     loss: Loss
     steps: int

@@ -15,7 +15,7 @@ from .._tasks import Examples, Loss
 from ._model import Plan, Weights
 
 LOSSES: dict[Loss, Callable[[torch.Tensor, torch.Tensor], torch.Tensor]] = {
-    "cross-entropy": lambda found, told: functional.cross_entropy(found, told.long()),
+    "cross-entropy": lambda outputs, targets: functional.cross_entropy(outputs, targets.long()),
     "squares": functional.mse_loss,
     "binary-cross-entropy": functional.binary_cross_entropy_with_logits,
 }
@@ -90,8 +90,8 @@ class FrameworkModel:
             yield 0, FrameworkModel(copy.deepcopy(network))
         for step, batch in zip(range(1, plan.steps + 1), batches, strict=True):
             optimizer.zero_grad()
-            found = _flat(network, batch.inputs)
-            LOSSES[plan.loss](found, torch.from_numpy(batch.targets)).backward()
+            outputs = _flat(network, batch.inputs)
+            LOSSES[plan.loss](outputs, torch.from_numpy(batch.targets)).backward()
             optimizer.step()
             schedule.step()
             if step in plan.kept:
@@ -103,7 +103,7 @@ class FrameworkModel:
             return _flat(self.network, images).numpy()
 
     def write(self, folder: Path, step: int, format: str) -> Path:
-        """One file a step, in the format torch, safetensors or onnx."""
+        """Write one file a step, in the format torch, safetensors or onnx."""
         folder.mkdir(parents=True, exist_ok=True)
         suffix, write = _WRITERS[format]
         path = folder / f"step_{step}{suffix}"
@@ -124,8 +124,8 @@ def _optimizer(network: Network, plan: Plan) -> tuple[Any, Any]:
 
 def _flat(network: Network, images: np.ndarray) -> torch.Tensor:
     """Without the axes that have one entry: the channel of an image, the pixel of a class."""
-    found = network(torch.from_numpy(images)[:, None])
-    return found[:, 0] if found.shape[1] == 1 else found[:, :, 0, 0]
+    outputs = network(torch.from_numpy(images)[:, None])
+    return outputs[:, 0] if outputs.shape[1] == 1 else outputs[:, :, 0, 0]
 
 
 def _write_torch(network: Network, path: Path):

@@ -117,7 +117,7 @@ class TestAxes:
 
     def test_training_shifts(self, written):
         row = self.axis(written, "stage", population="initial and trained")
-        assert float(row["median"]) > float(row["chance"])
+        assert float(row["median"]) > float(row["null_mean"])
 
     def test_p_is_corrected_for_the_whole_file(self, written):
         for name in ("axes", "pairs", "trends"):
@@ -150,7 +150,7 @@ class TestTraining:
         assert all(float(r["drift_to_last"]) == 0 for r in rows if r["progress"] == "1.0")
         settling = read(written / "settling.csv")
         assert [row["networks"] for row in settling] == ["16"] * 3
-        assert settling[-1]["settled"] == settling[-1]["moved_beyond_chance"] != "0"
+        assert settling[-1]["settled"] == settling[-1]["moved_beyond_null"] != "0"
         assert settling[0]["settled"] == "0"
 
     def test_numbers_that_never_change_have_no_p(self):
@@ -200,7 +200,7 @@ def test_findings_of_the_papers_say_where_they_come_from(written):
     for row in read(written / "papers.csv"):
         assert (written / row["file"]).is_file()
         assert row["appears"] in ("yes", "no")
-        assert all(row[name] for name in ("finding", "paper", "ours", "chance", "n"))
+        assert all(row[name] for name in ("finding", "paper", "ours", "null", "n"))
     told = {row["finding"]: row["appears"] for row in read(written / "papers.csv")}
     assert told["kernels shift along the axis task"] == "yes"
     assert told["kernels shift along the axis visual category"] == "no"
