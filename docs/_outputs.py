@@ -19,7 +19,7 @@ from `jfilters/scans/schema.py`, schema {VERSION}: do not edit it, run `python d
 - `drift-model.csv`: the square matrix of D between models, in nats, names in header and first column.
 
 A reader takes any scan of this schema or an earlier one. Columns and arrays that it does not know stay.
-Optional columns that are missing are null in every row. Labels of a metadata table follow the columns below;
+Optional columns that are missing are null in every row. Labels of a metadata table follow these columns;
 `meta.` goes before a name that is taken.
 """
 

@@ -79,7 +79,7 @@ def drift(
 
 def _write_matrix(table: "DriftTable", scan: Path) -> None:
     """Write drift-AXIS.csv into the folder, if this is D of all kernels and the folder can be written."""
-    from jfilters.questions import save_matrix
+    from jfilters.questions.internal import save_matrix
 
     question = table.question
     values = (question.metric, question.within, question.clean, question.balance)

@@ -10,7 +10,7 @@ from jaxtyping import Bool, Float
 
 from ..answers import Answer
 from ..scans import Groups, Scan, axes_of
-from ..shift import AxisNull
+from ..shift.internal import AxisNull
 from ._axis_null import axis_null
 from .drift._drift import groups_of, value_matrix
 from .drift._question import Question, QuestionOptions

@@ -55,11 +55,11 @@ def divergence_text(divergences: DensityTable) -> RenderableType:
         verdict = "" if pair["distinguishable"] else "="
         names = Text(pair["first"]), Text(pair["second"])
         table.add_row(*names, *values, verdict, f"{pair['accuracy']:.2f}")
-    used = divergences.surfaces.kernels.shape[1]
+    used = divergences.samples.kernels.shape[1]
     each = Text(
         f"{quantity(used, 'kernel')} of each of {quantity(len(divergences.labels), 'group')}"
     )
-    return Group(table, each, *_left_out(divergences.surfaces.left_out), Text(_DIVERGENCE, "dim"))
+    return Group(table, each, *_left_out(divergences.samples.left_out), Text(_DIVERGENCE, "dim"))
 
 
 def scores_text(scores: Sequence[LayerScore], *, most: int) -> RenderableType:

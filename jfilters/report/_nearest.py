@@ -41,11 +41,11 @@ def _map(neighborhood: Neighborhood) -> list[RenderableType]:
             )
         ]
     canvas = np.full((HEIGHT, WIDTH), " ", dtype="<U1")
-    low, high = neighborhood.map.places.min(axis=0), neighborhood.map.places.max(axis=0)
+    low, high = neighborhood.map.positions.min(axis=0), neighborhood.map.positions.max(axis=0)
     spans = np.where(high > low, high - low, 1)
     first_query = len(neighborhood.names) - len(neighborhood.near) + 1
     # From the last on, so that what was asked about gets its place.
-    for number, place in reversed(list(enumerate(neighborhood.map.places, 1))):
+    for number, place in reversed(list(enumerate(neighborhood.map.positions, 1))):
         x, y = (place - low) / spans
         _put(canvas, f"[{number}]" if number >= first_query else str(number), x, 1 - y)
     legend = "\n".join(f"{i} {name}" for i, name in enumerate(neighborhood.names, 1))
