@@ -1,5 +1,5 @@
 """`python -m jfilters_cli` is `jfilters`."""
 
-from . import main
+from . import run
 
-main()
+run()

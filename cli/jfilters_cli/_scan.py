@@ -158,7 +158,8 @@ def scan(
     """
     if address is not None and engine is not Engine.ray:
         raise typer.BadParameter("--address needs --engine ray")
-    from jfilters.engine import Options, join, keep_compiled, scan_into
+    from jfilters.engine import Options, join, scan_into
+    from jfilters.engine.internal import start_compiler
     from jfilters.scans import read_metadata
     from jfilters.scans.internal import FINDINGS
     from jfilters.statistics import load_basis
@@ -167,8 +168,9 @@ def scan(
         from jfilters.report import check_can_draw
 
         check_can_draw()
-    keep_compiled()
     processes = join(coordinator, num_processes, process_id)
+    if engine is Engine.local:
+        start_compiler()
     folder = out_folder or Path("results") / _name(checkpoints)
     options = Options.of_record(
         {
@@ -190,7 +192,7 @@ def scan(
     known_basis = None if basis is None else load_basis(basis)
     metadata = None if meta is None else read_metadata(meta)
     is_first = processes.index == 0
-    gc.freeze()  # the collector need not go through imported modules again and again
+    gc.freeze()  # what was imported need not be collected
     with alone_when_it_fails(processes):
         result = scan_into(
             folder,

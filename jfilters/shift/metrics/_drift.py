@@ -58,7 +58,7 @@ class _Drift(HistogramMetric):
 
 
 def _densities(
-    counts: Float[np.ndarray, "r d bins"], widths: Float[np.ndarray, " bins"]
+    counts: Num[np.ndarray, "r d bins"], widths: Float[np.ndarray, " bins"]
 ) -> Float[np.ndarray, "r d bins"]:
     densities = counts / widths
     densities /= np.maximum(counts.sum(axis=-1, keepdims=True), 1)

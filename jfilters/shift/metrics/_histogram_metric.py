@@ -71,9 +71,10 @@ class HistogramMetric(SummedMetric):
     ) -> SamplingNull:
         """Return the null of `jfilters.shift.sampling_null`, by a parametric bootstrap."""
         shares = shares_of(pooled.reshape(len(space.variance_ratio), -1))
-        first, second = (draw_histograms(rng, shares, size, replicates) for size in sizes)
-        p, q = (probability(x, space.edges) for x in (first, second))
-        values = self.components(p, q, space.edges) @ space.variance_ratio
+        first, second = (
+            draw_histograms(rng, shares, size, replicates).reshape(replicates, -1) for size in sizes
+        )
+        values = self.statistic(space)(first, second)
         return SamplingNull(float(np.mean(values)), float(np.quantile(values, 0.95)))
 
     def redrawn_null(
