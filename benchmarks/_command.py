@@ -37,7 +37,7 @@ def rows(folder: Path, *, quick: bool) -> list[Row]:
 _NO_BYTECODE = "PYTHONDONTWRITEBYTECODE"
 
 
-def write_checkpoint(path: Path, *, megabytes: int) -> None:
+def write_checkpoint(path: Path, *, megabytes: float) -> None:
     """A network of 3x3 convolutions of growing width, as safetensors from PyTorch would be."""
     from safetensors.numpy import save_file
 

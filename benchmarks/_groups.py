@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
-from . import _bandwidth, _command, _density, _drift, _histograms, _quality, _rescan, _watch
+from . import _bandwidth, _command, _density, _drift, _histograms, _quality, _rescan, _start, _watch
 from ._timing import Row
 
 GROUPS: dict[str, Callable[..., list[Row]]] = {
@@ -16,6 +16,7 @@ GROUPS: dict[str, Callable[..., list[Row]]] = {
     "bandwidth": _bandwidth.rows,
     "rescan": _rescan.rows,
     "command": _command.rows,
+    "start": _start.rows,
     "watch": _watch.rows,
     "density": _density.rows,
 }
