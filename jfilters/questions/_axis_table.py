@@ -1,4 +1,4 @@
-"""Which axis shifts kernels most: the drift between the groups of every axis, as in the papers' plots."""
+"""The axes by how much they shift kernels: the drift between the groups of each, as papers plot it."""
 
 import dataclasses
 from collections.abc import Sequence
@@ -22,14 +22,13 @@ DEFAULTS = Question(permutations=400)
 
 @dataclasses.dataclass(frozen=True)
 class AxisRow:
-    """How an axis shifts kernels: median, mean and maximum of the metric over pairs of its groups.
+    """The shift along one axis: median, mean and maximum of the metric over pairs of its groups.
 
     Groups of fewer than `FEWEST` kernels are counted in `small` and not among the pairs.
-    `furthest` is the pair of the maximum. `null_mean` is the mean of the median under the null, and `p`
-    how often
-    it is as large there, by the larger of two nulls: labels permuted among whole models, or among layers
-    inside each model where labels differ there; and all groups drawn from one distribution, for metrics of
-    histograms. None, with the `reason`, where there is no other permutation.
+    `furthest` is the pair of the maximum. `null_mean` is the mean of the median under the null, and `p` the
+    share of nulls that are as large, for the null of the larger p of two: labels permuted among whole
+    models, or among layers inside each model where labels differ there; and all groups drawn from one distribution,
+    for metrics of histograms. None, with the `reason`, where there is no other permutation.
     """
 
     axis: str
@@ -72,7 +71,7 @@ def axes_table(
     question: Question = DEFAULTS,
     **options: Unpack[QuestionOptions],
 ) -> AxisTable:
-    """Compare the groups along every axis, in one row each: which axis shifts kernels most.
+    """Compare the groups along every axis, in one row each, the axis that shifts kernels most first.
 
     Args:
         scan: in memory or opened.

@@ -1,4 +1,4 @@
-"""What people look at: a scan and an inspection as text for a terminal, and a scan as a page."""
+"""Answers as people look at them: text for a terminal, one page to open in a browser, and figures."""
 
 import lazy_loader as lazy
 

@@ -1,4 +1,4 @@
-"""Which axis shifts kernels most, for a terminal of 80 columns."""
+"""The axes by how much they shift kernels, for a terminal of 80 columns."""
 
 from rich.console import Group, RenderableType
 from rich.text import Text
@@ -10,7 +10,7 @@ from ._cells import number, plain_table
 
 
 def axes_text(table: AxisTable) -> RenderableType:
-    """One row an axis, the largest median first, and the axes left out with their reasons."""
+    """Return one row an axis, the largest median first, and the axes left out with their reasons."""
     metric = METRICS[table.question.metric]
     rows = plain_table()
     rows.add_column("axis", overflow="fold")

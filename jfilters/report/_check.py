@@ -1,4 +1,4 @@
-"""What came of the rules of `jfilters check`, for a terminal of 80 columns."""
+"""The outcomes of the rules of `jfilters check`, for a terminal of 80 columns."""
 
 from collections.abc import Sequence
 
@@ -14,7 +14,7 @@ MOST_BREAKS = 20
 
 
 def check_text(outcomes: Sequence[Outcome]) -> RenderableType:
-    """A line a rule, below it what broke it; the models that were read in part; how many rules hold."""
+    """Return a line a rule with its violations, the models read in part, and the number of rules that hold."""
     parts = [part for outcome in outcomes for part in _rule(outcome)]
     broken = sum(bool(outcome.broken) for outcome in outcomes)
     partial = {model: why for outcome in outcomes for model, why in outcome.partial.items()}

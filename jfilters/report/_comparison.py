@@ -21,7 +21,7 @@ _WHOLE = {
 
 
 def comparison_text(comparisons: Sequence[Comparison], *, layers: bool = False) -> RenderableType:
-    """Who is compared, the verdict on every pair, the evidence, and, if asked for, a row a layer.
+    """Return the checkpoints, the verdict on every pair, the evidence, and with `layers` a row a layer.
 
     `comparisons` are those of all pairs, those with the first checkpoint first.
     """

@@ -21,7 +21,7 @@ _DIVERGENCE = (
 
 
 def densities_text(fitted: FittedDensities) -> RenderableType:
-    """How likely the flow of each group makes held-out kernels, beside simple densities."""
+    """Return the likelihood of held-out kernels under the flow of each group, beside simple densities."""
     table = plain_table()
     table.add_column("group", overflow="fold", ratio=1)
     for heading in ("kernels", "zero", "uniform", "gauss", "hist", "flow", "+-", "gain"):
@@ -41,7 +41,7 @@ def densities_text(fitted: FittedDensities) -> RenderableType:
 
 
 def divergence_text(divergences: DensityTable) -> RenderableType:
-    """Every pair of groups, the most different first."""
+    """Return every pair of groups, the most different first."""
     table = plain_table()
     for heading in ("from", "to"):
         table.add_column(heading, overflow="fold", ratio=1, min_width=12)
@@ -63,7 +63,7 @@ def divergence_text(divergences: DensityTable) -> RenderableType:
 
 
 def scores_text(scores: Sequence[LayerScore], *, most: int) -> RenderableType:
-    """The layers whose kernels are least likely, those first."""
+    """Return the layers whose kernels are least likely, those first."""
     table = plain_table()
     table.add_column("least likely layers", overflow="fold", ratio=1)
     for heading in ("kernels", "zero", "nats", "+-"):

@@ -17,7 +17,7 @@ _WORDS = {"shifted": "bold red", "within null": "green", "too few kernels": "dim
 
 
 def drift_text(table: DriftTable) -> RenderableType:
-    """What was asked, the groups with their sizes, the matrix, and the pairs with their words."""
+    """Return the question, the groups with their sizes, the matrix, and the pairs with their labels."""
     parts: list[RenderableType] = [_head(table), "", _groups(table)]
     if table.within is None and len(table.labels) <= LARGEST_MATRIX:
         parts += ["", _matrix(table)]

@@ -14,7 +14,7 @@ _NUMBERS = ("sparsity", "variance_entropy", "orthogonality")
 
 
 def folded_text(folded: FoldedScan) -> RenderableType:
-    """Two lines a layer with a BatchNorm, raw and folded; of the others how many, and why."""
+    """Return two lines a layer with a BatchNorm, raw and folded, and the number of others by reason."""
     tied = [row for row in folded.layers if row["norm"] is not None]
     untied = [row for row in folded.layers if row["norm"] is None]
     head = f"{quantity(len(tied), 'layer')} of {len(folded.layers)} with a BatchNorm to fold in"
@@ -49,7 +49,7 @@ def _quality(row: dict, suffix: str) -> list[RenderableType]:
 
 
 def _reasons(rows: Iterable[dict]) -> list[str]:
-    """How many layers of each model have no BatchNorm to fold in, and why."""
+    """Return the number of layers of each model without a BatchNorm to fold in, with the reason."""
     counts: dict[tuple[str, str], int] = {}
     for row in rows:
         key = row["model"], row["untied"]

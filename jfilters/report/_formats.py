@@ -54,7 +54,7 @@ def _needs(extra: str | None) -> Text:
 
 
 def _is_installed(extra: str) -> bool:
-    """Whether every package is installed that jfilters declares for an extra."""
+    """Return True if every package is installed that jfilters declares for an extra."""
     declared = (line for line in requires("jfilters") or [] if f"extra == '{extra}'" in line)
     return all(_has(re.split(r"[^\w.-]", line)[0]) for line in declared)
 

@@ -74,7 +74,7 @@ def _layers(rows: list[dict]) -> Table:
 
 
 def _applied(rows: list[dict]) -> set[str]:
-    """In which ways the effective weights are made of what is stored."""
+    """Return the ways in which effective weights are made of stored ones."""
     return {row["applied"] for row in rows}
 
 
@@ -88,7 +88,7 @@ def _inputs(row: dict) -> str:
 
 
 def _groups(rows: list[dict]) -> list[str]:
-    """Explanations of the table's words for groups."""
+    """Explanations of the table's abbreviations for groups."""
     groups = [row["groups"] for row in rows]
     is_grouped = any(
         n is not None and n > 1 and not row["depthwise"]

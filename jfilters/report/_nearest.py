@@ -12,7 +12,7 @@ MOST_ON_MAP = 120  # models: of more the numbers do not fit
 
 
 def nearest_text(neighborhood: Neighborhood, *, most: int, map: bool) -> RenderableType:
-    """For every model asked about the `most` closest ones, and the map if it is asked for."""
+    """Return the `most` closest models of every query, and with `map` the map of all."""
     numbers = {name: i for i, name in enumerate(neighborhood.names, 1)}
     parts: list[RenderableType] = []
     for model, near in neighborhood.near.items():
@@ -44,14 +44,14 @@ def _map(neighborhood: Neighborhood) -> list[RenderableType]:
     low, high = neighborhood.map.positions.min(axis=0), neighborhood.map.positions.max(axis=0)
     spans = np.where(high > low, high - low, 1)
     first_query = len(neighborhood.names) - len(neighborhood.near) + 1
-    # From the last on, so that what was asked about gets its place.
-    for number, place in reversed(list(enumerate(neighborhood.map.positions, 1))):
+    # From the last on, so that the queries get their places.
+    for number, place in reversed(list(enumerate(neighborhood.map.places, 1))):
         x, y = (place - low) / spans
         _put(canvas, f"[{number}]" if number >= first_query else str(number), x, 1 - y)
     legend = "\n".join(f"{i} {name}" for i, name in enumerate(neighborhood.names, 1))
-    share = f"a plane shows {neighborhood.map.share:.0%} of what keeps the models apart"
+    share = f"the plane shows {neighborhood.map.share:.0%} of the spread of all models"
     lines = Text("\n".join("".join(row).rstrip() for row in canvas))
-    return [lines, Text(f"{share}; [ ] what was asked about"), Text(legend, "dim")]
+    return [lines, Text(f"{share}; [ ] the queries"), Text(legend, "dim")]
 
 
 def _put(canvas: np.ndarray, label: str, x: float, y: float) -> None:

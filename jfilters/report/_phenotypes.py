@@ -1,4 +1,4 @@
-"""Phenotypes of groups for a terminal: a word a group, and the features that it was decided by."""
+"""Phenotypes of groups for a terminal: a label a group, and the features that decide it."""
 
 from rich.console import Group, RenderableType
 from rich.table import Table
@@ -13,7 +13,7 @@ _FEATURES = ("near_zero", "in_spots", "off_center", "not_gaussian", "spread")
 
 
 def phenotypes_text(phenotypes: Phenotypes) -> RenderableType:
-    """How many groups have which phenotype, and one row a group."""
+    """Return the number of groups of each phenotype, and one row a group."""
     parts: list[RenderableType] = [_totals(phenotypes), "", _table(phenotypes)]
     if phenotypes.unknown:
         parts.append(

@@ -17,7 +17,7 @@ BAR = 20  # characters
 
 
 def quality_text(quality: Quality, *, layers: bool = False) -> RenderableType:
-    """Verdicts, the share of degenerate layers along the axis, the strip, and what could be pruned.
+    """Return verdicts, the share of degenerate layers along the axis, the strip, and what could be pruned.
 
     `layers`: every model and layer too, with the numbers behind its verdict.
     """

@@ -14,7 +14,7 @@ BAR = 12  # characters
 
 
 def trajectory_text(runs: Sequence[Trajectory]) -> RenderableType:
-    """Every run with its quality and its drift step by step, and where it settled."""
+    """Return every run with its quality and its drift step by step, and the step where it settled."""
     parts: list[RenderableType] = []
     for run in runs:
         parts += [Text(run.run, "bold"), _points(run), _settled(run), ""]

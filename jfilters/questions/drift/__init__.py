@@ -1,4 +1,4 @@
-"""What shifted along an axis: groups of layers compared by a metric, with its nulls."""
+"""Drift along an axis: groups of layers compared by a metric, with its nulls."""
 
 import lazy_loader as lazy
 

@@ -81,7 +81,7 @@ class SampleComparison:
         return float(self._statistic(i, j)(a[None], b[None])[0])
 
     def _rows(self, i: int, j: int) -> Float[np.ndarray, "layers points"]:
-        """For every layer of both sides the weights of its points."""
+        """Return the weights of the points of every layer of both sides."""
         first, second = self._points[i], self._points[j]
         count = len(self._sides[i].group.layers)
         layer = np.concatenate([first.layer, count + second.layer])

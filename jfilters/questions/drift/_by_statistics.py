@@ -48,7 +48,7 @@ class StatisticsComparison:
 
     @property
     def rows(self) -> Float[np.ndarray, "layers features"]:
-        """What adds up, of the layers of all sides, side after side."""
+        """Weighted rows of the layers of all sides, side after side."""
         return np.concatenate([self._weighted(side) for side in self._sides])
 
     def row(self, i: int) -> tuple[Float[np.ndarray, " m"], Float[np.ndarray, "m d"]]:
@@ -72,7 +72,7 @@ class StatisticsComparison:
     def sampling(
         self, rng: np.random.Generator, i: int, j: int, replicates: int
     ) -> SamplingNull | None:
-        """By a parametric bootstrap from both sides together; its large-sample form for many pairs."""
+        """Draw both sides from their sum, a parametric bootstrap; its large-sample form for many pairs."""
         sizes = self._sides[i].size, self._sides[j].size
         pooled = self.sums[i] + self.sums[j]
         if min(sizes) < 1:

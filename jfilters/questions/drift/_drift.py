@@ -182,7 +182,7 @@ def _compared(matrix: Float[np.ndarray, "m m"], groups: Groups) -> Float[np.ndar
 
 
 def adjusted(pairs: list[Pair]) -> tuple[Pair, ...]:
-    """With p corrected for the number of pairs that have one."""
+    """Correct p for the number of pairs that have one."""
     tested = [k for k, pair in enumerate(pairs) if pair.p is not None]
     adjusted = dict(zip(tested, holm([pairs[k].p or 0 for k in tested]).tolist(), strict=True))
     return tuple(

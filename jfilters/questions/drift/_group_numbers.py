@@ -1,4 +1,4 @@
-"""What the kernels of a group look like: the densities of their coefficients, and their own spectrum."""
+"""Numbers of a group's kernels: the densities of their coefficients, and their own spectrum."""
 
 import functools
 
@@ -15,10 +15,10 @@ from ...statistics.internal import host_moments
 def coefficient_densities(
     scan: Scan, groups: Groups, *, clean: bool = False
 ) -> Float[np.ndarray, "groups d bins"]:
-    """How the coefficients of every group lie along each component, per unit of a coefficient.
+    """Return the density of the coefficients of every group along each component.
 
     Each integrates to 1 over the bins between `scan.edges`; every kernel counts the same. Raises
-    ValueError if the scan does not tell sparse kernels apart and `clean` leaves them out.
+    ValueError if `clean` and the scan did not count sparse kernels apart.
     """
     counts = layer_counts(scan, clean=clean)
     sums = np.stack([counts[group.layers].sum(axis=0) for group in groups.groups])

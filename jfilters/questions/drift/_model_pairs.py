@@ -31,7 +31,7 @@ class ModelPairs:
 def model_pairs(
     scan: Scan, axes: Sequence[str], *, metric: str = "drift", clean: bool = False
 ) -> tuple[ModelPairs, ...]:
-    """How far models lie apart within and between the groups of every axis; in nats for drift.
+    """Return the values of pairs of models within and between the groups of every axis; in nats for drift.
 
     Raises ValueError for an axis that is not there or divides the layers of one model, and for fewer
     than two models.

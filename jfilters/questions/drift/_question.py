@@ -26,7 +26,7 @@ class QuestionOptions(TypedDict, total=False):
 
 @dataclass(frozen=True)
 class Question:
-    """How groups of layers are compared.
+    """The options of a comparison of groups of layers.
 
     - `within`: another axis; groups are compared inside each of its values alone.
     - `metric`: a name of `METRICS`.

@@ -1,4 +1,4 @@
-"""The answer to "what shifted along an axis": one record a pair of groups, a plain word, and its files."""
+"""The answer to a question of drift: one record a pair of groups, with a label, and its files."""
 
 import csv
 import dataclasses
@@ -27,7 +27,7 @@ ENOUGH = 10_000
 """Kernels of a group from which on sampling makes little: a drift of about 0.005 nats."""
 
 ALPHA = 0.05
-"""The chance of one false "shifted" among all pairs of a question."""
+"""The probability of one false "shifted" among all pairs of a question."""
 
 
 MOST_SHOWN = 20
@@ -36,7 +36,7 @@ MOST_SHOWN = 20
 
 @dataclasses.dataclass(frozen=True)
 class Size:
-    """What a group is made of; `effective` is the number of equally weighted kernels that tell as much."""
+    """The size of a group; `effective` is the number of equally weighted kernels of the same precision."""
 
     models: int
     layers: int
@@ -67,7 +67,7 @@ class Pair:
 
     @property
     def label(self) -> Label | None:
-        """What to make of the value; None where no null is known.
+        """The result in words; None where no null is known.
 
         Too few kernels: fewer than `FEWEST` in a group, or fewer than `ENOUGH` while sampling alone
         makes half of the value. Shifted: the value lies above the sampling null's 95 %, and the
@@ -80,13 +80,13 @@ class Pair:
         if self.null and kernels < ENOUGH and self.value <= 2 * self.null.quantile95:
             return "too few kernels"
         if self.p_adjusted is not None:
-            return "shifted" if self.p_adjusted <= ALPHA and self._above_chance else "within null"
+            return "shifted" if self.p_adjusted <= ALPHA and self._above_null else "within null"
         if self.null is None:
             return None
-        return "shifted" if self._above_chance else "within null"
+        return "shifted" if self._above_null else "within null"
 
     @property
-    def _above_chance(self) -> bool:
+    def _above_null(self) -> bool:
         return self.null is None or (self.value or 0) > self.null.quantile95
 
 
@@ -151,7 +151,7 @@ class DriftTable(Answer):
 
     def __repr__(self) -> str:
         within = "" if self.within is None else f" within {self.within}"
-        labels = Counter(pair.label or "untold" for pair in self.pairs)
+        labels = Counter(pair.label or "without a null" for pair in self.pairs)
         counts = ", ".join(f"{count:,} {label}" for label, count in labels.most_common())
         pairs = f"{len(self.pairs):,} pair{'' if len(self.pairs) == 1 else 's'}"
         sizes = f"{len(self.labels):,} groups, {pairs}"
@@ -162,7 +162,7 @@ class DriftTable(Answer):
 
 
 def marks(table: DriftTable) -> dict[tuple[int, int], Label | None]:
-    """The word of every pair that is compared, by its places in the matrix, in both orders."""
+    """Return the label of every compared pair, by its places in the matrix, in both orders."""
     place = {label: i for i, label in enumerate(table.labels)}
     labels = {}
     for pair in table.pairs:
@@ -173,7 +173,7 @@ def marks(table: DriftTable) -> dict[tuple[int, int], Label | None]:
 
 
 def drift_html(table: DriftTable) -> str:
-    """The matrix with a mark for what is no more than chance; of many groups the largest pairs."""
+    """Return the matrix with a mark for values within the null; of many groups the largest pairs."""
     line = _html.paragraph(repr(table))
     if len(table.labels) > MOST_SHOWN:
         largest = sorted(table.pairs, key=lambda pair: -(pair.value or 0))[:MOST_SHOWN]
@@ -215,7 +215,7 @@ def save_pairs(table: DriftTable, path: Path) -> None:
 
 
 def pairs_table(table: DriftTable) -> pa.Table:
-    """One row a pair: labels, value, nulls, p, word, sizes, and the share of every component."""
+    """Return one row a pair: labels, value, nulls, p, label, sizes, and the share of every component."""
     d = max((len(pair.shares) for pair in table.pairs if pair.shares), default=0)
     schema = _schema(table.metric, d)
     columns = zip(*(_pair_row(pair, d) for pair in table.pairs), strict=True)

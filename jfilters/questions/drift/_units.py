@@ -1,4 +1,4 @@
-"""What a metric reads of a group of layers, from layer statistics or from the sample, under a balance.
+"""The rows of layers that a metric reads, from layer statistics or from the sample, under a balance.
 
 Everything adds up: a group is the sum of the rows of its layers, so that a value, and the same value
 for any other split of models or layers, is a function of two sums.
@@ -47,7 +47,7 @@ def layer_moments(scan: Scan) -> Float[np.ndarray, "layers features"]:
 def layer_weights(
     counts: Float[np.ndarray, " layers"], model: Int64[np.ndarray, " layers"], balance: Balance
 ) -> Float[np.ndarray, " layers"]:
-    """What a kernel of each of a group's layers counts, so that what is balanced counts the same."""
+    """Return the weight of a kernel in each of a group's layers, so that balanced parts weigh the same."""
     if balance == "kernels":
         return np.ones(len(counts))
     totals = counts if balance == "layers" else np.bincount(model, counts)[model]
@@ -57,7 +57,7 @@ def layer_weights(
 def effective_size(
     counts: Float[np.ndarray, " layers"], weights: Float[np.ndarray, " layers"]
 ) -> float:
-    """The number of equally weighted kernels that tell as much as these.
+    """The number of equally weighted kernels of the same precision.
 
     Source: Kish, "Survey sampling", 1965.
     """

@@ -1,4 +1,4 @@
-"""Which axis goes with a shift: drift between models of one kind beside drift between two kinds."""
+"""Drift between models of one kind beside drift between models of two kinds, for every axis."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
@@ -28,7 +28,7 @@ def axis_boxes(
     metric: str = "drift",
     clean: bool = False,
 ) -> "matplotlib.axes.Axes":
-    """Two boxes an axis over the drift of all pairs of models, in nats on a logarithmic scale.
+    """Draw two boxes an axis over the drift of all pairs of models, in nats on a logarithmic scale.
 
     Blue: pairs of models with the same label; red: with different labels; the numbers of pairs are on the
     right. Models of fewer than 100 kernels are left out. Without `axes` these are all that do not divide

@@ -1,4 +1,4 @@
-"""Where a figure is drawn: axes of the caller, or new ones at the sizes of a two-column paper.
+"""The axes that a figure is drawn on: those of the caller, or new ones at the sizes of a two-column paper.
 
 Figures are made without pyplot, so that none is kept and threads do not share any.
 """
@@ -31,7 +31,7 @@ TALLEST = 8.75
 """Inches: the height of a page's text."""
 
 ACCENT, OTHER, FAINT = "#2166ac", "#d6604d", "#b0b0b0"
-"""Blue, orange-red and gray, told apart by every kind of color vision and in print."""
+"""Blue, orange-red and gray, distinct for every kind of color vision and in print."""
 
 SEQUENTIAL, DIVERGING = "viridis", "RdBu_r"
 """Maps that are even to the eye; the second is for signed values and white at 0."""

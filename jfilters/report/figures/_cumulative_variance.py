@@ -1,4 +1,4 @@
-"""How many directions kernels use: the cumulative share of variance of their components."""
+"""The cumulative share of variance of the components: the number of directions that kernels use."""
 
 from typing import TYPE_CHECKING
 
@@ -19,7 +19,7 @@ MOST_COLORS = 8
 def cumulative_variance(
     scan: Scan, ax: GivenAxes = None, *, by: str | None = None
 ) -> "matplotlib.axes.Axes":
-    """Share of variance in the first components: of all kernels, and of each group in its own components.
+    """Draw the share of variance in the first components, of all kernels and of each group in its own.
 
     The higher a line lies, the fewer directions its kernels use; the dashed line is that of kernels which
     use all alike. Groups of fewer than two kernels, or of equal ones, have none.

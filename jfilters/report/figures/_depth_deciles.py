@@ -1,4 +1,4 @@
-"""Where along the depth kernels differ: drift between the deciles of depth, and of each from the rest."""
+"""Drift between the deciles of relative depth, and of each decile from all other layers."""
 
 from typing import TYPE_CHECKING
 
@@ -17,10 +17,10 @@ if TYPE_CHECKING:
 def depth_deciles(
     scan: Scan, figure: GivenCanvas = None, *, clean: bool = False, permutations: int = 1000
 ) -> Canvas:
-    """Left the drift between all deciles of depth, right that of each from all other layers, in nats.
+    """Draw the drift between all deciles of depth, and beside it of each from all other layers, in nats.
 
     Blue bars are more than the null by the rules of docs/drift.md, gray ones are not; the black line in a
-    bar is what sampling alone stays below in 95 of 100 draws.
+    bar is the 95 % quantile of the null of sampling.
 
     Raises ValueError for layers of one decile.
 
@@ -53,6 +53,6 @@ def _bars(ax: "matplotlib.axes.Axes", pairs: tuple[Pair, ...]) -> None:
     handles = [
         Patch(color=ACCENT, label="shifted"),
         Patch(color=FAINT, label="within null, or too few kernels"),
-        Line2D([], [], color="black", label="95 % of sampling alone"),
+        Line2D([], [], color="black", label="null of sampling, 95 %"),
     ]
     ax.legend(handles=handles, loc="lower left", bbox_to_anchor=(0, 1), borderpad=0, frameon=False)

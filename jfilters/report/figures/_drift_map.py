@@ -21,7 +21,7 @@ MOST_NAMES = 60
 """Groups with a name of their own beside the map."""
 
 MARKS = {"within null": "o", "too few kernels": "x"}
-"""The markers of pairs by their word; a pair without a marker is shifted."""
+"""The markers of pairs by their label; a pair without a marker is shifted."""
 
 _LEAST = 1e-4  # nats; what is smaller, as between copies of one model, has the color of this
 _SPAN = 2.0  # the scale goes at least so many times below and above its middle
@@ -39,7 +39,7 @@ def drift_map(
     clean: bool = False,
     permutations: int = 1000,
 ) -> "matplotlib.axes.Axes":
-    """The matrix of drift between the groups of the axis `by`, row against column, in nats.
+    """Draw the matrix of drift between the groups of the axis `by`, row against column, in nats.
 
     Dark is near, bright is far, on a logarithmic scale. A circle marks a pair that is within the null, a
     cross one of too few kernels to tell (docs/drift.md has the rules). Instead of a scan a `DriftTable`

@@ -1,4 +1,4 @@
-"""What fits a page: a figure of more says so rather than leave something out."""
+"""Limits of what fits a page: a figure of more groups is an error, so that none is left out silently."""
 
 from ...scans import Groups
 

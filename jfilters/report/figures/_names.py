@@ -19,7 +19,7 @@ LONGEST = 26
 
 
 def shown_all(names: Sequence[str], longest: int = LONGEST) -> list[str]:
-    """Names without the folder that all lie in; a number tells apart what a cut makes equal."""
+    """Names without the folder that all lie in; a number distinguishes names that a cut makes equal."""
     start = _common_folder(names) if len(names) > 1 else 0
     cut = [_cut(_drawable(name[start:]), longest) for name in names]
     twice = {name for name in cut if cut.count(name) > 1}

@@ -1,4 +1,4 @@
-"""The plane of the first two coefficients of every group, with its phenotype in a word."""
+"""The plane of the first two coefficients of every group, with its phenotype."""
 
 from typing import TYPE_CHECKING
 
@@ -25,7 +25,7 @@ _MAP = "magma_r"  # even to the eye, and pale where little is
 
 
 def phenotype_planes(scan: Scan, figure: GivenCanvas = None, *, by: str = "model") -> Canvas:
-    """How the sampled kernels of every group lie in the plane of their first two coefficients.
+    """Draw the sampled kernels of every group in the plane of their first two coefficients.
 
     Across the first, upward the second, one range for all; dark is full, each picture up to its own
     fullest spot. Below the name its phenotype: sun, spikes, symbols or point (docs/phenotypes.md).

@@ -20,11 +20,11 @@ QUALITY = {
     "variance_entropy_ratio": ("variance entropy H/T", 1.0, "random"),
     "orthogonality": ("orthogonality O", None, ""),
 }
-"""Columns of the layers: what they are called, and the limit above which layers get a word."""
+"""Columns of the layers: their titles, and the limit above which a layer gets a verdict."""
 
 
 def quality_boxes(scan: Scan, figure: GivenCanvas = None, *, by: str = "depth_decile") -> Canvas:
-    """A box a group over the layers' share of sparse kernels S, their H/T, and their orthogonality O.
+    """Draw a box a group over the layers' share of sparse kernels S, their H/T, and their orthogonality O.
 
     Dashed are the share from which a layer is called sparse, and the H/T of random kernels. Fewer than
     five layers are drawn one by one. All three are ratios without a unit.

@@ -1,4 +1,4 @@
-"""How the coefficients of every group lie along each component: ridges of densities."""
+"""Ridges: the densities of the coefficients of every group along each component."""
 
 from typing import TYPE_CHECKING
 
@@ -24,7 +24,7 @@ _INSIDE = 0.999  # share of the kernels between both ends of an axis
 def ridge(
     scan: Scan, figure: GivenCanvas = None, *, by: str = "model", clean: bool = False
 ) -> Canvas:
-    """Densities of the coefficients, a column a component and a row a group along the axis `by`.
+    """Draw densities of the coefficients, a column a component and a row a group along the axis `by`.
 
     Every curve is as high as its own peak. Groups of fewer than 100 kernels are gray: their curves are
     mostly noise. Columns are headed by the component and its share of the variance.
@@ -69,7 +69,7 @@ def _column(
 
 
 def _notes(d: int, large: Bool[np.ndarray, " groups"]) -> list[str]:
-    """What a reader has to know of this figure beside the words of every one."""
+    """Return notes for the axis: the components left out, and the meaning of gray."""
     first = [f"the first {MOST_COMPONENTS} of {d} components"] if d > MOST_COMPONENTS else []
     return first + ([] if large.all() else [f"gray: fewer than {FEWEST} kernels"])
 

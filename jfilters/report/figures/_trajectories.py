@@ -1,4 +1,4 @@
-"""How kernels move while networks are trained: drift and quality over the steps of every run."""
+"""Trajectories of training: drift and quality over the steps of every run."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
@@ -28,9 +28,9 @@ _SPAN = 50  # of the last step over the first after 0, from which steps are on a
 
 
 def trajectories(scan: Scan, figure: GivenCanvas = None) -> Canvas:
-    """Drift from the first and to the last step in nats, and two measures of quality, over training steps.
+    """Draw drift from the first and to the last step in nats, and two measures of quality, over steps.
 
-    A ring marks the step from which a run is settled; dotted is what sampling alone stays below, at 95 %.
+    A ring marks the step from which a run is settled; dotted is the 95 % quantile of the null of sampling.
 
     Raises ValueError for a scan without the steps of a run.
     """

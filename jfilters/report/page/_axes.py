@@ -16,7 +16,7 @@ _FULL = 65_535  # of a density where it is highest along a component, and of the
 
 
 def axes_section(view: View) -> dict[str, Any] | None:
-    """What the page holds of every axis; None if nothing falls into two groups."""
+    """Return the groups of every axis with drift and densities; None if no axis has two groups."""
     tables = {axis: _axis(view, axis) for axis in view.compared}
     if not tables:
         return None
@@ -47,7 +47,7 @@ def _axis(view: View, axis: str) -> dict[str, Any]:
 
 
 def _pairs(table: DriftTable) -> dict[str, Any]:
-    """Every pair once, in the order (0, 1), (0, 2), (1, 2), (0, 3), ..."""
+    """Return every pair once, in the order (0, 1), (0, 2), (1, 2), (0, 3), ..."""
     shares = np.array([pair.shares for pair in table.pairs], float)
     parts = shares / np.maximum(shares.sum(axis=1, keepdims=True), 1e-12)
     parts = parts[:, :MOST_COMPONENTS]
@@ -62,7 +62,7 @@ def _pairs(table: DriftTable) -> dict[str, Any]:
 
 
 def _densities(scan: Scan, groups: tuple[Group, ...]) -> dict[str, Any]:
-    """Share of kernels per unit of coefficient, and where each component is highest."""
+    """Return the share of kernels per unit of coefficient, and where each component is highest."""
     shown = scan.histogram[:, :MOST_COMPONENTS]
     counts = np.stack([shown[group.layers].sum(axis=0) for group in groups])
     density = counts / np.maximum(counts.sum(axis=-1, keepdims=True), 1) / np.diff(scan.edges)
@@ -74,7 +74,7 @@ def _densities(scan: Scan, groups: tuple[Group, ...]) -> dict[str, Any]:
 
 
 def _phenotypes(scan: Scan, axis: str) -> list[list] | None:
-    """Of every group the word, why, and how many kernels it was decided by; None without a sample."""
+    """Return label, reason and number of kernels of every group; None without a sample."""
     if scan.sample is None or not len(scan.sample) or scan.d < 2:
         return None
     return [
@@ -84,7 +84,7 @@ def _phenotypes(scan: Scan, axis: str) -> list[list] | None:
 
 
 def _places(scan: Scan, axis: str, labels: tuple[str, ...]) -> np.ndarray:
-    """For every layer of the scan the place of its group, 255 if that is not shown."""
+    """Return the place of its group for every layer of the scan, 255 if that is not shown."""
     places = np.full(scan.layer_table.num_rows, 255)
     of_label = {label: place for place, label in enumerate(labels)}
     for group in group_layers(scan, axis).groups:
@@ -93,7 +93,7 @@ def _places(scan: Scan, axis: str, labels: tuple[str, ...]) -> np.ndarray:
 
 
 def _ranking(view: View) -> dict[str, Any]:
-    """The axes by the median drift between their groups, as `jfilters axes` has it."""
+    """Return the axes by the median drift between their groups, as `jfilters axes` has it."""
     record = view.ranking.record()
     names = ("median", "mean", "maximum", "null_mean", "p")
     rows = [row | {name: rounded(row[name]) for name in names} for row in record["axes"]]

@@ -1,4 +1,4 @@
-"""The table of models: every number of theirs, and what the metadata says of them."""
+"""The table of models: every number of theirs, and their metadata."""
 
 from typing import Any
 
@@ -47,7 +47,7 @@ def models_section(view: View) -> dict[str, Any]:
 
 
 def _metadata(scan: Scan) -> dict[str, list]:
-    """What is told of models beside what was measured, one value a model; of steps if there are some."""
+    """Return the metadata of models, one value a model; the step of each, if the scan has steps."""
     layers, models = scan.layer_table, scan.model_table["model"].to_pylist()
     columns = {}
     for name in ("step", *(name for name in layers.column_names if name not in LAYERS.names)):

@@ -1,4 +1,4 @@
-"""What the scan found, in sentences with their numbers, n and null; each leads to its section."""
+"""The findings of a scan in sentences, with numbers, n and null; each leads to its section."""
 
 from collections import Counter
 from collections.abc import Iterator
@@ -18,7 +18,7 @@ Finding = dict[str, str]
 
 
 def findings(view: View) -> list[Finding]:
-    """The findings in the order in which a reader wants them."""
+    """Return the findings, the general ones first."""
     sentences = [
         *_scanned(view),
         *_degenerate(view),

@@ -14,7 +14,7 @@ DIGITS = 4
 
 
 def rounded(value: float | None) -> float | None:
-    """With `DIGITS` significant digits; None for what is undefined or infinite."""
+    """Round to `DIGITS` significant digits; None for what is undefined or infinite."""
     if value is None or not math.isfinite(value):
         return None
     return float(f"{value:.{DIGITS}g}")

@@ -1,4 +1,4 @@
-"""Where the numbers come from: versions, device, config as run, seed and hashes; and what was left out."""
+"""The origin of the numbers: versions, device, config as run, seed and hashes; and checkpoints left out."""
 
 import json
 from typing import Any

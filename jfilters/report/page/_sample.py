@@ -24,7 +24,7 @@ POINT_STEPS = 1_000
 
 
 def tiles_section(view: View) -> dict[str, Any] | None:
-    """For every shown layer some kernels, each scaled to its own largest weight, and that weight.
+    """Return kernels of every shown layer, each scaled to its own largest weight, and that weight.
 
     The weight is in units of the layer's largest, as its square root. None if the scan kept no sample.
     """
@@ -49,7 +49,7 @@ def tiles_section(view: View) -> dict[str, Any] | None:
 
 
 def points_section(view: View) -> dict[str, Any] | None:
-    """The first two coefficients of sampled kernels, in the order of all layers; None without a sample."""
+    """Return two coefficients of sampled kernels, in the order of all layers; None without a sample."""
     scan = view.scan
     if scan.sample is None or scan.sample_layer is None or not len(scan.sample) or scan.d < 2:
         return None
@@ -75,7 +75,7 @@ def _finite(
 
 
 def _tiles_a_layer(counts: Int64[np.ndarray, " layers"], d: int) -> int:
-    """As many as keep all tiles within `MOST_BYTES`."""
+    """Return the most tiles a layer that keep all of them within `MOST_BYTES`."""
     most = TILES
     while most > 1 and np.minimum(counts, most).sum() * (d + 1) > MOST_BYTES:
         most -= 1
@@ -83,6 +83,6 @@ def _tiles_a_layer(counts: Int64[np.ndarray, " layers"], d: int) -> int:
 
 
 def _first_of_each(layer: Int64[np.ndarray, " n"], most: int) -> Bool[np.ndarray, " n"]:
-    """Up to `most` of the kernels of every layer, which lie together."""
+    """Mask up to `most` of the kernels of every layer; those of a layer lie together."""
     starts = np.searchsorted(layer, layer)
     return np.arange(len(layer)) - starts < most

@@ -1,4 +1,4 @@
-"""What of a scan the page shows: which models one by one, which axes, and the drift along them."""
+"""The part of a scan that the page shows: models one by one, axes, and the drift along them."""
 
 import dataclasses
 import functools
@@ -14,13 +14,13 @@ MOST_GROUPS = 60
 """Groups of an axis, and models, that are shown one by one: those with the most kernels."""
 
 MOST_AXES = 16
-"""Axes that are compared, unless they are asked for by name."""
+"""Axes that are compared, unless they are named."""
 
 PERMUTATIONS = 400
 """Of models or layers, for axes of few pairs."""
 
 PERMUTATIONS_IF_NAMED = 2_000
-"""The same for axes that were asked for by name."""
+"""The same for named axes."""
 
 REPLICATES = 50
 """Of the bootstrap of a pair."""
@@ -30,7 +30,7 @@ REPLICATES = 50
 class View:
     """A scan and what the page shows of it.
 
-    `by` are the axes that were asked for by name; all useful ones if there are none.
+    `by` are the named axes; all useful ones if there are none.
     """
 
     scan: Scan
@@ -38,7 +38,7 @@ class View:
 
     @property
     def has_quality(self) -> bool:
-        """Whether the scan measured more than histograms."""
+        """True if the scan measured more than histograms."""
         return self.scan.record["config"].get("quality", True)
 
     @functools.cached_property
@@ -55,7 +55,7 @@ class View:
 
     @functools.cached_property
     def same_groups(self) -> dict[str, str]:
-        """Axes whose groups are those of an earlier one, with that one; empty if axes were named."""
+        """Axes with the same groups as an earlier one, and that one; empty if axes were named."""
         firsts: dict[tuple, str] = {}
         twins = {}
         for name in self._candidates:
@@ -77,7 +77,7 @@ class View:
 
     @property
     def permutations(self) -> int:
-        """Of models or layers, for axes of so few pairs that they can tell anything."""
+        """Permutations of models or layers, for axes of so few pairs that p can be small enough."""
         return PERMUTATIONS_IF_NAMED if self.by else PERMUTATIONS
 
     def drift(self, axis: str) -> DriftTable:
@@ -94,7 +94,7 @@ class View:
 
     @functools.cached_property
     def compared(self) -> tuple[str, ...]:
-        """The axes with two groups or more; those that were asked for by name in any case."""
+        """The axes with two groups or more, and all named ones."""
         enough = (self.by or len(group_layers(self.scan, axis).groups) > 1 for axis in self.axes)
         return tuple(axis for axis, is_enough in zip(self.axes, enough, strict=True) if is_enough)
 
