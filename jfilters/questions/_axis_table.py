@@ -27,8 +27,8 @@ class AxisRow:
     Groups of fewer than `FEWEST` kernels are counted in `small` and not among the pairs.
     `furthest` is the pair of the maximum. `null_mean` is the mean of the median under the null, and `p` the
     share of nulls that are as large, for the null of the larger p of two: labels permuted among whole
-    models, or among layers inside each model where labels differ there; and all groups drawn from one distribution,
-    for metrics of histograms. None, with the `reason`, where there is no other permutation.
+    models, or among layers inside each model where labels differ there; and all groups drawn from one
+    distribution, for metrics of histograms. None, with the `reason`, where there is no other permutation.
     """
 
     axis: str

@@ -14,7 +14,7 @@ MOST_BREAKS = 20
 
 
 def check_text(outcomes: Sequence[Outcome]) -> RenderableType:
-    """Return a line a rule with its violations, the models read in part, and the number of rules that hold."""
+    """Return a line a rule with its violations, models read in part, and the number of rules that hold."""
     parts = [part for outcome in outcomes for part in _rule(outcome)]
     broken = sum(bool(outcome.broken) for outcome in outcomes)
     partial = {model: why for outcome in outcomes for model, why in outcome.partial.items()}

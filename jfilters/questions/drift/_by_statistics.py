@@ -105,7 +105,10 @@ class StatisticsComparison:
         return permuted_null(rng, rows, first, second, self._statistic, self._balance, permutations)
 
     def _weighted(self, side: Side) -> Float[np.ndarray, "layers features"]:
-        return self._rows[side.group.layers] * side.weights[:, None]
+        rows = self._rows[side.group.layers].astype(np.float64)
+        if (side.weights != 1).any():
+            rows *= side.weights[:, None]
+        return rows
 
     def _sum(self, side: Side) -> Float[np.ndarray, " features"]:
         # Counts stay integers where each counts once: no copy of a whole scan in float64.

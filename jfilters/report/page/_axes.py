@@ -32,17 +32,16 @@ def axes_section(view: View) -> dict[str, Any] | None:
 
 def _axis(view: View, axis: str) -> dict[str, Any]:
     scan, table = view.along(axis), view.drift(axis)
-    groups = group_layers(scan, axis).groups
-    every = len(group_layers(view.scan, axis).groups)
+    groups = view.groups(axis) if scan is view.scan else group_layers(scan, axis)
     return {
         "labels": list(table.labels),
         "sizes": [[size.models, size.layers, size.kernels] for size in table.sizes],
-        "groups": every,
+        "groups": len(view.groups(axis).groups),
         "unknown": table.unknown,
         "pairs": _pairs(table),
-        **_densities(scan, groups),
+        **_densities(scan, groups.groups),
         "phenotypes": _phenotypes(scan, axis),
-        "of_layer": packed(_places(view.scan, axis, table.labels), "u1"),
+        "of_layer": packed(_places(view, axis, table.labels), "u1"),
     }
 
 
@@ -83,11 +82,11 @@ def _phenotypes(scan: Scan, axis: str) -> list[list] | None:
     ]
 
 
-def _places(scan: Scan, axis: str, labels: tuple[str, ...]) -> np.ndarray:
+def _places(view: View, axis: str, labels: tuple[str, ...]) -> np.ndarray:
     """Return the place of its group for every layer of the scan, 255 if that is not shown."""
-    places = np.full(scan.layer_table.num_rows, 255)
+    places = np.full(view.scan.layer_table.num_rows, 255)
     of_label = {label: place for place, label in enumerate(labels)}
-    for group in group_layers(scan, axis).groups:
+    for group in view.groups(axis).groups:
         places[group.layers] = of_label.get(group.label, 255)
     return places
 

@@ -6,9 +6,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from ...questions import AxisTable, DriftTable, axes_table, drift_between
-from ...questions.internal import ALPHA
-from ...scans import Scan, axes_of, axis_values, group_layers
+from ...questions import ALPHA, AxisTable, DriftTable, axes_table, drift_between
+from ...scans import Groups, Scan, axes_of, axis_values, group_layers
 
 MOST_GROUPS = 60
 """Groups of an axis, and models, that are shown one by one: those with the most kernels."""
@@ -83,8 +82,8 @@ class View:
     def drift(self, axis: str) -> DriftTable:
         """The drift between the shown groups of an axis; raises ValueError for fewer than two."""
         if axis not in self._drifts:
-            scan = self.along(axis)
-            pairs = len(list(group_layers(scan, axis).pairs))
+            scan, count = self.along(axis), min(len(self.groups(axis).groups), MOST_GROUPS)
+            pairs = count * (count - 1) // 2
             can_tell = pairs <= ALPHA * (1 + self.permutations)
             permutations = self.permutations if can_tell else 0
             self._drifts[axis] = drift_between(
@@ -95,22 +94,32 @@ class View:
     @functools.cached_property
     def compared(self) -> tuple[str, ...]:
         """The axes with two groups or more, and all named ones."""
-        enough = (self.by or len(group_layers(self.scan, axis).groups) > 1 for axis in self.axes)
+        enough = (self.by or len(self.groups(axis).groups) > 1 for axis in self.axes)
         return tuple(axis for axis, is_enough in zip(self.axes, enough, strict=True) if is_enough)
 
     @functools.cached_property
     def ranking(self) -> AxisTable:
         """The axes by how much they shift kernels, but those of more than `MOST_GROUPS` groups."""
-        axes = [x for x in self.compared if len(group_layers(self.scan, x).groups) <= MOST_GROUPS]
+        axes = [x for x in self.compared if len(self.groups(x).groups) <= MOST_GROUPS]
         return axes_table(self.scan, axes, permutations=self.permutations)
 
     @functools.cached_property
     def _drifts(self) -> dict[str, DriftTable]:
         return {}
 
+    def groups(self, axis: str) -> Groups:
+        """Return the groups of the whole scan along an axis; a page asks for them many times."""
+        if axis not in self._groups:
+            self._groups[axis] = group_layers(self.scan, axis)
+        return self._groups[axis]
+
+    @functools.cached_property
+    def _groups(self) -> dict[str, Groups]:
+        return {}
+
     def along(self, axis: str) -> Scan:
-        """The scan with the largest groups of an axis alone, `MOST_GROUPS` of them."""
-        groups = group_layers(self.scan, axis).groups
+        """Return the scan with the largest groups of an axis alone, `MOST_GROUPS` of them."""
+        groups = self.groups(axis).groups
         if len(groups) <= MOST_GROUPS:
             return self.scan
         counts = np.array(self.scan.layer_table["n_kernels"].to_pylist())
