@@ -29,11 +29,11 @@ def axes_text(table: AxisTable) -> RenderableType:
             Text(" | ".join(row.furthest)),
         )
     note = Text(
-        f"{table.question.metric} ({metric.unit}) over all pairs of groups; small: groups of fewer than "
-        f"{FEWEST} kernels, which are left out; null and p: the mean of the median, and how often it is "
-        "as large, with the labels permuted among whole models, or among layers inside each model, "
-        f"{_matched(table)}or with all groups drawn from one distribution, by the null of the larger "
-        "p; p is not corrected for the number of axes"
+        f"{table.question.metric} ({metric.unit}) over all pairs of groups. small: groups of fewer than "
+        f"{FEWEST} kernels, which are left out. null: the mean of the median under the null; p: the share "
+        "of nulls that are as large. Two nulls are tested: labels permuted among whole models, or among "
+        f"layers inside each model{_matched(table)}; and all groups drawn from one distribution. The one of the "
+        "larger p is shown. p is not corrected for the number of axes"
     )
     left_out = [Text(f"{axis}: left out, {why}", "dim") for axis, why in table.left_out.items()]
     return Group(rows, "", note, *left_out)
@@ -42,4 +42,4 @@ def axes_text(table: AxisTable) -> RenderableType:
 def _matched(table: AxisTable) -> str:
     if not table.question.matched:
         return ""
-    return f"only among those that agree on {', '.join(table.question.matched)}, "
+    return f", only where {', '.join(table.question.matched)} agree"

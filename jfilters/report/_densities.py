@@ -84,7 +84,7 @@ def scores_text(scores: Sequence[LayerScore], *, most: int) -> RenderableType:
         [Text(f"{quantity(hidden, 'layer')} more: --most, or --format json")] if hidden > 0 else []
     )
     return Group(
-        table, *notes, Text("mean log-density in nats per kernel: less is less usual", "dim")
+        table, *notes, Text("mean log-density in nats per kernel: lower is more unusual", "dim")
     )
 
 

@@ -48,7 +48,7 @@ def _scanned(view: View) -> Sentences:
     statuses_read = [
         f"{statuses[status]} {phrase}" for status, phrase in _STATUSES.items() if statuses[status]
     ]
-    read = f"{quantity(len(scan.record['checkpoints']), 'checkpoint')} looked at"
+    read = f"{quantity(len(scan.record['checkpoints']), 'checkpoint')} in all"
     yield (
         "Scanned",
         f"{text}. {read}{': ' if statuses_read else ''}{', '.join(statuses_read)}.",
@@ -69,7 +69,7 @@ def _degenerate(view: View) -> Sentences:
     if not view.has_quality:
         yield (
             "Health",
-            "The scan measured no quality, so that nothing is known of health.",
+            "The scan measured no quality, so that there are no verdicts.",
             "layers",
         )
         return
@@ -99,14 +99,14 @@ def _worst_first(row: dict[str, Any]) -> tuple:
 
 def _models(view: View) -> Sentences:
     if len(view.scan.model_names) < 2:
-        yield "Models", "There is one model, so that no two can be compared.", "models"
+        yield "Models", "There is one model: nothing to compare.", "models"
         return
     table = view.drift("model")
     pairs = sorted((x for x in table.pairs if x.label not in (None, "too few kernels")), key=_value)
     small = len(table.pairs) - len(pairs)
-    note = f" {_large(small, 'pair')} too few kernels to tell." if small else ""
+    note = f" {_large(small, 'pair')} too few kernels." if small else ""
     if not pairs:
-        yield "Models", f"No two models have kernels enough to tell their drift.{note}", "drift"
+        yield "Models", f"No two models have enough kernels to compare them.{note}", "drift"
         return
     yield "Closest models", _pair(pairs[0]) + (note if len(pairs) == 1 else ""), "drift"
     if len(pairs) > 1:
@@ -125,12 +125,12 @@ def _pair(pair: Pair) -> str:
     sizes = f"{count(pair.first_size.kernels)} and {count(pair.second_size.kernels)} kernels"
     null_95 = "unknown" if pair.null is None else f"{pair.null.quantile95:.2g}"
     return (
-        f"{pair.first} and {pair.second}: D = {_value(pair):.3g} nats, where sampling alone stays "
-        f"below {null_95} in 95 of 100 draws (n = {sizes}): {_WORDS.get(pair.label or '', 'not tested')}."
+        f"{pair.first} and {pair.second}: D = {_value(pair):.3g} nats, the 95 % quantile of the null "
+        f"of sampling is {null_95} (n = {sizes}): {_WORDS.get(pair.label or '', 'not tested')}."
     )
 
 
-_WORDS = {"shifted": "more than sampling makes", "within null": "within null"}
+_WORDS = {"shifted": "above the null", "within null": "within null"}
 
 
 def _axes(view: View) -> Sentences:
@@ -142,7 +142,7 @@ def _axes(view: View) -> Sentences:
     first, second = top.furthest
     axes = "1 axis" if len(rows) == 1 else f"{len(rows)} axes"
     text = (
-        f"{top.axis} shifts kernels most, of {axes}: median D = {top.median:.3g} nats between its "
+        f"Of {axes}, {top.axis} has the largest drift: median D = {top.median:.3g} nats between its "
         f"{top.groups} groups, at most {top.maximum:.3g} ({first} against {second}). "
         f"{_tested(top.p)} {_surest(rows)}"
     )
@@ -151,9 +151,9 @@ def _axes(view: View) -> Sentences:
 
 def _tested(p: float | None) -> str:
     if p is None:
-        return "It cannot be tested: there is no other permutation of its labels."
+        return "It has no p: there is no other permutation of its labels."
     relation = "more than" if p <= ALPHA else "not more than"
-    return f"That is {relation} permuted labels make: p = {p:.2g}."
+    return f"That is {relation} under permuted labels: p = {p:.2g}."
 
 
 def _surest(rows: list[AxisRow]) -> str:
@@ -161,7 +161,7 @@ def _surest(rows: list[AxisRow]) -> str:
     rows_beyond = [x for x in rows[1:] if x.p is not None and x.p <= ALPHA]
     clauses = [f"{x.axis} (median D = {x.median:.3g}, p = {x.p:.2g})" for x in rows_beyond]
     return (
-        f"Others that shift more than permuted labels make: {', '.join(clauses)}."
+        f"Other axes with more drift than under permuted labels: {', '.join(clauses)}."
         if clauses
         else ""
     )
@@ -174,13 +174,13 @@ def _sparse(view: View) -> Sentences:
     sparse, kernels = (sum(row[name] for row in rows) for name in ("n_sparse", "n_kernels"))
     eps = view.scan.record["config"].get("sparse_eps", 0.01)
     text = (
-        f"{count(sparse)} of {quantity(kernels, 'kernel')} ({sparse / max(kernels, 1):.1%}) are sparse: no "
-        f"weight of theirs reaches {eps:.0%} of the largest of their layer."
+        f"{count(sparse)} of {quantity(kernels, 'kernel')} ({sparse / max(kernels, 1):.1%}) are sparse: "
+        f"all their weights are below {eps:.0%} of the largest of their layer."
     )
     top = max(rows, key=lambda row: row["sparsity"] or 0)
     if top["n_sparse"]:
         share = f"{top['sparsity']:.1%} of n = {quantity(top['n_kernels'], 'kernel')}"
-        text += f" Most of them for its size has {top['model']}: {share}."
+        text += f" {top['model']} has the largest share: {share}."
     yield "Sparsity", text, "quality"
 
 

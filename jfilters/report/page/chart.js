@@ -22,7 +22,7 @@ function theme() {
 }
 
 // Draw a chart of the page into a box. `options`: rows; params by name; fit(spec, width), which sets sizes;
-// label, which says what is seen; renderer; after(view, box), when it stands.
+// label, which describes it; renderer; after(view, box), once it is drawn.
 function draw(box, name, options) {
   const drawing = { name, options, width: box.clientWidth };
   drawings.set(box, drawing);
@@ -40,15 +40,15 @@ async function render(box, drawing) {
   options.fit?.(spec, drawing.width);
   spec.description = options.label;
   const host = element("div");
-  const made = await vegaEmbed(host, spec, {
+  const embedding = await vegaEmbed(host, spec, {
     mode: "vega-lite", actions: false, ast: true, defaultStyle: false, config: theme(),
     renderer: options.renderer ?? "svg", tooltip: { theme: dark.matches ? "dark" : "light" },
   });
-  if (drawings.get(box) !== drawing) return made.finalize();
-  drawing.made?.finalize();
-  drawing.made = made;
+  if (drawings.get(box) !== drawing) return embedding.finalize();
+  drawing.embedding?.finalize();
+  drawing.embedding = embedding;
   box.replaceChildren(host);
-  options.after?.(made.view, box);
+  options.after?.(embedding.view, box);
 }
 
 function redrawAll() {
@@ -65,7 +65,7 @@ function redrawResized() {
   }, 150);
 }
 
-const NOTHING = 1e-9; // nats: the end of a color scale when no pair tells anything
+const NOTHING = 1e-9; // nats: the end of a color scale where no pair is reliable
 
 // Cells of a square matrix: as large as fits, never too small to hit.
 function fitMatrix(spec, width, n, top) {

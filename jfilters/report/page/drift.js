@@ -7,41 +7,41 @@ function centers() {
   return page.axes.edges.slice(1).map((edge, i) => (edge + page.axes.edges[i]) / 2);
 }
 
-// What is known of a pair of groups of the chosen axis.
+// The record of a pair of groups of the current axis.
 function pairOf(i, j) {
   const place = pairPlace(i, j), { pairs, labels, sizes } = axis.table;
-  const told = Object.fromEntries(["value", "null_95", "p", "smallest_p", "label"].map((x) => [x, pairs[x][place]]));
+  const numbers = Object.fromEntries(["value", "null_95", "p", "smallest_p", "label"].map((x) => [x, pairs[x][place]]));
   const d = page.axes.components;
   const parts = Array.from(axis.table.parts.subarray(place * d, (place + 1) * d), (part) => part / 65535);
-  return { ...told, parts, names: [labels[i], labels[j]], sizes: [sizes[i], sizes[j]] };
+  return { ...numbers, parts, names: [labels[i], labels[j]], sizes: [sizes[i], sizes[j]] };
 }
 
-// A word of the analysis, with what it rests on: without p it says that these models differ, not their kinds.
-function wordOf(told) {
-  if (told.label === "shifted" && told.p === null) return "more than sampling";
-  return told.label === "shifted" ? "more than the null" : told.label ?? "not known";
+// The label of a pair in words: without p it says that these models differ, not their kinds.
+function wordOf(record) {
+  if (record.label === "shifted" && record.p === null) return "above the null of sampling";
+  return record.label === "shifted" ? "above the null" : record.label ?? "not known";
 }
 
 function matrixRows() {
   const n = axis.table.labels.length, rows = [];
-  const top = largestTold();
+  const top = largestReliable();
   for (let first = 0; first < n; first++) {
     for (let second = 0; second < n; second++) {
       if (first === second) continue;
-      const told = pairOf(first, second);
-      const mark = MARKS[told.label] ?? "";
+      const record = pairOf(first, second);
+      const mark = MARKS[record.label] ?? "";
       rows.push({
-        first, second, key: `${first} ${second}`, value: told.value, from: told.names[0], to: told.names[1], D: `${number(told.value)} nats`,
-        "null 95 %": `below ${number(told.null_95)}`, p: number(told.p), verdict: wordOf(told), light: told.value > 0.42 * top, tells: told.label !== "too few kernels",
-        mark: n <= 10 ? `${number(told.value, 2)} ${mark}`.trim() : mark,
+        first, second, key: `${first} ${second}`, value: record.value, from: record.names[0], to: record.names[1], D: `${number(record.value)} nats`,
+        "null 95 %": `below ${number(record.null_95)}`, p: number(record.p), verdict: wordOf(record), light: record.value > 0.42 * top, reliable: record.label !== "too few kernels",
+        mark: n <= 10 ? `${number(record.value, 2)} ${mark}`.trim() : mark,
       });
     }
   }
   return rows;
 }
 
-// The largest D of which the numbers of kernels tell something: the end of the color scale.
-function largestTold() {
+// The largest D between groups of enough kernels: the end of the color scale.
+function largestReliable() {
   const { value, label } = axis.table.pairs;
   return Math.max(...value.map((x, k) => (label[k] === "too few kernels" ? 0 : x ?? 0)), NOTHING);
 }
@@ -53,7 +53,7 @@ function drawMatrix() {
     rows,
     params: { names: labels.map((label, i) => `${i + 1}  ${label}`) },
     label: `Drift D between ${n} groups by ${axis.name}; the pairs are in the table below.`,
-    fit: (spec, width) => fitMatrix(spec, width, n, largestTold()),
+    fit: (spec, width) => fitMatrix(spec, width, n, largestReliable()),
     after: (view, box) => {
       markChosen = makeReachable(view, box, rows, {
         label: (x) => `${x.from} and ${x.to}: D ${x.D}, ${x.verdict}`,
@@ -71,28 +71,28 @@ function choosePair(first, second, moveFocus = false) {
   if (moveFocus) byId("pair").focus();
 }
 
-function pairSentences(told) {
-  const [a, b] = told.sizes;
+function pairSentences(record) {
+  const [a, b] = record.sizes;
   const group = ([models, layers, kernels], name) =>
     `${name}: ${quantity(models, "model")}, ${quantity(layers, "layer")}, ${quantity(kernels, "kernel")}.`;
-  const nullText = told.null_95 === null ? "" : ` Sampling alone stays below ${number(told.null_95)} in 95 of 100 draws.`;
-  const p = told.p === null ? " No p: see the note above the matrix."
-    : ` p = ${number(told.p, 2)}, corrected for the number of pairs; it could not be below ${number(told.smallest_p, 2)} for one.`;
-  const most = told.parts.indexOf(Math.max(...told.parts));
-  const part = told.value > 0 ? ` Component ${most + 1} makes ${percent(told.parts[most])} of it.` : "";
-  return `D = ${number(told.value)} nats: ${wordOf(told)}.${nullText}${p}${part} ${group(a, told.names[0])} ${group(b, told.names[1])}`;
+  const nullText = record.null_95 === null ? "" : ` The 95 % quantile of the null of sampling is ${number(record.null_95)}.`;
+  const p = record.p === null ? " No p: see the note above the matrix."
+    : ` p = ${number(record.p, 2)}, corrected for the number of pairs; the smallest possible p of one pair is ${number(record.smallest_p, 2)}.`;
+  const most = record.parts.indexOf(Math.max(...record.parts));
+  const part = record.value > 0 ? ` Component ${most + 1} contributes ${percent(record.parts[most])}.` : "";
+  return `D = ${number(record.value)} nats: ${wordOf(record)}.${nullText}${p}${part} ${group(a, record.names[0])} ${group(b, record.names[1])}`;
 }
 
 function showPair() {
-  const [i, j] = pair, told = pairOf(i, j);
+  const [i, j] = pair, record = pairOf(i, j);
   byId("pair-first").value = i;
   byId("pair-second").value = j;
-  byId("pair-title").textContent = `${told.names[0]} and ${told.names[1]}`;
-  byId("pair-text").textContent = pairSentences(told);
-  const rows = [], titles = [], d = told.parts.length, [from, to] = seenRange();
-  const word = byId("overlay").clientWidth > 600 ? "component " : "";
+  byId("pair-title").textContent = `${record.names[0]} and ${record.names[1]}`;
+  byId("pair-text").textContent = pairSentences(record);
+  const rows = [], titles = [], d = record.parts.length, [from, to] = seenRange();
+  const caption = byId("overlay").clientWidth > 600 ? "component " : "";
   for (let component = 0; component < d; component++) {
-    titles.push(`${word}${component + 1} · ${percent(told.parts[component], 2)} of D`);
+    titles.push(`${caption}${component + 1} · ${percent(record.parts[component], 2)} of D`);
     [["first", i], ["second", j]].forEach(([side, group]) => {
       const density = axis.table.densities(group, component);
       centers().forEach((coefficient, bin) => {
@@ -101,15 +101,15 @@ function showPair() {
     });
   }
   draw(byId("overlay"), "overlay", {
-    rows, params: { titles, pair: told.names },
-    label: `Densities of ${told.names.join(" and ")} along ${d} components.`,
+    rows, params: { titles, pair: record.names },
+    label: `Densities of ${record.names.join(" and ")} along ${d} components.`,
     fit: (spec, width) => {
       spec.facet.header.labelLimit = fitPanels(spec, width, { most: 3, least: 105, height: 110, axis: 34 });
     },
   });
 }
 
-// The coefficients between which any group has kernels worth seeing.
+// The range of coefficients in which any group has visible density.
 function seenRange() {
   const table = axis.table;
   table.range ??= (() => {
@@ -166,7 +166,7 @@ function axisNote() {
   if (page.axes.components < d) notes.push(`densities along the first ${page.axes.components} of ${d} components`);
   if (table.unknown) notes.push(`${quantity(table.unknown, "layer")} without a label`);
   if (table.pairs.p.every((p) => p === null)) {
-    notes.push("not tested against random deals of models: too many pairs, or no other deal; marks rest on sampling alone");
+    notes.push("no permutation test: too many pairs, or no other permutation; marks use the null of sampling alone");
   }
   return notes.join("; ");
 }
@@ -175,14 +175,14 @@ function showPairTable() {
   const n = axis.table.labels.length, rows = [];
   for (let j = 1; j < n; j++) {
     for (let i = 0; i < j; i++) {
-      const told = pairOf(i, j);
-      rows.push([told.names[0], told.names[1], told.value, told.null_95, told.p, wordOf(told), i, j]);
+      const record = pairOf(i, j);
+      rows.push([record.names[0], record.names[1], record.value, record.null_95, record.p, wordOf(record), i, j]);
     }
   }
-  const look = (text, row) => linkButton(text, () => { choosePair(row[6], row[7], true); });
+  const link = (text, row) => linkButton(text, () => { choosePair(row[6], row[7], true); });
   const { box } = makeTable({
     caption: `All ${whole(rows.length)} pairs by ${axis.name}`, rows, limit: 20, sorted: { place: 2, up: false },
-    columns: [{ label: "first", kind: "text", head: true, show: look }, { label: "second", kind: "text" },
+    columns: [{ label: "first", kind: "text", head: true, show: link }, { label: "second", kind: "text" },
       { label: "D", kind: "number" }, { label: "null 95 %", kind: "number" }, { label: "p", kind: "number" },
       { label: "verdict", kind: "text" }],
   });

@@ -9,9 +9,9 @@ const MEASURES = {
 
 function drawDepth() {
   const chosen = byId("depth-model").value, rows = [];
-  const seen = [...Array(layerCount).keys()].filter((i) => chosen === "" || layers.model[i] === Number(chosen));
+  const places = [...Array(layerCount).keys()].filter((i) => chosen === "" || layers.model[i] === Number(chosen));
   for (const [measure, [name]] of Object.entries(MEASURES)) {
-    for (const i of seen) {
+    for (const i of places) {
       if (layers[name][i] === null) continue;
       rows.push({ measure, place: i, relative_depth: layers.relative_depth[i], value: layers[name][i],
         shown: number(layers[name][i]), verdict: layers.verdict[i], layer: layers.layer[i],
@@ -19,15 +19,15 @@ function drawDepth() {
     }
   }
   const titles = Object.fromEntries(Object.entries(MEASURES).map(([measure, [, title]]) => [measure, title]));
-  const found = new Set(rows.map((row) => row.verdict));
+  const verdicts = new Set(rows.map((row) => row.verdict));
   draw(byId("depth"), "depth", {
     rows, params: { titles }, renderer: rows.length > 3000 ? "canvas" : "svg",
-    label: `Quality of ${seen.length} layers by depth; the layer view has the numbers.`,
+    label: `Quality of ${places.length} layers by depth; the layer view has the numbers.`,
     fit: (spec, width) => {
       fitPanels(spec, width, { most: 3, least: 220, height: 220 });
       const { color } = spec.spec.layer[1].encoding;
       color.legend.columns = Math.max(2, Math.min(8, Math.floor(width / 140)));
-      color.legend.values = page.quality.order.filter((word) => found.has(word));
+      color.legend.values = page.quality.order.filter((word) => verdicts.has(word));
     },
     after: (view) => view.addEventListener("click", (_, item) => {
       if (item?.datum?.place !== undefined) showLayerAt(item.datum.place);
@@ -36,8 +36,8 @@ function drawDepth() {
 }
 
 function startDepth() {
-  const some = page.layers.total_models > page.layers.models.length;
-  const all = some ? `the ${page.layers.models.length} with the most kernels` : "all";
+  const isPart = page.layers.total_models > page.layers.models.length;
+  const all = isPart ? `the ${page.layers.models.length} with the most kernels` : "all";
   fillSelect(byId("depth-model"), [["", all], ...page.layers.models.map((name, i) => [i, name])]);
   byId("depth-model").addEventListener("change", drawDepth);
   byId("depth-shares").replaceChildren(makeTable({
@@ -74,10 +74,10 @@ function tile(values, shape, size, label) {
   const [height, width] = shape.length > 1 ? shape.slice(-2) : [1, shape[0]];
   const slices = Math.max(1, values.length / (height * width));
   const across = slices * width + slices - 1, scale = size / Math.max(height, across / (slices > 1 ? 3 : 1));
-  const made = element("canvas", { className: "tile", width: across, height, role: "img", ariaLabel: label });
-  Object.assign(made.style, { width: `${across * scale}px`, height: `${height * scale}px` });
+  const canvas = element("canvas", { className: "tile", width: across, height, role: "img", ariaLabel: label });
+  Object.assign(canvas.style, { width: `${across * scale}px`, height: `${height * scale}px` });
   const paint = () => {
-    const context = made.getContext("2d"), colors = tileColors(values);
+    const context = canvas.getContext("2d"), colors = tileColors(values);
     colors.forEach((rgb, i) => {
       const slice = Math.floor(i / (height * width)), inside = i % (height * width);
       context.fillStyle = `rgb(${rgb.join(" ")})`;
@@ -85,8 +85,8 @@ function tile(values, shape, size, label) {
     });
   };
   paint();
-  dark.addEventListener("change", () => made.isConnected && paint());
-  return made;
+  dark.addEventListener("change", () => canvas.isConnected && paint());
+  return canvas;
 }
 
 const optional = (name, text) => (text == null || text === "as stored" ? [] : [[name, text]]);
@@ -94,13 +94,13 @@ const optional = (name, text) => (text == null || text === "as stored" ? [] : [[
 function layerFacts(i) {
   const random = (name, digits = 3) => (layers[name]?.[i] == null ? "" : ` (random: ${number(layers[name][i], digits)})`);
   const shape = `${whole(layers.out_channels[i])} × ${whole(layers.n_kernels[i] / layers.out_channels[i])} × ${page.basis.shape.join(" × ")}`;
-  const told = [["weight", shape], ["groups", layers.groups[i] == null ? "not told" : whole(layers.groups[i])],
+  const rows = [["weight", shape], ["groups", layers.groups[i] == null ? "unknown" : whole(layers.groups[i])],
     ["stored as", layers.dtype[i]], ...optional("effective weight", layers.applied[i]),
     ...optional("network", layers.network[i]), ...optional("note", layers.note[i]),
     ["depth", `${whole(layers.depth[i])} (relative ${number(layers.relative_depth[i])}, from ${layers.depth_source[i]})`],
     ["kernels", whole(layers.n_kernels[i])], ["largest weight", number(layers.max_abs[i])]];
-  if (!page.layers.has_quality) return told;
-  return [...told, ["sparse kernels", `${whole(layers.n_sparse[i])} (S = ${number(layers.sparsity[i])})`],
+  if (!page.layers.has_quality) return rows;
+  return [...rows, ["sparse kernels", `${whole(layers.n_sparse[i])} (S = ${number(layers.sparsity[i])})`],
     ["zero kernels", whole(layers.n_zero[i])],
     ["H, variance entropy", number(layers.variance_entropy[i]) + random("random_variance_entropy")],
     ["H/T", number(layers.variance_entropy_ratio[i])],
@@ -127,7 +127,7 @@ function showTiles(i) {
   const n = page.tiles.counts[i], d = page.basis.ratio.length, start = tileStarts[i];
   const own = byId("layer-scale").value === "own";
   if (n === 0) {
-    note.textContent = `The sample holds no kernel of this layer: it takes some of each model's kernels, and this layer has ${whole(layers.n_kernels[i])}. A larger --sample reaches it.`;
+    note.textContent = `The sample holds no kernel of this layer: it has a part of each model's kernels, and this layer has ${whole(layers.n_kernels[i])}. A larger --sample reaches it.`;
     return;
   }
   const scale = own ? "each to its own largest weight" : "all to the largest weight of the layer";

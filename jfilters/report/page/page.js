@@ -1,20 +1,20 @@
 // Everything else of the page, and its start: sections that the scan cannot fill go, the rest is filled.
 function keepSections() {
-  const kept = [];
+  const sections = [];
   for (const section of document.querySelectorAll("main > section")) {
     const needs = section.dataset.needs.split(" ");
     const filled = needs.every((name) => page[name] && page[name].length !== 0);
-    if (filled) kept.push(section);
+    if (filled) sections.push(section);
     else section.remove();
   }
-  const links = kept.map((section) => {
+  const links = sections.map((section) => {
     const heading = section.querySelector("h2");
     heading.id = `${section.id}-title`;
     section.setAttribute("aria-labelledby", heading.id);
     return element("li", {}, element("a", { href: `#${section.id}` }, heading.textContent));
   });
   byId("toc").replaceChildren(...links);
-  watchSections(kept);
+  watchSections(sections);
 }
 
 // The link of the section that is being read says so.
@@ -41,11 +41,11 @@ function startModels() {
   const { columns, rows, total } = page.models;
   const verdictAt = columns.findIndex((column) => column.kind === "verdict");
   const shown = new Map(page.layers.models.map((name, i) => [name, i]));
-  const look = (name) => (shown.has(name)
+  const link = (name) => (shown.has(name)
     ? linkButton(name, () => showLayerAt(layers.model.indexOf(shown.get(name)))) : name);
   const table = makeTable({
     caption: total > rows.length ? `The ${whole(rows.length)} models with the most kernels, of ${whole(total)}` : "All models",
-    columns: columns.map((column, i) => (i === 0 ? { ...column, head: true, show: look } : column)), rows, limit: 100,
+    columns: columns.map((column, i) => (i === 0 ? { ...column, head: true, show: link } : column)), rows, limit: 100,
   });
   byId("model-table").replaceChildren(table.box);
   const words = (page.quality?.order ?? []).filter((word) => rows.some((row) => row[verdictAt] === word));
@@ -53,9 +53,9 @@ function startModels() {
   else fillSelect(byId("model-verdict"), [["", "any"], ...words.map((word) => [word, word])]);
   const narrow = () => {
     const text = byId("model-search").value.trim().toLowerCase(), word = byId("model-verdict")?.value ?? "";
-    const left = table.narrow((row) => (word === "" || row[verdictAt] === word)
+    const count = table.narrow((row) => (word === "" || row[verdictAt] === word)
       && row.some((cell) => String(cell ?? "").toLowerCase().includes(text)));
-    byId("model-count").textContent = `${whole(left)} of ${quantity(rows.length, "model")}`;
+    byId("model-count").textContent = `${whole(count)} of ${quantity(rows.length, "model")}`;
   };
   byId("model-search").addEventListener("input", narrow);
   byId("model-verdict")?.addEventListener("change", narrow);
@@ -96,8 +96,8 @@ function showRun() {
   }
   const share = percent(page.trajectories.settled_share);
   byId("run-text").textContent = `${quantity(run.points.length, "step")}. ${run.settled === null
-    ? "It never moved beyond what sampling alone makes."
-    : `Settled from step ${whole(run.settled)} on: from there less than ${share} of the way, or no more than the null, is left to the last step.`}`;
+    ? "It never moved beyond the null of sampling."
+    : `Settled from step ${whole(run.settled)} on: from there less than ${share} of the way, or no more than the null, remains to the last step.`}`;
   const { runs, total } = page.trajectories;
   if (runs.length < total) byId("run-text").textContent += ` The ${runs.length} runs with the most steps are here, of ${whole(total)}.`;
   draw(byId("steps"), "steps", {
@@ -124,7 +124,7 @@ function showDensities() {
       if (value === null) continue;
       const mark = x.distinguishable ? "" : "○";
       rows.push({ first, second, key: `${first} ${second}`, value: Math.max(value, 0), from: labels[first], to: labels[second], D: plusMinus(value, error),
-        "null 95 %": "–", p: "–", verdict: x.distinguishable ? "distinguishable" : "within its error", light: value > 0.42 * top, tells: true,
+        "null 95 %": "–", p: "–", verdict: x.distinguishable ? "distinguishable" : "within its error", light: value > 0.42 * top, reliable: true,
         mark: labels.length <= 8 ? `${number(value, 2)} ${mark}`.trim() : mark });
     }
   }
@@ -146,7 +146,7 @@ function showDensities() {
       ...["forward", "backward", "jeffreys"].map((name) => ({
         label: { forward: "KL(first || second)", backward: "KL(second || first)", jeffreys: "sum of both" }[name],
         kind: "number", show: (value, row) => plusMinus(value, row[6][`${name}_error`]) })),
-      { label: "told apart", kind: "text" }],
+      { label: "distinguishable", kind: "text" }],
   }).box);
 }
 

@@ -1,7 +1,7 @@
 // Tables that sort by their headings, narrow to what is searched, and show the rest on demand.
 
 // columns: {label, kind: "text" | "number" | "verdict", show(value, row), head}; rows: arrays of values.
-// Returns the box and `narrow(keep)`, which says how many rows are left.
+// Returns the box and `narrow(keep)`, which returns the number of matching rows.
 function makeTable({ caption, columns, rows, limit = Infinity, sorted }) {
   let order = sorted ?? null, keep = () => true, most = limit;
   const body = element("tbody");
@@ -24,16 +24,16 @@ function makeTable({ caption, columns, rows, limit = Infinity, sorted }) {
   }
 
   function show() {
-    const left = rows.filter(keep);
-    if (order) left.sort((a, b) => compared(a[order.place], b[order.place], order.up));
+    const matches = rows.filter(keep);
+    if (order) matches.sort((a, b) => compared(a[order.place], b[order.place], order.up));
     heads.forEach((head, place) => {
       const way = order?.place === place ? (order.up ? "ascending" : "descending") : "none";
       head.setAttribute("aria-sort", way);
     });
-    body.replaceChildren(...left.slice(0, most).map((row) => tableRow(columns, row)));
-    more.hidden = left.length <= most;
-    more.textContent = `Show all ${whole(left.length)}`;
-    return left.length;
+    body.replaceChildren(...matches.slice(0, most).map((row) => tableRow(columns, row)));
+    more.hidden = matches.length <= most;
+    more.textContent = `Show all ${whole(matches.length)}`;
+    return matches.length;
   }
 
   more.addEventListener("click", () => { most = Infinity; show(); });
