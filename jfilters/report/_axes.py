@@ -32,8 +32,8 @@ def axes_text(table: AxisTable) -> RenderableType:
         f"{table.question.metric} ({metric.unit}) over all pairs of groups. small: groups of fewer than "
         f"{FEWEST} kernels, which are left out. null: the mean of the median under the null; p: the share "
         "of nulls that are as large. Two nulls are tested: labels permuted among whole models, or among "
-        f"layers inside each model{_matched(table)}; and all groups drawn from one distribution. The one of the "
-        "larger p is shown. p is not corrected for the number of axes"
+        f"layers inside each model{_matched(table)}; and all groups drawn from one distribution. The one "
+        "of the larger p is shown. p is not corrected for the number of axes"
     )
     left_out = [Text(f"{axis}: left out, {why}", "dim") for axis, why in table.left_out.items()]
     return Group(rows, "", note, *left_out)
