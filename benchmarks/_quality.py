@@ -121,13 +121,13 @@ def check(kernels: Kernels, module: Any) -> None:
     """That torchconvquality finds the same numbers where it computes the same."""
     import torchconvquality
 
-    cards = measure_quality(kernels)
-    entropy, clean = entropy_from_moments(cards.raw), entropy_from_moments(cards.clean)
-    ours = np.stack([cards.n_sparse / cards.n_finite, np.asarray(entropy), np.asarray(clean)], 1)
+    layers = measure_quality(kernels)
+    entropy, clean = entropy_from_moments(layers.raw), entropy_from_moments(layers.clean)
+    ours = np.stack([layers.n_sparse / layers.n_finite, np.asarray(entropy), np.asarray(clean)], 1)
     np.testing.assert_allclose(ours, without_orthogonality(module), atol=1e-4)
     full = torchconvquality.measure_quality(module)
     theirs = [full[name]["orthogonality"] for name in kernels.names]
-    np.testing.assert_allclose(cards.orthogonality, theirs, atol=1e-5)
+    np.testing.assert_allclose(layers.orthogonality, theirs, atol=1e-5)
 
 
 def check_norms(kernels: Kernels, module: Any) -> None:

@@ -54,7 +54,7 @@ class CheckpointSums:
     """
 
     index: int
-    cards: LayerStatistics
+    statistics: LayerStatistics
     first: int
     pending: int = 0
     is_read: bool = False
@@ -65,7 +65,7 @@ class CheckpointSums:
         self.pending += kernels
 
     def finalize(self) -> None:
-        """Write the sums into the cards."""
+        """Write the sums into the statistics."""
         if not self.parts:
             return
         sums = PartialSums(*map(np.concatenate, zip(*self.parts, strict=True)))
@@ -74,7 +74,7 @@ class CheckpointSums:
         bounds = np.append(_runs(sums.layer_ids[order]), len(order))
         for i in range(0, len(bounds) - 1, LAYERS_AT_ONCE):
             group = bounds[i : i + LAYERS_AT_ONCE + 1]
-            _fill(self.cards, self.first, sums.take(order[group[0] : group[-1]]))
+            _fill(self.statistics, self.first, sums.take(order[group[0] : group[-1]]))
 
 
 class Accumulator:
@@ -85,10 +85,10 @@ class Accumulator:
         self._open: dict[int, CheckpointSums] = {}
         self._complete: list[int] = []
 
-    def open(self, index: int, cards: LayerStatistics) -> CheckpointSums:
-        """Start the sums of checkpoint `index`, which end in `cards`."""
-        sums = self._open[self._next] = CheckpointSums(index, cards, self._next)
-        self._next += len(cards)
+    def open(self, index: int, statistics: LayerStatistics) -> CheckpointSums:
+        """Start the sums of checkpoint `index`, which end in `statistics`."""
+        sums = self._open[self._next] = CheckpointSums(index, statistics, self._next)
+        self._next += len(statistics)
         return sums
 
     def close(self, checkpoint: CheckpointSums, *, failed: bool = False) -> None:
@@ -123,12 +123,12 @@ class Accumulator:
         for checkpoint, share in self._shares(layer_ids):
             rows = layer_ids[share] - checkpoint.first
             for name, values in totals.items():
-                getattr(checkpoint.cards, name)[rows] += values[share]
+                getattr(checkpoint.statistics, name)[rows] += values[share]
 
     def _shares(self, layer_ids: Int64[np.ndarray, " n"]) -> Iterator[tuple[CheckpointSums, slice]]:
         """Each open checkpoint with its range of the sorted `layer_ids`, where it has any."""
         checkpoints = list(self._open.values())
-        bounds = [(each.first, each.first + len(each.cards)) for each in checkpoints]
+        bounds = [(each.first, each.first + len(each.statistics)) for each in checkpoints]
         ranges = np.searchsorted(layer_ids, bounds)
         for checkpoint, (start, stop) in zip(checkpoints, ranges, strict=True):
             if start < stop:
@@ -140,27 +140,27 @@ class Accumulator:
         self._complete.append(checkpoint.index)
 
 
-def _fill(cards: LayerStatistics, first: int, sums: PartialSums) -> None:
-    """Add up the sums of each layer, and write them into `cards` in units of the weights."""
+def _fill(statistics: LayerStatistics, first: int, sums: PartialSums) -> None:
+    """Add up the sums of each layer, and write them into `statistics` in units of the weights."""
     runs = _runs(sums.layer_ids)
     rows = sums.layer_ids[runs] - first
     grams, quality = (
         np.add.reduceat(x, runs, dtype=np.float64) for x in (sums.grams, sums.quality)
     )
-    kinds, largest = kinds_of(grams.shape[1]), cards.max_abs[rows]
+    kinds, largest = kinds_of(grams.shape[1]), statistics.max_abs[rows]
     is_normalized = np.array([kind == "normalized" for kind in kinds])
     centers = sums.centers[runs][:, np.where(is_normalized, 0, 1)].astype(np.float64)
     units = np.where(is_normalized, 1.0, largest[:, None])
     moments = scaled_moments(moments_from_gram(centers, symmetric(grams)), units)
     for i, kind in enumerate(kinds):
-        total = getattr(cards, kind)
+        total = getattr(statistics, kind)
         for name in ("count", "mean", "scatter"):
             getattr(total, name)[rows] = getattr(moments, name)[:, i]
     if quality.shape[1]:
         n_zero, n_sparse, sum_abs, *n_below = quality.T
-        cards.n_zero[rows], cards.n_sparse[rows] = n_zero, n_sparse
-        cards.sum_abs[rows] = sum_abs * largest
-        cards.n_below[rows] = np.stack(n_below, axis=1)
+        statistics.n_zero[rows], statistics.n_sparse[rows] = n_zero, n_sparse
+        statistics.sum_abs[rows] = sum_abs * largest
+        statistics.n_below[rows] = np.stack(n_below, axis=1)
 
 
 def _by_run(counts: SegmentCounts, runs: Int64[np.ndarray, " runs"]) -> dict[str, np.ndarray]:

@@ -72,7 +72,7 @@ class Pass:
 
 
 Opened = tuple[int, LayerStatistics, Weights]
-"""A checkpoint on its way through the passes: its index, its cards, and its weights."""
+"""A checkpoint on its way through the passes: its index, its statistics, and its weights."""
 
 OnFailure = Callable[[int, CheckpointError], None]
 """Called with the index and the error of a checkpoint that fails while it is read."""
@@ -80,7 +80,7 @@ OnFailure = Callable[[int, CheckpointError], None]
 
 @runtime_checkable
 class Backend(Protocol):
-    """How weights become layer statistics."""
+    """Turns weights into layer statistics."""
 
     def collect(
         self, checkpoints: Iterable[Opened], purpose: Pass, on_failure: OnFailure

@@ -18,13 +18,13 @@ from ._sample import Sample
 
 @dataclasses.dataclass(frozen=True)
 class CheckpointStatistics:
-    """One checkpoint: its entry, the cards of its layers in order, and a sample of its kernels.
+    """One checkpoint: its entry, the statistics of its layers in order, and a sample of its kernels.
 
     `bins_key` names the bins of the histograms; None while there are none.
     """
 
     entry: Entry
-    cards: LayerStatistics
+    layers: LayerStatistics
     sample: Sample
     bins_key: str | None = None
 
@@ -39,19 +39,19 @@ class CheckpointStatistics:
 def dump(statistics: CheckpointStatistics) -> bytes:
     """Return the statistics of a checkpoint as the bytes of one safetensors file.
 
-    Cards and sample are its arrays; the entry, without name and path, is JSON in its metadata. Histograms
-    are most of the bytes: they are stored in the smallest integer type that holds them, and not at all
-    where they are empty.
+    The statistics of layers and the sample are its arrays. The entry, without name and path, is JSON in
+    its metadata. Histograms are most of the bytes: they are stored in the smallest integer type that
+    holds them, and not at all where they are empty.
     """
     entry = statistics.entry
     record = {name: getattr(entry, name) for name in _OF_ENTRY} | {
         "layers": [_layer_record(planned) for planned in entry.layers],
         "metadata": _columns(entry.layers),
         "companions": [dataclasses.astuple(companion) for companion in entry.companions],
-        "bins": statistics.cards.histogram.shape[2],
+        "bins": statistics.layers.histogram.shape[2],
         "bins_key": statistics.bins_key,
     }
-    arrays = _arrays(statistics.cards) | {
+    arrays = _arrays(statistics.layers) | {
         "sample": statistics.sample.kernels,
         "sample.layer": statistics.sample.layer,
     }
@@ -73,14 +73,14 @@ def load(data: bytes, entry: Entry) -> CheckpointStatistics:
         header = json.loads(data[8 : 8 + length])
         record = json.loads(header["__metadata__"][_RECORD])
         arrays = safetensors.numpy.load(data)
-        cards = _cards(arrays, record.pop("bins"))
+        statistics = _layer_statistics(arrays, record.pop("bins"))
         sample = Sample(arrays["sample"], arrays["sample.layer"])
         layers = _planned_layers(record.pop("layers"), record.pop("metadata"))
         bins_key = record.pop("bins_key")
         record["companions"] = tuple(Companion(*fields) for fields in record["companions"])
         record["skipped"] = tuple((reason, n) for reason, n in record["skipped"])
         entry = dataclasses.replace(entry, layers=layers, **record)
-        return CheckpointStatistics(entry, cards, sample, bins_key)
+        return CheckpointStatistics(entry, statistics, sample, bins_key)
     except (LookupError, TypeError, safetensors.SafetensorError) as error:
         raise ValueError(f"no statistics of a checkpoint: {error}") from error
 
@@ -118,20 +118,20 @@ def _planned_layers(records: list[dict], columns: dict[str, list]) -> tuple[Plan
     return tuple(layers)
 
 
-def _arrays(cards: LayerStatistics) -> dict[str, np.ndarray]:
-    arrays = {name: getattr(cards, name) for name in _PLAIN}
+def _arrays(statistics: LayerStatistics) -> dict[str, np.ndarray]:
+    arrays = {name: getattr(statistics, name) for name in _PLAIN}
     for name in _MOMENTS:
-        moments = getattr(cards, name)
+        moments = getattr(statistics, name)
         arrays |= {f"{name}.{part}": np.asarray(getattr(moments, part)) for part in _PARTS}
     # Counts are most of the bytes, and most of them fit into 8 or 16 bits.
     for name in _HISTOGRAMS:
-        counts = getattr(cards, name)
+        counts = getattr(statistics, name)
         if counts.any():
             arrays[name] = counts.astype(np.min_scalar_type(counts.max()))
     return {name: np.ascontiguousarray(values) for name, values in arrays.items()}
 
 
-def _cards(arrays: dict[str, np.ndarray], bins: int) -> LayerStatistics:
+def _layer_statistics(arrays: dict[str, np.ndarray], bins: int) -> LayerStatistics:
     fields: dict[str, Any] = {name: arrays[name] for name in _PLAIN}
     shape = (*arrays["normalized.mean"].shape, bins)
     for name in _HISTOGRAMS:

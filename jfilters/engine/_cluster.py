@@ -125,7 +125,7 @@ class Cluster:
         request: Request,
         shared: Shared,
         entries: Sequence[tuple[int, Entry]],
-        cards: Callable[[int], bytes] = lambda index: b"",
+        statistics: Callable[[int], bytes] = lambda index: b"",
     ) -> Iterator[tuple[int, Entry, Response]]:
         """The response to a request for each entry, in the order in which the tasks are done."""
         done, total = 0, sum(entry.bytes for _, entry in entries)
@@ -133,7 +133,11 @@ class Cluster:
         with self._errors_of_ray():
             shared = self._ray.put(shared)
         tasks = (
-            (self._task.remote(self._context, request, entry, cards(index), shared), index, entry)
+            (
+                self._task.remote(self._context, request, entry, statistics(index), shared),
+                index,
+                entry,
+            )
             for index, entry in entries
         )
         for reference, index, entry in self._done(tasks):

@@ -8,8 +8,9 @@ from pathlib import Path
 def keep_compiled() -> None:
     """Turn on JAX's persistent compilation cache in the user's cache folder.
 
-    For commands, not for libraries: it configures the whole process. It does nothing where the user has set
-    a cache, or where the folder cannot be made. Imports JAX.
+    Programs that took more than 0.1 s to compile stay on the disk, for every later process. For commands,
+    not for libraries: it configures the whole process. It does nothing where the user has set a cache, or
+    where the folder cannot be made.
     """
     import jax
 

@@ -17,7 +17,7 @@ Numbered = tuple[int, CheckpointStatistics]
 
 @runtime_checkable
 class Engine(Protocol):
-    """Opens checkpoints and reads their weights; every engine gives the same cards.
+    """Opens checkpoints and reads their weights; every engine gives the same statistics.
 
     A checkpoint that cannot be read comes back as statistics of nothing with its reason. In a strict scan
     its error is raised.

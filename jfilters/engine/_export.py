@@ -47,14 +47,22 @@ class _Source:
 
 
 def export_filterdb(scan_folder: str | Path, path: str | Path) -> int:
-    """Write the kernels of a scan, in the order of layers.parquet; returns how many they are.
+    """Write the kernels of a scan as a Filter DB, and return their number.
 
-    The table in `path` has the columns of layers.parquet. Where the Filter DB has names of its own they
-    are used, and columns that had them give way: model_id, conv_depth, conv_depth_norm, and
-    "(3, 3) filters", the kernels of the model. One layer at a time is in memory.
+    Kernels are in the order of layers.parquet, and the table has its columns. The Filter DB's own names
+    replace columns of the same name: model_id, conv_depth, conv_depth_norm, and "(3, 3) filters", the
+    number of kernels of the model. The checkpoints are read again, one layer at a time.
 
-    Raises CheckpointError if the folder holds no scan of 3x3 kernels, or one of its checkpoints has gone
-    or changed; MissingExtraError without h5py.
+    Args:
+        scan_folder: the folder of a scan of 3x3 kernels, whose checkpoints are where they were.
+        path: the HDF5 file to write.
+
+    Returns:
+        The number of kernels in the file.
+
+    Raises:
+        CheckpointError: the folder holds no scan of 3x3 kernels, or a checkpoint has gone or changed.
+        MissingExtraError: h5py is not installed.
     """
     folder = Path(scan_folder)
     table = _read_layers(folder)
@@ -106,8 +114,8 @@ def _read_sources(folder: Path, layers: dict[str, list[_Layer]]) -> list[_Source
 
 
 def _source(entry: dict, options: Options, layers: dict[str, list[_Layer]]) -> _Source:
-    known = entry["sha256"], entry.get("identity")
-    return _Source(str(entry["path"]), *known, options, _layers_of(entry["model"], layers))
+    identities = entry["sha256"], entry.get("identity")
+    return _Source(str(entry["path"]), *identities, options, _layers_of(entry["model"], layers))
 
 
 def _layers_of(model: str, layers: dict[str, list[_Layer]]) -> list[_Layer]:
@@ -130,14 +138,14 @@ def _meta(table: pa.Table) -> pa.Table:
     models = table["model"].combine_chunks().dictionary_encode()
     per_model = np.bincount(models.indices, weights=table["n_kernels"])
     counts = pa.array(per_model.astype(np.int64)).take(models.indices)
-    kept = [
+    names = [
         name for name in table.column_names if name not in {*_RENAMED.values(), _MODEL, _KERNELS}
     ]
     if table["depthwise"].null_count:
         # A Filter DB has no unknown truth value: numbers, of which some are NaN.
         place = table.column_names.index("depthwise")
         table = table.set_column(place, "depthwise", table["depthwise"].cast(pa.int64()))
-    renamed = table.select(kept).rename_columns([_RENAMED.get(name, name) for name in kept])
+    renamed = table.select(names).rename_columns([_RENAMED.get(name, name) for name in names])
     numbered = renamed.add_column(0, _MODEL, models.indices.cast(pa.int64()))
     return numbered.append_column(_KERNELS, counts)
 
@@ -149,8 +157,8 @@ def _kernels(source: _Source) -> Iterator[np.ndarray]:
     checkpoint = checkpoint_at(path, source.options)
     _check_unchanged(path, checkpoint, source)
     layers = chosen_layers(checkpoint, SPATIAL)
-    found = [(x.layer.name, x.shape[0], x.shape[0] * x.shape[1]) for x in layers]
-    if found != source.layers:
+    current = [(x.layer.name, x.shape[0], x.shape[0] * x.shape[1]) for x in layers]
+    if current != source.layers:
         reason = "its layers are no longer those in layers.parquet"
         raise CheckpointError(reason, path=path, remedy=_AGAIN)
     for layer in layers:
@@ -168,9 +176,9 @@ def _check_there(path: Location) -> None:
 def _check_unchanged(path: Location, checkpoint: Checkpoint, source: _Source) -> None:
     entry = Entry("", path, identity=identity(path)).with_companions_of(checkpoint)
     if source.sha256 is not None and isinstance(path, Path):
-        known, found, told = source.sha256, digest(path, entry.companions), "sha256"
+        former, current, name = source.sha256, digest(path, entry.companions), "sha256"
     else:
-        known, found, told = source.identity, entry.version, "identity"
-    if known is not None and known != found:
-        reason = f"its {told} is no longer the one in scan.json"
+        former, current, name = source.identity, entry.version, "identity"
+    if former is not None and former != current:
+        reason = f"its {name} is no longer the one in scan.json"
         raise CheckpointError(reason, path=path, remedy=_AGAIN)

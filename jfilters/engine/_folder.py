@@ -103,12 +103,20 @@ def scan_into(
     engine: str = "local",
     address: str | None = None,
 ) -> Scan:
-    """Scan checkpoints and write the scan into a folder; arguments are those of `scan`.
+    """Scan checkpoints and write the scan into a folder, from which the next scan goes on.
 
     The hidden folder `.cache` keeps the statistics of each checkpoint: the next scan into the same folder
     reads only what is new, and one that was killed goes on. Of several processes one writes the files.
 
-    Raises what `scan` does; OSError where the folder cannot be written, or another scan is at it.
+    Args:
+        out: the folder, which is made where it does not exist; a scan in it is replaced.
+        checkpoints: a path, or a URL that fsspec knows. The other arguments are those of `scan`.
+
+    Returns:
+        The scan, with `out` as its folder.
+
+    Raises:
+        OSError: the folder cannot be written, or another scan is at it; and what `scan` raises.
     """
     is_first = processes is None or processes.index == 0
     with locked(out) if is_first else contextlib.nullcontext():

@@ -84,13 +84,13 @@ class Local:
                     self._hash(index, entry)
                 self._leave_open(index, stored)
                 options = self._options
-                cards = LayerStatistics.empty(len(stored), options.d, options.bins)
+                statistics = LayerStatistics.empty(len(stored), options.d, options.bins)
                 sampler = samplers[index] = Sampler(entry.layers, options.d, options.sample)
                 sample = Sample.of_nothing(options.d)
-                result = CheckpointStatistics(entry, cards, sample, bins and bins.key)
+                result = CheckpointStatistics(entry, statistics, sample, bins and bins.key)
                 pending.results[index] = result
                 weights = self._weights(index, entry, stored, store=bins is None)
-                yield index, cards, advance(sampler.watch(weights))
+                yield index, statistics, advance(sampler.watch(weights))
 
         purpose = Pass(self._options, first=True, bins=bins)
         for index in self._backend.collect(checkpoints(), purpose, pending.fail_open):
@@ -104,10 +104,10 @@ class Local:
         pending = _Pending(self._options)
 
         def checkpoints() -> Iterator[Opened]:
-            for index, cards, weights in self._again("histograms", results):
+            for index, statistics, weights in self._again("histograms", results):
                 if index in counted:
-                    cards.forget_histograms()
-                yield index, cards, weights
+                    statistics.forget_histograms()
+                yield index, statistics, weights
 
         counted = {index for index, result in results if result.bins_key is not None}
         pending.results = {i: dataclasses.replace(r, bins_key=bins.key) for i, r in results}
@@ -141,7 +141,7 @@ class Local:
         sizes = [result.entry.bytes for _, result in results]
         for (index, result), advance in zip(results, self._stage(stage, sizes), strict=True):
             weights = self._weights(index, result.entry)
-            yield index, result.cards, advance(weights)
+            yield index, result.layers, advance(weights)
 
     def _weights(
         self,

@@ -1,4 +1,4 @@
-"""LayerStatistics of kernels that are in memory already: the passes of a scan without a checkpoint."""
+"""Layer statistics of kernels that are in memory already: the passes of a scan without a checkpoint."""
 
 from typing import NamedTuple
 
@@ -15,9 +15,9 @@ from ._stream import coefficient_range, collect
 
 
 class Measured(NamedTuple):
-    """The cards of the layers, in their order, and the basis and edges that their histograms are in."""
+    """Statistics of layers, in their order, with the basis and the edges of their histograms."""
 
-    cards: LayerStatistics
+    statistics: LayerStatistics
     basis: Basis
     edges: Float[np.ndarray, " edges"]
 
@@ -28,28 +28,57 @@ def measure(
     *,
     basis: Basis | None = None,
 ) -> Measured:
-    """What a scan would find in these kernels: a card for each layer of the chosen spatial shape.
+    """Measure the convolution layers of kernels in memory, as a scan measures those of a checkpoint.
 
-    Raises ValueError where no basis is given and the kernels are too few or too alike to fit one.
+    The kernels pass through the devices in the blocks of a scan: once for the moments, then for the
+    histograms, and in between for the range of the data if the options ask for that.
+
+    Args:
+        kernels: the effective weights; layers of another kernel size are left out.
+        options: kernel size, population, range and the like.
+        basis: a basis to use instead of fitting one.
+
+    Returns:
+        The statistics of the layers in the order of the kernels, the basis, and the edges of the bins.
+
+    Raises:
+        ValueError: no basis is given, and the kernels are too few or too alike to fit one.
+
+    >>> import jfilters as jf, numpy as np
+    >>> weights = np.random.default_rng(0).normal(size=(8, 4, 3, 3)).astype(np.float32)
+    >>> measured = jf.measure(jf.from_params({"conv.weight": weights}, axes="OIHW"))
+    >>> measured.statistics.n_kernels.tolist(), measured.statistics.histogram.shape
+    ([32], (1, 9, 70))
     """
     chosen, back = _largest_first(kernels.select(spatial=options.spatial))
-    cards = _first(chosen, options, with_normalized=True)
+    statistics = _first(chosen, options, with_normalized=True)
 
     def opened() -> list[Opened]:
-        return _opened(chosen, cards)
+        return _opened(chosen, statistics)
 
-    basis = fit_basis(pooled_moments(cards.normalized)) if basis is None else basis
+    basis = fit_basis(pooled_moments(statistics.normalized)) if basis is None else basis
     edges = data_free_edges(options)
     if edges is None:
         edges = np.linspace(*coefficient_range(opened(), options, basis, _never), options.bins + 1)
     _drain(opened(), Pass(options, bins=Bins(basis, edges)))
-    return Measured(cards.take(back), basis, edges)
+    return Measured(statistics.take(back), basis, edges)
 
 
 def measure_quality(kernels: Kernels, options: Options = DEFAULTS) -> LayerStatistics:
-    """The cards of `measure` with what the quality metrics need alone, in one pass.
+    """Measure what the quality metrics need of kernels in memory, in one pass.
 
-    Without histograms and moments of normalized kernels. Raises ValueError for options without quality.
+    The histograms and the moments of normalized kernels stay empty; everything else equals the statistics
+    of `measure`. No basis is fitted, so that any number of kernels is enough.
+
+    Args:
+        kernels: the effective weights; layers of another kernel size are left out.
+        options: kernel size, sparsity threshold and the like.
+
+    Returns:
+        The statistics of the layers, in the order of the kernels.
+
+    Raises:
+        ValueError: the options are without quality.
     """
     if not options.quality:
         raise ValueError("expected options with quality, got Options(quality=False)")
@@ -68,13 +97,13 @@ def _largest_first(kernels: Kernels) -> tuple[Kernels, Int[np.ndarray, " layers"
 
 
 def _first(chosen: Kernels, options: Options, *, with_normalized: bool) -> LayerStatistics:
-    cards = LayerStatistics.empty(len(chosen), options.d, options.bins)
-    _drain(_opened(chosen, cards), Pass(options, first=True, with_normalized=with_normalized))
-    return cards
+    statistics = LayerStatistics.empty(len(chosen), options.d, options.bins)
+    _drain(_opened(chosen, statistics), Pass(options, first=True, with_normalized=with_normalized))
+    return statistics
 
 
-def _opened(kernels: Kernels, cards: LayerStatistics) -> list[Opened]:
-    return [(0, cards, (np.asarray(weight, np.float32) for _, weight in kernels))]
+def _opened(kernels: Kernels, statistics: LayerStatistics) -> list[Opened]:
+    return [(0, statistics, (np.asarray(weight, np.float32) for _, weight in kernels))]
 
 
 def _drain(opened: list[Opened], purpose: Pass) -> None:

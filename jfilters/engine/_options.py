@@ -10,18 +10,29 @@ from typing import Any, Literal
 class Options:
     """The options of a scan; its record holds them as run.
 
-    Raises ValueError for a value that no scan can run with.
+    Args:
+        spatial: the kernel size that is looked at, such as (3, 3).
+        population: the basis and the histograms are of all kernels, or of those that are not sparse.
+        dtype: kernels are rounded to it before they are normalized.
+        range: of the histograms: fixed by the method, that of the data, or from one number to another.
+        weights: of the components in a drift: the variance ratio of the basis, or 1/d each.
+        bins: of each histogram.
+        sparse_eps: a kernel is sparse if its weights stay below this share of the layer's largest.
+        sparse_strict: below, and not equal.
+        axes, network, standardize: the way to read checkpoints, as `open_checkpoint` takes them.
+        quality: take the quality metrics, and not the basis and the histograms alone.
+        orthogonality: take this metric too, the most costly one.
+        max_bytes: refuse larger checkpoints.
+        strict: end the scan at the first checkpoint that is not wholly read.
+        sha256: hash the content of every local checkpoint into the record.
+        sample: kernels of each model that are kept, for metrics that need more than histograms.
 
-    Without `quality` only the basis and the histograms are; `orthogonality`, the most costly of the
-    quality metrics, can be left out alone. A checkpoint larger than `max_bytes` is refused. `strict`
-    makes the first checkpoint that is not wholly read an error, and with it the end of the scan. `sha256`:
-    hash the content of every local checkpoint into the record. `axes`, `network` and `standardize` say how
-    checkpoints are read, as `open_checkpoint` takes them.
+    Raises:
+        ValueError: a value that no scan can run with.
 
-    What the basis and the histograms look at: the `population` of all kernels or of those that are not
-    sparse, rounded to `dtype` before they are normalized, over the `range` of METHOD, of the data, or from
-    one number to another. `weights` are those of the components in a drift: the basis's variance ratio, or
-    1/d each. `sample`: kernels of each model that are kept, for metrics that need more than histograms.
+    >>> import jfilters as jf
+    >>> jf.Options(spatial=(5, 5), bins=50).d
+    25
     """
 
     spatial: tuple[int, ...] = (3, 3)

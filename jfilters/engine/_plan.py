@@ -96,9 +96,9 @@ class Entry:
     @property
     def version(self) -> str | None:
         """A text that changes with any of its files; None if one of them would not show it."""
-        told = [self.identity, *(companion.identity for companion in self.companions)]
-        known = [identity for identity in told if identity is not None]
-        return " ".join(known) if len(known) == len(told) else None
+        identities = [self.identity, *(companion.identity for companion in self.companions)]
+        present = [identity for identity in identities if identity is not None]
+        return " ".join(present) if len(present) == len(identities) else None
 
     def model_of(self, member: str) -> str:
         """The name in every table of the checkpoint, or of a network in it."""
@@ -107,16 +107,16 @@ class Entry:
     def with_companions_of(self, checkpoint: Checkpoint) -> "Entry":
         """The same with the files that the opened checkpoint names, as they are now."""
         names = (name_below(file, self.path.parent) for file in checkpoint.companions)
-        found = tuple(Companion.beside(self.path, name) for name in names)
-        return dataclasses.replace(self, companions=found)
+        companions = tuple(Companion.beside(self.path, name) for name in names)
+        return dataclasses.replace(self, companions=companions)
 
     @property
-    def is_lost(self) -> bool:
-        """Whether it could not be read."""
+    def has_failed(self) -> bool:
+        """True if it could not be read."""
         return self.status in FAILURES
 
     def without(self, error: CheckpointError) -> "Entry":
-        """The same checkpoint, lost to `error`."""
+        """The same checkpoint as one that failed with `error`."""
         return dataclasses.replace(
             self, status=error.status, reason=printable(str(error)), layers=()
         )
@@ -151,7 +151,7 @@ def planned(root: Location, candidates: Sequence[Location]) -> Iterator[Entry]:
 
 
 def within(entry: Entry, options: Options) -> bool:
-    """Whether a checkpoint is no larger than was allowed."""
+    """Return True for a checkpoint that is no larger than the options allow."""
     return options.max_bytes is None or entry.total_bytes <= options.max_bytes
 
 

@@ -89,15 +89,22 @@ class Processes:
 def join(
     coordinator: str | None = None, num_processes: int | None = None, process_id: int | None = None
 ) -> Processes:
-    """Join the job that this process is part of.
+    """Join the job that this process is part of, before anything else uses JAX.
 
-    **Arguments:**
+    Every process of the job calls it, and then runs the same scan with the result. A process by itself is
+    a job of one.
 
-    - `coordinator`: the address, host:port, at which process 0 listens and that all others reach. None
-        detects the job from the variables of Slurm, Open MPI or a TPU pod.
-    - `num_processes`, `process_id`: size of the job, and the number of this process from 0.
+    Args:
+        coordinator: the address, host:port, at which process 0 listens and that all others reach. None
+            detects the job from the variables of Slurm, Open MPI or a TPU pod.
+        num_processes: the size of the job.
+        process_id: the number of this process, from 0.
 
-    **Raises:** ValueError if some of the arguments are given and others are not.
+    Returns:
+        The processes of the job, to pass to `scan` or `scan_into`.
+
+    Raises:
+        ValueError: some of the arguments are given and others are not.
     """
     job = (coordinator, num_processes, process_id)
     if None in job and any(part is not None for part in job):

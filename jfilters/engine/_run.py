@@ -31,8 +31,8 @@ from ._weight_stores import DISK_BYTES, TemporaryStore
 ENGINES = ("local", "host", "ray")
 """Readers of checkpoints: this machine's devices, this machine in NumPy without JAX, or a Ray cluster."""
 
-WORTH_KEEPING = 1 << 20
-"""A checkpoint of fewer bytes is kept only with its histograms: it is read again as fast as it is kept."""
+WORTH_CACHING = 1 << 20
+"""A checkpoint of fewer bytes is cached only with its histograms: it is read again as fast as cached."""
 
 
 def measure_checkpoints(
@@ -66,16 +66,16 @@ def measure_checkpoints(
     entries = list(planned(root, candidates))
     with _started(engine, address, options, progress, disk_bytes) as reader:
         run = Run(options, reader, _cache(cache, options, basis), processes or _alone(engine))
-        bins = run.to_the_end(entries, basis)
-        readings = [CheckpointStatistics.of_nothing(_NOWHERE, options), *run.readings()]
-    described, unmatched = with_metadata([reading.entry for reading in readings[1:]], metadata)
+        bins = run.read(entries, basis)
+        results = [CheckpointStatistics.of_nothing(_NOWHERE, options), *run.hashed()]
+    described, unmatched = with_metadata([result.entry for result in results[1:]], metadata)
     return Measurements(
         root,
         options,
         tuple(described),
         tuple(ignored),
-        LayerStatistics.concatenate([reading.cards for reading in readings]),
-        Sample.concatenate([r.sample for r in readings], [len(r.cards) for r in readings]),
+        LayerStatistics.concatenate([result.layers for result in results]),
+        Sample.concatenate([r.sample for r in results], [len(r.layers) for r in results]),
         bins and bins.basis,
         bins and bins.edges,
         unmatched,
@@ -83,102 +83,102 @@ def measure_checkpoints(
 
 
 class Run:
-    """A scan under way: one reading a checkpoint, by its index; those of other processes too.
+    """A scan under way: the result of each checkpoint by its index; those of other processes too.
 
-    A checkpoint that breaks while it is read becomes an entry with its reason, without cards.
+    A checkpoint that breaks while it is read becomes an entry with its reason, without layers.
     """
 
     def __init__(self, options: Options, engine: Engine, cache: Cache | None, processes: Processes):
         self._options, self._engine, self._cache = options, engine, cache
         self._processes = processes
-        self._mine: list[int] = []
-        self._readings: dict[int, CheckpointStatistics] = {}
+        self._share: list[int] = []
+        self._results: dict[int, CheckpointStatistics] = {}
 
-    def to_the_end(self, entries: Sequence[Entry], known: Basis | None) -> Bins | None:
-        """Read what has to be read; the basis and the edges that all histograms are in."""
+    def read(self, entries: Sequence[Entry], basis: Basis | None) -> Bins | None:
+        """Read what is not cached; return the basis and the edges that all histograms are in."""
         self._entries = entries
-        self._mine = self._processes.share([entry.bytes for entry in entries])
-        self._measure(self._known_bins(known))
+        self._share = self._processes.share([entry.bytes for entry in entries])
+        self._measure(self._data_free_bins(basis))
         while True:
-            bins = self._bins(known)
+            bins = self._bins(basis)
             if bins is None or not self._count(bins):
                 return bins
-            # A checkpoint was lost since the basis was fitted: its share of the basis must go too.
+            # A checkpoint failed after the basis was fitted: its share of the basis must go too.
 
-    def readings(self) -> list[CheckpointStatistics]:
-        """The readings in the order of the entries, hashed."""
-        self._share([(index, self._hashed(index)) for index in self._mine])
-        return [self._readings[index] for index in range(len(self._entries))]
+    def hashed(self) -> list[CheckpointStatistics]:
+        """The results in the order of the entries, hashed."""
+        self._exchange([(index, self._hashed(index)) for index in self._share])
+        return [self._results[index] for index in range(len(self._entries))]
 
-    def _known_bins(self, known: Basis | None) -> Bins | None:
+    def _data_free_bins(self, basis: Basis | None) -> Bins | None:
         edges = data_free_edges(self._options)
-        return None if known is None or edges is None else Bins(known, edges)
+        return None if basis is None or edges is None else Bins(basis, edges)
 
     def _measure(self, bins: Bins | None) -> None:
-        mine = {index: self._found(index) for index in self._mine}
-        rest = [(i, self._entries[i]) for i, reading in mine.items() if reading is None]
-        for index, reading in self._engine.measure(rest, bins):
-            mine[index] = self._kept(index, reading)
-        self._share([(index, reading) for index, reading in mine.items() if reading])
+        results = {index: self._cached(index) for index in self._share}
+        missing = [(i, self._entries[i]) for i, result in results.items() if result is None]
+        for index, result in self._engine.measure(missing, bins):
+            results[index] = self._store(index, result)
+        self._exchange([(index, result) for index, result in results.items() if result])
 
-    def _bins(self, known: Basis | None) -> Bins | None:
+    def _bins(self, basis: Basis | None) -> Bins | None:
         """The bins for what was read; None for fewer than two kernels, or if all are equal."""
-        cards = [self._readings[index].cards for index in sorted(self._readings)]
-        if not sum(map(len, cards)):
+        layers = [self._results[index].layers for index in sorted(self._results)]
+        if not sum(map(len, layers)):
             return None
-        basis = known if known is not None else _fitted(cards)
-        if basis is None:
+        fitted = basis if basis is not None else _fitted(layers)
+        if fitted is None:
             return None
         if (edges := data_free_edges(self._options)) is not None:
-            return Bins(basis, edges)
-        lost, low_high = self._engine.coefficient_range(self._readable(), basis)
-        if self._share(lost):
-            return self._bins(known)
+            return Bins(fitted, edges)
+        failed, low_high = self._engine.coefficient_range(self._readable(), fitted)
+        if self._exchange(failed):
+            return self._bins(basis)
         low, high = self._processes.overall_range(*low_high)
-        return Bins(basis, np.linspace(low, high, self._options.bins + 1))
+        return Bins(fitted, np.linspace(low, high, self._options.bins + 1))
 
     def _count(self, bins: Bins) -> bool:
-        """Histograms of all that have none in these bins; whether a checkpoint was lost on the way."""
-        missing = [(i, reading) for i, reading in self._readable() if reading.bins_key != bins.key]
+        """Count histograms of all that have none in these bins; return True if a checkpoint failed."""
+        missing = [(i, result) for i, result in self._readable() if result.bins_key != bins.key]
         counted = self._engine.count(missing, bins)
-        return self._share([(index, self._kept(index, reading)) for index, reading in counted])
+        return self._exchange([(index, self._store(index, result)) for index, result in counted])
 
     def _readable(self) -> list[Numbered]:
-        """What this process can read again."""
-        return [(i, self._readings[i]) for i in self._mine if len(self._readings[i].cards)]
+        """The results of checkpoints that this process can read again."""
+        return [(i, self._results[i]) for i in self._share if len(self._results[i].layers)]
 
-    def _share(self, mine: Sequence[Numbered]) -> bool:
-        """Take up new readings of all processes; whether there is a lost checkpoint among them."""
-        self._readings |= dict(mine)
+    def _exchange(self, results: Sequence[Numbered]) -> bool:
+        """Take up new results of all processes; return True if one of them is a failure."""
+        self._results |= dict(results)
         if self._processes.count == 1:
-            return any(reading.entry.is_lost for _, reading in mine)
-        found = self._processes.union({index: dump(reading) for index, reading in mine})
-        others = {index: load(data, self._entries[index]) for index, data in found.items()}
-        self._readings |= others
-        return any(reading.entry.is_lost for reading in others.values())
+            return any(result.entry.has_failed for _, result in results)
+        union = self._processes.union({index: dump(result) for index, result in results})
+        loaded = {index: load(data, self._entries[index]) for index, data in union.items()}
+        self._results |= loaded
+        return any(result.entry.has_failed for result in loaded.values())
 
-    def _found(self, index: int) -> CheckpointStatistics | None:
+    def _cached(self, index: int) -> CheckpointStatistics | None:
         entry = self._entries[index]
         if self._cache is None or not within(entry, self._options):
             return None
-        reading = self._cache.find(entry)
+        result = self._cache.find(entry)
         # A strict scan ends at a checkpoint that is not wholly read, where it opens it again.
-        is_partial = reading is not None and reading.entry.status == "partial"
-        return None if is_partial and self._options.strict else reading
+        is_partial = result is not None and result.entry.status == "partial"
+        return None if is_partial and self._options.strict else result
 
-    def _kept(self, index: int, reading: CheckpointStatistics) -> CheckpointStatistics:
-        self._readings[index] = reading
-        is_half = reading.bins_key is None and reading.entry.total_bytes < WORTH_KEEPING
+    def _store(self, index: int, result: CheckpointStatistics) -> CheckpointStatistics:
+        self._results[index] = result
+        is_half = result.bins_key is None and result.entry.total_bytes < WORTH_CACHING
         if (cache := self._cache) is not None and not is_half:
             self._engine.after_hash(lambda: cache.put(self._hashed(index)))
-        return reading
+        return result
 
     def _hashed(self, index: int) -> CheckpointStatistics:
-        reading = self._readings[index]
-        if reading.entry.sha256 is not None:
-            return reading
-        entry = dataclasses.replace(reading.entry, sha256=self._engine.sha256(index))
-        return dataclasses.replace(reading, entry=entry)
+        result = self._results[index]
+        if result.entry.sha256 is not None:
+            return result
+        entry = dataclasses.replace(result.entry, sha256=self._engine.sha256(index))
+        return dataclasses.replace(result, entry=entry)
 
 
 _NOWHERE = Entry("", Path())
@@ -204,15 +204,15 @@ def _alone(engine: str) -> Processes:
     return Processes(0, 1) if engine == "host" else Processes()
 
 
-def _cache(folder: Path | None, options: Options, known: Basis | None) -> Cache | None:
+def _cache(folder: Path | None, options: Options, basis: Basis | None) -> Cache | None:
     # Without quality and with a known basis no moments are taken: nothing for a later scan to build on.
-    if folder is None or (known is not None and not options.quality):
+    if folder is None or (basis is not None and not options.quality):
         return None
     return Cache(folder, options)
 
 
-def _fitted(cards: Sequence[LayerStatistics]) -> Basis | None:
+def _fitted(layers: Sequence[LayerStatistics]) -> Basis | None:
     try:
-        return fit_basis(pooled_moments(concatenated([record.normalized for record in cards])))
+        return fit_basis(pooled_moments(concatenated([record.normalized for record in layers])))
     except ValueError:
         return None

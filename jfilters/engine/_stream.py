@@ -37,20 +37,20 @@ def collect(checkpoints: Iterable[Opened], purpose: Pass, on_failure: OnFailure)
 
     **Arguments:**
 
-    - `checkpoints`: read one after another, in order; their cards are filled in place.
+    - `checkpoints`: read one after another, in order; their statistics are filled in place.
     - `purpose`: the statistics that the pass takes.
     - `on_failure`: called with the index and the error of a checkpoint that fails; the pass goes on.
 
-    **Returns:** an iterator over the index of each checkpoint, as soon as its cards are complete.
+    **Returns:** an iterator over the index of each checkpoint, as soon as its statistics are complete.
     """
     accumulator = Accumulator()
 
     def layers() -> Iterator[LayerKernels]:
-        for index, cards, weights in checkpoints:
-            sums = accumulator.open(index, cards)
+        for index, statistics, weights in checkpoints:
+            sums = accumulator.open(index, statistics)
             try:
                 for row, weight in enumerate(weights):
-                    layer = _layer(cards, row, weight, purpose, first=sums.first)
+                    layer = _layer(statistics, row, weight, purpose, first=sums.first)
                     sums.expect(len(layer.rows))
                     yield layer
                 accumulator.close(sums)
@@ -75,10 +75,10 @@ def coefficient_range(
     low, high = np.inf, -np.inf
 
     def layers() -> Iterator[LayerKernels]:
-        for index, cards, weights in checkpoints:
+        for index, statistics, weights in checkpoints:
             try:
                 for row, weight in enumerate(weights):
-                    yield _layer(cards, row, weight, purpose)
+                    yield _layer(statistics, row, weight, purpose)
             except CheckpointError as error:
                 on_failure(index, error)
 
@@ -92,21 +92,23 @@ def coefficient_range(
 
 
 def _layer(
-    cards: LayerStatistics, row: int, weight: np.ndarray, purpose: Pass, *, first: int = 0
+    statistics: LayerStatistics, row: int, weight: np.ndarray, purpose: Pass, *, first: int = 0
 ) -> LayerKernels:
-    """The kernels of a layer for the passes; the first pass writes what the host sees into its card.
+    """The kernels of a layer for the passes; the first pass writes what the host sees into its statistics.
 
-    Later passes take the largest weight of a finite layer from the card.
+    Later passes take the largest weight of a finite layer from its statistics.
     """
-    largest = None if purpose.first or cards.n_nonfinite[row] else float(cards.max_abs[row])
+    largest = (
+        None if purpose.first or statistics.n_nonfinite[row] else float(statistics.max_abs[row])
+    )
     prepared = prepare(weight, largest=largest)
     if purpose.first:
-        cards.n_finite[row] = len(prepared.rows)
-        cards.n_nonfinite[row] = prepared.n_nonfinite
-        cards.max_abs[row] = prepared.max_abs
+        statistics.n_finite[row] = len(prepared.rows)
+        statistics.n_nonfinite[row] = prepared.n_nonfinite
+        statistics.max_abs[row] = prepared.max_abs
         options = purpose.options
         if options.quality and options.orthogonality and prepared.n_nonfinite == 0:
-            cards.orthogonality[row] = tiled_orthogonality(weight)
+            statistics.orthogonality[row] = tiled_orthogonality(weight)
     centers = (
         prepared.centers() if purpose.moments else np.zeros((2, prepared.rows.shape[1]), np.float32)
     )

@@ -45,7 +45,7 @@ Request = Callable[..., Response]
 
 
 def run_task(
-    context: Context, request: Request, entry: Entry, cards: bytes, shared: Bins | Basis | None
+    context: Context, request: Request, entry: Entry, statistics: bytes, shared: Bins | Basis | None
 ) -> Response | CheckpointError:
     """Run one task in this process, on a worker of a cluster.
 
@@ -54,7 +54,7 @@ def run_task(
     - `context`: the options and the folder of the scan.
     - `request`: one of `measured`, `counted` and `ranged`.
     - `entry`: the checkpoint to read.
-    - `cards`: its statistics from an earlier task, as `dump` writes them; empty at the first.
+    - `statistics`: those of it from an earlier task, as `dump` writes them; empty at the first.
     - `shared`: the bins or the basis that the request needs.
 
     **Returns:** the response, or the error that ends a strict scan: Ray would wrap a raised one in its own.
@@ -64,24 +64,24 @@ def run_task(
         os.chdir(context.folder)
     try:
         with TemporaryStore(0) as store, Local(context.options, store, memory_bytes=0) as engine:
-            return request(engine, entry, cards, shared)
+            return request(engine, entry, statistics, shared)
     except CheckpointError as error:
         return error
 
 
-def measured(engine: Local, entry: Entry, cards: bytes, bins: Bins | None) -> Response:
-    """Read a checkpoint for the first time, and hash it; it has no cards yet."""
+def measured(engine: Local, entry: Entry, statistics: bytes, bins: Bins | None) -> Response:
+    """Read a checkpoint for the first time, and hash it; it has no statistics yet."""
     ((index, result),) = engine.measure([(0, entry)], bins)
     return Response(dump(result), engine.sha256(index))
 
 
-def counted(engine: Local, entry: Entry, cards: bytes, bins: Bins) -> Response:
+def counted(engine: Local, entry: Entry, statistics: bytes, bins: Bins) -> Response:
     """Read a checkpoint again for its histograms."""
-    ((_, result),) = engine.count([(0, load(cards, entry))], bins)
+    ((_, result),) = engine.count([(0, load(statistics, entry))], bins)
     return Response(dump(result))
 
 
-def ranged(engine: Local, entry: Entry, cards: bytes, basis: Basis) -> Response:
+def ranged(engine: Local, entry: Entry, statistics: bytes, basis: Basis) -> Response:
     """Smallest and largest coefficient of a checkpoint; with statistics only if it failed."""
-    failed, low_high = engine.coefficient_range([(0, load(cards, entry))], basis)
+    failed, low_high = engine.coefficient_range([(0, load(statistics, entry))], basis)
     return Response(b"".join(dump(result) for _, result in failed), low_high=low_high)

@@ -16,11 +16,11 @@ ENTRY = Entry("net", Path("net.safetensors"))
 
 
 def statistics(counts, sparse=0, layers=50):
-    cards = LayerStatistics.empty(layers, 9, 70)
-    cards.histogram[...] = counts
-    cards.sparse_histogram[:, 3, 7] = sparse
-    cards.raw.scatter[...] = np.random.default_rng(0).normal(size=cards.raw.scatter.shape)
-    return CheckpointStatistics(ENTRY, cards, Sample.of_nothing(9), "key")
+    statistics = LayerStatistics.empty(layers, 9, 70)
+    statistics.histogram[...] = counts
+    statistics.sparse_histogram[:, 3, 7] = sparse
+    statistics.raw.scatter[...] = np.random.default_rng(0).normal(size=statistics.raw.scatter.shape)
+    return CheckpointStatistics(ENTRY, statistics, Sample.of_nothing(9), "key")
 
 
 @pytest.mark.parametrize("counts", [0, 1, 255, 65_536, 2**31, 2**40])
@@ -28,8 +28,8 @@ def statistics(counts, sparse=0, layers=50):
 def test_cards_come_back_whatever_the_size_of_their_counts(counts, sparse):
     expected = statistics(counts, sparse)
     found = load(dump(expected), ENTRY)
-    jax.tree.map(np.testing.assert_array_equal, asdict(found.cards), asdict(expected.cards))
-    assert found.cards.histogram.dtype == found.cards.sparse_histogram.dtype == np.int64
+    jax.tree.map(np.testing.assert_array_equal, asdict(found.layers), asdict(expected.layers))
+    assert found.layers.histogram.dtype == found.layers.sparse_histogram.dtype == np.int64
     assert found.bins_key == "key"
 
 

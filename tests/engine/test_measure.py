@@ -24,7 +24,7 @@ def kernels():
 
 
 def test_quality_alone_is_that_of_the_whole(kernels):
-    alone, whole = measure_quality(kernels), measure(kernels).cards
+    alone, whole = measure_quality(kernels), measure(kernels).statistics
     for name in OF_QUALITY:
         np.testing.assert_array_equal(getattr(alone, name), getattr(whole, name), name)
     for name in ("raw", "clean"):
@@ -36,10 +36,10 @@ def test_quality_alone_is_that_of_the_whole(kernels):
 def test_cards_lie_as_the_layers_do(kernels):
     sizes = [weight.shape[0] * weight.shape[1] for weight in kernels.weights]
     largest = [float(abs(weight).max()) for weight in kernels.weights]
-    for cards in (measure_quality(kernels), measure(kernels).cards):
-        assert cards.n_kernels.tolist() == sizes
-        assert cards.max_abs.tolist() == largest
-    assert measure(kernels).cards.histogram.sum(axis=(1, 2)).tolist() == [9 * n for n in sizes]
+    for statistics in (measure_quality(kernels), measure(kernels).statistics):
+        assert statistics.n_kernels.tolist() == sizes
+        assert statistics.max_abs.tolist() == largest
+    assert measure(kernels).statistics.histogram.sum(axis=(1, 2)).tolist() == [9 * n for n in sizes]
 
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
@@ -48,15 +48,17 @@ def test_a_weight_that_is_not_finite_is_found_wherever_it_lies(kernels, monkeypa
     monkeypatch.setattr("jfilters.engine._prepare.IN_CACHE", 1_000)
     weight = np.array(kernels.weights[2])
     weight.reshape(-1)[place] = bad
-    cards = measure_quality(Kernels((jax.numpy.asarray(weight),), (Layer("conv"),)))
-    assert cards.n_nonfinite == [1]
-    assert cards.max_abs == [np.abs(weight[np.isfinite(weight)]).max()]
+    statistics = measure_quality(Kernels((jax.numpy.asarray(weight),), (Layer("conv"),)))
+    assert statistics.n_nonfinite == [1]
+    assert statistics.max_abs == [np.abs(weight[np.isfinite(weight)]).max()]
 
 
 def test_cards_that_are_made_a_few_at_a_time_are_the_same(kernels, monkeypatch):
-    expected = measure(kernels).cards
+    expected = measure(kernels).statistics
     monkeypatch.setattr("jfilters.engine._accumulator.LAYERS_AT_ONCE", 2)
-    jax.tree.map(np.testing.assert_array_equal, asdict(measure(kernels).cards), asdict(expected))
+    jax.tree.map(
+        np.testing.assert_array_equal, asdict(measure(kernels).statistics), asdict(expected)
+    )
 
 
 def test_nothing_is_left_without_quality(kernels):
@@ -81,10 +83,10 @@ def alike(rng):
 @pytest.mark.parametrize("weight", [offset, of_two_kinds, alike])
 def test_moments_about_a_center_of_a_few_kernels_are_those_of_all(weight):
     weight = weight(np.random.default_rng(0)).astype(np.float32)
-    cards = measure_quality(Kernels((jax.numpy.asarray(weight),), (Layer("conv"),)))
+    statistics = measure_quality(Kernels((jax.numpy.asarray(weight),), (Layer("conv"),)))
     rows = weight.reshape(-1, 9).astype(np.float64)
     mean = rows.mean(axis=0)
     scatter = (rows - mean).T @ (rows - mean)
-    np.testing.assert_allclose(cards.raw.mean[0], mean, rtol=1e-6)
+    np.testing.assert_allclose(statistics.raw.mean[0], mean, rtol=1e-6)
     tolerance = 1e-5 * scatter.trace() + 1e-10 * len(rows)
-    np.testing.assert_allclose(cards.raw.scatter[0], scatter, rtol=0, atol=tolerance)
+    np.testing.assert_allclose(statistics.raw.scatter[0], scatter, rtol=0, atol=tolerance)

@@ -1,4 +1,4 @@
-"""A checkpoint read by itself has the cards that it has in a scan of many, to the last bit."""
+"""A checkpoint read by itself has the statistics that it has in a scan of many, to the last bit."""
 
 import dataclasses
 import os
@@ -52,16 +52,16 @@ def test_alone_and_among_others_the_cards_are_the_same(entries, tmp_path):
     with TemporaryStore() as store, Local(Options(), store) as engine:
         together = dict(engine.measure(entries))
         failed, low_high = engine.coefficient_range(
-            [(i, r) for i, r in together.items() if len(r.cards)], BASIS
+            [(i, r) for i, r in together.items() if len(r.layers)], BASIS
         )
         hashes = [engine.sha256(index) for index, _ in entries]
-        again = dict(engine.count([(i, r) for i, r in together.items() if len(r.cards)], bins))
+        again = dict(engine.count([(i, r) for i, r in together.items() if len(r.layers)], bins))
     ranges = []
     for index, entry in entries:
         alone = run_task(context(tmp_path), measured, entry, b"", None)
         first = load(alone.statistics, entry)
         assert alone.sha256 == hashes[index]
-        if not len(first.cards):
+        if not len(first.layers):
             assert dump(first) == dump(together[index])
             continue
         ranges.append(run_task(context(tmp_path), ranged, first.entry, alone.statistics, BASIS))
