@@ -9,11 +9,15 @@ from jfilters import converters, io
 from jfilters.converters import internal
 
 FACE = (
-    *("Checkpoint", "FilterPopulation", "Format", "Skipped", "StoredLayer"),
-    *("detect", "from_module", "from_params", "load", "open_checkpoint", "population"),
+    *("Checkpoint", "Format", "Skipped", "StoredLayer"),
+    *("detect", "from_module", "from_params", "load", "open_checkpoint"),
     *("save_kernels", "write_filterdb"),
 )
-MODULES = sorted({getattr(converters, name).__module__ for name in FACE})
+# Of the room's second face, and with an example as well.
+POPULATION = ("FilterPopulation", "population")
+NAMES = {name: getattr(converters, name) for name in FACE}
+NAMES |= {name: getattr(internal, name) for name in POPULATION}
+MODULES = sorted({value.__module__ for value in NAMES.values()})
 
 
 @pytest.mark.parametrize("room", [converters, internal, io], ids=lambda room: room.__name__)
@@ -22,7 +26,8 @@ def test_every_name_of_a_face_loads(room):
 
 
 def test_names_for_other_rooms_are_the_same_objects():
-    assert internal.location is io.location
+    assert converters.location is io.location
+    assert internal.is_remote is io.is_remote
 
 
 @pytest.mark.parametrize("module", [*MODULES, "jfilters.kernels", "jfilters.layers"])
@@ -32,6 +37,6 @@ def test_examples_run(module):
     assert not results.failed
 
 
-@pytest.mark.parametrize("name", FACE)
+@pytest.mark.parametrize("name", NAMES)
 def test_what_users_call_has_an_example(name):
-    assert ">>>" in getattr(converters, name).__doc__
+    assert ">>>" in NAMES[name].__doc__
