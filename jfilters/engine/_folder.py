@@ -12,7 +12,7 @@ import pyarrow as pa
 
 from ..converters import Location
 from ..errors import printable, redacted
-from ..scans import MetadataTable, Scan
+from ..scans import MetadataTable, Scan, read_metadata
 from ..scans.internal import CACHE, left_out, totals, write_scan
 from ..scans.schema import MOMENT_PARTS, MOMENTS, VERSION
 from ..statistics import Basis
@@ -34,7 +34,7 @@ def scan(
     options: Options = DEFAULTS,
     *,
     basis: Basis | None = None,
-    metadata: MetadataTable | None = None,
+    metadata: MetadataTable | Path | str | None = None,
     cache: Path | None = None,
     progress: bool | Progress = True,
     processes: Processes | None = None,
@@ -50,7 +50,7 @@ def scan(
         checkpoints: a path, or a URL that fsspec knows.
         options: kernel size, population, range and the like.
         basis: a basis to use instead of fitting one; the scan then reads the weights once, not twice.
-        metadata: labels of models, which become columns of the tables.
+        metadata: labels of models, which become columns of the tables: a table, or the path of its file.
         cache: a folder of what earlier scans kept; checkpoints in it are not read again.
         progress: show a progress bar in a terminal or a notebook; or a function of (stage, done, total).
         processes: those of a job, each of which reads its share; all return the same scan.
@@ -81,7 +81,7 @@ def scan(
             checkpoints,
             options,
             basis=basis,
-            metadata=metadata,
+            metadata=_table(metadata),
             cache=cache,
             progress=report,
             processes=processes,
@@ -97,7 +97,7 @@ def scan_into(
     options: Options = DEFAULTS,
     *,
     basis: Basis | None = None,
-    metadata: MetadataTable | None = None,
+    metadata: MetadataTable | Path | str | None = None,
     progress: bool | Progress = True,
     processes: Processes | None = None,
     engine: str = "local",
@@ -134,6 +134,11 @@ def scan_into(
         if is_first:
             write_scan(result, out, replace=True)
     return dataclasses.replace(result, folder=out)
+
+
+def _table(metadata: MetadataTable | Path | str | None) -> MetadataTable | None:
+    is_path = isinstance(metadata, Path | str)
+    return read_metadata(metadata) if is_path else metadata
 
 
 def scan_of(measurements: Measurements, *, uses_jax: bool = True) -> Scan:

@@ -45,7 +45,7 @@ def _map(neighborhood: Neighborhood) -> list[RenderableType]:
     spans = np.where(high > low, high - low, 1)
     first_query = len(neighborhood.names) - len(neighborhood.near) + 1
     # From the last on, so that the queries get their places.
-    for number, place in reversed(list(enumerate(neighborhood.map.places, 1))):
+    for number, place in reversed(list(enumerate(neighborhood.map.positions, 1))):
         x, y = (place - low) / spans
         _put(canvas, f"[{number}]" if number >= first_query else str(number), x, 1 - y)
     legend = "\n".join(f"{i} {name}" for i, name in enumerate(neighborhood.names, 1))

@@ -55,7 +55,7 @@ def all_axes(scan: "Scan") -> list[str]:
     return list(dict.fromkeys([*scan.layer_table.column_names, *_DERIVED]))
 
 
-def with_metadata(scan: "Scan", path: Path) -> "tuple[Scan, Joined]":
+def with_metadata(scan: "Scan", path: Path | str) -> "tuple[Scan, Joined]":
     """The scan with what a table tells about its models, as columns of its layers and models.
 
     A column of earlier metadata is replaced; "meta." goes before a name that the scan itself takes.

@@ -44,7 +44,7 @@ class Joined:
     unmatched_models: tuple[str, ...]
 
 
-def read_metadata(path: Path) -> MetadataTable:
+def read_metadata(path: Path | str) -> MetadataTable:
     """The table in a CSV, Parquet or TOML file, by its suffix.
 
     A CSV has a header; a column of which every cell that is not empty is a number, or true or false,
@@ -53,6 +53,7 @@ def read_metadata(path: Path) -> MetadataTable:
 
     Raises CheckpointError, naming the file and the remedy; UnreadableError if there is no such file.
     """
+    path = Path(path)
     read = _READERS.get(path.suffix.lower())
     if read is None:
         raise _wrong(path, f"expected a table of metadata in {', '.join(_READERS)}")

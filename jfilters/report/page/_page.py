@@ -34,10 +34,10 @@ _SCRIPTS = ("data.js", "chart.js", "table.js", "drift.js", "layers.js", "page.js
 _LIBRARIES = "window.vegaEmbed = vegaEmbed; window.vega = vega;"
 
 
-def write_page(scan: Scan, path: Path, *, by: Sequence[str] = ()) -> None:
+def write_page(scan: Scan, path: Path | str, *, by: Sequence[str] = ()) -> None:
     """Write `page_html` into a file; it appears whole or not at all. Raises what that does, and OSError."""
     text = page_html(scan, by=by)
-    with written_whole(path) as temporary:
+    with written_whole(Path(path)) as temporary:
         temporary.write_text(text, encoding="utf-8")
 
 

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from ...questions import ALPHA, AxisTable, DriftTable, axes_table, drift_between
+from ...questions import AxisTable, DriftTable, axes_table, drift_between
+from ...questions.internal import ALPHA
 from ...scans import Groups, Scan, axes_of, axis_values, group_layers
 
 MOST_GROUPS = 60
