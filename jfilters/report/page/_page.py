@@ -69,7 +69,11 @@ def page_html(scan: Scan, *, by: Sequence[str] = ()) -> str:
 
 
 def page_data(scan: Scan, *, by: Sequence[str] = ()) -> dict[str, Any]:
-    """Everything that the page shows, as JSON has it; sections that the scan cannot fill are None."""
+    """Return everything that the page shows, as JSON has it; sections that the scan cannot fill are None.
+
+    Raises ValueError for a scan without kernels.
+    """
+    _ = scan.edges  # raises for a scan without kernels, before anything is computed
     view = View(scan, tuple(by))
     return {
         "name": scan.title,
