@@ -1,6 +1,7 @@
 """The models of a scan that are closest to a checkpoint, and a map of all of them."""
 
 import dataclasses
+import functools
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -38,14 +39,19 @@ class Near:
 class Neighborhood(Answer):
     """The models of a scan by their drift from each checkpoint, closest first, and a map of all.
 
-    `names` and the places of `map` have the models of the scan first, then the checkpoints. `partial`
+    `names` and `drifts` have the models of the scan first, then the checkpoints. `partial`
     has the checkpoints that were read in part, and what was not.
     """
 
     near: dict[str, list[Near]]
     names: list[str]
-    map: Embedding
+    drifts: Float[np.ndarray, "m m"]
     partial: dict[str, str]
+
+    @functools.cached_property
+    def map(self) -> Embedding:
+        """The positions of all in the plane, by their drifts."""
+        return classical_mds(self.drifts)
 
     def record(self) -> dict[str, Any]:
         """Return the models by drift for every checkpoint, the places on the map, and partial
@@ -103,7 +109,7 @@ def nearest(
             for j, name in enumerate(names)
         ]
         near[query] = sorted(unsorted, key=lambda model: (model.drift, model.model))
-    return Neighborhood(near, [*names, *queries], classical_mds(drifts), partial)
+    return Neighborhood(near, [*names, *queries], drifts, partial)
 
 
 def _query(

@@ -1,5 +1,6 @@
 """The health of a scan's layers: verdicts along an axis, how they hang on epsilon, what could be pruned."""
 
+import functools
 import math
 from collections import Counter
 from dataclasses import dataclass
@@ -151,9 +152,15 @@ def _verdict_at(row: dict, sparse: int, d: int) -> str:
         max_abs=row["max_abs"],
         sparsity=sparse / finite if finite else math.nan,
         variance_entropy=_or_nan(row["variance_entropy"]),
-        threshold=float(randomness_threshold(finite, d)),
+        threshold=_threshold(finite, d),
         d=d,
     ).label
+
+
+@functools.cache
+def _threshold(n: int, d: int) -> float:
+    # Many layers have the same number of kernels.
+    return float(randomness_threshold(n, d))
 
 
 def _or_nan(value: float | None) -> float:
@@ -185,7 +192,7 @@ def _beside_random(row: dict, d: int) -> dict[str, Any]:
         length = row["n_kernels"] // row["out_channels"] * d
     else:
         length = row["in_channels"] // row["groups"] * d
-    threshold = float(randomness_threshold(row["n_kernels"] - row["n_nonfinite"], d))
+    threshold = _threshold(row["n_kernels"] - row["n_nonfinite"], d)
     return {
         "model": row["model"],
         "layer": row["layer"],

@@ -78,7 +78,7 @@ def with_metadata(scan: "Scan", path: Path | str) -> "tuple[Scan, Joined]":
 
 def _depth_decile(scan: "Scan") -> np.ndarray:
     depth = _values(scan.layer_table, "relative_depth")
-    known = np.array([x is not None for x in depth])
+    known = np.array([x is not None for x in depth], bool)
     labels = np.full(len(depth), None, object)
     labels[known] = _DECILES[np.searchsorted(_TENTHS, depth[known].astype(float))]
     return labels

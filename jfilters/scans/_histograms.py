@@ -28,11 +28,11 @@ def model_counts(scan: "Scan", *, clean: bool = False) -> Int64[np.ndarray, "mod
     """Return the histograms of each model, in the order of `model_names`, without sparse kernels if
     `clean`."""
     counts = layer_counts(scan, clean=clean)
-    starts = np.flatnonzero(np.diff(scan.model_of_layer, prepend=-1))
-    if len(starts) == len(scan.model_names):  # the layers of every model lie together
-        return np.add.reduceat(counts, starts) if len(starts) else counts
     sums = np.zeros((len(scan.model_names), *counts.shape[1:]), np.int64)
-    np.add.at(sums, scan.model_of_layer, counts)
+    # One sum a run of layers: np.add.at and reduceat take ten times as long for 3,000 models.
+    starts = np.flatnonzero(np.diff(scan.model_of_layer, prepend=-1))
+    for start, stop in zip(starts, [*starts[1:], len(counts)], strict=True):
+        sums[scan.model_of_layer[start]] += counts[start:stop].sum(axis=0)
     return sums
 
 

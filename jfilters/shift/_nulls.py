@@ -50,6 +50,6 @@ def axis_null(observed: float, values: Float[np.ndarray, " count"]) -> AxisNull:
     return AxisNull(float(np.mean(values)), float(np.quantile(values, 0.95)), p)
 
 
-def pair_median(matrix: Float[np.ndarray, "m m"]) -> float:
+def pair_medians(matrices: Float[np.ndarray, "count m m"]) -> Float[np.ndarray, " count"]:
     """Return the median over all pairs of groups, in both orders: a metric need not be symmetric."""
-    return float(np.median(matrix[~np.eye(len(matrix), dtype=bool)]))
+    return np.median(matrices[:, ~np.eye(matrices.shape[1], dtype=bool)], axis=1)

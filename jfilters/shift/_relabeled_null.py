@@ -12,8 +12,11 @@ import numpy as np
 from jaxtyping import Float, Integer
 
 from ._metric_functions import histogram_metric, histogram_space
-from ._nulls import AxisNull, axis_null, pair_median
+from ._nulls import AxisNull, axis_null, pair_medians
 from ._population_null import ONE_SPLIT
+
+_EXACT = 2.0**24  # float32 holds all whole numbers below without a gap
+_MEMBERS = 4_000_000  # labels of units at once, one hot: 16 MB in float32
 
 Matrix = Callable[[np.ndarray], np.ndarray]
 """From the summed rows (m, features) of m groups, the m x m comparisons of all pairs."""
@@ -37,9 +40,9 @@ def relabeled_null(
     """
     if _fixed(side, strata):
         return AxisNull(None, None, None, ONE_SPLIT)
-    relabeled = _relabeled(rng, side, strata, permutations)
-    values = np.array([_median_of(rows, labels, matrix) for labels in relabeled])
-    return axis_null(_median_of(rows, side, matrix), values)
+    labels = np.concatenate([side[None], _relabeled(rng, side, strata, permutations)])
+    medians = _medians(_exact_rows(rows), labels, matrix)
+    return axis_null(float(medians[0]), medians[1:])
 
 
 def redrawn_null(
@@ -92,8 +95,26 @@ def _relabeled(
     return labels
 
 
-def _median_of(
-    rows: Float[np.ndarray, "units features"], side: Integer[np.ndarray, " units"], matrix: Matrix
-) -> float:
-    member = side[None] == np.arange(side.max() + 1)[:, None]
-    return pair_median(matrix(member.astype(np.float64) @ rows))
+def _exact_rows(rows: Float[np.ndarray, "units features"]) -> Float[np.ndarray, "units features"]:
+    """Return the rows in float32 if all sums of them are exact in it: half the time of a product."""
+    is_exact = (rows >= 0).all() and (rows == np.rint(rows)).all()
+    return rows.astype(np.float32) if is_exact and (rows.sum(axis=0) < _EXACT).all() else rows
+
+
+def _medians(
+    rows: Float[np.ndarray, "units features"],
+    labels: Integer[np.ndarray, "count units"],
+    matrix: Matrix,
+) -> Float[np.ndarray, " count"]:
+    """Return the median over all pairs of groups for every labeling of the units."""
+    groups = np.arange(labels.max() + 1)
+    # One product for many labelings: BLAS copies all rows for each product, which takes far longer
+    # than the sums of a few groups (15,000 layers, 2 groups, 400 labelings: 34 s against 1.5 s).
+    batch = max(_MEMBERS // (len(groups) * len(rows)), 1)
+    matrices = []
+    for start in range(0, len(labels), batch):
+        members = labels[start : start + batch, None] == groups[:, None]
+        sums = members.reshape(-1, len(rows)).astype(rows.dtype) @ rows
+        of_labelings = sums.astype(np.float64).reshape(-1, len(groups), rows.shape[1])
+        matrices += [matrix(of_groups) for of_groups in of_labelings]
+    return pair_medians(np.stack(matrices))

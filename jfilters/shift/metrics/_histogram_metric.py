@@ -13,7 +13,7 @@ from jaxtyping import Float, Num
 
 from .._divergence import probability
 from .._draws import draw_histograms, shares_of
-from .._nulls import AxisNull, SamplingNull, axis_null, pair_median
+from .._nulls import AxisNull, SamplingNull, axis_null, pair_medians
 from ._metric import OtherRows, Reads, Rows, Space, SummedMetric
 
 Probabilities = Float[np.ndarray, "*#sets d bins"]
@@ -90,8 +90,8 @@ class HistogramMetric(SummedMetric):
         shares = shares_of(np.sum(sums, axis=0).reshape(len(space.variance_ratio), -1))
         groups = np.stack([draw_histograms(rng, shares, n, replicates) for n in sizes], axis=1)
         draws = groups.reshape(*groups.shape[:2], -1)
-        values = [pair_median(self.matrix(space, histograms)) for histograms in draws]
-        return axis_null(pair_median(self.matrix(space, sums)), np.array(values))
+        medians = pair_medians(np.stack([self.matrix(space, rows) for rows in (sums, *draws)]))
+        return axis_null(float(medians[0]), medians[1:])
 
 
 def _probabilities(space: Space, rows: Num[np.ndarray, "r features"]) -> Probabilities:
