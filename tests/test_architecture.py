@@ -96,7 +96,7 @@ HOST_HALVES = {
 OPTIONAL = {
     *("torch", "onnx", "h5py", "orbax", "flax", "ray", "matplotlib", "ott"),
     *("tensorstore", "fsspec", "upath", "s3fs", "gcsfs", "huggingface_hub"),
-    *("flowjax", "pandas", "altair", "vl_convert"),
+    *("flowjax", "pandas", "vl_convert"),
 }
 RUNS_CODE = {"torch.load", "pickle.load", "pickle.loads", "pickle.Unpickler", "joblib.load"}
 MAY_USE_OPTIONAL = (

@@ -126,11 +126,11 @@ def _pair(pair: Pair) -> str:
     null_95 = "unknown" if pair.null is None else f"{pair.null.quantile95:.2g}"
     return (
         f"{pair.first} and {pair.second}: D = {_value(pair):.3g} nats, the 95 % quantile of the null "
-        f"of sampling is {null_95} (n = {sizes}): {_WORDS.get(pair.label or '', 'not tested')}."
+        f"of sampling is {null_95} (n = {sizes}): {_LABELS.get(pair.label or '', 'not tested')}."
     )
 
 
-_WORDS = {"shifted": "above the null", "within null": "within null"}
+_LABELS = {"shifted": "above the null", "within null": "within null"}
 
 
 def _axes(view: View) -> Sentences:

@@ -25,7 +25,7 @@ def told(scan, by=()):
 def test_what_was_scanned(scan):
     text = told(scan)["Scanned"]
     assert text.startswith("5 models with 15 layers and 300,000 3x3 kernels.")
-    assert text.endswith("6 checkpoints looked at: 5 with such kernels, 1 refused.")
+    assert text.endswith("6 checkpoints in all: 5 with such kernels, 1 refused.")
 
 
 def test_a_part_of_the_scan_says_so(scan):
@@ -55,26 +55,26 @@ def test_closest_and_furthest_models_with_n_and_null(scan):
     for title, pair in (("Closest models", pairs[0]), ("Furthest models", pairs[-1])):
         text = found[title]
         assert text.startswith(f"{pair.first} and {pair.second}: D = {pair.value:.3g} nats")
-        assert f"below {pair.null.quantile95:.2g} in 95 of 100 draws" in text
+        assert f"95 % quantile of the null of sampling is {pair.null.quantile95:.2g}" in text
         assert f"n = {pair.first_size.kernels:,} and {pair.second_size.kernels:,} kernels" in text
     assert "plain.pt and twin.pt" in found["Closest models"]
     assert found["Closest models"].endswith("within null.")
-    assert found["Furthest models"].endswith("more than sampling makes.")
+    assert found["Furthest models"].endswith("above the null.")
 
 
 def test_pairs_of_too_few_kernels_are_counted_and_not_named(tmp_path):
     found = told(made_scan(tmp_path, {"a.pt": 1, "b.pt": 1, "c.pt": 1}))
-    assert found["Models"].endswith("3 pairs have too few kernels to tell.")
+    assert found["Models"].endswith("3 pairs have too few kernels.")
     assert "Closest models" not in found
 
 
 def test_the_axis_that_shifts_most_and_whether_it_is_beyond_its_null(scan):
     rows = [row for row in axes_table(scan).axes if row.axis not in ("model", "verdict")]
     text = told(scan)["Axes"]
-    assert text.startswith(f"{rows[0].axis} shifts kernels most, of {len(rows)} axes")
+    assert text.startswith(f"Of {len(rows)} axes, {rows[0].axis} has the largest drift")
     assert f"median D = {rows[0].median:.3g} nats between its {rows[0].groups} groups" in text
     label = "more than" if rows[0].p <= 0.05 else "not more than"
-    assert f"That is {label} permuted labels make" in text
+    assert f"That is {label} under permuted labels" in text
     assert f"p = {rows[0].p:.2g}" in text
 
 
@@ -82,8 +82,8 @@ def test_an_axis_that_cannot_be_permuted_is_not_tested(tmp_path):
     scan = made_scan(tmp_path, {f"m{i}.pt": 6 for i in range(3)})
     scan = with_column(scan, "kind", lambda model: f"kind {model}")
     text = told(scan, ("kind",))["Axes"]
-    assert text.startswith("kind shifts")
-    assert "cannot be tested: there is no other permutation of its labels" in text
+    assert text.startswith("Of 1 axis, kind has the largest drift")
+    assert "It has no p: there is no other permutation of its labels" in text
 
 
 def test_one_model(tmp_path):
