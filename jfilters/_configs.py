@@ -1,4 +1,4 @@
-"""Where the TOML presets lie: beside the package in the source tree, inside it once installed."""
+"""The folder of the TOML presets: beside the package in the source tree, inside it once installed."""
 
 from importlib import resources
 from importlib.resources.abc import Traversable

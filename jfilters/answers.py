@@ -14,12 +14,16 @@ Row = Mapping[str, Any]
 
 
 class Answer(abc.ABC):
-    """The answer to one question: a record for JSON, rows for CSV and data frames, text by
-    `report.text`."""
+    """Answer to one question: the form in which all questions of a scan return their results.
+
+    `record()` is everything that the answer holds, for JSON. `rows()` are the lines of a CSV, and `frame`
+    the same as a pandas DataFrame. `jfilters.report.text` writes an answer as plain text. Answers hold
+    NumPy arrays and plain values; reading them needs no JAX.
+    """
 
     @abc.abstractmethod
     def record(self) -> Any:
-        """Return everything that is known as JSON holds it: None where a value is unknown or undefined."""
+        """Return the whole answer as JSON holds it: None where a value is unknown or undefined."""
 
     def rows(self) -> Iterable[Row]:
         """Return the records of the lines of a CSV; those of the whole record where it is a list."""

@@ -1,6 +1,6 @@
-"""What can go wrong with a checkpoint, as exceptions that name the file, the tensor and the remedy.
+"""Exceptions for checkpoints that cannot be read, which name the file, the tensor and the remedy.
 
-Everything a reader raises on purpose is a `CheckpointError`. Its `status` is the word that a scan writes
+Everything a reader raises on purpose is a `CheckpointError`. Its `status` is the label that a scan writes
 beside the checkpoint: "refused" when its content was declined, "failed" when it could not be read.
 """
 
@@ -15,7 +15,7 @@ class CheckpointError(ValueError):
 
     **Arguments:**
 
-    - `reason`: what was expected and what was found, in one sentence without the final period.
+    - `reason`: the expectation and what came instead, in one sentence without the final period.
     - `path`: the file or folder.
     - `tensor`: the stored array at fault, if it is one.
     - `remedy`: what the reader of the message can do about it.
@@ -57,7 +57,15 @@ class UnreadableError(CheckpointError):
 
 
 class MissingExtraError(CheckpointError):
-    """An optional package is needed and is not installed."""
+    """Error for an optional package that is needed and is not installed.
+
+    The message names the package and the command that installs it with the matching extra of jfilters. It
+    is a `CheckpointError`, so that a scan records it beside the checkpoint and goes on.
+
+    - `package`: the package that could not be imported.
+    - `extra`: the extra of jfilters that brings it.
+    - `path`: the file that needs it, if there is one.
+    """
 
     def __init__(self, package: str, extra: str, *, path: object = ""):
         self.package, self.extra = package, extra
@@ -70,7 +78,7 @@ class MissingExtraError(CheckpointError):
 
 
 def printable(text: str) -> str:
-    """`text` with control characters and undecodable bytes escaped, so that a name cannot fake a line."""
+    """Escape control characters and undecodable bytes in `text`, so that a name cannot fake a line."""
     return "".join(
         c if c.isprintable() else c.encode("unicode_escape", "backslashreplace").decode("ascii")
         for c in text
@@ -78,7 +86,7 @@ def printable(text: str) -> str:
 
 
 def redacted(text: str) -> str:
-    """`text` with what may be secret taken out of its URLs: user and password, and a web query."""
+    """Return `text` with its URLs cleared of secrets: user and password, and a web query."""
     text = _USER.sub(r"\1", text)
     return _QUERY.sub(r"\1", text)
 

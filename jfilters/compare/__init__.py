@@ -1,4 +1,4 @@
-"""Two checkpoints compared by their weights: matched layers, differences, and what one is to the other."""
+"""Two checkpoints compared by their weights: matched layers, differences, and their relationship."""
 
 import lazy_loader as lazy
 

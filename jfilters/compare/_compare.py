@@ -49,13 +49,17 @@ def compare(
     standardize: bool = False,
     detailed: bool = True,
 ) -> Comparisons:
-    """Every pair of two or more checkpoints, those with the first one first.
+    """Compare two or more checkpoints by their weights: every pair, those with the first one first.
+
+    Runs on the host and needs no JAX; two layers at a time are in memory.
 
     **Arguments:**
 
     - `paths`: files, folders or URLs, of any format each.
     - `axes`, `network`, `standardize`: those of `open_checkpoint`, for every file.
     - `detailed`: drift and quality of every layer, for the pairs with the first checkpoint.
+
+    **Returns:** one `Comparison` a pair: the relationship, its reasons, and the matched layers.
 
     **Raises:** `CheckpointError` for one that cannot be read, `ValueError` for fewer than two.
     """
@@ -71,7 +75,17 @@ def compare(
 
 
 def compare_pair(first: Checkpoint, second: Checkpoint, *, detailed: bool = True) -> Comparison:
-    """One pair of opened checkpoints; without details neither drift nor quality is measured."""
+    """Compare one pair of opened checkpoints.
+
+    Runs on the host and needs no JAX. Each pair of layers is read once, and a second time for its drift.
+
+    **Arguments:**
+
+    - `first`, `second`: opened checkpoints, of any format each.
+    - `detailed`: measure drift in nats and quality of every layer too.
+
+    **Returns:** the relationship with its reasons, the matched layers, and those without a partner.
+    """
     pairs, unmatched = pair_layers(first.layers, second.layers)
     bases = _Bases()
     layers = [_matched(pair, bases if detailed else None) for pair in pairs]
@@ -96,8 +110,8 @@ class _Bases:
         self._fitted: dict[Spatial, Basis | None] = {}
 
     def add(self, spatial: Spatial, moments: Moments) -> None:
-        known = self._moments.get(spatial)
-        self._moments[spatial] = moments if known is None else merge_moments(known, moments)
+        sums = self._moments.get(spatial)
+        self._moments[spatial] = moments if sums is None else merge_moments(sums, moments)
 
     def __getitem__(self, spatial: Spatial) -> Basis | None:
         """The basis; None where the kernels are too few or do not vary."""
@@ -176,9 +190,9 @@ def _with_drift(layer: MatchedLayer, pair: Pair, bases: _Bases) -> MatchedLayer:
     if not (n and m):
         return layer
     ratio = np.asarray(basis.variance_ratio)
-    found = drift(probability(first, edges), probability(second, edges), ratio)
+    value = drift(probability(first, edges), probability(second, edges), ratio)
     level = null_level(n, m, np.count_nonzero(first + second, axis=1), ratio)
-    detail = dataclasses.replace(layer.detail, drift=float(found), null_mean=level)
+    detail = dataclasses.replace(layer.detail, drift=float(value), null_mean=level)
     return dataclasses.replace(layer, detail=detail)
 
 

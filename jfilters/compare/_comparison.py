@@ -28,9 +28,12 @@ RELATIONSHIPS: tuple[Relationship, ...] = get_args(Relationship)
 
 @dataclasses.dataclass(frozen=True)
 class Side:
-    """One checkpoint of a comparison: its path and format, its layers and all their kernels.
+    """One checkpoint of a comparison.
 
-    `unread` says how many convolutions were read and why the others were not, where it was read in part.
+    - `path`, `format`: its path without secrets, and the format that it was read as.
+    - `n_layers`, `n_kernels`: its layers, and all their kernels.
+    - `unread`: how many convolutions were read and why the others were not; None for a checkpoint that was
+      read whole.
     """
 
     path: str
@@ -41,7 +44,7 @@ class Side:
 
 
 class Storage(NamedTuple):
-    """How a layer is stored: its axes, its dtype, and how its weight is made of what is stored."""
+    """Form in which a layer is stored: axes, dtype, and how the weight follows from it."""
 
     axes: str
     dtype: str
@@ -50,9 +53,11 @@ class Storage(NamedTuple):
 
 @dataclasses.dataclass(frozen=True)
 class Detail:
-    """What is shown of a matched layer beside its verdict: drift in nats, null level, quality of both.
+    """Numbers of a matched layer beside its verdict.
 
-    Drift is in the one basis of the pair for this kernel size; None where none could be fitted.
+    - `drift`, `null_mean`: drift D between both layers and the mean of the null of sampling, in nats, in
+      the one basis of the pair for this kernel size; None where none could be fitted.
+    - `first`, `second`: the quality of both layers.
     """
 
     drift: float | None
@@ -91,9 +96,9 @@ class MatchedLayer:
         return self.shape[0] * self.shape[1]
 
     def record(self) -> dict[str, Any]:
-        """What the layer's row of the table says, for JSON; None where a number is undefined."""
+        """Return the layer's row of the table for JSON; None where a number is undefined."""
         change, similarity = self.difference, self.similarity
-        found = {
+        numbers = {
             "first": self.first,
             "second": self.second,
             "shape": list(self.shape),
@@ -111,14 +116,16 @@ class MatchedLayer:
             "zeroed_second": change.zeroed_second,
             "change_rank": self.change_rank,
         }
-        return _defined(found | (_detail_record(self.detail) if self.detail else {}))
+        return _defined(numbers | (_detail_record(self.detail) if self.detail else {}))
 
 
 @dataclasses.dataclass(frozen=True)
 class Relation:
-    """What two checkpoints are to each other, and the sentences with numbers that say why.
+    """Relationship of two checkpoints, and the sentences with numbers that give the reasons.
 
-    `source` is the checkpoint that the other was made from, where that is known: 0 the first, 1 the second.
+    - `label`: one of `RELATIONSHIPS`.
+    - `reasons`: the sentences, those about the scope of the comparison first.
+    - `source`: the checkpoint that the other was made from, 0 the first and 1 the second; None if unknown.
     """
 
     label: Relationship
@@ -128,7 +135,13 @@ class Relation:
 
 @dataclasses.dataclass(frozen=True)
 class Comparison:
-    """One pair of checkpoints."""
+    """Comparison of one pair of checkpoints.
+
+    - `first`, `second`: both checkpoints, in the order in which they were handed over.
+    - `relation`: their relationship and its reasons.
+    - `layers`: the matched layers, in the order of the first checkpoint.
+    - `unmatched`: the layers of either without a partner, each with the reason.
+    """
 
     first: Side
     second: Side
@@ -137,7 +150,7 @@ class Comparison:
     unmatched: tuple[Unmatched, ...]
 
     def record(self) -> dict[str, Any]:
-        """The comparison for JSON."""
+        """Return the comparison for JSON."""
         return {
             "first": self.first.path,
             "second": self.second.path,
@@ -151,7 +164,11 @@ class Comparison:
 
 
 class Comparisons(tuple[Comparison, ...], Answer):
-    """The comparisons of all pairs of some checkpoints, those with the first one first."""
+    """Comparisons of all pairs of checkpoints, those with the first one first; a tuple of `Comparison`.
+
+    `rows()` gives one row a pair with its verdict and the reasons; `by_layer()` the same comparisons with
+    one row a matched layer. `record()` has both for JSON.
+    """
 
     def record(self) -> list[dict[str, Any]]:
         """Return one record a pair, with its layers."""
@@ -178,15 +195,15 @@ class LayerComparisons(Comparisons):
 
 
 def _detail_record(detail: Detail) -> dict[str, Any]:
-    found: dict[str, Any] = {"drift": detail.drift, "null_mean": detail.null_mean}
+    record: dict[str, Any] = {"drift": detail.drift, "null_mean": detail.null_mean}
     for side, quality in (("first", detail.first), ("second", detail.second)):
-        found |= {
+        record |= {
             f"sparsity_{side}": quality.sparsity,
             f"variance_entropy_{side}": quality.variance_entropy,
             f"orthogonality_{side}": quality.orthogonality,
             f"verdict_{side}": quality.verdict.label,
         }
-    return found
+    return record
 
 
 def _defined(record: dict[str, Any]) -> dict[str, Any]:

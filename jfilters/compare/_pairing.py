@@ -1,4 +1,4 @@
-"""Which layers of two checkpoints belong together: by name, by what they hold, by shape and depth.
+"""Matching of the layers of two checkpoints: by name, by content, by shape and depth.
 
 Names win; what they leave open is settled by the kernels themselves where these are related, and by the
 order of the layers of one shape where they are not.
@@ -51,22 +51,24 @@ def pair_layers(
 
     The few kernels of a signature are read of the layers that names leave open.
     """
-    left, right = dict(enumerate(first)), dict(enumerate(second))
-    found: dict[int, tuple[int, How]] = {}
-    named = _by_name([_key(x) for x in first], [_key(x) for x in second])
+    unmatched_first, unmatched_second = dict(enumerate(first)), dict(enumerate(second))
+    matches: dict[int, tuple[int, How]] = {}
+    namesakes = _by_name([_key(x) for x in first], [_key(x) for x in second])
     steps: tuple[tuple[How, Iterable[tuple[int, int]]], ...] = (
-        ("name", ((i, j) for i, j in named if first[i].shape == second[j].shape)),
-        ("content", _by_content(left, right)),
-        ("order", _by_order(left, right)),
+        ("name", ((i, j) for i, j in namesakes if first[i].shape == second[j].shape)),
+        ("content", _by_content(unmatched_first, unmatched_second)),
+        ("order", _by_order(unmatched_first, unmatched_second)),
     )
     for how, pairs in steps:
         for i, j in list(pairs):
-            found[i] = (j, how)
-            del left[i], right[j]
-    other = {(0, i): second[j].shape for i, j in named} | {(1, j): first[i].shape for i, j in named}
-    unmatched = [_unmatched("first", x, other.get((0, i))) for i, x in left.items()]
-    unmatched += [_unmatched("second", x, other.get((1, j))) for j, x in right.items()]
-    return [Pair(first[i], second[j], how) for i, (j, how) in sorted(found.items())], unmatched
+            matches[i] = (j, how)
+            del unmatched_first[i], unmatched_second[j]
+    other = {(0, i): second[j].shape for i, j in namesakes} | {
+        (1, j): first[i].shape for i, j in namesakes
+    }
+    unmatched = [_unmatched("first", x, other.get((0, i))) for i, x in unmatched_first.items()]
+    unmatched += [_unmatched("second", x, other.get((1, j))) for j, x in unmatched_second.items()]
+    return [Pair(first[i], second[j], how) for i, (j, how) in sorted(matches.items())], unmatched
 
 
 def _by_name(first: Sequence[_Key], second: Sequence[_Key]) -> list[tuple[int, int]]:
@@ -74,13 +76,15 @@ def _by_name(first: Sequence[_Key], second: Sequence[_Key]) -> list[tuple[int, i
     pairs = _where_unique(first, second)
     lefts = {i for i, _ in pairs}
     rights = {j for _, j in pairs}
-    rest = [i for i in range(len(first)) if i not in lefts]
-    others = [j for j in range(len(second)) if j not in rights]
+    unnamed_first = [i for i in range(len(first)) if i not in lefts]
+    unnamed_second = [j for j in range(len(second)) if j not in rights]
     inside = [
-        *_ends([(i, first[i]) for i in rest], [(j, second[j]) for j in others]),
+        *_ends([(i, first[i]) for i in unnamed_first], [(j, second[j]) for j in unnamed_second]),
         *(
             (i, j)
-            for j, i in _ends([(j, second[j]) for j in others], [(i, first[i]) for i in rest])
+            for j, i in _ends(
+                [(j, second[j]) for j in unnamed_second], [(i, first[i]) for i in unnamed_first]
+            )
         ),
     ]
     return pairs + _one_to_one(inside)
@@ -113,27 +117,27 @@ def _one_to_one(pairs: Iterable[tuple[int, int]]) -> list[tuple[int, int]]:
 
 
 def _by_content(
-    left: dict[int, StoredLayer], right: dict[int, StoredLayer]
+    first: dict[int, StoredLayer], second: dict[int, StoredLayer]
 ) -> Iterator[tuple[int, int]]:
-    ours, theirs = _by_shape(left), _by_shape(right)
-    for shape in ours:
-        a, b = ours[shape], theirs.get(shape, [])
+    by_shape, second_by_shape = _by_shape(first), _by_shape(second)
+    for shape in by_shape:
+        a, b = by_shape[shape], second_by_shape.get(shape, [])
         if not 1 < len(a) * len(b) <= LARGEST_SEARCH:
             continue  # one of each: their order says the same
         kernels = [
             np.stack([signature(side[k].read()) for k in places])
-            for side, places in ((left, a), (right, b))
+            for side, places in ((first, a), (second, b))
         ]
         yield from ((a[i], b[j]) for i, j in by_content(*kernels))
 
 
 def _by_order(
-    left: dict[int, StoredLayer], right: dict[int, StoredLayer]
+    first: dict[int, StoredLayer], second: dict[int, StoredLayer]
 ) -> Iterator[tuple[int, int]]:
     """The layers of each shape in the order of their depths."""
-    ours, theirs = _by_shape(left), _by_shape(right)
-    for shape in ours:
-        yield from zip(ours[shape], theirs.get(shape, []), strict=False)
+    by_shape, second_by_shape = _by_shape(first), _by_shape(second)
+    for shape in by_shape:
+        yield from zip(by_shape[shape], second_by_shape.get(shape, []), strict=False)
 
 
 def _by_shape(layers: dict[int, StoredLayer]) -> dict[tuple[int, ...], list[int]]:

@@ -43,12 +43,12 @@ DIRECTIONS: tuple[tuple[Literal[0, 1], Literal[0, 1]], ...] = ((1, 0), (0, 1))
 
 
 def relate(layers: Sequence[MatchedLayer], first: Side, second: Side) -> Relation:
-    """What two checkpoints are to each other, given their matched layers."""
+    """Return the relationship of two checkpoints, given their matched layers."""
     sums = Sums.of(layers, first, second)
     scope = (_matching(sums, first, second), *_unread(first, second))
     if not layers or max(sums.shared) < MIN_SHARED:
         return Relation("unrelated", (*scope, *_related_few(sums)))
-    found = (
+    relation = (
         _equal(sums, first, second)
         or _quantized(sums)
         or _pruned(sums)
@@ -56,7 +56,7 @@ def relate(layers: Sequence[MatchedLayer], first: Side, second: Side) -> Relatio
         or _apart(sums)
         or Relation("unrelated", (_cosines(sums),))
     )
-    return dataclasses.replace(found, reasons=(*scope, *found.reasons))
+    return dataclasses.replace(relation, reasons=(*scope, *relation.reasons))
 
 
 def _equal(sums: Sums, first: Side, second: Side) -> Relation | None:
@@ -140,27 +140,27 @@ def _grid_text(layers: Sequence[MatchedLayer], target: int) -> str:
 
 def _pruned(sums: Sums) -> Relation | None:
     for target, source in DIRECTIONS:
-        zeroed, others = sums.zeroed[target], sums.zeroed[source]
-        if not zeroed or others > ONE_SIDED * zeroed:
+        zeroed, zeroed_source = sums.zeroed[target], sums.zeroed[source]
+        if not zeroed or zeroed_source > ONE_SIDED * zeroed:
             continue
-        left, altered = sums.weights - zeroed, sums.altered + others
+        remainder, altered = sums.weights - zeroed, sums.altered + zeroed_source
         # Nothing but zeros is pruning, however few; beside other changes they may be chance.
         if altered and zeroed < MIN_PRUNED * sums.weights:
             continue
-        is_trained = altered > EQUAL_REST * left
+        is_trained = altered > EQUAL_REST * remainder
         if is_trained and not sums.are_related:
             continue
         word: Relationship = "pruned and fine-tuned" if is_trained else "pruned"
         text = f"{_share(zeroed, sums.weights)} of the weights are zero in one alone; "
-        return Relation(word, (text + _beside(sums, altered, left), _cosines(sums)), source)
+        return Relation(word, (text + _beside(sums, altered, remainder), _cosines(sums)), source)
     return None
 
 
-def _beside(sums: Sums, altered: int, left: int) -> str:
+def _beside(sums: Sums, altered: int, remainder: int) -> str:
     """Words for the weights that pruning left."""
     roundings = {layer.rounding_beside_zeros for layer in sums.layers} - {"", None}
     if altered:
-        return f"{_share(altered, left)} of the rest differ"
+        return f"{_share(altered, remainder)} of the rest differ"
     return f"the rest is equal up to {_rounding(roundings)}" if roundings else "the rest is equal"
 
 
@@ -217,10 +217,10 @@ def _matching(sums: Sums, first: Side, second: Side) -> str:
         return f"no layer of one has the shape of one of the other ({first.n_layers} and {second.n_layers})"
     ways = ("name", "content", "order")
     counts = {how: sum(layer.how == how for layer in sums.layers) for how in ways}
-    told = ", ".join(f"{count} by {how}" for how, count in counts.items() if count)
+    counted = ", ".join(f"{count} by {how}" for how, count in counts.items() if count)
     a, b = sums.shared
     return (
-        f"{n} layers matched of {first.n_layers} and {second.n_layers} ({told}), "
+        f"{n} layers matched of {first.n_layers} and {second.n_layers} ({counted}), "
         f"{a:.0%} and {b:.0%} of the kernels"
     )
 
@@ -228,12 +228,12 @@ def _matching(sums: Sums, first: Side, second: Side) -> str:
 def _cosines(sums: Sums) -> str:
     if math.isnan(sums.cosine):
         return "no kernels to compare that are not zero"
-    chance = f"null mean {sums.null_mean:.3f} ± {sums.spread:.3f}"
-    return f"mean cosine of matched kernels {sums.cosine:.3f} ({chance})"
+    null = f"null mean {sums.null_mean:.3f} ± {sums.spread:.3f}"
+    return f"mean cosine of matched kernels {sums.cosine:.3f} ({null})"
 
 
-def _share(part: int, whole: int) -> str:
-    return f"{part / max(whole, 1):.1%}"
+def _share(part: int, total: int) -> str:
+    return f"{part / max(total, 1):.1%}"
 
 
 def _rounding(names: Iterable[str | None]) -> str:

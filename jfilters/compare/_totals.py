@@ -73,7 +73,7 @@ class Sums:
 
     @property
     def are_related(self) -> bool:
-        """Whether the layers that can be judged are related, or, without any, all of them together."""
+        """Return whether the layers that can be judged are related; without any, all of them together."""
         judged = sum(layer.n_kernels for layer in self.judged)
         if judged:
             return sum(x.n_kernels for x in self.related) >= RELATED_SHARE * judged

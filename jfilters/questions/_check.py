@@ -1,4 +1,4 @@
-"""Whether a scan keeps rules, and what broke them, with the numbers."""
+"""Rules checked against a scan, with the models and layers that break them and their numbers."""
 
 import dataclasses
 from collections.abc import Iterator, Mapping, Sequence
@@ -19,7 +19,13 @@ Counts = Int64[np.ndarray, "d bins"]
 
 @dataclasses.dataclass(frozen=True)
 class Break:
-    """What broke a rule: a model, or a layer of it, why, and the values that were looked at."""
+    """Model or layer that breaks a rule, with the reason and the numbers.
+
+    - `model`, `layer`: their names; the layer is None for a rule on whole models.
+    - `reason`: one sentence with the numbers.
+    - `values`: the columns that the rule reads and their values; drift and null mean, in nats, for a rule
+      with a reference.
+    """
 
     model: str
     layer: str | None
@@ -29,10 +35,14 @@ class Break:
 
 @dataclasses.dataclass(frozen=True)
 class Outcome:
-    """Result of one rule: the models it was about, the rows that were looked at, and what broke it.
+    """Result of one rule.
 
-    `partial` has those of the models whose checkpoints were read in part, and what was not: the rule says
-    nothing of that.
+    - `rule`: the rule as it was read.
+    - `models`: the models that it is about.
+    - `checked`: number of rows that it was checked on, of layers or models.
+    - `broken`: the models or layers that break it; empty if it holds.
+    - `partial`: the models whose checkpoints were read in part, each with what was not read; the rule says
+      nothing of that.
     """
 
     rule: Rule
@@ -43,11 +53,15 @@ class Outcome:
 
 
 class Outcomes(tuple[Outcome, ...], Answer):
-    """The results of all rules, in the order of the file."""
+    """Results of all rules of a file, in its order; a tuple of `Outcome`.
+
+    `holds` is True if every rule holds. `rows()` gives one row a rule that holds, and one a model or layer
+    that breaks a rule. `record()` has all of it for JSON.
+    """
 
     @property
     def holds(self) -> bool:
-        """Whether every rule holds."""
+        """True if every rule holds."""
         return not any(outcome.broken for outcome in self)
 
     def record(self) -> dict[str, Any]:
@@ -68,8 +82,18 @@ class Outcomes(tuple[Outcome, ...], Answer):
 def check(scan: Scan, rules: Path | str) -> Outcomes:
     """Check a scan against every rule of a file; a rule that is about nothing holds.
 
-    Raises CheckpointError or ValueError, naming the file and the rule, for a rule that cannot be read,
-    names no column, or has a reference that this scan cannot be compared with.
+    Runs on the host and needs no JAX.
+
+    Args:
+        scan: in memory or opened.
+        rules: a TOML file with one `[[rule]]` each; references count from its folder.
+
+    Returns:
+        One outcome a rule, in the order of the file.
+
+    Raises:
+        CheckpointError: naming the file and the rule, for a rule that cannot be read.
+        ValueError: for one that names no column, or has a reference that this scan cannot be compared with.
     """
     path = Path(rules)
     return Outcomes(_outcome(scan, rule, path) for rule in read_rules(path))
@@ -109,7 +133,7 @@ def _conditions(scan: Scan, rule: Rule) -> Outcome:
         models.append(row["model"])
         values = {name: row[name] for name in required.names}
         if (reason := _broken(rule, required.holds(row))) is not None:
-            broken.append(Break(row["model"], layer, f"{reason}: {_told(values)}", values))
+            broken.append(Break(row["model"], layer, f"{reason}: {_text_of(values)}", values))
     return Outcome(rule, tuple(dict.fromkeys(models)), len(models), tuple(broken))
 
 
@@ -129,9 +153,9 @@ def _drifts(scan: Scan, rule: Rule) -> Outcome:
     if rule.clean:
         check_same_sparse(scan, reference)
     if rule.model is not None and rule.model not in reference.model_names:
-        known = ", ".join(reference.model_names[:5])
+        examples = ", ".join(reference.model_names[:5])
         raise ValueError(
-            f"expected a model of {reference.folder}, such as {known}; got {rule.model!r}"
+            f"expected a model of {reference.folder}, such as {examples}; got {rule.model!r}"
         )
     if rule.where is not None:
         scan, reference = (part.only(where(part, rule.where)) for part in (scan, reference))
@@ -139,35 +163,41 @@ def _drifts(scan: Scan, rule: Rule) -> Outcome:
     references = dict(zip(reference.model_names, pooled, strict=True))
     everything = pooled.sum(axis=0)
     broken = []
-    ours = model_counts(scan, clean=rule.clean)
-    for model, counts in zip(scan.model_names, ours, strict=True):
+    counts_of_models = model_counts(scan, clean=rule.clean)
+    for model, counts in zip(scan.model_names, counts_of_models, strict=True):
         other = rule.model or (model if model in references else None)
-        theirs = everything if other is None else references.get(other, np.zeros_like(everything))
-        told = f"the reference's {other}" if other else "all models of the reference"
-        broken += _drift_break(scan, rule, model, told, counts, theirs)
+        reference_counts = (
+            everything if other is None else references.get(other, np.zeros_like(everything))
+        )
+        description = f"the reference's {other}" if other else "all models of the reference"
+        broken += _drift_break(scan, rule, model, description, counts, reference_counts)
     names = tuple(scan.model_names)
     return Outcome(rule, names, len(names), tuple(broken))
 
 
 def _drift_break(
-    scan: Scan, rule: Rule, model: str, other: str, counts: Counts, theirs: Counts
+    scan: Scan, rule: Rule, model: str, other: str, counts: Counts, reference_counts: Counts
 ) -> list[Break]:
-    n, m = int(counts[0].sum()), int(theirs[0].sum())
+    n, m = int(counts[0].sum()), int(reference_counts[0].sum())
     if not (n and m):
-        found = {"kernels": n, "reference_kernels": m}
-        return [Break(model, None, f"unknown: {n} kernels against {m} of {other}", found)]
+        values = {"kernels": n, "reference_kernels": m}
+        return [Break(model, None, f"unknown: {n} kernels against {m} of {other}", values)]
     ratio = scan.component_weights
-    value = float(drift(probability(counts, scan.edges), probability(theirs, scan.edges), ratio))
+    value = float(
+        drift(probability(counts, scan.edges), probability(reference_counts, scan.edges), ratio)
+    )
     if value <= (rule.most_drift or 0):
         return []
-    null_mean = null_level(float(n), float(m), np.count_nonzero(counts + theirs, axis=-1), ratio)
+    null_mean = null_level(
+        float(n), float(m), np.count_nonzero(counts + reference_counts, axis=-1), ratio
+    )
     reason = (
         f"drift {value:.4g}, allowed {rule.most_drift:g}, null mean {null_mean:.2g}; from {other}"
     )
     return [Break(model, None, reason, {"drift": value, "null_mean": null_mean})]
 
 
-def _told(values: dict[str, Any]) -> str:
+def _text_of(values: dict[str, Any]) -> str:
     return ", ".join(f"{name} = {_shown(value)}" for name, value in values.items())
 
 

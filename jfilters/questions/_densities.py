@@ -20,7 +20,13 @@ from ._density_samples import GroupSamples, Sampled, group_samples
 
 @dataclass(frozen=True)
 class Likelihood:
-    """The held-out log-density of one group, in nats per kernel, under its flow and under the baselines."""
+    """Held-out log-density of one group, in nats per kernel, under its flow and under the baselines.
+
+    - `group`: the group and its number of kernels.
+    - `flow`, `error`: mean and standard error under the flow.
+    - `baselines`: mean under each simple density, by its name.
+    - `epochs`: epochs of the training until the held-out kernels stopped to gain.
+    """
 
     group: Sampled
     flow: float
@@ -36,7 +42,14 @@ class Likelihood:
 
 @dataclass(frozen=True, eq=False)
 class FittedDensities(Answer):
-    """A density for each group of a scan, and how likely each makes the kernels it was not trained on."""
+    """Learned density of each group of a scan, with its log-likelihood of kernels not trained on.
+
+    - `samples`: the groups and their sampled kernels.
+    - `fits`: the densities, with their log-densities of held-out kernels, in nats.
+    - `likelihoods`: mean and standard error a group, beside the baselines.
+    - `options`, `seed`: those of the fit.
+    - `source`: the scan and the models that the kernels are of.
+    """
 
     samples: GroupSamples
     fits: Fits
@@ -52,7 +65,13 @@ class FittedDensities(Answer):
 
 @dataclass(frozen=True, eq=False)
 class DensityTable(Answer):
-    """Divergences between the densities of every two groups, and what a classifier says of them."""
+    """Divergences between the learned densities of every two groups, and tests of a classifier.
+
+    - `samples`: the groups and their sampled kernels.
+    - `divergences`: KL both ways and Jeffreys, in nats, with standard errors.
+    - `tests`: accuracy and p of the classifier for every pair.
+    - `seed`: of noise, splits and starts; the same seed gives the same numbers.
+    """
 
     samples: GroupSamples
     divergences: Divergences
@@ -94,14 +113,22 @@ def fit_densities(
     seed: int = 0,
     options: FitOptions | None = None,
 ) -> FittedDensities:
-    """A density for each group of a scan along an axis; of all layers together if there is none.
+    """Fit a density to each group of a scan along an axis; to all layers together if there is no axis.
 
-    **Arguments:**
+    Trains flows with JAX, on the device, for seconds to minutes.
 
-    - `kernels`: how many sampled kernels of each group; see `group_samples`.
-    - `seed`: of the noise, the split, the starts and the order of the batches.
+    Args:
+        scan: in memory or opened, with a sample.
+        by: the axis whose labels make the groups.
+        kernels: sampled kernels of each group; see `group_samples`.
+        seed: of the noise, the split, the starts and the order of the batches.
+        options: sizes and limits of the training.
 
-    Raises ValueError for a scan without a sample, an unknown axis, and too few kernels.
+    Returns:
+        The densities, and their log-likelihood of held-out kernels, in nats.
+
+    Raises:
+        ValueError: for a scan without a sample, an unknown axis, and too few kernels.
     """
     options = options or FitOptions()
     samples = group_samples(scan, by, kernels, seed=seed)
@@ -118,9 +145,22 @@ def density_divergence(
     seed: int = 0,
     options: FitOptions | None = None,
 ) -> DensityTable:
-    """KL between the densities of every two groups of a scan along an axis, both ways, with errors.
+    """Compute KL between the densities of every two groups of a scan along an axis, both ways, with errors.
 
-    Raises ValueError as `fit_densities` does, and for fewer than two groups.
+    Trains one flow a group with JAX, on the device, for seconds to minutes.
+
+    Args:
+        scan: in memory or opened, with a sample.
+        by: the axis whose labels make the groups.
+        kernels: sampled kernels of each group; see `group_samples`.
+        seed: of noise, split, starts and order of the batches.
+        options: sizes and limits of the training.
+
+    Returns:
+        Divergences in nats and a classifier's accuracy, for every pair of groups.
+
+    Raises:
+        ValueError: as `fit_densities` does, and for fewer than two groups.
     """
     samples = group_samples(scan, by, kernels, seed=seed)
     if len(samples.groups) == 1:
@@ -155,18 +195,18 @@ def likelihood_record(likelihood: Likelihood) -> dict[str, Any]:
 
 
 def _pair_record(table: DensityTable, k: int) -> dict[str, Any]:
-    found, tests = table.divergences, table.tests
+    divergences, tests = table.divergences, table.tests
     i, j = (int(place) for place in tests.pairs[k])
     return {
         "first": table.labels[i],
         "second": table.labels[j],
-        "forward": float(found.kl[i, j]),
-        "forward_error": float(found.kl_error[i, j]),
-        "backward": float(found.kl[j, i]),
-        "backward_error": float(found.kl_error[j, i]),
-        "jeffreys": float(found.jeffreys[i, j]),
-        "jeffreys_error": float(found.jeffreys_error[i, j]),
-        "distinguishable": bool(found.distinguishable[i, j]),
+        "forward": float(divergences.kl[i, j]),
+        "forward_error": float(divergences.kl_error[i, j]),
+        "backward": float(divergences.kl[j, i]),
+        "backward_error": float(divergences.kl_error[j, i]),
+        "jeffreys": float(divergences.jeffreys[i, j]),
+        "jeffreys_error": float(divergences.jeffreys_error[i, j]),
+        "distinguishable": bool(divergences.distinguishable[i, j]),
         "accuracy": float(tests.accuracy[k]),
         "accuracy_p": float(tests.p[k]),
         "jeffreys_of_classifier": float(tests.jeffreys[k]),
@@ -185,11 +225,11 @@ def _group_record(group: Sampled) -> dict[str, Any]:
 def _likelihood(samples: GroupSamples, fits: Fits, i: int) -> Likelihood:
     rows = np.asarray(samples.kernels[i], np.float64)
     simple = baselines(rows[~fits.held_out], rows[fits.held_out])
-    own = np.asarray(fits.log_prob[i], np.float64)
+    nats = np.asarray(fits.log_prob[i], np.float64)
     return Likelihood(
         samples.groups[i],
-        float(own.mean()),
-        float(own.std(ddof=1) / math.sqrt(own.size)),
+        float(nats.mean()),
+        float(nats.std(ddof=1) / math.sqrt(nats.size)),
         {name: float(simple[name].mean()) for name in BASELINES},
         int(fits.epochs[i]),
     )

@@ -1,4 +1,4 @@
-"""How likely a density makes the kernels of each layer of a checkpoint: its least usual layers."""
+"""Log-likelihood of the kernels of each layer of a checkpoint under a density: its least usual layers."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -11,15 +11,17 @@ from ..converters import Location, StoredLayer, open_checkpoint
 from ..density.internal import seeded_scores
 
 MOST_OF_A_LAYER = 4_000
-"""Kernels of one layer that are scored, drawn evenly: its mean is then known to hundredths of a nat."""
+"""Kernels of one layer that are scored, sampled evenly: its mean is then exact to hundredths of a nat."""
 
 
 @dataclass(frozen=True)
 class LayerScore:
-    """A layer's mean log-density in nats per kernel, with its standard error.
+    """Mean log-density of one layer, in nats per kernel, with its standard error.
 
-    Of `kernels` kernels `scored` were looked at, `zero` of which have no likelihood. `nats` and `error`
-    are None where fewer than two kernels are left.
+    - `layer`, `depth`: its name, and its place in the network from 0.
+    - `kernels`, `scored`: all of its kernels, and how many were scored.
+    - `zero`: those of the scored that are all zero and have no likelihood.
+    - `nats`, `error`: mean and standard error; None where fewer than two kernels have a likelihood.
     """
 
     layer: str
@@ -32,7 +34,11 @@ class LayerScore:
 
 
 class LayerScores(tuple[LayerScore, ...], Answer):
-    """The scores of the layers of a checkpoint, in their order."""
+    """Scores of the layers of a checkpoint under a density, in their order; a tuple of `LayerScore`.
+
+    A layer with a low mean has kernels that the density makes unlikely. Means of different sizes of
+    kernels do not compare. `record()` and `rows()` have one record a layer, in nats per kernel.
+    """
 
     def record(self) -> list[dict[str, Any]]:
         """Return one record a layer."""
@@ -62,9 +68,9 @@ def density_scores(
         size = "x".join(map(str, spatial))
         raise ValueError(f"{file}: expected {size} convolutions, as the density is of, found none")
     rng = np.random.default_rng(seed)
-    drawn = [_drawn(rng, layer) for layer in layers]
-    nats = seeded_scores(density, np.concatenate(drawn), seed=seed)
-    parts = np.split(nats, np.cumsum([len(rows) for rows in drawn])[:-1])
+    samples = [_drawn(rng, layer) for layer in layers]
+    nats = seeded_scores(density, np.concatenate(samples), seed=seed)
+    parts = np.split(nats, np.cumsum([len(rows) for rows in samples])[:-1])
     return LayerScores(_scored(layer, part) for layer, part in zip(layers, parts, strict=True))
 
 
@@ -77,14 +83,14 @@ def _drawn(rng: np.random.Generator, layer: StoredLayer) -> Float[np.ndarray, "n
 
 
 def _scored(layer: StoredLayer, nats: Float[np.ndarray, " n"]) -> LayerScore:
-    known = nats[~np.isnan(nats)]
-    enough = len(known) > 1
+    scores = nats[~np.isnan(nats)]
+    enough = len(scores) > 1
     return LayerScore(
         layer.layer.name,
         layer.layer.depth,
         layer.shape[0] * layer.shape[1],
         len(nats),
-        len(nats) - len(known),
-        float(known.mean()) if enough else None,
-        float(known.std(ddof=1) / np.sqrt(len(known))) if enough else None,
+        len(nats) - len(scores),
+        float(scores.mean()) if enough else None,
+        float(scores.std(ddof=1) / np.sqrt(len(scores))) if enough else None,
     )

@@ -63,7 +63,13 @@ def folded_quality(
 
 @dataclass(frozen=True)
 class FoldedScan(Answer):
-    """The rows of `folded_quality`, after their `model`, and why checkpoints were not read again."""
+    """Quality of the layers of a scan as stored and with BatchNorm folded in.
+
+    - `layers`: the rows of `folded_quality`, each with its `model`.
+    - `unread`: the checkpoints that could not be read again, each with the reason.
+
+    `rows()` gives one row a layer; numbers of layers without a BatchNorm are None.
+    """
 
     layers: list[dict[str, Any]]
     unread: dict[str, str]
@@ -78,14 +84,19 @@ class FoldedScan(Answer):
 
 
 def folded_scan(scan: Scan) -> FoldedScan:
-    """`folded_quality` of the layers of a scan: its checkpoints are read again, from where they were."""
+    """Read the checkpoints of a scan again, and return the quality of its layers as stored and folded.
+
+    Runs on the host, one weight at a time, from the paths that the scan recorded. The options of the scan
+    apply: axes, network, standardization and epsilon. A checkpoint that cannot be read is no error: it is
+    in `unread` with the reason.
+    """
     options = Options.of_record(scan.record["config"])
     rows, unread = [], {}
     for entry in scan.record["checkpoints"]:
         model = entry["model"]
-        if wanted := _layers_of(scan, model):
+        if layers := _layers_of(scan, model):
             try:
-                found = folded_quality(
+                table = folded_quality(
                     entry["path"],
                     axes=options.axes,
                     network=options.network,
@@ -95,7 +106,7 @@ def folded_scan(scan: Scan) -> FoldedScan:
             except CheckpointError as error:
                 unread[model] = str(error)
                 continue
-            chosen = [row for row in found.to_pylist() if row["layer"] in wanted]
+            chosen = [row for row in table.to_pylist() if row["layer"] in layers]
             rows += [{"model": model, **row} for row in chosen]
     return FoldedScan(rows, unread)
 
@@ -124,5 +135,5 @@ def _row(layer: StoredLayer, folding: Folding, sparse_eps: float) -> dict[str, A
 
 def _numbers(quality: LayerQuality, suffix: str) -> dict[str, Any]:
     numbers = {f"{name}{suffix}": getattr(quality, name) for name in _NUMBERS}
-    known = {name: value if math.isfinite(value) else None for name, value in numbers.items()}
-    return known | {f"verdict{suffix}": quality.verdict.label}
+    finite = {name: value if math.isfinite(value) else None for name, value in numbers.items()}
+    return finite | {f"verdict{suffix}": quality.verdict.label}

@@ -17,7 +17,13 @@ FEWEST = 200
 
 @dataclasses.dataclass(frozen=True)
 class PhenotypeRow:
-    """One group: its layers, its sampled kernels, and its phenotype, None where these are too few."""
+    """Phenotype of one group of layers.
+
+    - `label`: its label on the axis; "model: layer" for single layers.
+    - `layers`, `kernels`: its number of layers, and of sampled kernels that are finite.
+    - `phenotype`: label, reason and features of the plane of its first two coefficients; None below
+      `FEWEST` kernels.
+    """
 
     label: str
     layers: int
@@ -27,7 +33,14 @@ class PhenotypeRow:
 
 @dataclasses.dataclass(frozen=True)
 class Phenotypes(Answer):
-    """The groups along the axis `by`; `unknown` layers have no label on it and are in none."""
+    """Phenotypes of the groups of a scan along an axis.
+
+    - `by`: the axis; "model" or "layer" for single models or layers.
+    - `groups`: one `PhenotypeRow` a group, in the order of the labels.
+    - `unknown`: number of layers without a label, which are in no group.
+
+    `rows()` gives one row a group, with the features that the phenotype follows from.
+    """
 
     by: str
     groups: tuple[PhenotypeRow, ...]
@@ -47,10 +60,19 @@ class Phenotypes(Answer):
 
 
 def phenotypes(scan: Scan, by: str = "model") -> Phenotypes:
-    """Classify the plane of the first two coefficients of every group along an axis; "layer" is each layer.
+    """Classify the plane of the first two coefficients of every group along an axis.
 
-    The sample holds as many kernels of every model, however large it is. Raises ValueError for a scan
-    without a sample, and for an axis that is not there.
+    Runs on the host and needs no JAX. The sample holds as many kernels of every model, however large it is.
+
+    Args:
+        scan: in memory or opened, with a sample.
+        by: an axis; "layer" classifies each layer by itself.
+
+    Returns:
+        One row a group: a phenotype such as "sun" or "spikes", with its reason.
+
+    Raises:
+        ValueError: for a scan without a sample, and for an axis that is not there.
     """
     points, layer_of = coefficient_plane(scan)
     groups, unknown = _groups(scan, by)
@@ -83,8 +105,8 @@ def _groups(scan: Scan, by: str) -> tuple[list[tuple[str, np.ndarray]], int]:
             *(scan.layer_table[column].to_pylist() for column in ("model", "layer")), strict=True
         )
         return [(f"{model}: {layer}", np.array([i])) for i, (model, layer) in enumerate(names)], 0
-    found = group_layers(scan, by)
-    return [(group.label, group.layers) for group in found.groups], found.unknown
+    partition = group_layers(scan, by)
+    return [(group.label, group.layers) for group in partition.groups], partition.unknown
 
 
 def _row(
@@ -94,8 +116,8 @@ def _row(
     layer_of: Int64[np.ndarray, " m"],
 ) -> PhenotypeRow:
     chosen = points[np.isin(layer_of, layers)]
-    found = phenotype(chosen) if len(chosen) >= FEWEST else None
-    return PhenotypeRow(label, len(layers), len(chosen), found)
+    result = phenotype(chosen) if len(chosen) >= FEWEST else None
+    return PhenotypeRow(label, len(layers), len(chosen), result)
 
 
 def _record(row: PhenotypeRow) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""The health of a scan's layers: verdicts along an axis, how they hang on epsilon, what could be pruned."""
+"""The health of a scan's layers: verdicts along an axis, their dependence on epsilon, prunable kernels."""
 
 import functools
 import math
@@ -120,8 +120,8 @@ def _shares(rows: list[dict], labels: np.ndarray) -> list[Share]:
     for row, label in zip(rows, labels.tolist(), strict=True):
         layers[label] += 1
         degenerate[label] += row["verdict"] in DEGENERATE
-    known = sorted((label for label in layers if label is not None), key=_order)
-    labels_in_order = known + [None] * (None in layers)
+    ordered = sorted((label for label in layers if label is not None), key=_order)
+    labels_in_order = ordered + [None] * (None in layers)
     return [
         Share("unknown" if label is None else str(label), layers[label], degenerate[label])
         for label in labels_in_order
@@ -176,15 +176,15 @@ def _prunable(rows: list[dict]) -> list[Prunable]:
         sums[0] += row["n_kernels"]
         sums[1] += row["n_sparse"]
         sums[2] += row["n_sparse"] * taps * _bits(row["dtype"]) // 8
-    found = [Prunable(model, *sums) for model, sums in models.items() if sums[1]]
-    return sorted(found, key=lambda model: (-model.bytes, model.model))
+    prunable = [Prunable(model, *sums) for model, sums in models.items() if sums[1]]
+    return sorted(prunable, key=lambda model: (-model.bytes, model.model))
 
 
 def _bits(dtype: str) -> int:
     if dtype.lstrip("u") == "int4" or dtype.startswith("float4"):
         return 4
-    known = numeric_dtype(dtype)
-    return 32 if known is None else 8 * known.itemsize
+    stored = numeric_dtype(dtype)
+    return 32 if stored is None else 8 * stored.itemsize
 
 
 def _beside_random(row: dict, d: int) -> dict[str, Any]:

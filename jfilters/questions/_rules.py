@@ -15,7 +15,7 @@ class Rule:
     """One rule; exactly one of `require` and `reference` is given.
 
     `require` is a condition on the rows of `table` for which `where` holds; a row for which it is unknown
-    breaks the rule unless `unknown` is "pass". With a `reference`, a scan or card, every model may drift
+    breaks the rule unless `unknown` is "pass". With a `reference`, a scan or bundle, every model may drift
     `most_drift` nats at most from the model of its name there, or from `model`, or where there is none
     from all models there together; `where` then narrows the layers of both, and `clean` leaves sparse
     kernels out.
@@ -33,7 +33,7 @@ class Rule:
 
 
 def read_rules(path: Path) -> list[Rule]:
-    """The rules of a TOML file, one `[[rule]]` each; a reference counts from the folder of the file.
+    """Read the rules of a TOML file, one `[[rule]]` each; a reference counts from the folder of the file.
 
     Raises CheckpointError, naming the file, the rule and what was expected.
     """
@@ -52,32 +52,32 @@ def read_rules(path: Path) -> list[Rule]:
     return read
 
 
-def _rule(path: Path, number: int, given: dict[str, Any]) -> Rule:
-    rule = given.get("name") or f"number {number}"
-    _check_keys(path, rule, given, [*_TYPES, "drift"])
-    for key, value in given.items():
+def _rule(path: Path, number: int, entry: dict[str, Any]) -> Rule:
+    rule = entry.get("name") or f"number {number}"
+    _check_keys(path, rule, entry, [*_TYPES, "drift"])
+    for key, value in entry.items():
         if key != "drift":
             _check_value(path, rule, key, value)
-    if "name" not in given:
+    if "name" not in entry:
         raise _wrong(path, rule, "expected a name")
-    if ("require" in given) == ("reference" in given):
+    if ("require" in entry) == ("reference" in entry):
         raise _wrong(path, rule, "expected either require or reference")
-    return _drift_rule(path, given) if "reference" in given else _condition_rule(path, given)
+    return _drift_rule(path, entry) if "reference" in entry else _condition_rule(path, entry)
 
 
-def _condition_rule(path: Path, given: dict[str, Any]) -> Rule:
+def _condition_rule(path: Path, entry: dict[str, Any]) -> Rule:
     for key in ("drift", "model"):
-        if key in given:
-            raise _wrong(path, given["name"], f"expected {key} only beside a reference")
-    return Rule(**given)
+        if key in entry:
+            raise _wrong(path, entry["name"], f"expected {key} only beside a reference")
+    return Rule(**entry)
 
 
-def _drift_rule(path: Path, given: dict[str, Any]) -> Rule:
-    name = given["name"]
+def _drift_rule(path: Path, entry: dict[str, Any]) -> Rule:
+    name = entry["name"]
     for key in ("table", "unknown"):
-        if key in given:
+        if key in entry:
             raise _wrong(path, name, f"expected no {key} beside a reference")
-    drift = given.get("drift")
+    drift = entry.get("drift")
     if not isinstance(drift, dict) or "max" not in drift:
         raise _wrong(path, name, "expected drift = {max = NATS} beside a reference")
     _check_keys(path, name, drift, ["max", "clean"])
@@ -88,20 +88,20 @@ def _drift_rule(path: Path, given: dict[str, Any]) -> Rule:
         raise _wrong(path, name, f"expected clean as true or false, found {clean!r}")
     return Rule(
         name=name,
-        where=given.get("where"),
-        reference=path.parent / given["reference"],
-        model=given.get("model"),
+        where=entry.get("where"),
+        reference=path.parent / entry["reference"],
+        model=entry.get("model"),
         most_drift=float(most),
         clean=clean,
     )
 
 
-def _check_keys(path: Path, rule: str, given: Iterable[str], known: list[str]) -> None:
-    for key in given:
-        if key not in known:
-            near = difflib.get_close_matches(key, known, 1)
+def _check_keys(path: Path, rule: str, keys: Iterable[str], allowed: list[str]) -> None:
+    for key in keys:
+        if key not in allowed:
+            near = difflib.get_close_matches(key, allowed, 1)
             hint = f"; did you mean {near[0]}?" if near else ""
-            raise _wrong(path, rule, f"unknown key {key!r}{hint} Known are {', '.join(known)}")
+            raise _wrong(path, rule, f"unknown key {key!r}{hint} Known are {', '.join(allowed)}")
 
 
 def _check_value(path: Path, rule: str, key: str, value: object) -> None:

@@ -1,4 +1,4 @@
-"""How kernels move while a network is trained: runs of checkpoints along their steps."""
+"""Drift of kernels while a network is trained: runs of checkpoints along their steps."""
 
 import math
 import re
@@ -30,9 +30,13 @@ _COARSE = ("epoch", "ep")
 
 @dataclass(frozen=True)
 class Point:
-    """A model at one step: its quality, and its drift in nats from the one before, the first and the last.
+    """Model at one step of a run.
 
-    `null_95` is the 95 % quantile of the drift from the last step that sampling alone makes.
+    - `step`, `model`: the number of the step, and the model's name.
+    - `sparsity`, `variance_entropy_ratio`, `orthogonality`, `n_degenerate`: its quality, as in
+      models.parquet.
+    - `previous`, `first`, `last`: drift in nats from the step before, the first and the last one.
+    - `null_95`: the 95 % quantile of the drift from the last step that sampling alone makes.
     """
 
     step: int
@@ -49,7 +53,13 @@ class Point:
 
 @dataclass(frozen=True)
 class Trajectory:
-    """The steps of one run; it is `settled` from that step on, None if it never moved beyond the null."""
+    """Steps of one run of training.
+
+    - `run`: the name of the models, with a star for the step.
+    - `points`: one `Point` a step, by rising step.
+    - `settled`: the step from which on all are as close to the last as `SETTLED` or the null allow; None
+      if the run never moved beyond the null.
+    """
 
     run: str
     points: list[Point]
@@ -57,7 +67,11 @@ class Trajectory:
 
 
 class Trajectories(tuple[Trajectory, ...], Answer):
-    """The runs of a scan, by name."""
+    """Runs of a scan, by name; a tuple of `Trajectory`.
+
+    A run is a set of models whose names differ in their step alone. `rows()` gives one row a step of a run,
+    `record()` one record a run with its points; drifts are in nats.
+    """
 
     def record(self) -> list[dict[str, Any]]:
         """Return one record a run, with its points."""
@@ -80,8 +94,16 @@ class Trajectories(tuple[Trajectory, ...], Answer):
 def trajectories(scan: Scan) -> Trajectories:
     """Return the runs of a scan: models whose names differ in their step alone, two or more of them.
 
-    The step is that of a checkpoint manager, or the number in the name. Raises ValueError if there is
-    no run.
+    The step is that of a checkpoint manager, or the number in the name. Runs on the host and needs no JAX.
+
+    Args:
+        scan: in memory or opened.
+
+    Returns:
+        One trajectory a run, with the drift between its steps in nats.
+
+    Raises:
+        ValueError: if there is no run.
     """
     runs = _runs(scan)
     if not runs:
@@ -93,28 +115,28 @@ def trajectories(scan: Scan) -> Trajectories:
 
 
 def _runs(scan: Scan) -> dict[str, dict[int, int]]:
-    """For every run the places of its models by step."""
-    told = dict(
+    """Return for every run the places of its models by step."""
+    steps_of_models = dict(
         zip(
             scan.model_table["model"].to_pylist(), scan.model_table["step"].to_pylist(), strict=True
         )
     )
-    found: dict[str, dict[int, int]] = {}
+    runs: dict[str, dict[int, int]] = {}
     for place, model in enumerate(scan.model_names):
-        run, step = _run_and_step(model, told[model])
+        run, step = _run_and_step(model, steps_of_models[model])
         if step is not None:
-            found.setdefault(run, {}).setdefault(step, place)
-    return {run: dict(sorted(steps.items())) for run, steps in found.items() if len(steps) > 1}
+            runs.setdefault(run, {}).setdefault(step, place)
+    return {run: dict(sorted(steps.items())) for run, steps in runs.items() if len(steps) > 1}
 
 
 def _run_and_step(model: str, step: int | None) -> tuple[str, int | None]:
-    """The name with a star for the step, and the step; None if there is no number in it."""
+    """Return the name with a star for the step, and the step; None if there is no number in it."""
     if step is not None:
         head, _, tail = model.rpartition(str(step))
         return f"{head}*{tail}", step
-    named = list(_COUNTED.finditer(model))
-    if named:
-        finest = [match for match in named if match[1].lower() not in _COARSE] or named
+    matches = list(_COUNTED.finditer(model))
+    if matches:
+        finest = [match for match in matches if match[1].lower() not in _COARSE] or matches
         starred = _METRIC.sub(r"\1*", _COUNTED.sub(r"\1\2*", model))
         return starred, int(finest[-1][3])
     numbers = list(_NUMBER.finditer(model.rpartition("/")[2]))

@@ -18,8 +18,7 @@ def introduce(questions: dict[str, Callable[[], Question]]) -> None:
 
     Args:
         questions: for the name of a method a function without arguments that returns the function to call
-        with
-            the scan as its first argument.
+            with the scan as its first argument.
     """
     _lookup.update(questions)
 

@@ -50,7 +50,8 @@ _SMALL = ("sparse_at", "sparse_eps")
 def save_bundle(scan: Scan, path: Path | str) -> None:
     """Write a scan into one file, which appears whole or not at all.
 
-    It holds tables, histograms, basis and moments of normalized kernels, but no weights and no samples.
+    It holds tables, histograms, basis and moments of normalized kernels, but no weights and no samples:
+    some kilobytes a model. `open_scan` reads it. Runs on the host and needs no JAX.
 
     Args:
         scan: the scan, in memory or opened.
@@ -198,10 +199,10 @@ def _symmetric(path: Path, upper: np.ndarray, d: int) -> np.ndarray:
     rows, columns = np.triu_indices(d)
     if upper.ndim != 2 or upper.shape[1] != len(rows):
         raise _no_bundle(path, f"expected {len(rows)} products a layer, found {upper.shape}")
-    whole = np.empty((len(upper), d, d))
-    whole[:, rows, columns] = upper
-    whole[:, columns, rows] = upper
-    return whole
+    matrices = np.empty((len(upper), d, d))
+    matrices[:, rows, columns] = upper
+    matrices[:, columns, rows] = upper
+    return matrices
 
 
 def _as_json(table: pa.Table) -> dict[str, Any]:

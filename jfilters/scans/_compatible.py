@@ -1,4 +1,4 @@
-"""Whether histograms of two scans count alike: kernels of one size, in one basis, between equal edges."""
+"""Comparability of the histograms of two scans: kernels of one size, in one basis, between equal edges."""
 
 import numpy as np
 
@@ -27,7 +27,7 @@ def check_comparable(a: Scan, b: Scan) -> None:
 
 
 def check_same_sparse(a: Scan, b: Scan) -> None:
-    """Raise ValueError unless a sparse kernel is the same thing in both."""
+    """Raise ValueError unless both have the same test for sparse kernels."""
     for name, default in _SPARSE.items():
         first, second = (scan.record["config"].get(name, default) for scan in (a, b))
         if first != second:

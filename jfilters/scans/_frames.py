@@ -36,10 +36,10 @@ def frame(table: pa.Table, index: Sequence[str] = ()) -> Frame:
         for field in table.schema
         if pa.types.is_string(field.type) and field.name not in _PROSE
     ]
-    found = table.to_pandas(types_mapper=types.get, categories=words)
-    if "verdict" in found:
-        found["verdict"] = found["verdict"].cat.set_categories(list(VERDICTS), ordered=True)
-    return found.set_index(list(index)) if index else found
+    data = table.to_pandas(types_mapper=types.get, categories=words)
+    if "verdict" in data:
+        data["verdict"] = data["verdict"].cat.set_categories(list(VERDICTS), ordered=True)
+    return data.set_index(list(index)) if index else data
 
 
 def matrix_frame(labels: Sequence[str], matrix: Float[np.ndarray, "m m"], axis: str) -> Frame:

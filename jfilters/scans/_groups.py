@@ -12,7 +12,12 @@ from ._scan import Scan
 
 @dataclass(frozen=True, eq=False)
 class Group:
-    """The layers with one label; `within` is the value of the other axis, None if there is none."""
+    """Layers of a scan with one label on an axis; the unit that a drift compares with others.
+
+    - `label`: the label as text, such as "segmentation".
+    - `within`: the value of the other axis inside which the group lies; None if there is no other axis.
+    - `layers`: the rows of its layers in `Scan.layer_table`, in rising order.
+    """
 
     label: str
     within: str | None
@@ -26,9 +31,15 @@ class Group:
 
 @dataclass(frozen=True, eq=False)
 class Groups:
-    """The groups of a scan along an axis, in the order of their labels.
+    """The groups of a scan along an axis: a partition of its layers, in the order of their labels.
 
-    Layers whose label is unknown are counted in `unknown` and belong to no group.
+    Numbers come before texts. Layers whose label is unknown belong to no group. Every question of groups
+    takes such a partition in place of an axis.
+
+    - `by`, `within`: the axis of the labels, and the axis inside whose values they are; None if there is
+      none.
+    - `groups`: the groups, one a label, or one a label and value of `within`.
+    - `unknown`: number of layers without a label.
     """
 
     by: str
@@ -46,9 +57,20 @@ class Groups:
 
 
 def group_layers(scan: Scan, by: str, within: str | None = None) -> Groups:
-    """The layers of a scan by their label on the axis `by`, apart for every value of `within`.
+    """Group the layers of a scan by their label on the axis `by`, apart for every value of `within`.
 
-    Raises ValueError for an axis that is not there, and one axis given twice.
+    Runs on the host and needs no JAX.
+
+    Args:
+        scan: in memory or opened.
+        by: a column of layers.parquet, of metadata, or a derived axis such as "depth_decile".
+        within: another axis; groups lie inside one of its values. None: one group a label.
+
+    Returns:
+        The groups in the order of their labels, and the number of layers in none.
+
+    Raises:
+        ValueError: for an axis that is not there, and one axis given twice.
     """
     if by == within:
         raise ValueError(f"expected two different axes, got {by!r} within itself")
@@ -74,16 +96,16 @@ def matched_layers(scan: Scan, axes: Sequence[str]) -> Int64[np.ndarray, " layer
     for axis in axes:
         labels = axis_values(scan, axis)
         places = {label: i for i, label in enumerate(dict.fromkeys(labels.tolist()))}
-        own = np.array([places[label] for label in labels.tolist()], np.int64)
-        _check_whole_models(scan, axis, own)
-        _, numbers = np.unique(numbers * len(places) + own, return_inverse=True)
+        parts = np.array([places[label] for label in labels.tolist()], np.int64)
+        _check_whole_models(scan, axis, parts)
+        _, numbers = np.unique(numbers * len(places) + parts, return_inverse=True)
     return numbers
 
 
-def _check_whole_models(scan: Scan, axis: str, own: Int64[np.ndarray, " layers"]) -> None:
+def _check_whole_models(scan: Scan, axis: str, parts: Int64[np.ndarray, " layers"]) -> None:
     first = np.zeros(len(scan.model_names), np.int64)
-    first[scan.model_of_layer] = own
-    differs = np.flatnonzero(first[scan.model_of_layer] != own)
+    first[scan.model_of_layer] = parts
+    differs = np.flatnonzero(first[scan.model_of_layer] != parts)
     if differs.size:
         model = scan.model_names[scan.model_of_layer[differs[0]]]
         raise ValueError(

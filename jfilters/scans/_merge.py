@@ -60,14 +60,14 @@ def _named_apart(scans: Sequence[Scan]) -> list[Scan]:
     for i, scan in enumerate(scans):
         contents = _contents(scan)
         for model in scan.model_names:
-            found = holders.setdefault(model, [])
-            if contents[model] not in [content for _, content in found]:
-                found.append((i, contents[model]))
+            entries = holders.setdefault(model, [])
+            if contents[model] not in [content for _, content in entries]:
+                entries.append((i, contents[model]))
     names: list[dict[str, str]] = [{} for _ in scans]
-    for model, found in holders.items():
-        for i, _ in found:
-            names[i][model] = model if len(found) == 1 else f"{sources[i]}/{model}"
-    _check_apart([name for given in names for name in given.values()])
+    for model, entries in holders.items():
+        for i, _ in entries:
+            names[i][model] = model if len(entries) == 1 else f"{sources[i]}/{model}"
+    _check_apart([name for renamed in names for name in renamed.values()])
     return [_renamed(scan, names[i]) for i, scan in enumerate(scans)]
 
 
@@ -89,20 +89,20 @@ def _source_names(scans: Sequence[Scan]) -> list[str]:
 
 
 def _contents(scan: Scan) -> dict[str, object]:
-    """For every model what tells its content: which layers it has, and their hash or histograms."""
+    """Return what identifies the content of every model: its layers, and their hash or histograms."""
     hashes = {entry["model"]: entry.get("sha256") for entry in scan.record["checkpoints"]}
     names = np.array(scan.layer_table["layer"].to_pylist(), object)
     contents: dict[str, object] = {}
     for i, model in enumerate(scan.model_names):
-        mine = scan.model_of_layer == i
-        known = hashes.get(checkpoint_of(model, hashes))
-        contents[model] = (known or scan.histogram[mine].tobytes(), tuple(names[mine]))
+        in_model = scan.model_of_layer == i
+        sha256 = hashes.get(checkpoint_of(model, hashes))
+        contents[model] = (sha256 or scan.histogram[in_model].tobytes(), tuple(names[in_model]))
     return contents
 
 
 def _renamed(scan: Scan, names: dict[str, str]) -> Scan:
-    kept = np.array([model in names for model in scan.model_names], bool)
-    part = scan if kept.all() else scan.only(kept[scan.model_of_layer])
+    in_names = np.array([model in names for model in scan.model_names], bool)
+    part = scan if in_names.all() else scan.only(in_names[scan.model_of_layer])
     return dataclasses.replace(
         part,
         layer_table=_with_names(part.layer_table, names),
@@ -118,15 +118,17 @@ def _with_names(table: pa.Table, names: dict[str, str]) -> pa.Table:
 
 
 def _checkpoints(scan: Scan, names: dict[str, str]) -> list[dict]:
-    """What came of the checkpoints, less those of which every model is kept elsewhere."""
+    """Return the records of the checkpoints, less those of which every model is in another scan."""
     entries = scan.record["checkpoints"]
-    known = {entry["model"] for entry in entries}
-    gone = {checkpoint_of(model, known) for model in scan.model_names if model not in names}
-    gone -= {checkpoint_of(model, known) for model in names}
+    checkpoints = {entry["model"] for entry in entries}
+    dropped = {
+        checkpoint_of(model, checkpoints) for model in scan.model_names if model not in names
+    }
+    dropped -= {checkpoint_of(model, checkpoints) for model in names}
     return [
         {**entry, "model": names.get(entry["model"], entry["model"])}
         for entry in entries
-        if entry["model"] not in gone
+        if entry["model"] not in dropped
     ]
 
 
@@ -193,7 +195,7 @@ def _concatenated(tables: Sequence[pa.Table]) -> pa.Table:
     for table in tables:
         for field in table.schema:
             types.setdefault(field.name, set()).add(field.type)
-    mixed = {name for name, found in types.items() if len(found) > 1}
+    mixed = {name for name, variants in types.items() if len(variants) > 1}
     return pa.concat_tables([_as_text(table, mixed) for table in tables], promote_options="default")
 
 

@@ -1,4 +1,4 @@
-"""What is told about models beside their weights: a table of the user's own, joined by name or glob.
+"""Facts about models beside their weights: a table of the user's own, joined by name or glob.
 
 Read from CSV, Parquet or TOML; one row a model, or a glob for many of them.
 """
@@ -25,9 +25,12 @@ KEYS = ("model", "name")
 
 @dataclasses.dataclass(frozen=True)
 class MetadataTable:
-    """Rows as they were read: the key of each, and a column of values for everything told.
+    """Rows of a table of metadata as they were read, before they are joined to the models of a scan.
 
-    A value is an int, a float, a bool or a text, None where nothing is told.
+    - `path`: the file, for messages.
+    - `keys`: the name or glob of each row.
+    - `columns`: one list of values a column, in the order of the rows. A value is an int, a float, a bool
+      or a text; None where a cell is empty.
     """
 
     path: Path
@@ -37,7 +40,7 @@ class MetadataTable:
 
 @dataclasses.dataclass(frozen=True)
 class Joined:
-    """What a table tells about models: a column has one value a model, None where nothing is told."""
+    """Columns of a table joined to models: one value a model, None where the table has none."""
 
     columns: dict[str, list]
     unmatched_rows: tuple[str, ...]
@@ -72,19 +75,19 @@ def join_metadata(models: Sequence[str], table: MetadataTable) -> Joined:
     """Look every model up in the table.
 
     A key that is the name of a model is that model's alone; any other is a glob on whole names, in
-    which * crosses /. Where several rows match a model each column takes the last value that is told,
+    which * crosses /. Where several rows match a model each column takes the last value that is not empty,
     globs in the order of the file and the row with the exact name after them.
     """
-    known = set(models)
-    exact = {key: row for row, key in enumerate(table.keys) if key in known}
-    globs = [(row, _glob(key)) for row, key in enumerate(table.keys) if key not in known]
-    rows = {model: [row for row, matches in globs if matches(model)] for model in known}
+    unique = set(models)
+    exact = {key: row for row, key in enumerate(table.keys) if key in unique}
+    globs = [(row, _glob(key)) for row, key in enumerate(table.keys) if key not in unique]
+    rows = {model: [row for row, matches in globs if matches(model)] for model in unique}
     for model, row in exact.items():
         rows[model].append(row)
-    matched = {row for found in rows.values() for row in found}
+    matched = {row for places in rows.values() for row in places}
     return Joined(
         {
-            name: [_last_told(values, rows[model]) for model in models]
+            name: [_last_value(values, rows[model]) for model in models]
             for name, values in table.columns.items()
         },
         tuple(key for row, key in enumerate(table.keys) if row not in matched),
@@ -93,8 +96,7 @@ def join_metadata(models: Sequence[str], table: MetadataTable) -> Joined:
 
 
 def typed_column(values: list) -> pa.Array:
-    """Return values as an Arrow column: numbers as numbers; text as text, and so all values of which some
-    are."""
+    """Return values as an Arrow column: of numbers if all are, else of texts."""
     try:
         column = pa.array(values)
     except (pa.ArrowException, OverflowError):
@@ -102,7 +104,7 @@ def typed_column(values: list) -> pa.Array:
     return column.cast(pa.string()) if pa.types.is_null(column.type) else column
 
 
-def _last_told(values: list, rows: list[int]) -> Cell:
+def _last_value(values: list, rows: list[int]) -> Cell:
     return next((values[row] for row in reversed(rows) if values[row] is not None), None)
 
 
@@ -156,8 +158,8 @@ def _key_column(header: Sequence[str]) -> str:
 
 def _typed(cells: list[str]) -> list[Cell]:
     """The cells of a CSV column as the plainest type that holds all of them."""
-    told = [cell for cell in cells if cell]
-    read = next((read for pattern, read in _TYPES if all(map(pattern.fullmatch, told))), str)
+    texts = [cell for cell in cells if cell]
+    read = next((read for pattern, read in _TYPES if all(map(pattern.fullmatch, texts))), str)
     return [read(cell) if cell else None for cell in cells]
 
 
@@ -172,14 +174,14 @@ def _plain(path: Path, value: object, name: str) -> Cell:
         return value
     if isinstance(value, datetime.date | datetime.time):
         return str(value)
-    found = f"expected numbers, texts, true or false in {name!r}, found a {type(value).__name__}"
-    raise _wrong(path, found)
+    reason = f"expected numbers, texts, true or false in {name!r}, found a {type(value).__name__}"
+    raise _wrong(path, reason)
 
 
 def _checked(path: Path, line: int, row: list[str], cells: int) -> list[str]:
     if len(row) != cells:
-        found = f"expected {cells} cells in line {line}, found {len(row)}"
-        raise _wrong(path, found, "quote cells that hold a comma")
+        reason = f"expected {cells} cells in line {line}, found {len(row)}"
+        raise _wrong(path, reason, "quote cells that hold a comma")
     return [cell.strip() for cell in row]
 
 
@@ -199,11 +201,11 @@ def _check_keys(table: MetadataTable) -> None:
         raise _wrong(table.path, "expected one row a model, found none")
     if not all(table.keys):
         raise _wrong(table.path, "expected a name in every row, found none in one")
-    seen: set[str] = set()
+    earlier: set[str] = set()
     for key in table.keys:
-        if key in seen:
+        if key in earlier:
             raise _wrong(table.path, f"expected one row for {key!r}, found two", "merge them")
-        seen.add(key)
+        earlier.add(key)
 
 
 def _wrong(path: Path, reason: str, remedy: str | None = None) -> CheckpointError:

@@ -32,8 +32,7 @@ def open_scan(path: Path | str) -> Scan:
 
     Raises:
         CheckpointError: with the remedy, if it is neither, or not finished, holds no kernels, was written
-        by a
-            newer version, or has parts that do not belong together.
+        by a newer version, or has parts that do not belong together.
 
     >>> import jfilters as jf, numpy as np, safetensors.numpy, tempfile
     >>> folder = tempfile.mkdtemp()

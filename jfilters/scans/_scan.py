@@ -34,8 +34,7 @@ class Scan:
     - `record`: what scan.json holds, with paths as they were when it was run.
     - `layer_table`, `model_table`: one row a layer, one row a model, as `schema` lists their columns.
     - `arrays`: histograms, moments, basis, edges and sample, under the names of `schema.ARRAYS`. Those of
-    a file
-      are read when they are first needed. None are there if no kernels of the chosen size vary.
+      a file are read when they are first needed. It is empty if no kernels of the chosen size vary.
     - `folder`: the folder or bundle that it was read from; None for one in memory.
 
     >>> import jfilters as jf, numpy as np, safetensors.numpy, tempfile

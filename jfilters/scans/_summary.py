@@ -62,9 +62,11 @@ def _models_html(rows: list[dict[str, Any]]) -> str:
         "verdict": "verdict",
     }
     cells = [[row[name] for name in columns.values()] for row in rows[:MOST_MODELS]]
-    more = "" if len(rows) <= MOST_MODELS else f", {MOST_MODELS} of {len(rows):,}; .models has all"
+    remainder = (
+        "" if len(rows) <= MOST_MODELS else f", {MOST_MODELS} of {len(rows):,}; .models has all"
+    )
     caption = (
-        f"models{more} (S: share of sparse kernels; H/T: variance entropy over that of random "
+        f"models{remainder} (S: share of sparse kernels; H/T: variance entropy over that of random "
         "kernels; O: orthogonality; the verdict is the most worrying of all layers)"
     )
     return _html.table(list(columns), cells, caption=caption)

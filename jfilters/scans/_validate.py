@@ -120,7 +120,7 @@ def _current(table: pa.Table, columns: tuple[Column, ...]) -> pa.Table:
 
 
 def _has(table: pa.Table, column: Column, last: Column) -> bool:
-    """Whether a scan wrote the column: metadata, which may have any name, comes after the last one."""
+    """Return whether a scan wrote the column: metadata, of any name, comes after the last one."""
     names = table.column_names
     ends = [names.index(name) for name in (last.name, last.formerly) if name in names]
     return column.name in names and names.index(column.name) < min(ends, default=len(names))
@@ -166,7 +166,7 @@ def _is_count(value: object) -> bool:
 
 
 def _is_entry(entry: object) -> bool:
-    """Whether this describes one checkpoint."""
+    """Return whether this describes one checkpoint."""
     if not (isinstance(entry, dict) and isinstance(entry.get("model"), str)):
         return False
     texts = all(isinstance(entry.get(name), str | None) for name in ("sha256", "path", "status"))

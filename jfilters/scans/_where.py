@@ -38,7 +38,7 @@ class Condition:
         self.names = tuple(dict.fromkeys(self._names(self._root)))
 
     def holds(self, row: Row) -> bool | None:
-        """Whether the condition holds for a row; None if that is unknown."""
+        """Return whether the condition holds for a row; None if that is unknown."""
         return self._truth(self._root, row)
 
     def _parsed(self) -> ast.expr:
@@ -81,8 +81,8 @@ class Condition:
         if name not in self._columns:
             near = difflib.get_close_matches(name, self._columns, 1)
             hint = f"; did you mean {near[0]}?" if near else ""
-            known = ", ".join(self._columns)
-            raise self._at(node, f"expected a column, got {name!r}{hint} There are {known}")
+            columns = ", ".join(self._columns)
+            raise self._at(node, f"expected a column, got {name!r}{hint} There are {columns}")
 
     def _check_comparison(self, node: ast.Compare) -> None:
         for operation, right in zip(node.ops, node.comparators, strict=True):
@@ -130,19 +130,19 @@ class Condition:
         return None if None in truths else True
 
     def _compared(
-        self, left: ast.expr, operation: ast.cmpop, right: ast.expr, row: Row
+        self, first: ast.expr, operation: ast.cmpop, second: ast.expr, row: Row
     ) -> bool | None:
-        a = self._value(left, row)
-        if isinstance(right, ast.List | ast.Tuple):
-            b: Any = [self._value(item, row) for item in right.elts]
+        a = self._value(first, row)
+        if isinstance(second, ast.List | ast.Tuple):
+            b: Any = [self._value(item, row) for item in second.elts]
         else:
-            b = self._value(right, row)
+            b = self._value(second, row)
         if a is None or b is None:
             return None
         try:
             return bool(_COMPARED[type(operation)](a, b))
         except TypeError as error:
-            raise self._at(right, f"cannot compare {a!r} with {b!r}") from error
+            raise self._at(second, f"cannot compare {a!r} with {b!r}") from error
 
     def _value(self, node: ast.expr, row: Row) -> Any:
         if isinstance(node, ast.Name | ast.Attribute):
@@ -180,13 +180,20 @@ class Condition:
 
 
 class ConditionError(ValueError):
-    """What is no condition, or none on these columns."""
+    """Error of a text that is no condition, or none on these columns."""
 
 
 def where(scan: "Scan", expression: str) -> Bool[np.ndarray, " layers"]:
-    """The layers for which a condition on columns and axes holds; where that is unknown it does not.
+    """Return a mask of the layers for which a condition on columns and axes holds.
 
-    Raises ValueError for what is no condition, see `Condition`.
+    Where the condition is unknown it does not hold. Runs on the host and needs no JAX.
+
+    Args:
+        scan: in memory or opened.
+        expression: a condition such as "task == 'segmentation' and not depthwise"; see `Condition`.
+
+    Raises:
+        ValueError: with the position, for a text that is no condition on its columns and axes.
     """
     condition = Condition(expression, all_axes(scan))
     columns = {name: column(scan, name) for name in condition.names}

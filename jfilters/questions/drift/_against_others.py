@@ -19,8 +19,12 @@ def drift_from_others(
 ) -> tuple[Pair, ...]:
     """Compare every group along an axis with the layers of all other groups together.
 
-    Arguments and errors are those of `drift_between`; `within` is not used. The adjusted p is corrected for
-    the number of groups.
+    Runs on the host and needs no JAX. Arguments and errors are those of `drift_between`; `within` is not
+    used.
+
+    Returns:
+        One pair a group, whose second label is "others". The adjusted p is corrected for the number of
+        groups.
     """
     question = dataclasses.replace(question, **options)
     groups = group_layers(scan, by)

@@ -31,9 +31,9 @@ class Points:
 def sampled_points(
     rng: np.random.Generator, scan: Scan, sides: Sequence[Side], clean: bool
 ) -> list[Points]:
-    """Some sampled kernels of every side, up to `MOST_POINTS`, without sparse ones if `clean`.
+    """Sample the kernels of every side, up to `MOST_POINTS`, without sparse ones if `clean`.
 
-    A point counts what the kernels count that it stands for. Raises ValueError for a scan that kept
+    A point has the weight of the kernels that it stands for. Raises ValueError for a scan that kept
     no sample.
     """
     if scan.sample is None or scan.sample_layer is None:

@@ -16,7 +16,7 @@ from ._units import Units, effective_size, kernel_counts, layer_weights, permute
 
 @dataclass(frozen=True, eq=False)
 class Side:
-    """A group under a balance: its kernels, and for each of its layers what a kernel counts.
+    """Group under a balance: its kernels, and for each of its layers the weight of a kernel.
 
     Models are permuted only among those of the same `matched` number.
     """
@@ -29,12 +29,12 @@ class Side:
 
     @property
     def kernels(self) -> int:
-        """All of them, whatever they count."""
+        """Number of kernels, whatever their weights."""
         return int(self.counts.sum())
 
     @property
     def size(self) -> float:
-        """Equally weighted kernels that tell as much."""
+        """Equally weighted kernels with the same sampling error."""
         return effective_size(self.counts, self.weights)
 
     @property
@@ -67,7 +67,8 @@ def permuted_null(
     balance: Balance,
     permutations: int,
 ) -> PopulationNull:
-    """The population null of two sides, from the weighted rows of their layers, the first side's first."""
+    """Return the population null of two sides, from the weighted rows of the first side's layers and
+    then of the second's."""
     units = units_of(rows, [first, second], balance)
     in_first = units.side == 0
     return population_null(
