@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from jfilters import statistics as s
 from jfilters.kernels import Kernels, Layer
+from jfilters.statistics import internal
 from jfilters.training import measure_layers
 
 SHAPES = [(8, 6, 3, 3), (4, 3, 3, 3), (1, 2, 3, 3), (2, 1, 5), (3, 4, 1, 2)]
@@ -33,7 +34,7 @@ def device(function):
 
 
 def host_moments(weight):
-    return s.host_set_moments(s.host_normalize(rows(weight)))
+    return internal.host_set_moments(internal.host_normalize(rows(weight)))
 
 
 def device_moments(kernels, valid):
@@ -41,9 +42,9 @@ def device_moments(kernels, valid):
 
 
 def host_counts(weight):
-    normalized = s.host_normalize(rows(weight))
+    normalized = internal.host_normalize(rows(weight))
     d = normalized.shape[1]
-    return np.cumsum(s.host_counts(normalized, basis(d), s.fixed_edges(d, BINS)), axis=1)
+    return np.cumsum(internal.host_counts(normalized, basis(d), s.fixed_edges(d, BINS)), axis=1)
 
 
 def device_counts(kernels, valid):
@@ -70,11 +71,11 @@ def quality(name):
 
 TWINS = {
     "max_abs": (
-        lambda weight: s.host_max_abs(rows(weight)),
-        lambda weight: s.kernel_max_abs(jnp.asarray(rows(weight))),
+        lambda weight: internal.host_max_abs(rows(weight)),
+        lambda weight: internal.kernel_max_abs(jnp.asarray(rows(weight))),
     ),
     "normalize": (
-        lambda weight: s.host_normalize(rows(weight)),
+        lambda weight: internal.host_normalize(rows(weight)),
         lambda weight: s.normalize(jnp.asarray(rows(weight)))[finite(weight)],
     ),
     "moments": (host_moments, device(device_moments)),
@@ -88,7 +89,7 @@ TWINS = {
         ),
     ),
     "orthogonality": (
-        lambda weight: s.host_orthogonality(np.where(np.isfinite(weight), weight, 0)),
+        lambda weight: internal.host_orthogonality(np.where(np.isfinite(weight), weight, 0)),
         lambda weight: s.orthogonality(jnp.where(jnp.isfinite(weight), weight, 0)),
     ),
     "measured sparsity": (quality("sparsity"), measured("sparsity")),
