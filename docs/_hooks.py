@@ -19,9 +19,10 @@ def names(module: str) -> dict[str, str]:
     shown = {
         node.name: module for node in nodes if isinstance(node, ast.ClassDef | ast.FunctionDef)
     }
+    parent = module if _folder(module).is_dir() else module.rpartition(".")[0]
     for node in nodes:
         if isinstance(node, ast.ImportFrom) and node.module:
-            source = f"{module}.{node.module}"
+            source = f"{parent}.{node.module}"
             shown |= {alias.asname: source for alias in node.names if alias.asname}
     public = sorted((name for name in shown if not name.startswith("_")), key=str.lower)
     return {name: shown[name] for name in public}
@@ -35,7 +36,11 @@ def _face() -> str:
     return ", ".join(f"[`jf.{name}`][{room}.{name}]" for name, room in names("jfilters").items())
 
 
+def _folder(module: str) -> Path:
+    return ROOT.joinpath(*module.split("."))
+
+
 def _file(module: str) -> Path:
-    path = ROOT.joinpath(*module.split("."))
+    path = _folder(module)
     # The faces load lazily: what they show stands in their stubs.
     return path / "__init__.pyi" if path.is_dir() else path.with_suffix(".py")

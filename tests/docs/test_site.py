@@ -51,9 +51,8 @@ def test_the_hook_reads_definitions_and_faces():
     assert spec.loader is not None
     hooks = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(hooks)
-    assert hooks.names("jfilters.kernels") == dict.fromkeys(
-        ("Kernels", "Layer"), "jfilters.kernels"
-    )
+    layers = dict.fromkeys(("Applied", "DepthSource", "Layer"), "jfilters.layers")
+    assert hooks.names("jfilters.kernels") == {"Kernels": "jfilters.kernels"} | layers
     face = hooks.names("jfilters")
     assert face["load"] == "jfilters.converters"
     assert "statistics" not in face
