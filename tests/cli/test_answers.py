@@ -53,12 +53,12 @@ def folder(tmp_path_factory):
 def here(folder, monkeypatch):
     """The same as working directory, where densities are made up: to learn them takes a minute."""
     monkeypatch.chdir(folder)
-    monkeypatch.setattr(of_scans, "fit_many", no_fits)
-    monkeypatch.setattr(of_scans, "divergences", no_divergences)
-    monkeypatch.setattr(of_scans, "two_sample_tests", no_tests)
+    monkeypatch.setattr(of_scans, "seeded_fits", no_fits)
+    monkeypatch.setattr(of_scans, "seeded_divergences", no_divergences)
+    monkeypatch.setattr(of_scans, "seeded_tests", no_tests)
 
 
-def no_fits(_key, kernels, *, options):
+def no_fits(kernels, *, seed, options):
     m, n, d = kernels.shape
     arrays, rest = eqx.partition(like(d, options.layers, options.width), eqx.is_array)
     stacked = jax.tree.map(lambda leaf: jnp.stack([leaf] * m), arrays)
@@ -67,12 +67,12 @@ def no_fits(_key, kernels, *, options):
     return Fits(eqx.combine(stacked, rest), held_out, likely, jnp.arange(m))
 
 
-def no_divergences(_key, kernels, *, options):
+def no_divergences(kernels, *, seed, options):
     square = np.arange(len(kernels) ** 2, dtype=np.float64).reshape(len(kernels), -1)
     return Divergences(square, square / 9, square + square.T, square / 7, square[0], square[1])
 
 
-def no_tests(_key, kernels):
+def no_tests(kernels, *, seed):
     pairs = np.array(list(itertools.combinations(range(len(kernels)), 2)))
     half = np.full(len(pairs), 0.5)
     return TwoSampleTests(pairs, half, half, half)
