@@ -9,7 +9,7 @@ import numpy as np
 import safetensors.numpy
 
 from ..layers import Layer
-from ..scans.internal import LayerStatistics
+from ..scans.internal import LayerStatistics, narrow
 from ..statistics import Moments
 from ._options import Options
 from ._plan import Companion, Entry, PlannedLayer
@@ -125,18 +125,18 @@ def _arrays(statistics: LayerStatistics) -> dict[str, np.ndarray]:
         arrays |= {f"{name}.{part}": np.asarray(getattr(moments, part)) for part in _PARTS}
     # Counts are most of the bytes, and most of them fit into 8 or 16 bits.
     for name in _HISTOGRAMS:
-        counts = getattr(statistics, name)
+        counts = narrow(getattr(statistics, name))
         if counts.any():
-            arrays[name] = counts.astype(np.min_scalar_type(counts.max()))
+            arrays[name] = counts
     return {name: np.ascontiguousarray(values) for name, values in arrays.items()}
 
 
 def _layer_statistics(arrays: dict[str, np.ndarray], bins: int) -> LayerStatistics:
     fields: dict[str, Any] = {name: arrays[name] for name in _PLAIN}
     shape = (*arrays["normalized.mean"].shape, bins)
+    empty = np.broadcast_to(np.zeros((), np.uint8), shape)
     for name in _HISTOGRAMS:
-        has_counts = name in arrays
-        fields[name] = arrays[name].astype(np.int64) if has_counts else np.zeros(shape, np.int64)
+        fields[name] = arrays.get(name, empty)
     for name in _MOMENTS:
         fields[name] = Moments(*(arrays[f"{name}.{part}"] for part in _PARTS))
     return LayerStatistics(**fields)

@@ -5,12 +5,12 @@ jfilters, and finds the checkpoints where the scan does: at the same path of a s
 """
 
 import contextlib
+import itertools
 import logging
 import math
 import os
 import socket
-from collections.abc import Callable, Iterator, Sequence
-from itertools import islice
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -86,13 +86,13 @@ class Cluster:
             self._hashes[index] = response.sha256
             yield index, load(response.statistics, entry)
 
-    def count(self, results: Sequence[Numbered], bins: Bins) -> Iterator[Numbered]:
+    def count(self, results: Collection[Numbered], bins: Bins) -> Iterator[Numbered]:
         """Read checkpoints again for histograms in `bins`, which replace earlier histograms."""
         for index, entry, response in self._again("histograms", counted, bins, results):
             yield index, load(response.statistics, entry)
 
     def coefficient_range(
-        self, results: Sequence[Numbered], basis: Basis
+        self, results: Collection[Numbered], basis: Basis
     ) -> tuple[list[Numbered], tuple[float, float]]:
         """The checkpoints that failed, and the smallest and largest coefficient of all kernels."""
         failed, low, high = [], math.inf, -math.inf
@@ -111,13 +111,11 @@ class Cluster:
         task()
 
     def _again(
-        self, stage: str, request: Request, shared: Shared, results: Sequence[Numbered]
+        self, stage: str, request: Request, shared: Shared, results: Collection[Numbered]
     ) -> Iterator[tuple[int, Entry, Response]]:
-        by_index = dict(results)
         entries = [(index, result.entry) for index, result in results]
-        yield from self._responses(
-            stage, request, shared, entries, lambda index: dump(by_index[index])
-        )
+        statistics = (dump(result) for _, result in results)
+        yield from self._responses(stage, request, shared, entries, statistics)
 
     def _responses(
         self,
@@ -125,7 +123,7 @@ class Cluster:
         request: Request,
         shared: Shared,
         entries: Sequence[tuple[int, Entry]],
-        statistics: Callable[[int], bytes] = lambda index: b"",
+        statistics: Iterable[bytes] = itertools.repeat(b""),
     ) -> Iterator[tuple[int, Entry, Response]]:
         """The response to a request for each entry, in the order in which the tasks are done."""
         done, total = 0, sum(entry.bytes for _, entry in entries)
@@ -134,11 +132,11 @@ class Cluster:
             shared = self._ray.put(shared)
         tasks = (
             (
-                self._task.remote(self._context, request, entry, statistics(index), shared),
+                self._task.remote(self._context, request, entry, data, shared),
                 index,
                 entry,
             )
-            for index, entry in entries
+            for (index, entry), data in zip(entries, statistics, strict=False)
         )
         for reference, index, entry in self._done(tasks):
             response = self._response(reference, entry)
@@ -152,7 +150,7 @@ class Cluster:
         with self._errors_of_ray(), self._stopped_at_the_end(started):
             while True:
                 free = max(1, int(TASKS_PER_CPU * self._cpus())) - len(started)
-                started |= {task[0]: task for task in islice(tasks, max(0, free))}
+                started |= {task[0]: task for task in itertools.islice(tasks, max(0, free))}
                 if not started:
                     return
                 yield started.pop(self._next(list(started)))

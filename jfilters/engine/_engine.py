@@ -1,6 +1,6 @@
 """The interface between a scan and its engine, whichever machines that works on."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from typing import Protocol, runtime_checkable
 
 from ..statistics import Basis
@@ -29,12 +29,12 @@ class Engine(Protocol):
         """Open and read checkpoints for the first time, with histograms if their `bins` are given."""
         ...
 
-    def count(self, results: Sequence[Numbered], bins: Bins) -> Iterator[Numbered]:
+    def count(self, results: Collection[Numbered], bins: Bins) -> Iterator[Numbered]:
         """Read checkpoints again for histograms in `bins`, which replace earlier histograms."""
         ...
 
     def coefficient_range(
-        self, results: Sequence[Numbered], basis: Basis
+        self, results: Collection[Numbered], basis: Basis
     ) -> tuple[list[Numbered], tuple[float, float]]:
         """The checkpoints that failed, and the smallest and largest coefficient of all kernels."""
         ...

@@ -2,7 +2,7 @@
 
 import contextlib
 import dataclasses
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
@@ -13,7 +13,7 @@ from ..converters.internal import identity, is_remote
 from ..errors import CheckpointError, UnreadableError
 from ..scans.internal import LayerStatistics
 from ..statistics import Basis
-from ._bins import Backend, Bins, Opened, Pass
+from ._bins import Backend, Bins, Opened, Pass, Weights
 from ._checkpoint_statistics import CheckpointStatistics
 from ._digest import digest
 from ._engine import Numbered, Progress
@@ -53,7 +53,7 @@ class Local:
         self._backend = backend or device_backend()
         self._progress = progress or (lambda stage, done, total: None)
         self._hasher = ThreadPoolExecutor(1)
-        self._hashes: dict[int, Future[str | None]] = {}
+        self._hashes: dict[int, Future[str | None] | str | None] = {}
         self._open: dict[int, list[StoredLayer]] = {}
 
     def __enter__(self) -> "Local":
@@ -95,53 +95,61 @@ class Local:
         purpose = Pass(self._options, first=True, bins=bins)
         for index in self._backend.collect(checkpoints(), purpose, pending.fail_open):
             result, sample = pending.results.pop(index), samplers.pop(index).sample()
-            yield index, dataclasses.replace(result, sample=sample)
+            yield index, _narrowed(dataclasses.replace(result, sample=sample))
             yield from pending.pop_failed()
         yield from pending.pop_failed()
 
-    def count(self, results: Sequence[Numbered], bins: Bins) -> Iterator[Numbered]:
+    def count(self, results: Collection[Numbered], bins: Bins) -> Iterator[Numbered]:
         """Read checkpoints again for histograms in `bins`, which replace earlier histograms."""
         pending = _Pending(self._options)
 
         def checkpoints() -> Iterator[Opened]:
-            for index, statistics, weights in self._again("histograms", results):
-                if index in counted:
-                    statistics.forget_histograms()
-                yield index, statistics, weights
+            for index, result, weights in self._again("histograms", results):
+                empty = result.layers.without_counts()
+                pending.results[index] = dataclasses.replace(
+                    result, layers=empty, bins_key=bins.key
+                )
+                yield index, empty, weights
 
-        counted = {index for index, result in results if result.bins_key is not None}
-        pending.results = {i: dataclasses.replace(r, bins_key=bins.key) for i, r in results}
         purpose = Pass(self._options, bins=bins)
         for index in self._backend.collect(checkpoints(), purpose, pending.fail_open):
-            yield index, pending.results.pop(index)
+            yield index, _narrowed(pending.results.pop(index))
             yield from pending.pop_failed()
         yield from pending.pop_failed()
 
     def coefficient_range(
-        self, results: Sequence[Numbered], basis: Basis
+        self, results: Collection[Numbered], basis: Basis
     ) -> tuple[list[Numbered], tuple[float, float]]:
         """The checkpoints that failed, and the smallest and largest coefficient of all kernels."""
         pending = _Pending(self._options)
-        pending.results = dict(results)
-        checkpoints = self._again("range", results)
+
+        def checkpoints() -> Iterator[Opened]:
+            for index, result, weights in self._again("range", results):
+                pending.results[index] = result
+                yield index, result.layers, weights
+                pending.results.pop(index, None)
+
         low_high = self._backend.coefficient_range(
-            checkpoints, self._options, basis, pending.fail_open
+            checkpoints(), self._options, basis, pending.fail_open
         )
         return list(pending.pop_failed()), low_high
 
     def sha256(self, index: int) -> str | None:
         """Return the hash of a checkpoint that was measured; waits for it."""
-        return self._hashes[index].result() if index in self._hashes else None
+        sha256 = self._hashes.get(index)
+        return sha256.result() if isinstance(sha256, Future) else sha256
 
     def after_hash(self, task: Callable[[], None]) -> None:
         """Run a task beside the passes, as soon as all checkpoints opened so far are hashed."""
         self._hasher.submit(task)
 
-    def _again(self, stage: str, results: Sequence[Numbered]) -> Iterator[Opened]:
+    def _again(
+        self, stage: str, results: Collection[Numbered]
+    ) -> Iterator[tuple[int, CheckpointStatistics, Weights]]:
         sizes = [result.entry.bytes for _, result in results]
         for (index, result), advance in zip(results, self._stage(stage, sizes), strict=True):
             weights = self._weights(index, result.entry)
-            yield index, result.layers, advance(weights)
+            yield index, result, advance(weights)
 
     def _weights(
         self,
@@ -200,7 +208,14 @@ class Local:
     def _hash(self, index: int, entry: Entry) -> None:
         # Hashing a remote checkpoint would transfer all of it.
         if self._options.sha256 and isinstance(entry.path, Path):
-            self._hashes[index] = self._hasher.submit(_digest_or_none, entry.path, entry.companions)
+            future = self._hasher.submit(_digest_or_none, entry.path, entry.companions)
+            self._hashes[index] = future
+            future.add_done_callback(lambda future: self._replace_future(index, future))
+
+    def _replace_future(self, index: int, future: Future[str | None]) -> None:
+        # A future takes 2 kB, 200 MB of a hundred thousand checkpoints.
+        if not future.cancelled() and future.exception() is None:
+            self._hashes[index] = future.result()
 
 
 def device_backend() -> Backend:
@@ -208,6 +223,10 @@ def device_backend() -> Backend:
     from . import _stream
 
     return _stream
+
+
+def _narrowed(result: CheckpointStatistics) -> CheckpointStatistics:
+    return dataclasses.replace(result, layers=result.layers.narrowed())
 
 
 class _Pending:

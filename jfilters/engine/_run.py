@@ -12,20 +12,20 @@ import numpy as np
 
 from ..converters import Location, location
 from ..scans import MetadataTable
-from ..scans.internal import LayerStatistics, concatenated, pooled_moments
-from ..statistics import Basis, fit_basis
+from ..scans.internal import pooled_moments
+from ..statistics import Basis, Moments, fit_basis
 from . import _host
 from ._bins import Backend, Bins, data_free_edges
 from ._cache import Cache
 from ._checkpoint_statistics import CheckpointStatistics, dump, load
-from ._engine import Engine, Numbered, Progress
+from ._engine import Engine, Progress
 from ._local import Local, device_backend
 from ._measurements import Measurements
 from ._metadata import with_metadata
 from ._options import DEFAULTS, Options
 from ._plan import Entry, find_checkpoints, planned, within
 from ._processes import Processes
-from ._sample import Sample
+from ._results import Results
 from ._weight_stores import DISK_BYTES, TemporaryStore
 
 ENGINES = ("local", "host", "ray")
@@ -67,15 +67,16 @@ def measure_checkpoints(
     with _started(engine, address, options, progress, disk_bytes) as reader:
         run = Run(options, reader, _cache(cache, options, basis), processes or _alone(engine))
         bins = run.read(entries, basis)
-        results = [CheckpointStatistics.of_nothing(_NOWHERE, options), *run.hashed()]
-    described, unmatched = with_metadata([result.entry for result in results[1:]], metadata)
+        results = run.hashed()
+        hashed = [results.entry(index) for index in range(len(entries))]
+    described, unmatched = with_metadata(hashed, metadata)
     return Measurements(
         root,
         options,
         tuple(described),
         tuple(ignored),
-        LayerStatistics.concatenate([result.layers for result in results]),
-        Sample.concatenate([r.sample for r in results], [len(r.layers) for r in results]),
+        results.layers(),
+        results.sample(),
         bins and bins.basis,
         bins and bins.edges,
         unmatched,
@@ -92,7 +93,7 @@ class Run:
         self._options, self._engine, self._cache = options, engine, cache
         self._processes = processes
         self._share: list[int] = []
-        self._results: dict[int, CheckpointStatistics] = {}
+        self._results = Results(CheckpointStatistics.of_nothing(_NOWHERE, options))
 
     def read(self, entries: Sequence[Entry], basis: Basis | None) -> Bins | None:
         """Read what is not cached; return the basis and the edges that all histograms are in."""
@@ -105,57 +106,64 @@ class Run:
                 return bins
             # A checkpoint failed after the basis was fitted: its share of the basis must go too.
 
-    def hashed(self) -> list[CheckpointStatistics]:
-        """The results in the order of the entries, hashed."""
-        self._exchange([(index, self._hashed(index)) for index in self._share])
-        return [self._results[index] for index in range(len(self._entries))]
+    def hashed(self) -> Results:
+        """The results of all entries, hashed."""
+        for index in self._share:
+            self._results.set_entry(index, self._hashed_entry(index))
+        if self._processes.count > 1:
+            self._exchange(self._share)
+        return self._results
 
     def _data_free_bins(self, basis: Basis | None) -> Bins | None:
         edges = data_free_edges(self._options)
         return None if basis is None or edges is None else Bins(basis, edges)
 
     def _measure(self, bins: Bins | None) -> None:
-        results = {index: self._cached(index) for index in self._share}
-        missing = [(i, self._entries[i]) for i, result in results.items() if result is None]
+        missing = []
+        for index in self._share:
+            if (result := self._cached(index)) is None:
+                missing.append((index, self._entries[index]))
+            else:
+                self._results[index] = result
         for index, result in self._engine.measure(missing, bins):
-            results[index] = self._store(index, result)
-        self._exchange([(index, result) for index, result in results.items() if result])
+            self._store(index, result)
+        self._exchange(self._share)
 
     def _bins(self, basis: Basis | None) -> Bins | None:
         """The bins for what was read; None for fewer than two kernels, or if all are equal."""
-        layers = [self._results[index].layers for index in sorted(self._results)]
-        if not sum(map(len, layers)):
+        moments = self._results.normalized()
+        if not len(moments.count):
             return None
-        fitted = basis if basis is not None else _fitted(layers)
+        fitted = basis if basis is not None else _fitted(moments)
         if fitted is None:
             return None
         if (edges := data_free_edges(self._options)) is not None:
             return Bins(fitted, edges)
-        failed, low_high = self._engine.coefficient_range(self._readable(), fitted)
-        if self._exchange(failed):
+        readable = self._results.without_bins(self._share, "")
+        failed, low_high = self._engine.coefficient_range(self._results.numbered(readable), fitted)
+        for index, result in failed:
+            self._results[index] = result
+        if self._exchange([index for index, _ in failed]):
             return self._bins(basis)
         low, high = self._processes.overall_range(*low_high)
         return Bins(fitted, np.linspace(low, high, self._options.bins + 1))
 
     def _count(self, bins: Bins) -> bool:
         """Count histograms of all that have none in these bins; return True if a checkpoint failed."""
-        missing = [(i, result) for i, result in self._readable() if result.bins_key != bins.key]
-        counted = self._engine.count(missing, bins)
-        return self._exchange([(index, self._store(index, result)) for index, result in counted])
+        missing = self._results.without_bins(self._share, bins.key)
+        for index, result in self._engine.count(self._results.numbered(missing), bins):
+            self._store(index, result)
+        return self._exchange(missing)
 
-    def _readable(self) -> list[Numbered]:
-        """The results of checkpoints that this process can read again."""
-        return [(i, self._results[i]) for i in self._share if len(self._results[i].layers)]
-
-    def _exchange(self, results: Sequence[Numbered]) -> bool:
-        """Take up new results of all processes; return True if one of them is a failure."""
-        self._results |= dict(results)
-        if self._processes.count == 1:
-            return any(result.entry.has_failed for _, result in results)
-        union = self._processes.union({index: dump(result) for index, result in results})
-        loaded = {index: load(data, self._entries[index]) for index, data in union.items()}
-        self._results |= loaded
-        return any(result.entry.has_failed for result in loaded.values())
+    def _exchange(self, indices: Sequence[int]) -> bool:
+        """Exchange new results with all processes; return True if one of them is a failure."""
+        results = self._results
+        if self._processes.count > 1:
+            union = self._processes.union({index: dump(results[index]) for index in indices})
+            for index, data in union.items():
+                results[index] = load(data, self._entries[index])
+            indices = list(union)
+        return any(results.entry(index).has_failed for index in indices)
 
     def _cached(self, index: int) -> CheckpointStatistics | None:
         entry = self._entries[index]
@@ -166,19 +174,20 @@ class Run:
         is_partial = result is not None and result.entry.status == "partial"
         return None if is_partial and self._options.strict else result
 
-    def _store(self, index: int, result: CheckpointStatistics) -> CheckpointStatistics:
+    def _store(self, index: int, result: CheckpointStatistics) -> None:
         self._results[index] = result
         is_half = result.bins_key is None and result.entry.total_bytes < WORTH_CACHING
         if (cache := self._cache) is not None and not is_half:
             self._engine.after_hash(lambda: cache.put(self._hashed(index)))
-        return result
 
     def _hashed(self, index: int) -> CheckpointStatistics:
-        result = self._results[index]
-        if result.entry.sha256 is not None:
-            return result
-        entry = dataclasses.replace(result.entry, sha256=self._engine.sha256(index))
-        return dataclasses.replace(result, entry=entry)
+        return dataclasses.replace(self._results[index], entry=self._hashed_entry(index))
+
+    def _hashed_entry(self, index: int) -> Entry:
+        entry = self._results.entry(index)
+        if entry.sha256 is not None:
+            return entry
+        return dataclasses.replace(entry, sha256=self._engine.sha256(index))
 
 
 _NOWHERE = Entry("", Path())
@@ -211,8 +220,8 @@ def _cache(folder: Path | None, options: Options, basis: Basis | None) -> Cache 
     return Cache(folder, options)
 
 
-def _fitted(layers: Sequence[LayerStatistics]) -> Basis | None:
+def _fitted(normalized: Moments) -> Basis | None:
     try:
-        return fit_basis(pooled_moments(concatenated([record.normalized for record in layers])))
+        return fit_basis(pooled_moments(normalized))
     except ValueError:
         return None

@@ -9,12 +9,16 @@ from collections.abc import Sequence
 import numpy as np
 import pyarrow as pa
 
-from ..scans.internal import object_columns, pooled, scaled_moments, typed_column
+from ..scans.internal import LayerStatistics, object_columns, pooled, scaled_moments, typed_column
 from ..scans.schema import LAYERS, MODELS
 from ..statistics import judge, randomness_threshold
 from ..statistics.internal import entropy_from_moments
 from ._measurements import Measurements
+from ._options import Options
 from ._plan import Entry, PlannedLayer
+
+ROWS_AT_ONCE = 4_096
+"""Rows of a table that are made together: as Python objects a row takes 3 kB."""
 
 
 def layers_table(measurements: Measurements) -> pa.Table:
@@ -24,10 +28,21 @@ def layers_table(measurements: Measurements) -> pa.Table:
     first appear, null for layers of which it is not told; "meta." goes before a name that is taken.
     """
     planned = [(entry, layer) for entry in measurements.entries for layer in entry.layers]
-    columns = _records(
-        [_identity(entry, layer, measurements.options.spatial) for entry, layer in planned]
-    )
-    columns |= _numbers(measurements)
+    tables = [LAYERS.empty_table()]
+    for i in range(0, len(planned), ROWS_AT_ONCE):
+        part = slice(i, i + ROWS_AT_ONCE)
+        statistics = measurements.statistics.take(part)
+        tables.append(_layers_table(planned[part], statistics, measurements.options))
+    table = pa.concat_tables(tables).combine_chunks()
+    return _with_metadata(table, [layer for _, layer in planned])
+
+
+def _layers_table(
+    planned: Sequence[tuple[Entry, PlannedLayer]], statistics: LayerStatistics, options: Options
+) -> pa.Table:
+    """The columns of the schema for some layers."""
+    columns = _records([_identity(entry, layer, options.spatial) for entry, layer in planned])
+    columns |= _numbers(statistics, options.d)
     verdicts = [
         judge(
             n_kernels=int(columns["n_kernels"][i]),
@@ -36,15 +51,14 @@ def layers_table(measurements: Measurements) -> pa.Table:
             sparsity=float(columns["sparsity"][i]),
             variance_entropy=float(columns["variance_entropy"][i]),
             threshold=float(columns["threshold"][i]),
-            d=measurements.options.d,
+            d=options.d,
         )
         for i in range(len(planned))
     ]
     columns.pop("threshold")
     columns["verdict"] = [verdict.label for verdict in verdicts]
     columns["reason"] = [verdict.reason for verdict in verdicts]
-    table = pa.table({name: _column(values) for name, values in columns.items()}, schema=LAYERS)
-    return _with_metadata(table, [layer for _, layer in planned])
+    return pa.table({name: _column(values) for name, values in columns.items()}, schema=LAYERS)
 
 
 def models_table(measurements: Measurements, layers: pa.Table) -> pa.Table:
@@ -54,9 +68,22 @@ def models_table(measurements: Measurements, layers: pa.Table) -> pa.Table:
     medians over layers, and the verdict is the most worrying one. The bytes of a file that is a
     population are those of none of its models.
     """
-    columns = object_columns(layers)
+    models = _models(measurements)
+    groups = [models[i : i + ROWS_AT_ONCE] for i in range(0, len(models), ROWS_AT_ONCE)]
+    tables, first = [MODELS.empty_table()], 0
+    for group in groups:
+        count = sum(count for _, _, count in group)
+        tables.append(_models_table(group, object_columns(layers.slice(first, count))))
+        first += count
+    return pa.concat_tables(tables).combine_chunks()
+
+
+def _models_table(
+    models: Sequence[tuple[Entry, str, int]], columns: dict[str, np.ndarray]
+) -> pa.Table:
+    """The rows of some models, given the columns of their layers."""
     rows, first = [], 0
-    for entry, member, count in _models(measurements):
+    for entry, member, count in models:
         part = slice(first, first + count)
         identity = {
             "model": entry.model_of(member),
@@ -113,8 +140,7 @@ def _identity(entry: Entry, planned: PlannedLayer, spatial: tuple[int, ...]) -> 
     }
 
 
-def _numbers(measurements: Measurements) -> dict[str, np.ndarray]:
-    statistics, d = measurements.statistics, measurements.options.d
+def _numbers(statistics: LayerStatistics, d: int) -> dict[str, np.ndarray]:
     n_clean = statistics.n_finite - statistics.n_sparse
     threshold, clean_threshold = (
         np.asarray(randomness_threshold(n, d)) for n in (statistics.n_finite, n_clean)

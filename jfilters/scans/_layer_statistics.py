@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
-from jaxtyping import Float, Int, Int64
+from jaxtyping import Float, Int, Int64, Integer
 
 from ..statistics import Moments
 from ..statistics.internal import EPSILONS
@@ -23,7 +23,8 @@ class LayerStatistics:
     `normalized` are the moments of normalized kernels; `raw` and `clean` those of the weights as stored,
     with and without sparse kernels. `n_below` counts the kernels that stay below each of `EPSILONS` times
     the layer's largest weight, and `sparse_histogram` is the part of `histogram` that sparse kernels make.
-    Kernels with a NaN or an infinity are counted in `n_nonfinite` and enter nothing else.
+    Kernels with a NaN or an infinity are counted in `n_nonfinite` and enter nothing else. Histograms are
+    int64 while they are counted, and in a smaller type after `narrowed`.
     """
 
     n_finite: Int64[np.ndarray, " n"]
@@ -37,8 +38,8 @@ class LayerStatistics:
     normalized: Moments
     raw: Moments
     clean: Moments
-    histogram: Int64[np.ndarray, "n d bins"]
-    sparse_histogram: Int64[np.ndarray, "n d bins"]
+    histogram: Integer[np.ndarray, "n d bins"]
+    sparse_histogram: Integer[np.ndarray, "n d bins"]
     n_outside: Int64[np.ndarray, " n"]
 
     @classmethod
@@ -61,10 +62,23 @@ class LayerStatistics:
             n_outside=np.zeros(n, np.int64),
         )
 
-    def forget_histograms(self) -> None:
-        """Set all counts of coefficients to zero, in place."""
-        for counts in (self.histogram, self.sparse_histogram, self.n_outside):
-            counts[...] = 0
+    def without_counts(self) -> "LayerStatistics":
+        """Return the same statistics with empty histograms to count in; other arrays are shared."""
+        return dataclasses.replace(
+            self,
+            histogram=np.zeros(self.histogram.shape, np.int64),
+            sparse_histogram=np.zeros(self.histogram.shape, np.int64),
+            n_outside=np.zeros(len(self), np.int64),
+        )
+
+    def narrowed(self) -> "LayerStatistics":
+        """Return the same statistics with histograms in the smallest type that holds their counts.
+
+        A layer of 32 kernels takes 2.8 kB then instead of 12 kB.
+        """
+        return dataclasses.replace(
+            self, histogram=narrow(self.histogram), sparse_histogram=narrow(self.sparse_histogram)
+        )
 
     def __len__(self) -> int:
         return len(self.n_finite)
@@ -94,8 +108,8 @@ class LayerStatistics:
             }
         )
 
-    def take(self, layers: Int[np.ndarray, " m"]) -> "LayerStatistics":
-        """Select layers by their places."""
+    def take(self, layers: Int[np.ndarray, " m"] | slice) -> "LayerStatistics":
+        """Select layers by their places; a slice gives views."""
         return LayerStatistics(
             **{
                 field.name: selected(getattr(self, field.name), layers)
@@ -104,10 +118,22 @@ class LayerStatistics:
         )
 
 
+def narrow(counts: Integer[np.ndarray, "*shape"]) -> Integer[np.ndarray, "*shape"]:
+    """Return counts in the smallest unsigned type that holds them; zeros alone take no memory."""
+    largest = counts.max(initial=0)
+    if not largest:
+        return np.broadcast_to(np.zeros((), np.uint8), counts.shape)
+    # By name: NumPy has two types of eight bytes, and names one of them `ulonglong`.
+    return counts.astype(np.min_scalar_type(largest).name, copy=False)
+
+
 def concatenated(values: Sequence[Any]) -> Any:
     """Concatenate arrays, or stacked moments part by part, along the first axis."""
     if isinstance(values[0], Moments):
         return of_moments(lambda *parts: np.concatenate(parts), *values)
+    if not any(any(array.strides) for array in values):  # zeros of `narrow`, which take no memory
+        shape = (sum(map(len, values)), *values[0].shape[1:])
+        return np.broadcast_to(np.zeros((), values[0].dtype), shape)
     return np.concatenate(values)
 
 

@@ -3,19 +3,19 @@
 import csv
 import io
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow.parquet
 from jaxtyping import Float
-from safetensors.numpy import save_file
 
 from .._files import written_whole
 from ..errors import CheckpointError
 from ..shift import drift_matrix
 from ._histograms import model_probabilities
+from ._tensors import save_arrays
 
 if TYPE_CHECKING:
     from ._scan import Scan
@@ -43,8 +43,7 @@ def write_scan(scan: "Scan", folder: Path, *, replace: bool = False) -> None:
     _write_parquet(scan.model_table, folder / "models.parquet")
     _write_arrays(scan, folder / "arrays.safetensors")
     _write_drift(scan, folder / "drift-model.csv")
-    text = json.dumps(scan.record, indent=1)
-    _atomic(folder / "scan.json", lambda path: path.write_text(text + "\n", encoding="utf-8"))
+    _atomic(folder / "scan.json", lambda path: _write_json(scan.record, path))
 
 
 def left_out(n_models: int) -> list[str]:
@@ -76,8 +75,7 @@ def _write_arrays(scan: "Scan", path: Path) -> None:
     if not scan.arrays:
         path.unlink(missing_ok=True)  # that of an earlier scan with kernels
         return
-    arrays = {name: np.ascontiguousarray(array) for name, array in scan.arrays.items()}
-    _atomic(path, lambda temporary: save_file(arrays, temporary))
+    _atomic(path, lambda temporary: save_arrays(scan.arrays, temporary))
 
 
 def _write_drift(scan: "Scan", path: Path) -> None:
@@ -90,6 +88,13 @@ def _write_drift(scan: "Scan", path: Path) -> None:
 
 def _write_parquet(table: pyarrow.Table, path: Path) -> None:
     _atomic(path, lambda temporary: pyarrow.parquet.write_table(table, temporary))
+
+
+def _write_json(record: Mapping[str, Any], path: Path) -> None:
+    # The text of a hundred thousand checkpoints in memory would be 100 MB, and its pieces 1 GB.
+    with path.open("w", encoding="utf-8") as file:
+        json.dump(record, file, indent=1)
+        file.write("\n")
 
 
 def _atomic(path: Path, write: Callable[[Path], object]) -> None:

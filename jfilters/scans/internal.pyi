@@ -1,6 +1,7 @@
 from ._asked import introduce as introduce
 from ._compatible import check_comparable as check_comparable
 from ._compatible import check_same_sparse as check_same_sparse
+from ._counts import NarrowArrays as NarrowArrays
 from ._frames import Frame as Frame
 from ._frames import frame as frame
 from ._frames import matrix_frame as matrix_frame
@@ -10,6 +11,7 @@ from ._histograms import model_counts as model_counts
 from ._histograms import model_probabilities as model_probabilities
 from ._layer_statistics import LayerStatistics as LayerStatistics
 from ._layer_statistics import concatenated as concatenated
+from ._layer_statistics import narrow as narrow
 from ._layer_statistics import of_moments as of_moments
 from ._layer_statistics import pooled_moments as pooled_moments
 from ._layer_statistics import scaled_moments as scaled_moments
