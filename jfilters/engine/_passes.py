@@ -94,8 +94,12 @@ def histogram_pass(
     high: Float[Array, ""],
     *,
     options: Options,
+    platform: str | None = None,
 ) -> SegmentCounts:
-    """Count every segment's coefficients in histograms, and those outside low..high."""
+    """Count every segment's coefficients in histograms, and those outside low..high.
+
+    Static: `options`, and the `platform` of the program, if it is known.
+    """
     n_segments, rows, d = segments.kernels.shape
     kernels, valid = _population(segments, options)
     counts = coefficient_histograms(
@@ -107,6 +111,7 @@ def histogram_pass(
         bins=options.bins,
         parts=n_segments,
         subset=_sparse(segments, options).reshape(n_segments * rows) if options.quality else None,
+        platform=platform,
     )
     return SegmentCounts(*counts)
 

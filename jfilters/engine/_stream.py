@@ -136,5 +136,10 @@ def _sums(segments: list[Segments], purpose: Pass) -> SegmentSums:
 def _counts(segments: list[Segments], options: Options, bins: Bins) -> SegmentCounts:
     replicated = bins.on_device
     return run(
-        histogram_pass, segments, *replicated, on_cpu=WIDE_VECTORS, options=options.of_passes
+        histogram_pass,
+        segments,
+        *replicated,
+        on_cpu=WIDE_VECTORS,
+        options=options.of_passes,
+        platform=platform(),
     )
