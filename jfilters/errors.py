@@ -19,6 +19,13 @@ class CheckpointError(ValueError):
     - `path`: the file or folder.
     - `tensor`: the stored array at fault, if it is one.
     - `remedy`: what the reader of the message can do about it.
+
+    >>> import jfilters as jf
+    >>> try:
+    ...     jf.load("missing.safetensors")
+    ... except jf.CheckpointError as error:
+    ...     print(type(error).__name__, error.path, error.status)
+    UnreadableError missing.safetensors failed
     """
 
     status = "refused"

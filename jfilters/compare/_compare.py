@@ -62,6 +62,16 @@ def compare(
     **Returns:** one `Comparison` a pair: the relationship, its reasons, and the matched layers.
 
     **Raises:** `CheckpointError` for one that cannot be read, `ValueError` for fewer than two.
+
+    >>> import jfilters as jf, numpy as np, safetensors.numpy, tempfile
+    >>> folder = tempfile.mkdtemp()
+    >>> weights = np.random.default_rng(0).normal(size=(8, 4, 3, 3)).astype(np.float32)
+    >>> for name, dtype in (("a", "float32"), ("b", "float16")):
+    ...     file = f"{folder}/{name}.safetensors"
+    ...     safetensors.numpy.save_file({"conv.weight": weights.astype(dtype)}, file)
+    >>> (pair,) = jf.compare([f"{folder}/a.safetensors", f"{folder}/b.safetensors"])
+    >>> pair.relation.label, len(pair.layers)
+    ('re-saved', 1)
     """
     if len(paths) < 2:
         raise ValueError(f"expected two checkpoints or more to compare, got {len(paths)}")

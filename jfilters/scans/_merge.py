@@ -32,6 +32,17 @@ def merge_scans(scans: Sequence[Scan]) -> tuple[Scan, list[str]]:
 
     Raises:
         ValueError: there is none, or their histograms cannot be put together.
+
+    >>> import jfilters as jf, numpy as np, safetensors.numpy, tempfile
+    >>> folder, rng = tempfile.mkdtemp(), np.random.default_rng(0)
+    >>> for name in ("a", "b"):
+    ...     weights = rng.normal(size=(8, 4, 3, 3)).astype(np.float32)
+    ...     safetensors.numpy.save_file({"conv.weight": weights}, f"{folder}/{name}.safetensors")
+    >>> first = jf.scan(f"{folder}/a.safetensors", progress=False)
+    >>> second = jf.scan(f"{folder}/b.safetensors", basis=first.basis, progress=False)
+    >>> scan, left_out = jf.merge_scans([first, second])
+    >>> scan.model_names, left_out
+    (['a.safetensors', 'b.safetensors'], [])
     """
     if not scans:
         raise ValueError("expected scans or bundles to merge, got none")
@@ -49,8 +60,11 @@ def merge_scans(scans: Sequence[Scan]) -> tuple[Scan, list[str]]:
     return merged, list(dict.fromkeys(_LABELS.get(name, name) for name in missing))
 
 
-_LABELS = {f"{name}.{part}": f"{name} moments" for name in MOMENTS for part in MOMENT_PARTS}
-_LABELS |= {"sparse_eps": "sparse_at", "sample.layer": "sample"}
+_LABELS = {
+    **{f"{name}.{part}": f"{name} moments" for name in MOMENTS for part in MOMENT_PARTS},
+    "sparse_eps": "sparse_at",
+    "sample.layer": "sample",
+}
 
 
 def _named_apart(scans: Sequence[Scan]) -> list[Scan]:
@@ -117,7 +131,7 @@ def _with_names(table: pa.Table, names: dict[str, str]) -> pa.Table:
     return table.set_column(place, "model", pa.array(new, pa.string()))
 
 
-def _checkpoints(scan: Scan, names: dict[str, str]) -> list[dict]:
+def _checkpoints(scan: Scan, names: dict[str, str]) -> list[dict[str, Any]]:
     """Return the records of the checkpoints, less those of which every model is in another scan."""
     entries = scan.record["checkpoints"]
     checkpoints = {entry["model"] for entry in entries}
@@ -152,7 +166,7 @@ def _record(parts: Sequence[Scan], scans: Sequence[Scan]) -> dict[str, Any]:
     }
 
 
-def _once(entries: list[dict]) -> list[dict]:
+def _once(entries: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """Return the entries without repetitions; those of one content and status are one."""
     distinct = {}
     for entry in entries:
