@@ -27,7 +27,7 @@ _Key = tuple[str, ...]
 
 @dataclasses.dataclass(frozen=True)
 class Pair:
-    """A layer of the first checkpoint, its partner in the second, and what told so."""
+    """A layer of the first checkpoint, its partner in the second, and the way they were matched."""
 
     first: StoredLayer
     second: StoredLayer

@@ -90,7 +90,7 @@ def _storage(layers: Sequence[MatchedLayer], first: Side, second: Side) -> list[
         ("names", any(layer.first != layer.second for layer in layers)),
         ("order of channels", any(layer.reordered for layer in layers)),
     )
-    return [word for word, is_so in facts if is_so]
+    return [label for label, is_so in facts if is_so]
 
 
 def _quantized(sums: Sums) -> Relation | None:
@@ -144,20 +144,20 @@ def _pruned(sums: Sums) -> Relation | None:
         if not zeroed or zeroed_source > ONE_SIDED * zeroed:
             continue
         remainder, altered = sums.weights - zeroed, sums.altered + zeroed_source
-        # Nothing but zeros is pruning, however few; beside other changes they may be chance.
+        # Nothing but zeros is pruning, however few; beside other changes they may be accidental.
         if altered and zeroed < MIN_PRUNED * sums.weights:
             continue
         is_trained = altered > EQUAL_REST * remainder
         if is_trained and not sums.are_related:
             continue
-        word: Relationship = "pruned and fine-tuned" if is_trained else "pruned"
+        label: Relationship = "pruned and fine-tuned" if is_trained else "pruned"
         text = f"{_share(zeroed, sums.weights)} of the weights are zero in one alone; "
-        return Relation(word, (text + _beside(sums, altered, remainder), _cosines(sums)), source)
+        return Relation(label, (text + _beside(sums, altered, remainder), _cosines(sums)), source)
     return None
 
 
 def _beside(sums: Sums, altered: int, remainder: int) -> str:
-    """Words for the weights that pruning left."""
+    """Return a phrase for the weights that are not pruned."""
     roundings = {layer.rounding_beside_zeros for layer in sums.layers} - {"", None}
     if altered:
         return f"{_share(altered, remainder)} of the rest differ"
@@ -170,8 +170,8 @@ def _fine_tuned(sums: Sums) -> Relation | None:
     reasons = [_cosines(sums)]
     if sums.judged:
         reasons.append(
-            f"far above chance in {len(sums.related)} of the {len(sums.judged)} layers "
-            "that are large enough to tell"
+            f"far above the null mean in {len(sums.related)} of the {len(sums.judged)} layers "
+            "that are large enough to judge"
         )
     reasons += _low_rank(sums)
     if sums.changed == 0:
@@ -237,6 +237,6 @@ def _share(part: int, total: int) -> str:
 
 
 def _rounding(names: Iterable[str | None]) -> str:
-    """The rounding of some layers as words."""
+    """Return the rounding of layers as text."""
     types = sorted({part for name in names if name for part in name.split(" and ")} - {ARITHMETIC})
     return f"rounding to {' and '.join(types)}" if types else f"rounding in {ARITHMETIC}"

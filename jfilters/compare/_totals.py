@@ -59,7 +59,7 @@ class Sums:
 
     @property
     def judged(self) -> list[MatchedLayer]:
-        """Layers of so many kernels that a cosine of 1 would be far from chance."""
+        """Layers of so many kernels that a cosine of 1 would be far above the null."""
         return [
             layer
             for layer in self.layers
@@ -68,7 +68,7 @@ class Sums:
 
     @property
     def related(self) -> list[MatchedLayer]:
-        """Judged layers whose kernels are closer than chance."""
+        """Judged layers whose kernels are closer than the null allows."""
         return [layer for layer in self.judged if is_related(layer.similarity)]
 
     @property

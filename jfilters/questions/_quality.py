@@ -3,6 +3,7 @@
 import functools
 import math
 from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -109,9 +110,9 @@ def quality(scan: Scan, *, by: str = "depth_decile", fold_batchnorm: bool = Fals
     )
 
 
-def _counted(words) -> dict[str, int]:
-    counts = Counter(words)
-    return {word: counts[word] for word in VERDICTS if counts[word]}
+def _counted(labels: Iterable[str]) -> dict[str, int]:
+    counts = Counter(labels)
+    return {label: counts[label] for label in VERDICTS if counts[label]}
 
 
 def _shares(rows: list[dict], labels: np.ndarray) -> list[Share]:

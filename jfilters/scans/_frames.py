@@ -18,25 +18,25 @@ if TYPE_CHECKING:
 Frame: TypeAlias = "pandas.DataFrame"
 
 _PROSE = ("model", "layer", "reason")
-"""Columns of texts that are all different; other texts are words that come back."""
+"""Columns of texts that are all different; other texts are labels that come back."""
 
 
 def frame(table: pa.Table, index: Sequence[str] = ()) -> Frame:
     """A table with some columns as its index.
 
-    Whole numbers become Int64 and truth values boolean, which know what is unknown; words become
+    Whole numbers become Int64 and truth values boolean, which know what is unknown; labels become
     categories, verdicts from the most worrying to healthy; a number that is unknown is NaN.
 
     Raises MissingExtraError without pandas.
     """
     pandas = _pandas()
     types = {pa.int64(): pandas.Int64Dtype(), pa.bool_(): pandas.BooleanDtype()}
-    words = [
+    labels = [
         field.name
         for field in table.schema
         if pa.types.is_string(field.type) and field.name not in _PROSE
     ]
-    data = table.to_pandas(types_mapper=types.get, categories=words)
+    data = table.to_pandas(types_mapper=types.get, categories=labels)
     if "verdict" in data:
         data["verdict"] = data["verdict"].cat.set_categories(list(VERDICTS), ordered=True)
     return data.set_index(list(index)) if index else data

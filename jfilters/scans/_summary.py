@@ -43,7 +43,7 @@ def summary_html(name: str, layers: pa.Table, models: pa.Table, checkpoints: Che
 
 def _verdicts(layers: pa.Table) -> str:
     counts = Counter(layers["verdict"].to_pylist())
-    return ", ".join(f"{counts[word]:,} {word}" for word in VERDICTS if counts[word])
+    return ", ".join(f"{counts[label]:,} {label}" for label in VERDICTS if counts[label])
 
 
 def _statuses(checkpoints: Checkpoints) -> str:
