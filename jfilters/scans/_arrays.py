@@ -88,7 +88,10 @@ class LayerArrays(Mapping[str, np.ndarray]):
         return array[self._mask] if is_of_layers else array
 
 
-_DTYPES = {"F64": "float64", "F32": "float32", "F16": "float16", "BF16": "bfloat16"}
-_DTYPES |= {f"I{bits}": f"int{bits}" for bits in (8, 16, 32, 64)}
-_DTYPES |= {f"U{bits}": f"uint{bits}" for bits in (8, 16, 32, 64)}
-_DTYPES |= {"BOOL": "bool"}
+_DTYPES = {
+    "BOOL": "bool",
+    "BF16": "bfloat16",
+    **{f"F{bits}": f"float{bits}" for bits in (16, 32, 64)},
+    **{f"I{bits}": f"int{bits}" for bits in (8, 16, 32, 64)},
+    **{f"U{bits}": f"uint{bits}" for bits in (8, 16, 32, 64)},
+}

@@ -21,10 +21,11 @@ if TYPE_CHECKING:
 _TENTHS = np.arange(1, 10) / 10
 _DECILES = np.array([f"{i / 10:.1f}-{(i + 1) / 10:.1f}" for i in range(10)], object)
 # Measured or too fine, not chosen: no axis unless asked for by name.
-_MEASURED = {*LAYERS.names[LAYERS.names.index("n_kernels") :], "layer", "relative_depth"}
-_MEASURED |= {"out_channels", "in_channels", "groups", "depth"}
-_MEASURED |= {column.name for column in LAYER_COLUMNS if column.optional}
-_MEASURED -= {"verdict"}
+_MEASURED = {
+    *LAYERS.names[LAYERS.names.index("n_kernels") :],
+    *("layer", "depth", "relative_depth", "out_channels", "in_channels", "groups"),
+    *(column.name for column in LAYER_COLUMNS if column.optional),
+} - {"verdict"}
 
 
 def axis_values(scan: "Scan", axis: str) -> np.ndarray:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from jaxtyping import Int64
@@ -76,7 +77,7 @@ def group_layers(scan: Scan, by: str, within: str | None = None) -> Groups:
         raise ValueError(f"expected two different axes, got {by!r} within itself")
     labels = axis_values(scan, by)
     outer = np.full(len(labels), "", object) if within is None else axis_values(scan, within)
-    members: dict[tuple, list[int]] = {}
+    members: dict[tuple[object, ...], list[int]] = {}
     for layer, key in enumerate(zip(outer.tolist(), labels.tolist(), strict=True)):
         if None not in key:
             members.setdefault(key, []).append(layer)
@@ -113,6 +114,6 @@ def _check_whole_models(scan: Scan, axis: str, parts: Int64[np.ndarray, " layers
         )
 
 
-def _order(key: tuple) -> list[tuple]:
+def _order(key: tuple[object, ...]) -> list[tuple[bool, Any]]:
     """Numbers by size and before texts."""
     return [(isinstance(part, str), part) for part in key]

@@ -12,6 +12,7 @@ import re
 import tomllib
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -35,14 +36,14 @@ class MetadataTable:
 
     path: Path
     keys: tuple[str, ...]
-    columns: dict[str, list]
+    columns: dict[str, list[Any]]
 
 
 @dataclasses.dataclass(frozen=True)
 class Joined:
     """Columns of a table joined to models: one value a model, None where the table has none."""
 
-    columns: dict[str, list]
+    columns: dict[str, list[Any]]
     unmatched_rows: tuple[str, ...]
     unmatched_models: tuple[str, ...]
 
@@ -95,7 +96,7 @@ def join_metadata(models: Sequence[str], table: MetadataTable) -> Joined:
     )
 
 
-def typed_column(values: list) -> pa.Array:
+def typed_column(values: list[Any]) -> pa.Array:
     """Return values as an Arrow column: of numbers if all are, else of texts."""
     try:
         column = pa.array(values)
@@ -104,7 +105,7 @@ def typed_column(values: list) -> pa.Array:
     return column.cast(pa.string()) if pa.types.is_null(column.type) else column
 
 
-def _last_value(values: list, rows: list[int]) -> Cell:
+def _last_value(values: list[Any], rows: list[int]) -> Cell:
     return next((values[row] for row in reversed(rows) if values[row] is not None), None)
 
 
@@ -209,7 +210,7 @@ def _check_keys(table: MetadataTable) -> None:
 
 
 def _wrong(path: Path, reason: str, remedy: str | None = None) -> CheckpointError:
-    fallback = "its first column names models or globs of them, the others what is told of them"
+    fallback = "its first column has names or globs of models, the others hold values"
     return CheckpointError(reason, path=path, remedy=remedy or fallback)
 
 

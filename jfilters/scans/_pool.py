@@ -1,12 +1,12 @@
 """Pooling of the numbers of layers into those of a model: one function for each kind of number.
 
 Each takes the columns of the layers of one model, as object arrays with None for what is unknown, and the
-name of
-the column. Counts add, sparsity is that of all kernels together, entropies and orthogonality are medians
-over layers, and the verdict is the most worrying one.
+name of the column. Counts add, sparsity is that of all kernels together, entropies and orthogonality are
+medians over layers, and the verdict is the most worrying one.
 """
 
 import math
+from typing import Any
 
 import numpy as np
 
@@ -65,5 +65,5 @@ def worst_verdict(columns: Columns, name: str) -> str | None:
     return min(_defined(columns[name]), key=VERDICTS.index, default=None)
 
 
-def _defined(values: np.ndarray) -> list:
+def _defined(values: np.ndarray) -> list[Any]:
     return [value for value in values if value is not None]

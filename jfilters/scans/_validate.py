@@ -52,6 +52,8 @@ def check_record(path: Path, record: Any) -> None:
             counts = [*spatial, *totals.values()]
             if all(map(_is_count, counts)) and all(spatial) and all(map(_is_entry, checkpoints)):
                 return _check_version(path, record.get("schema", 0))
+        case _:
+            pass
     raise damaged(path, "expected the record of a scan, with its config, totals and checkpoints")
 
 
