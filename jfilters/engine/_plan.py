@@ -32,7 +32,7 @@ from ._options import Options
 _DIGITS = re.compile(r"(\d+)")
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, slots=True)
 class PlannedLayer:
     """One layer of the chosen spatial shape; `shape` is (out, in, *spatial).
 
@@ -51,7 +51,7 @@ class PlannedLayer:
         return self.shape[0] * self.shape[1]
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, slots=True)
 class Companion:
     """A further file of a checkpoint; `name` is relative to the folder of the first."""
 
@@ -66,7 +66,7 @@ class Companion:
         return cls(name, identity=identity(file), bytes=size_of(file))
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, slots=True)
 class Entry:
     """One checkpoint of a scan: what it is, what came of it, and its layers of the chosen shape.
 

@@ -64,7 +64,7 @@ def test_counts_beyond_int32_stay_exact(found, tmp_path):
     measured = measure_checkpoints(tmp_path / "in")
     many = 3_000_000_001
     statistics = measured.statistics
-    histogram = statistics.histogram * many
+    histogram = statistics.histogram.astype(np.int64) * many
     n_zero = statistics.n_zero + many
     statistics = dataclasses.replace(statistics, histogram=histogram, n_zero=n_zero)
     scan = scan_of(dataclasses.replace(measured, statistics=statistics))
