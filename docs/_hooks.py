@@ -10,7 +10,7 @@ ROOT = Path(__file__).parent.parent
 def on_page_markdown(markdown: str, **_: object) -> str:
     """The page with every marked room replaced by its names."""
     markdown = markdown.replace("<!-- face -->", _face())
-    return re.sub(r"<!-- room ([\w.]+) -->", lambda found: _room(found[1]), markdown)
+    return re.sub(r"<!-- room ([\w.]+) -->", lambda match: _room(match[1]), markdown)
 
 
 def names(module: str) -> dict[str, str]:
