@@ -395,9 +395,15 @@ def unchecked():
     checked = {
         name: sys.modules.pop(name) for name in [*sys.modules] if name.startswith(CONVERTERS)
     }
+    finders = [*sys.meta_path]
+    sys.meta_path[:] = [x for x in finders if not type(x).__module__.startswith("jaxtyping")]
     try:
         yield importlib.import_module(f"{CONVERTERS}._torch").FORMAT
     finally:
+        sys.meta_path[:] = finders
+        for name in [*sys.modules]:
+            if name.startswith(CONVERTERS):
+                del sys.modules[name]
         sys.modules.update(checked)
         jfilters.converters = checked[CONVERTERS]
 

@@ -6,6 +6,7 @@ import safetensors.numpy
 from safetensors.numpy import save_file
 
 from jfilters.engine import Options, scan, scan_into
+from jfilters.engine._run import measure_checkpoints
 from jfilters.statistics.internal import EPSILONS
 
 from . import reference
@@ -35,7 +36,7 @@ def layer_rows(folder):
 
 
 def test_sampled_kernels_are_kernels_of_their_layers_and_none_comes_twice(folder):
-    found = scan(folder, Options(sample=100)).sample
+    found = measure_checkpoints(folder, Options(sample=100)).sample
     layers = list(layer_rows(folder))
     assert np.bincount(found.layer // 2).tolist() == [100, 100]
     assert len(np.unique(found.kernels, axis=0)) == 200
@@ -44,14 +45,14 @@ def test_sampled_kernels_are_kernels_of_their_layers_and_none_comes_twice(folder
 
 
 def test_a_sample_holds_layers_in_proportion(folder):
-    found = scan(folder, Options(sample=424)).sample
+    found = measure_checkpoints(folder, Options(sample=424)).sample
     # 800 kernels of 848 lie in the second layer: a hypergeometric draw.
     share = (found.layer[found.layer < 2] == 1).mean()
     assert share == pytest.approx(800 / 848, abs=0.03)
 
 
 def test_a_sample_of_more_than_there_is_holds_all(folder):
-    found = scan(folder, Options(sample=10_000)).sample
+    found = measure_checkpoints(folder, Options(sample=10_000)).sample
     np.testing.assert_array_equal(found.kernels, np.concatenate(list(layer_rows(folder))))
 
 
@@ -65,11 +66,11 @@ def test_a_sample_is_kept_between_scans_and_holds_no_nan(folder, tmp_path):
     arrays = safetensors.numpy.load_file(folder / "one.safetensors")
     arrays["b.weight"][:30] = np.nan
     save_file(arrays, folder / "one.safetensors", metadata={"format": "pt"})
-    first, second = (scan_into(tmp_path / "out", folder).sample for _ in range(2))
-    assert np.isfinite(first.kernels).all()
-    assert len(first.kernels) < 2 * 848
-    np.testing.assert_array_equal(first.kernels, second.kernels)
-    np.testing.assert_array_equal(first.layer, second.layer)
+    first, second = (scan_into(tmp_path / "out", folder) for _ in range(2))
+    assert np.isfinite(first.sample).all()
+    assert len(first.sample) < 2 * 848
+    np.testing.assert_array_equal(first.sample, second.sample)
+    np.testing.assert_array_equal(first.sample_layer, second.sample_layer)
 
 
 def test_sparse_kernels_are_counted_apart_and_for_every_epsilon(folder):
