@@ -101,7 +101,7 @@ class TestDrift:
         assert page.inner_text("#pair-title") == "plain.pt and twin.pt"
         text = page.inner_text("#pair-text")
         assert "within null" in text
-        assert "The 95 % quantile of the null is" in text
+        assert "The 95 % quantile of the null of sampling is" in text
         assert "80,000 kernels" in text
         assert cell.get_attribute("aria-pressed") == "true"
         page.wait_for_selector("#overlay svg")
