@@ -75,7 +75,6 @@ HOST_HALVES = {
     "shift": {
         *("_difference", "_divergence", "_draws", "_embedding", "_frechet", "_grid", "_holm"),
         *(
-            "_host_names",
             "_kernel_similarity",
             "_match",
             "_metric_functions",
