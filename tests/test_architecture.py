@@ -53,19 +53,6 @@ MAY_TOUCH_FILES = {"jfilters.statistics._basis_file"}
 
 COMPILER = {"jax", "jaxlib", "equinox", "optax", "flowjax"}
 WITHOUT_COMPILER = ("io", "scans", "lineage", "compare", "questions", "report", "zoo", "answers")
-# Densities are learned on the device: who asks for them draws a key and waits for the compiler anyway.
-MAY_COMPILE = {
-    "jfilters.questions._densities",
-    "jfilters.questions._density_samples",
-    "jfilters.questions._density_scores",
-}
-# Import the engine or a question of densities, so that only what calls them loads the compiler.
-LOAD_COMPILER = MAY_COMPILE | {
-    "jfilters.questions._nearest",
-    "jfilters.report._densities",
-    "jfilters.report._inspection",
-    "jfilters.report._nearest",
-}
 # What statistics and shift have for arrays of NumPy; the other modules there are their device forms.
 HOST_HALVES = {
     "statistics": {
@@ -223,8 +210,6 @@ def is_module_shown(module: str) -> bool:
 def is_on_host(module: str) -> bool:
     """Tell if a module belongs to the half of the house that answers without a compiler."""
     part = module.split(".")[2] if module.count(".") > 1 else ""
-    if module in MAY_COMPILE:
-        return False
     return room(module) in WITHOUT_COMPILER or part in HOST_HALVES.get(room(module), ())
 
 
@@ -319,14 +304,14 @@ def test_an_answer_from_a_written_scan_needs_no_compiler(module):
 
 
 def test_lists_of_modules_name_no_other():
-    named = MAY_TOUCH_FILES | LOAD_COMPILER | USES_ONE.keys()
+    named = MAY_TOUCH_FILES | USES_ONE.keys()
     for half, parts in HOST_HALVES.items():
         named |= {f"jfilters.{half}.{part}" for part in parts}
     assert not named - MODULES.keys()
 
 
 def test_importing_the_host_half_loads_no_compiler():
-    modules = [name for name in MODULES if is_on_host(name) and name not in LOAD_COMPILER]
+    modules = [name for name in MODULES if is_on_host(name)]
     code = "import importlib, json, sys\nfor name in sys.argv[1:]: importlib.import_module(name)\n"
     code += "print(json.dumps(sorted(sys.modules)))"
     environment = {name: value for name, value in os.environ.items() if name != "EAGER_IMPORT"}
