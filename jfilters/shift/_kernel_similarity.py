@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Float
 
-from ..statistics.internal import host_max_abs
+from ..statistics.internal import host_unit_kernels
 
 Rows = Float[np.ndarray, "n d"]
 
@@ -51,8 +51,8 @@ def kernel_similarity(a: Rows, b: Rows) -> KernelSimilarity:
 
     Source: Hoeffding, "A combinatorial central limit theorem", 1951.
     """
-    u = unit_kernels(a)
-    v = u if b is a else unit_kernels(b)
+    u = host_unit_kernels(a)
+    v = u if b is a else host_unit_kernels(b)
     both = u.any(axis=1) & v.any(axis=1)
     u, v = (x if both.all() else x[both] for x in (u, v))
     n = len(u)
@@ -67,19 +67,6 @@ def kernel_similarity(a: Rows, b: Rows) -> KernelSimilarity:
         null_mean=float(np.dot(*means)),
         null_deviation=_null_deviation(u, v),
     )
-
-
-def unit_kernels(kernels: Rows) -> Float[np.ndarray, "n d"]:
-    """Divide kernels by their Euclidean length; zeros where that is zero or not finite."""
-    # By the largest weight first, so that no square overflows or vanishes.
-    largest = host_max_abs(kernels)
-    is_valid = np.isfinite(largest) & (largest > 0)
-    if not is_valid.all():
-        kernels = np.where(is_valid[:, None], kernels, 0)
-    units = kernels / np.where(is_valid, largest, 1)[:, None]
-    lengths = np.sqrt(np.einsum("ij,ij->i", units, units))
-    units /= np.where(is_valid, lengths, 1)[:, None]
-    return units
 
 
 def _null_deviation(u: Rows, v: Rows) -> float:

@@ -52,6 +52,19 @@ def host_max_abs(kernels: Rows) -> Float[np.ndarray, " n"]:
     return largest
 
 
+def host_unit_kernels(kernels: Rows) -> Float[np.ndarray, "n d"]:
+    """Divide kernels by their Euclidean length; zeros where that is zero or not finite."""
+    # By the largest weight first, so that no square overflows or vanishes.
+    largest = host_max_abs(kernels)
+    is_valid = np.isfinite(largest) & (largest > 0)
+    if not is_valid.all():
+        kernels = np.where(is_valid[:, None], kernels, 0)
+    units = kernels / np.where(is_valid, largest, 1)[:, None]
+    lengths = np.sqrt(np.einsum("ij,ij->i", units, units))
+    units /= np.where(is_valid, lengths, 1)[:, None]
+    return units
+
+
 def host_normalize(kernels: Rows) -> Float[np.ndarray, "m d"]:
     """Divide each finite kernel by its largest absolute weight; leave out those that are not finite.
 

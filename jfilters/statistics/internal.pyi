@@ -12,6 +12,7 @@ from ._host import host_max_abs as host_max_abs
 from ._host import host_normalize as host_normalize
 from ._host import host_orthogonality as host_orthogonality
 from ._host import host_set_moments as host_set_moments
+from ._host import host_unit_kernels as host_unit_kernels
 from ._moments import host_moments as host_moments
 from ._moments import moments_from_gram as moments_from_gram
 from ._normalize import absolute_by_tap as absolute_by_tap

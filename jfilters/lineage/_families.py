@@ -1,0 +1,145 @@
+"""Families: the connected sets of networks that are kin, with the chance of any false link among them."""
+
+import dataclasses
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+from jaxtyping import Bool, Float, Int64
+from scipy.sparse import csr_array
+from scipy.sparse.csgraph import connected_components
+from scipy.special import ndtri
+
+from ._hashes import SHARED
+from ._kinship import Kinship, kinship
+from ._networks import Networks
+
+ALARM = 0.01
+"""Chance of any false link in a whole collection of strangers."""
+
+FLOOR = 0.03
+"""Cosine below which no pair is kin: with 8e5 kernels strangers of one recipe had 0.002 at z 4 to 6."""
+
+SIMILAR = 2
+"""Layers that are evidence by themselves, from which networks are partly kin: one alone is none."""
+
+SAME_SUMS = np.array([1e-4, 1e-4, 2e-3])
+"""Relative difference of a layer's three sums that rounding to float16 makes at most."""
+
+FEWEST_CHANNELS = 64
+"""Output channels in all layers from which equal sums are evidence."""
+
+
+class Alarm(NamedTuple):
+    """Pairs of networks that were tested, the z from which they are kin, and the chance of a false link."""
+
+    pairs: int
+    z: float
+    chance: float
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Families:
+    """Which networks are kin.
+
+    - `labels`: the family of each network, numbered in the order of their first networks.
+    - `kin`: pairs that are kin by whatever evidence.
+    - `partly`: those whose mean cosine is that of strangers, but which share a few layers or kernels.
+    - `permuted`: those whose layers have equal sums, as copies with their channels in another order.
+    - `kinship`, `alarm`: the statistics, and the threshold.
+    """
+
+    labels: Int64[np.ndarray, " n"]
+    kin: Bool[np.ndarray, "n n"]
+    partly: Bool[np.ndarray, "n n"]
+    permuted: Bool[np.ndarray, "n n"]
+    kinship: Kinship
+    alarm: Alarm
+
+    def members(self) -> list[list[int]]:
+        """Return the networks of each family; single ones are families of one."""
+        return [
+            np.flatnonzero(self.labels == label).tolist()
+            for label in range(self.labels.max(initial=-1) + 1)
+        ]
+
+
+def find_families(networks: Networks, known: Bool[np.ndarray, "n n"] | None = None) -> Families:
+    """Return the families of networks by their sketches.
+
+    Two networks are kin if their cosine is `FLOOR` and its z that of the alarm or more, of either sign; if
+    `SIMILAR` layers are evidence by themselves; if they share `SHARED` hashes of kernels; or if all their
+    layers have equal sums.
+
+    Args:
+        networks: the networks.
+        known: pairs that are kin by other evidence, such as their weights.
+    """
+    statistics = kinship(networks)
+    alarm = threshold(len(networks))
+    close = (np.abs(statistics.z) >= alarm.z) & (np.abs(statistics.cosine) >= FLOOR)
+    partly = ((statistics.similar >= SIMILAR) | (_shared_hashes(networks) >= SHARED)) & ~close
+    permuted = _equal_sums(networks) & ~close
+    kin = close | partly | permuted
+    if known is not None:
+        kin |= known
+    np.fill_diagonal(kin, False)
+    return Families(labels_of(kin), kin, partly, permuted, statistics, alarm)
+
+
+def threshold(n: int) -> Alarm:
+    """Return the alarm for all pairs of n networks.
+
+    >>> round(threshold(162).z, 1), round(threshold(650).z, 1)
+    (4.8, 5.3)
+    """
+    pairs = n * (n - 1) // 2
+    return Alarm(pairs, float(-ndtri(ALARM / max(pairs, 1))), ALARM)
+
+
+def labels_of(kin: Bool[np.ndarray, "n n"]) -> Int64[np.ndarray, " n"]:
+    """Return the connected set of each network, numbered in the order of their first members."""
+    _, labels = connected_components(csr_array(kin), directed=False)
+    _, first, inverse = np.unique(labels, return_index=True, return_inverse=True)
+    return np.argsort(np.argsort(first))[inverse].astype(np.int64)
+
+
+def _shared_hashes(networks: Networks) -> Int64[np.ndarray, "n n"]:
+    sketches = networks.sketches
+    owner = networks.owner[sketches.hash_layer]
+    _, column = np.unique(sketches.hashes, return_inverse=True)
+    n = len(networks)
+    shape = (n, int(column.max(initial=-1)) + 1)
+    table = csr_array((np.ones(len(column), np.int64), (owner, column)), shape=shape)
+    shared = np.asarray((table @ table.T).todense()) if shape[1] else np.zeros((n, n), np.int64)
+    np.fill_diagonal(shared, 0)
+    return shared
+
+
+def _equal_sums(networks: Networks) -> Bool[np.ndarray, "n n"]:
+    n = len(networks)
+    equal = np.zeros((n, n), bool)
+    groups: dict[tuple[tuple[int, ...], ...], list[int]] = {}
+    for network in range(n):
+        shapes = tuple(networks.shapes[i] for i in networks.places(network))
+        groups.setdefault(shapes, []).append(network)
+    for shapes, members in groups.items():
+        if len(members) > 1 and sum(shape[0] for shape in shapes) >= FEWEST_CHANNELS:
+            _mark_equal(equal, networks, members)
+    return equal
+
+
+def _mark_equal(equal: Bool[np.ndarray, "n n"], networks: Networks, members: Sequence[int]) -> None:
+    sums = np.stack([_sums(networks, network) for network in members])
+    order = np.argsort(sums[:, 0, 1], kind="stable")
+    for place, i in enumerate(order):
+        for j in order[place + 1 :]:
+            if sums[j, 0, 1] > sums[i, 0, 1] * (1 + 2 * SAME_SUMS[1]):
+                break
+            if (np.abs(sums[i] - sums[j]) <= SAME_SUMS * np.abs(sums[i])).all():
+                equal[members[i], members[j]] = equal[members[j], members[i]] = True
+
+
+def _sums(networks: Networks, network: int) -> Float[np.ndarray, "layers 3"]:
+    places = networks.places(network)
+    return networks.sums[places.start : places.stop]

@@ -1,0 +1,12 @@
+from ._families import Alarm as Alarm
+from ._families import labels_of as labels_of
+from ._families import threshold as threshold
+from ._hashes import kernel_hashes as kernel_hashes
+from ._kinship import Kinship as Kinship
+from ._matching import match_layers as match_layers
+from ._sketch import WIDTH as WIDTH
+from ._sketch import LayerSketch as LayerSketch
+from ._sketch import centered_directions as centered_directions
+from ._sketch import sampled_channels as sampled_channels
+from ._sketches import Sketcher as Sketcher
+from ._sketches import Sketches as Sketches
