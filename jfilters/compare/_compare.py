@@ -11,7 +11,7 @@ from collections.abc import Sequence
 import numpy as np
 from jaxtyping import Float, Float32
 
-from ..converters import Checkpoint, Location, StoredLayer, open_checkpoint
+from ..converters import Checkpoint, Location, open_checkpoint
 from ..errors import redacted
 from ..shift import KernelSimilarity, drift, kernel_similarity, null_level, probability
 from ..shift.internal import (
@@ -21,13 +21,14 @@ from ..shift.internal import (
     difference,
     grid,
     is_related,
+    rescaling,
     rounding,
     rounding_beside_zeros,
 )
 from ..statistics import Basis, Moments, fit_basis, fixed_edges, layer_quality, merge_moments
 from ..statistics.internal import host_counts, host_normalize, host_set_moments
 from ._comparison import Comparison, Comparisons, Detail, MatchedLayer, Side, Storage
-from ._pairing import Pair, pair_layers
+from ._pairing import Pair, ReadableLayer, pair_layers
 from ._relation import relate
 
 Weight = Float32[np.ndarray, "out in *spatial"]
@@ -96,16 +97,34 @@ def compare_pair(first: Checkpoint, second: Checkpoint, *, detailed: bool = True
 
     **Returns:** the relationship with its reasons, the matched layers, and those without a partner.
     """
-    pairs, unmatched = pair_layers(first.layers, second.layers)
+    sides = side_of(first), side_of(second)
+    return compare_layers(first.layers, second.layers, sides, detailed=detailed)
+
+
+def compare_layers(
+    first: Sequence[ReadableLayer],
+    second: Sequence[ReadableLayer],
+    sides: tuple[Side, Side],
+    *,
+    detailed: bool = False,
+) -> Comparison:
+    """Compare two networks by layers that are stored or in memory, or by parts of their weights.
+
+    Args:
+        first, second: the layers; two of one shape are comparable.
+        sides: the checkpoints that they come from.
+        detailed: measure drift in nats and quality of every layer too.
+    """
+    pairs, unmatched = pair_layers(first, second)
     bases = _Bases()
     layers = [_matched(pair, bases if detailed else None) for pair in pairs]
     if detailed:
         layers = [_with_drift(x, pair, bases) for x, pair in zip(layers, pairs, strict=True)]
-    sides = _side(first), _side(second)
     return Comparison(*sides, relate(layers, *sides), tuple(layers), tuple(unmatched))
 
 
-def _side(checkpoint: Checkpoint) -> Side:
+def side_of(checkpoint: Checkpoint) -> Side:
+    """Return the record of a checkpoint."""
     kernels = sum(layer.shape[0] * layer.shape[1] for layer in checkpoint.layers)
     path = redacted(str(checkpoint.path))
     unread = checkpoint.shortfall
@@ -151,6 +170,7 @@ def _matched(pair: Pair, bases: _Bases | None) -> MatchedLayer:
         difference=change,
         similarity=similarity,
         rounding=explained,
+        rescaling=None if explained is not None else rescaling(a, b),
         rounding_beside_zeros=_beside_zeros(a, b, explained, change),
         grids=(grid(a, b), grid(b, a)) if is_close else (None, None),
         change_rank=change_rank(a, b) if is_close else None,
@@ -158,7 +178,7 @@ def _matched(pair: Pair, bases: _Bases | None) -> MatchedLayer:
     )
 
 
-def _storage(layer: StoredLayer) -> Storage:
+def _storage(layer: ReadableLayer) -> Storage:
     return Storage(layer.layer.axes, layer.layer.dtype, layer.layer.applied)
 
 

@@ -17,6 +17,7 @@ Relationship = Literal[
     "quantized",
     "pruned",
     "pruned and fine-tuned",
+    "rescaled",
     "fine-tuned",
     "trained apart",
     "unrelated",
@@ -72,7 +73,8 @@ class MatchedLayer:
 
     `reordered` says that the second was compared in another order of its channels. `rounding` names the
     storage type that explains every difference, and is "" where there is none; `rounding_beside_zeros` does
-    so for the values that are zero in neither. Where rounding explains too little and the kernels are
+    so for the values that are zero in neither. `rescaling` is the share of the squared difference that stays
+    when every kernel may be multiplied by a number; None where there is none. Where rounding explains too little and the kernels are
     close, `grids` are looked for, and `change_rank` is the rank of the difference if that is low.
     """
 
@@ -85,6 +87,7 @@ class MatchedLayer:
     difference: Difference
     similarity: KernelSimilarity
     rounding: str | None
+    rescaling: float | None
     rounding_beside_zeros: str | None
     grids: tuple[Grid | None, Grid | None]
     change_rank: int | None = None

@@ -8,11 +8,11 @@ import collections
 import dataclasses
 import re
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Literal
+from typing import Literal, Protocol
 
 import numpy as np
 
-from ..converters import StoredLayer
+from ..layers import Layer
 from ..shift.internal import by_content, signature
 
 How = Literal["name", "content", "order"]
@@ -25,12 +25,35 @@ _OWN = re.compile(r"(^|/)(weights?|kernel|w|value|vars/0|depthwise_kernel)$")
 _Key = tuple[str, ...]
 
 
+class ReadableLayer(Protocol):
+    """One layer, stored or in memory: its record, under its own name and that with its network, and shape."""
+
+    @property
+    def layer(self) -> Layer:
+        """The record."""
+        ...
+
+    @property
+    def qualified(self) -> Layer:
+        """The record under a name that says of which network it is."""
+        ...
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """The shape (out, in, *spatial) of the weight."""
+        ...
+
+    def read(self) -> np.ndarray:
+        """Return the weight in float32."""
+        ...
+
+
 @dataclasses.dataclass(frozen=True)
 class Pair:
     """A layer of the first checkpoint, its partner in the second, and the way they were matched."""
 
-    first: StoredLayer
-    second: StoredLayer
+    first: ReadableLayer
+    second: ReadableLayer
     how: How
 
 
@@ -45,7 +68,7 @@ class Unmatched:
 
 
 def pair_layers(
-    first: Sequence[StoredLayer], second: Sequence[StoredLayer]
+    first: Sequence[ReadableLayer], second: Sequence[ReadableLayer]
 ) -> tuple[list[Pair], list[Unmatched]]:
     """Every layer once: in a pair of equal shapes, in the order of `first`, or unmatched.
 
@@ -117,7 +140,7 @@ def _one_to_one(pairs: Iterable[tuple[int, int]]) -> list[tuple[int, int]]:
 
 
 def _by_content(
-    first: dict[int, StoredLayer], second: dict[int, StoredLayer]
+    first: dict[int, ReadableLayer], second: dict[int, ReadableLayer]
 ) -> Iterator[tuple[int, int]]:
     by_shape, second_by_shape = _by_shape(first), _by_shape(second)
     for shape in by_shape:
@@ -132,7 +155,7 @@ def _by_content(
 
 
 def _by_order(
-    first: dict[int, StoredLayer], second: dict[int, StoredLayer]
+    first: dict[int, ReadableLayer], second: dict[int, ReadableLayer]
 ) -> Iterator[tuple[int, int]]:
     """The layers of each shape in the order of their depths."""
     by_shape, second_by_shape = _by_shape(first), _by_shape(second)
@@ -140,21 +163,21 @@ def _by_order(
         yield from zip(by_shape[shape], second_by_shape.get(shape, []), strict=False)
 
 
-def _by_shape(layers: dict[int, StoredLayer]) -> dict[tuple[int, ...], list[int]]:
+def _by_shape(layers: dict[int, ReadableLayer]) -> dict[tuple[int, ...], list[int]]:
     places: dict[tuple[int, ...], list[int]] = {}
     for index, layer in layers.items():
         places.setdefault(layer.shape, []).append(index)
     return places
 
 
-def _key(stored: StoredLayer) -> _Key:
+def _key(stored: ReadableLayer) -> _Key:
     """The components of a name that say which layer it is: "net.conv1.weight" is ("net", "conv1")."""
     name = re.sub(r"[./]+", "/", stored.qualified.name)
     return tuple((_OWN.sub("", name) or name).split("/"))
 
 
 def _unmatched(
-    side: Literal["first", "second"], stored: StoredLayer, other: tuple[int, ...] | None
+    side: Literal["first", "second"], stored: ReadableLayer, other: tuple[int, ...] | None
 ) -> Unmatched:
     shape = "x".join(map(str, other)) if other else ""
     reason = f"of the same name, but {shape}" if other else "no layer of its shape is left"

@@ -34,6 +34,12 @@ ONE_SIDED = 0.1
 EQUAL_REST = 0.01
 """Share of the weights that pruning left and that differ, up to which the rest counts as equal."""
 
+RESCALED = 0.05
+"""Share of the squared difference that numbers for each kernel leave; of 9 taps training leaves 8/9."""
+
+PARALLEL = 1 - 1e-4
+"""Mean cosine from which all kernels are parallel (METHOD of lineage, 3)."""
+
 ONE_START = 0.95
 """Mean cosine below which two trainings from one initialization can look the same as fine-tuning."""
 
@@ -52,6 +58,7 @@ def relate(layers: Sequence[MatchedLayer], first: Side, second: Side) -> Relatio
         _equal(sums, first, second)
         or _quantized(sums)
         or _pruned(sums)
+        or _rescaled(sums)
         or _fine_tuned(sums)
         or _apart(sums)
         or Relation("unrelated", (_cosines(sums),))
@@ -164,6 +171,19 @@ def _beside(sums: Sums, altered: int, remainder: int) -> str:
     return f"the rest is equal up to {_rounding(roundings)}" if roundings else "the rest is equal"
 
 
+def _rescaled(sums: Sums) -> Relation | None:
+    """Relation where each kernel is its partner times a number, as folded norms and ReLU scaling make."""
+    changed = [layer for layer in sums.layers if layer.rescaling is not None]
+    distance = sum(layer.difference.distance**2 for layer in changed)
+    remainder = sum((layer.rescaling or 0) * layer.difference.distance**2 for layer in changed)
+    if not distance or not sums.are_related or remainder > RESCALED * distance:
+        return None
+    if abs(sums.cosine) < PARALLEL:
+        return None
+    text = f"in {_layers(len(changed))} every kernel is its partner times a number, up to rounding"
+    return Relation("rescaled", (text, _cosines(sums)))
+
+
 def _fine_tuned(sums: Sums) -> Relation | None:
     if not sums.are_related:
         return None
@@ -187,8 +207,9 @@ def _low_rank(sums: Sums) -> list[str]:
     low = [rank for rank in ranks if rank is not None]
     if not low or len(low) < len(ranks):
         return []
-    layers = "one layer" if len(ranks) == 1 else f"{len(ranks)} layers"
-    return [f"the change of {layers} has rank {max(low)} at most, as a merged adapter makes"]
+    return [
+        f"the change of {_layers(len(ranks))} has rank {max(low)} at most, as a merged adapter makes"
+    ]
 
 
 def _apart(sums: Sums) -> Relation | None:
@@ -230,6 +251,10 @@ def _cosines(sums: Sums) -> str:
         return "no kernels to compare that are not zero"
     null = f"null mean {sums.null_mean:.3f} ± {sums.spread:.3f}"
     return f"mean cosine of matched kernels {sums.cosine:.3f} ({null})"
+
+
+def _layers(count: int) -> str:
+    return "one layer" if count == 1 else f"{count} layers"
 
 
 def _share(part: int, total: int) -> str:

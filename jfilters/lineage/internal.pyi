@@ -1,3 +1,6 @@
+from ._direction import COUNTERS as COUNTERS
+from ._direction import orient as orient
+from ._families import SAME_SUMS as SAME_SUMS
 from ._families import Alarm as Alarm
 from ._families import labels_of as labels_of
 from ._families import threshold as threshold
@@ -10,3 +13,10 @@ from ._sketch import centered_directions as centered_directions
 from ._sketch import sampled_channels as sampled_channels
 from ._sketches import Sketcher as Sketcher
 from ._sketches import Sketches as Sketches
+from ._soups import Soup as Soup
+from ._soups import find_soups as find_soups
+from ._tree import TRAINED as TRAINED
+from ._tree import Copy as Copy
+from ._tree import Descent as Descent
+from ._tree import Edge as Edge
+from ._tree import grow as grow

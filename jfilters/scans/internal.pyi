@@ -25,6 +25,7 @@ from ._pooled import object_columns as object_columns
 from ._pooled import pooled as pooled
 from ._read import CACHE as CACHE
 from ._read import is_written as is_written
+from ._scan import checkpoint_of as checkpoint_of
 from ._status import FAILURES as FAILURES
 from ._status import FINDINGS as FINDINGS
 from ._status import READ as READ

@@ -95,6 +95,26 @@ def rounding_beside_zeros(a: Weight, b: Weight) -> str | None:
     return rounding(*(np.where(is_nonzero, x, np.float32(0)) for x in (a, b)))
 
 
+def rescaling(a: Weight, b: Weight) -> float | None:
+    """Return the share of the squared difference that stays when every kernel of `a` may be rescaled.
+
+    Zero where each kernel of `b` is one of `a` times a number; about 1 - 1/d for a difference in any
+    direction. None where there is no difference, or a weight is not finite. Runs on the host.
+
+    Args:
+        a, b: two weights of one shape (out, in, *spatial).
+    """
+    a, b = (x.reshape(x.shape[0] * x.shape[1], -1) for x in (a, b))
+    with np.errstate(all="ignore"):
+        distance = np.sum(np.square(b - a), dtype=np.float64)
+        squares = np.einsum("ij,ij->i", a, a)
+        products = np.einsum("ij,ij->i", a, b)
+        factors = np.divide(products, squares, out=np.zeros_like(squares), where=squares > 0)
+        remainder = np.sum(np.square(b - factors[:, None] * a), dtype=np.float64)
+    is_defined = 0 < distance < np.inf and np.isfinite(remainder)
+    return float(remainder / distance) if is_defined else None
+
+
 def narrowest(weight: Weight) -> str | None:
     """Return the first type of `NARROW` that holds every value exactly; None where float32 is needed."""
     values = sample(weight.reshape(-1))

@@ -1,12 +1,16 @@
 from ._difference import ARITHMETIC as ARITHMETIC
+from ._difference import NARROW as NARROW
 from ._difference import Difference as Difference
 from ._difference import difference as difference
+from ._difference import narrowest as narrowest
+from ._difference import rescaling as rescaling
 from ._difference import rounding as rounding
 from ._difference import rounding_beside_zeros as rounding_beside_zeros
 from ._frechet import frechet_components as frechet_components
 from ._frechet import frechet_null as frechet_null
 from ._grid import Grid as Grid
 from ._grid import grid as grid
+from ._match import DISTINCT_CHANNELS as DISTINCT_CHANNELS
 from ._match import RELATED_Z as RELATED_Z
 from ._match import by_content as by_content
 from ._match import channel_order as channel_order

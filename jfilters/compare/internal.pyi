@@ -1,0 +1,4 @@
+from ._compare import compare_layers as compare_layers
+from ._compare import side_of as side_of
+from ._pairing import ReadableLayer as ReadableLayer
+from ._totals import Sums as Sums

@@ -1,0 +1,183 @@
+"""The tree of a family: the spanning tree of trained networks, with copies and averages hung on it.
+
+Training steps are nearly orthogonal, so that squared distances add along branches and the shortest
+spanning tree is the right one, once copies and averages are set aside (METHOD of lineage, 3 and 4).
+"""
+
+import dataclasses
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
+
+import numpy as np
+from jaxtyping import Float, Int
+from scipy.sparse.csgraph import minimum_spanning_tree
+
+from ._soups import Soup
+
+WITHOUT_PARTNER = 0.02
+"""Length of an edge for each layer that has no partner."""
+
+
+class Copy(NamedTuple):
+    """A network made from another without training; without `directed` nobody knows which from which."""
+
+    source: int
+    copy: int
+    relation: str
+    directed: bool
+
+
+class Descent(NamedTuple):
+    """Evidence that a trained network was made from a copy or an average, and its label."""
+
+    ancestor: int
+    child: int
+    cue: str
+
+
+@dataclasses.dataclass(frozen=True)
+class Edge:
+    """One step of descent. Without `directed` the order of both says nothing; `cue` says what decided."""
+
+    parent: int
+    child: int
+    relation: str
+    directed: bool
+    cue: str = ""
+
+    def turned(self) -> "Edge":
+        """Return the edge with its ends exchanged."""
+        return dataclasses.replace(self, parent=self.child, child=self.parent)
+
+
+TRAINED = "fine-tuned"
+"""Relation of networks of which one was trained onward from the other, or both from a third."""
+
+
+def grow(
+    cosine: Float[np.ndarray, "m m"],
+    unmatched: Int[np.ndarray, "m m"],
+    copies: Iterable[Copy] = (),
+    soups: Iterable[Soup] = (),
+    descents: Iterable[Descent] = (),
+) -> list[Edge]:
+    """Return the edges of one family, a tree but for the further parts of averages.
+
+    Args:
+        cosine: mean cosine of the matched kernels of all pairs.
+        unmatched: layers of either network without a partner in the other.
+        copies: pairs that are copies.
+        soups: averages.
+        descents: networks that were trained onward from a copy or from an average.
+    """
+    n = len(cosine)
+    lengths = 1 - cosine + WITHOUT_PARTNER * unmatched
+    soups = list(soups)
+    hung = _hang(n, lengths, copies, {soup.network for soup in soups})
+    aside = {edge.child for edge in hung} | {soup.network for soup in soups}
+    edges = _spanning([i for i in range(n) if i not in aside], lengths)
+    sources = {edge.child: edge.parent for edge in hung}
+    sources |= {soup.network: soup.parts[int(np.argmax(soup.shares))] for soup in soups}
+    edges = _rehung(edges, list(descents), sources, lengths)
+    return [
+        *edges,
+        *hung,
+        *(
+            Edge(part, soup.network, "soup", directed=True, cue="weighted mean")
+            for soup in soups
+            for part in soup.parts
+        ),
+    ]
+
+
+def _hang(
+    n: int, lengths: Float[np.ndarray, "m m"], copies: Iterable[Copy], soups: set[int]
+) -> list[Edge]:
+    """Return an edge for every copy, from its nearest source that is no copy itself."""
+    copies = [copy for copy in copies if copy.copy not in soups]
+    directed = [copy for copy in copies if copy.directed]
+    made = {copy.copy for copy in directed}
+    same = [copy for copy in copies if not copy.directed]
+    edges: dict[int, Edge] = {}
+    for network in range(n):
+        sources = [c for c in directed if c.copy == network]
+        originals = [c for c in sources if c.source not in made] or sources
+        # Two copies of each other have no source: the earlier one stays.
+        originals = [c for c in originals if not _leads_to(edges, c.source, network)]
+        if originals:
+            nearest = min(originals, key=lambda c: (lengths[c.source, network], c.source))
+            edges[network] = Edge(nearest.source, network, nearest.relation, True, "copy")
+    for copy in sorted(same, key=lambda c: (c.source, c.copy)):
+        ends = sorted((copy.source, copy.copy))
+        first, second = ends if ends[0] not in edges else ends[::-1]
+        if second not in edges and not _leads_to(edges, first, second):
+            edges[second] = Edge(first, second, copy.relation, False, "")
+    return list(edges.values())
+
+
+def _leads_to(edges: dict[int, Edge], network: int, ancestor: int) -> bool:
+    while network in edges:
+        network = edges[network].parent
+        if network == ancestor:
+            return True
+    return False
+
+
+def _spanning(members: Sequence[int], lengths: Float[np.ndarray, "m m"]) -> list[Edge]:
+    """Return the shortest tree over some networks, without directions."""
+    if len(members) < 2:
+        return []
+    index = np.array(members)
+    # Zeros are no edges to SciPy.
+    weights = np.maximum(lengths[np.ix_(index, index)], _SHORTEST)
+    tree = minimum_spanning_tree(np.triu(weights, 1)).tocoo()
+    pairs = sorted(zip(index[tree.row].tolist(), index[tree.col].tolist(), strict=True))
+    return [Edge(min(pair), max(pair), TRAINED, directed=False) for pair in pairs]
+
+
+_SHORTEST = 1e-12
+
+
+def _rehung(
+    edges: list[Edge],
+    descents: Sequence[Descent],
+    sources: dict[int, int],
+    lengths: Float[np.ndarray, "m m"],
+) -> list[Edge]:
+    """Return the edges with children of copies and averages hung on these instead of their sources.
+
+    A child loses the edge through which it hangs on the source, unless that leads to another child or to a
+    nearer network. A copy is as near as its source.
+    """
+    for descent in descents:
+        children = {d.child for d in descents if d.ancestor == descent.ancestor}
+        path = _path(edges, descent.child, sources.get(descent.ancestor, descent.ancestor))
+        if not path:
+            edges = [*edges, _child(descent)]
+            continue
+        (neighbor,) = {path[0].parent, path[0].child} - {descent.child}
+        is_near = lengths[descent.child, descent.ancestor] < lengths[descent.child, neighbor]
+        is_source = neighbor == sources.get(descent.ancestor)
+        if neighbor not in children and (is_near or is_source):
+            edges = [edge for edge in edges if edge is not path[0]] + [_child(descent)]
+    return edges
+
+
+def _child(descent: Descent) -> Edge:
+    return Edge(descent.ancestor, descent.child, TRAINED, directed=True, cue=descent.cue)
+
+
+def _path(edges: Sequence[Edge], start: int, end: int) -> list[Edge]:
+    """Return the edges from one network to another; none where they are not connected."""
+    visited, paths = {start}, [(start, list[Edge]())]
+    while paths:
+        place, path = paths.pop()
+        if place == end:
+            return path
+        for edge in edges:
+            if place in (edge.parent, edge.child):
+                other = edge.child if place == edge.parent else edge.parent
+                if other not in visited:
+                    visited.add(other)
+                    paths.append((other, [*path, edge]))
+    return []
