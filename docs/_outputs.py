@@ -15,7 +15,7 @@ from `jfilters/scans/schema.py`, schema {VERSION}: do not edit it, run `python d
 - `scan.json`: the record: `schema` (the version of this list), versions of packages, device, config as run,
   seed, totals, one entry a checkpoint with its status and reason, files that were ignored.
 - `layers.parquet`: one row a layer. `models.parquet`: one row a model.
-- `arrays.safetensors`: histograms, moments, basis, edges and the sample of kernels.
+- `arrays.safetensors`: histograms, moments, basis, edges, the sample of kernels and sketches of layers.
 - `drift-model.csv`: the square matrix of D between models, in nats, names in header and first column.
 
 A reader takes any scan of this schema or an earlier one. Columns and arrays that it does not know stay.
@@ -34,7 +34,8 @@ def page() -> str:
         "Numbers pool those of the layers: counts add, entropies and orthogonality are medians.\n",
         *_columns(MODEL_COLUMNS),
         "\n## arrays.safetensors\n",
-        "`layers` are the rows of layers.parquet, `d` the taps of a kernel, `m` sampled kernels.\n",
+        "`layers` are the rows of layers.parquet, `d` the taps of a kernel, `m` sampled kernels.\n"
+        "`width` is 64.\n",
         "| array | type | axes | unit | meaning | required |",
         "| --- | --- | --- | --- | --- | --- |",
         *(

@@ -13,6 +13,7 @@ _METHODS = {
     "nearest": ("questions", "nearest"),
     "trajectory": ("questions", "trajectories"),
     "phenotypes": ("questions", "phenotypes"),
+    "lineage": ("questions", "find_lineage"),
     "check": ("questions", "check"),
     "densities": ("questions", "fit_densities"),
     "report": ("report", "write_page"),

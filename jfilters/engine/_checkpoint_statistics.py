@@ -9,6 +9,7 @@ import numpy as np
 import safetensors.numpy
 
 from ..layers import Layer
+from ..lineage.internal import Sketches
 from ..scans.internal import LayerStatistics, narrow
 from ..statistics import Moments
 from ._options import Options
@@ -18,7 +19,7 @@ from ._sample import Sample
 
 @dataclasses.dataclass(frozen=True)
 class CheckpointStatistics:
-    """One checkpoint: its entry, the statistics of its layers in order, and a sample of its kernels.
+    """One checkpoint: its entry, the statistics and sketches of its layers in order, and a sample.
 
     `bins_key` names the bins of the histograms; None while there are none.
     """
@@ -26,20 +27,23 @@ class CheckpointStatistics:
     entry: Entry
     layers: LayerStatistics
     sample: Sample
+    sketches: Sketches
     bins_key: str | None = None
 
     @classmethod
     def of_nothing(cls, entry: Entry, options: Options) -> "CheckpointStatistics":
         """A checkpoint without layers, for whatever reason."""
-        return cls(
-            entry, LayerStatistics.empty(0, options.d, options.bins), Sample.of_nothing(options.d)
+        layers, sample = (
+            LayerStatistics.empty(0, options.d, options.bins),
+            Sample.of_nothing(options.d),
         )
+        return cls(entry, layers, sample, Sketches.of_nothing())
 
 
 def dump(statistics: CheckpointStatistics) -> bytes:
     """Return the statistics of a checkpoint as the bytes of one safetensors file.
 
-    The statistics of layers and the sample are its arrays. The entry, without name and path, is JSON in
+    The statistics of layers, the sketches and the sample are its arrays. The entry, without name and path, is JSON in
     its metadata. Histograms are most of the bytes: they are stored in the smallest integer type that
     holds them, and not at all where they are empty.
     """
@@ -54,6 +58,7 @@ def dump(statistics: CheckpointStatistics) -> bytes:
     arrays = _arrays(statistics.layers) | {
         "sample": statistics.sample.kernels,
         "sample.layer": statistics.sample.layer,
+        **{f"sketches.{name}": getattr(statistics.sketches, name) for name in _OF_SKETCHES},
     }
     return safetensors.numpy.save(arrays, {_RECORD: json.dumps(record)})
 
@@ -75,12 +80,13 @@ def load(data: bytes, entry: Entry) -> CheckpointStatistics:
         arrays = safetensors.numpy.load(data)
         statistics = _layer_statistics(arrays, record.pop("bins"))
         sample = Sample(arrays["sample"], arrays["sample.layer"])
+        sketches = Sketches(**{name: arrays[f"sketches.{name}"] for name in _OF_SKETCHES})
         layers = _planned_layers(record.pop("layers"), record.pop("metadata"))
         bins_key = record.pop("bins_key")
         record["companions"] = tuple(Companion(*fields) for fields in record["companions"])
         record["skipped"] = tuple((reason, n) for reason, n in record["skipped"])
         entry = dataclasses.replace(entry, layers=layers, **record)
-        return CheckpointStatistics(entry, statistics, sample, bins_key)
+        return CheckpointStatistics(entry, statistics, sample, sketches, bins_key)
     except (LookupError, TypeError, safetensors.SafetensorError) as error:
         raise ValueError(f"no statistics of a checkpoint: {error}") from error
 
@@ -89,6 +95,7 @@ _RECORD = "reading"
 """Name of the JSON in the file's metadata; another one would make every cache of earlier scans useless."""
 
 _OF_ENTRY = ("format", "sha256", "status", "reason", "skipped")
+_OF_SKETCHES = tuple(field.name for field in dataclasses.fields(Sketches))
 _MOMENTS = ("normalized", "raw", "clean")
 _PARTS = ("count", "mean", "scatter")
 _HISTOGRAMS = ("histogram", "sparse_histogram")

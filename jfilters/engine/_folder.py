@@ -13,7 +13,7 @@ import pyarrow as pa
 from ..converters import Location
 from ..errors import printable, redacted
 from ..scans import MetadataTable, Scan, read_metadata
-from ..scans.internal import CACHE, NarrowArrays, left_out, totals, write_scan
+from ..scans.internal import CACHE, NarrowArrays, left_out, sketch_arrays, totals, write_scan
 from ..scans.schema import MOMENT_PARTS, MOMENTS, VERSION
 from ..statistics import Basis
 from ..statistics.internal import EPSILONS, basis_arrays
@@ -217,6 +217,7 @@ def _arrays(measurements: Measurements) -> dict[str, np.ndarray]:
     if options.sample:
         sample = measurements.sample
         arrays |= {"sample": sample.kernels, "sample.layer": sample.layer}
+    arrays |= sketch_arrays(measurements.sketches)
     for name in MOMENTS:
         moments = getattr(statistics, name)
         arrays |= {f"{name}.{part}": np.asarray(getattr(moments, part)) for part in MOMENT_PARTS}

@@ -88,6 +88,14 @@ def _quality(path: Location, options: Options) -> pa.Table:
     if result.entry.status not in READ:
         raise CheckpointError(result.entry.reason or result.entry.status)
     measurements = Measurements(
-        path, options, (result.entry,), (), result.layers, result.sample, None, None
+        path,
+        options,
+        (result.entry,),
+        (),
+        result.layers,
+        result.sample,
+        result.sketches,
+        None,
+        None,
     )
     return layers_table(measurements)

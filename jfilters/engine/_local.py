@@ -11,6 +11,7 @@ import numpy as np
 from ..converters import StoredLayer
 from ..converters.internal import identity, is_remote
 from ..errors import CheckpointError, UnreadableError
+from ..lineage.internal import Sketcher
 from ..scans.internal import LayerStatistics
 from ..statistics import Basis
 from ._bins import Backend, Bins, Opened, Pass, Weights
@@ -20,7 +21,7 @@ from ._engine import Numbered, Progress
 from ._opening import opened
 from ._options import Options
 from ._plan import Companion, Entry
-from ._sample import Sample, Sampler
+from ._sample import Sampler, network_sizes
 from ._weight_stores import MEMORY_BYTES, TemporaryStore, WeightCache
 
 OPEN_CHECKPOINTS, OPEN_LAYERS = 64, 20_000
@@ -71,7 +72,7 @@ class Local:
         """
         sizes = [entry.bytes for _, entry in entries]
         pending = _Pending(self._options)
-        samplers: dict[int, Sampler] = {}
+        watchers: dict[int, tuple[Sampler, Sketcher]] = {}
 
         def checkpoints() -> Iterator[Opened]:
             for (index, entry), advance in zip(entries, self._stage("moments", sizes), strict=True):
@@ -85,17 +86,21 @@ class Local:
                 self._leave_open(index, stored)
                 options = self._options
                 statistics = LayerStatistics.empty(len(stored), options.d, options.bins)
-                sampler = samplers[index] = Sampler(entry.layers, options.d, options.sample)
-                sample = Sample.of_nothing(options.d)
-                result = CheckpointStatistics(entry, statistics, sample, bins and bins.key)
-                pending.results[index] = result
+                sampler = Sampler(entry.layers, options.d, options.sample)
+                sketcher = Sketcher(network_sizes(entry.layers))
+                watchers[index] = sampler, sketcher
+                nothing = CheckpointStatistics.of_nothing(entry, options)
+                pending.results[index] = dataclasses.replace(
+                    nothing, layers=statistics, bins_key=bins and bins.key
+                )
                 weights = self._weights(index, entry, stored, store=bins is None)
-                yield index, statistics, advance(sampler.watch(weights))
+                yield index, statistics, advance(sampler.watch(sketcher.watch(weights)))
 
         purpose = Pass(self._options, first=True, bins=bins)
         for index in self._backend.collect(checkpoints(), purpose, pending.fail_open):
-            result, sample = pending.results.pop(index), samplers.pop(index).sample()
-            yield index, _narrowed(dataclasses.replace(result, sample=sample))
+            result, (sampler, sketcher) = pending.results.pop(index), watchers.pop(index)
+            sample, sketches = sampler.sample(), sketcher.sketches()
+            yield index, _narrowed(dataclasses.replace(result, sample=sample, sketches=sketches))
             yield from pending.pop_failed()
         yield from pending.pop_failed()
 

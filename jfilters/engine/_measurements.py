@@ -6,6 +6,7 @@ import numpy as np
 from jaxtyping import Float
 
 from ..converters import Location
+from ..lineage.internal import Sketches
 from ..scans.internal import LayerStatistics
 from ..statistics import Basis
 from ._metadata import Unmatched
@@ -28,6 +29,7 @@ class Measurements:
     ignored: tuple[Location, ...]
     statistics: LayerStatistics
     sample: Sample
+    sketches: Sketches
     basis: Basis | None
     edges: Float[np.ndarray, " edges"] | None
     unmatched: Unmatched = dataclasses.field(default_factory=Unmatched)

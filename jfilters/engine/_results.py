@@ -10,6 +10,7 @@ from collections.abc import Collection, Iterator, Sequence
 import numpy as np
 from jaxtyping import Int64
 
+from ..lineage.internal import Sketches
 from ..scans.internal import LayerStatistics, concatenated, selected
 from ..statistics import Moments
 from ._checkpoint_statistics import CheckpointStatistics
@@ -95,6 +96,12 @@ class Results:
         starts = np.repeat(np.cumsum(n_layers) - n_layers, n_kernels)
         return Sample(sample.kernels, sample.layer + starts)
 
+    def sketches(self) -> Sketches:
+        """Return the sketches of all layers, in the order of the checkpoints."""
+        stacks, rows, _ = self._in_order()
+        sketches = Sketches.concatenate([stack.sketches for stack in stacks])
+        return sketches if _is_range(rows, len(sketches)) else sketches.take(rows)
+
     def _stack(self) -> None:
         if not self._recent:
             return
@@ -129,14 +136,16 @@ class _Stack:
         self.layers = LayerStatistics.concatenate([result.layers for result in results])
         samples = [result.sample for result in results]
         self.sample = Sample.concatenate(samples, [0] * len(samples))
+        self.sketches = Sketches.concatenate([result.sketches for result in results])
         self._rows = np.cumsum([0, *(len(result.layers) for result in results)])
         self._kernels = np.cumsum([0, *(len(sample.layer) for sample in samples)])
 
     def __getitem__(self, place: int) -> CheckpointStatistics:
         rows, kernels = self.rows(place), self.kernels(place)
-        layers = self.layers.take(slice(rows.start, rows.stop))
+        part = slice(rows.start, rows.stop)
+        layers, sketches = self.layers.take(part), self.sketches.take(part)
         sample = Sample(*(values[kernels.start : kernels.stop] for values in self.sample))
-        return CheckpointStatistics(self.entries[place], layers, sample, self.keys[place])
+        return CheckpointStatistics(self.entries[place], layers, sample, sketches, self.keys[place])
 
     def rows(self, place: int) -> range:
         """The rows of a checkpoint's layers."""

@@ -77,6 +77,7 @@ def measure_checkpoints(
         tuple(ignored),
         results.layers(),
         results.sample(),
+        results.sketches(),
         bins and bins.basis,
         bins and bins.edges,
         unmatched,

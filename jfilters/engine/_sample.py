@@ -58,6 +58,11 @@ class Sampler:
         return Sample.concatenate(self._samples, [0] * len(self._samples))
 
 
+def network_sizes(layers: Sequence[PlannedLayer]) -> list[int]:
+    """Return how many layers each network of a checkpoint has."""
+    return [len(member) for _, member in _by_member(layers)]
+
+
 def _by_member(layers: Sequence[PlannedLayer]) -> Iterator[tuple[str, list[PlannedLayer]]]:
     for member, part in itertools.groupby(layers, lambda planned: planned.member):
         yield member, list(part)

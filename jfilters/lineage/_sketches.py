@@ -1,6 +1,7 @@
 """The sketches of all layers of many networks, stacked, and the sketcher that takes them from weights."""
 
 import dataclasses
+import functools
 import itertools
 from collections.abc import Iterable, Iterator, Sequence
 
@@ -17,7 +18,8 @@ class Sketches:
 
     - `rows`: those of all layers, one after the other; `n_rows` says how many a layer has.
     - `n`, `spread`, `zeros`: of each layer, as in `LayerSketch`.
-    - `hashes`, `hash_layer`: the smallest hashes of each network's kernels, and the layer of each.
+    - `hashes`, `hash_layer`: the smallest hashes of each network's kernels, and the layer of each, by layer
+    and then ascending.
     """
 
     rows: Int8[np.ndarray, "rows width"]
@@ -49,24 +51,47 @@ class Sketches:
         return cls(**arrays | {"hash_layer": np.concatenate(layers)})
 
     def take(self, layers: Int[np.ndarray, " m"] | slice) -> "Sketches":
-        """Return the sketches of some layers, by their places in any order."""
+        """Return the sketches of some layers, by their places in any order; a slice gives views."""
+        if isinstance(layers, slice) and layers.step in (None, 1):
+            return self._range(*layers.indices(len(self))[:2])
         places = np.arange(len(self))[layers]
-        starts = np.cumsum(self.n_rows) - self.n_rows
         counts = self.n_rows[places]
-        rows = np.arange(counts.sum()) + np.repeat(starts[places] - _starts(counts), counts)
+        offsets = self._row_bounds[places] - _starts(counts)
+        rows = np.arange(counts.sum()) + np.repeat(offsets, counts)
         new_place = np.full(len(self), -1)
         new_place[places] = np.arange(len(places))
         hash_layer = new_place[self.hash_layer]
-        is_in = hash_layer >= 0
+        order = np.argsort(hash_layer, kind="stable")[np.count_nonzero(hash_layer < 0) :]
         return Sketches(
             self.rows[rows],
             counts,
             self.n[places],
             self.spread[places],
             self.zeros[places],
-            self.hashes[is_in],
-            hash_layer[is_in],
+            self.hashes[order],
+            hash_layer[order],
         )
+
+    def _range(self, start: int, stop: int) -> "Sketches":
+        """Return the sketches of layers that follow each other, as views."""
+        stop = max(start, stop)
+        layers = slice(start, stop)
+        rows = slice(*self._row_bounds[[start, stop]])
+        hashes = slice(*np.searchsorted(self.hash_layer, [start, stop]))
+        return Sketches(
+            self.rows[rows],
+            self.n_rows[layers],
+            self.n[layers],
+            self.spread[layers],
+            self.zeros[layers],
+            self.hashes[hashes],
+            self.hash_layer[hashes] - start,
+        )
+
+    @functools.cached_property
+    def _row_bounds(self) -> Int64[np.ndarray, " n_1"]:
+        """First row of every layer, and the end of the last."""
+        return np.append(0, np.cumsum(self.n_rows))
 
 
 class Sketcher:
@@ -116,14 +141,16 @@ class _Network:
             return Sketches.of_nothing()
         hashes, places = np.unique(np.concatenate(self._hashes), return_index=True)
         owners = np.repeat(np.arange(len(layers)), [len(part) for part in self._hashes])
+        hashes, hash_layer = hashes[:HASHES], owners[places[:HASHES]]
+        order = np.argsort(hash_layer, kind="stable")
         return Sketches(
             np.concatenate([layer.rows for layer in layers]),
             np.array([len(layer.rows) for layer in layers], np.int64),
             np.array([layer.n for layer in layers], np.int64),
             np.array([layer.spread for layer in layers]),
             np.array([layer.zeros for layer in layers]),
-            hashes[:HASHES],
-            owners[places[:HASHES]],
+            hashes[order],
+            hash_layer[order],
         )
 
 

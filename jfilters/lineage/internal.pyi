@@ -4,6 +4,7 @@ from ._families import SAME_SUMS as SAME_SUMS
 from ._families import Alarm as Alarm
 from ._families import labels_of as labels_of
 from ._families import threshold as threshold
+from ._hashes import HASHES as HASHES
 from ._hashes import kernel_hashes as kernel_hashes
 from ._kinship import Kinship as Kinship
 from ._matching import match_layers as match_layers

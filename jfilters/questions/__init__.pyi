@@ -37,3 +37,9 @@ from .drift._question import Question as Question
 from .drift._question import QuestionOptions as QuestionOptions
 from .drift._table import DriftTable as DriftTable
 from .drift._table import Pair as Pair
+from .lineage._forest import Family as Family
+from .lineage._forest import Forest as Forest
+from .lineage._forest import LayerChange as LayerChange
+from .lineage._forest import LayerChanges as LayerChanges
+from .lineage._forest import LineageEdge as LineageEdge
+from .lineage._lineage import find_lineage as find_lineage

@@ -11,6 +11,7 @@ from jaxtyping import Bool
 from safetensors import SafetensorError, safe_open
 
 from ._validate import check_shapes, check_values, damaged
+from ._sketches import FIELDS, sketch_arrays, sketches_in
 from .schema import ARRAY
 
 Arrays = Mapping[str, np.ndarray]
@@ -68,7 +69,10 @@ class LayerArrays(Mapping[str, np.ndarray]):
 
     def __getitem__(self, name: str) -> np.ndarray:
         if name not in self._arrays:
-            self._arrays[name] = self._selected(name, self._whole[name])
+            if name in FIELDS and (sketches := sketches_in(self._whole)) is not None:
+                self._arrays |= sketch_arrays(sketches.take(np.flatnonzero(self._mask)))
+            else:
+                self._arrays[name] = self._selected(name, self._whole[name])
         return self._arrays[name]
 
     def __iter__(self) -> Iterator[str]:

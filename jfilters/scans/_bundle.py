@@ -3,7 +3,7 @@ folder.
 
 A safetensors file. Basis and edges lie in it as in a scan's arrays.safetensors, so that `--basis` takes
 it; the rest is compressed by LZMA, without loss. The samples of kernels and the moments of raw ones stay
-behind: their numbers are in the tables.
+behind: their numbers are in the tables. Sketches stay, so that kin are found.
 """
 
 import contextlib
@@ -20,10 +20,13 @@ from safetensors.numpy import save_file
 
 from .._files import written_whole
 from ..errors import CheckpointError
+from ..lineage.internal import HASHES, WIDTH
 from ..statistics import load_basis
 from ..statistics.internal import basis_arrays
 from ._scan import Scan
+from ._sketches import FIELDS, sketch_arrays
 from ._validate import (
+    SKETCH_ROWS,
     check_record,
     check_shapes,
     check_tables,
@@ -33,6 +36,13 @@ from ._validate import (
     damaged,
     taps,
 )
+
+_MOST_A_LAYER = {
+    "sketch": SKETCH_ROWS[-1],
+    "kernel_hash": HASHES,
+    "kernel_hash.layer": HASHES,
+}
+"""Rows that a layer can have of the arrays that have any number of them."""
 
 VERSION = 1
 """Of the layout; a file of another one is refused."""
@@ -45,6 +55,7 @@ _MARKS = (_MARK, "jfilters.card")  # the second is that of version 0.1
 _UPPER = "normalized.scatter"  # symmetric: its upper triangle is stored
 _ARRAYS = ("histogram", "sparse_histogram", "normalized.count", "normalized.mean", _UPPER)
 _SMALL = ("sparse_at", "sparse_eps")
+_TYPES = ("<i8", "<f8", "|i1")
 
 
 def save_bundle(scan: Scan, path: Path | str) -> None:
@@ -137,6 +148,8 @@ def _arrays(scan: Scan) -> dict[str, np.ndarray]:
         arrays["normalized.count"] = np.asarray(normalized.count)
         arrays["normalized.mean"] = np.asarray(normalized.mean)
         arrays[_UPPER] = np.asarray(normalized.scatter)[:, rows, columns]
+    if scan.sketches is not None:
+        arrays |= sketch_arrays(scan.sketches)
     return {name: value for name, value in arrays.items() if value is not None}
 
 
@@ -183,7 +196,7 @@ def _shapes(path: Path, header: dict[str, str]) -> dict[str, list[Any]]:
     shapes = head["shapes"]
     for name, (dtype, *shape) in shapes.items():
         fits = all(isinstance(n, int) and 0 <= n < 1 << 32 for n in shape)
-        if name not in (*_ARRAYS, *_SMALL) or dtype not in ("<i8", "<f8") or not fits:
+        if name not in (*_ARRAYS, *_SMALL, *FIELDS) or dtype not in _TYPES or not fits:
             raise _no_bundle(path, f"expected arrays of a bundle, found {name!r}")
     return shapes
 
@@ -191,6 +204,11 @@ def _shapes(path: Path, header: dict[str, str]) -> dict[str, list[Any]]:
 def _check_rows(path: Path, name: str, shape: list[int], rows: int) -> None:
     # Every layer has a row of text, which bounds what the shapes can ask for.
     most = 1 << 24
+    if name in _MOST_A_LAYER:
+        if not shape or shape[0] > _MOST_A_LAYER[name] * rows or shape[1:] not in ([], [WIDTH]):
+            reason = f"expected {name} of {rows} layers, found the shape {tuple(shape)}"
+            raise _no_bundle(path, reason)
+        return
     if (name != "sparse_eps" and shape[:1] != [rows]) or math.prod(shape[1:]) > most:
         raise _no_bundle(path, f"expected {name} of {rows} layers, found the shape {tuple(shape)}")
 

@@ -13,6 +13,7 @@ import pyarrow as pa
 
 from ._compatible import check_comparable, check_same_sparse
 from ._scan import Scan, checkpoint_of
+from ._sketches import FIELDS
 from ._totals import totals
 from ._write import left_out
 from .schema import ARRAY, ARRAYS, MOMENT_PARTS, MOMENTS, VERSION
@@ -64,6 +65,7 @@ _LABELS = {
     **{f"{name}.{part}": f"{name} moments" for name in MOMENTS for part in MOMENT_PARTS},
     "sparse_eps": "sparse_at",
     "sample.layer": "sample",
+    **dict.fromkeys(FIELDS, "sketches"),
 }
 
 
@@ -193,14 +195,18 @@ def _other_eps(a: Scan, b: Scan) -> bool:
 def _arrays(scans: Sequence[Scan], missing: list[str]) -> dict[str, np.ndarray]:
     """Return the arrays that all scans have: those of layers one scan after the other, the others once."""
     names = [name for name in scans[0].arrays if name not in missing and name in ARRAY]
-    of_layers = [name for name in names if ARRAY[name].axes[0] in ("layers", "m")]
+    of_layers = [name for name in names if ARRAY[name].axes[0] in _BY_LAYERS]
     arrays = {name: scans[0].arrays[name] for name in names if name not in of_layers}
     arrays |= {name: np.concatenate([s.arrays[name] for s in scans]) for name in of_layers}
-    if "sample.layer" in arrays:
-        starts = np.cumsum([0, *(scan.layer_table.num_rows for scan in scans[:-1])])
-        rows = [s.arrays["sample.layer"] + start for s, start in zip(scans, starts, strict=True)]
-        arrays["sample.layer"] = np.concatenate(rows)
+    starts = np.cumsum([0, *(scan.layer_table.num_rows for scan in scans[:-1])])
+    for name in {"sample.layer", "kernel_hash.layer"} & set(arrays):
+        rows = [scan.arrays[name] + start for scan, start in zip(scans, starts, strict=True)]
+        arrays[name] = np.concatenate(rows)
     return arrays
+
+
+_BY_LAYERS = ("layers", "m", "sketch_rows", "hashes")
+"""First axes of arrays that hold something of each layer."""
 
 
 def _concatenated(tables: Sequence[pa.Table]) -> pa.Table:

@@ -16,12 +16,14 @@ import numpy as np
 import pyarrow as pa
 from jaxtyping import Bool, Float, Float32, Int64
 
+from ..lineage.internal import Sketches
 from ..statistics import Basis, Moments
 from ..statistics.internal import host_normalize
 from ._arrays import Arrays, LayerArrays
 from ._asked import Asked
 from ._frames import Frame, frame
 from ._pooled import pooled_again
+from ._sketches import sketches_in
 from ._summary import summary, summary_html
 from ._write import write_scan
 from .schema import MOMENT_PARTS, MOMENTS
@@ -33,7 +35,7 @@ class Scan:
 
     - `record`: what scan.json holds, with paths as they were when it was run.
     - `layer_table`, `model_table`: one row a layer, one row a model, as `schema` lists their columns.
-    - `arrays`: histograms, moments, basis, edges and sample, under the names of `schema.ARRAYS`. Those of
+    - `arrays`: histograms, moments, basis, edges, sample and sketches, under the names of `schema.ARRAYS`. Those of
       a file are read when they are first needed. It is empty if no kernels of the chosen size vary.
     - `folder`: the folder or bundle that it was read from; None for one in memory.
 
@@ -57,6 +59,7 @@ class Scan:
     quality = Asked()
     nearest = Asked()
     trajectory = Asked()
+    lineage = Asked()
     phenotypes = Asked()
     check = Asked()
     densities = Asked()
@@ -168,6 +171,11 @@ class Scan:
     def sample_layer(self) -> Int64[np.ndarray, " m"] | None:
         """For every sampled kernel the row of its layer."""
         return self.arrays.get("sample.layer")
+
+    @property
+    def sketches(self) -> Sketches | None:
+        """The sketches of all layers; None if the scan took none."""
+        return sketches_in(self.arrays)
 
     @functools.cached_property
     def moments(self) -> Mapping[str, Moments]:

@@ -9,8 +9,12 @@ import numpy as np
 import pyarrow as pa
 
 from ..errors import CheckpointError
+from ..lineage.internal import WIDTH
 from ..statistics import VERDICTS
 from .schema import ARRAYS, LAYER_COLUMNS, MODEL_COLUMNS, VERSION, Column
+
+SKETCH_ROWS = tuple(1 << power for power in range(7))
+"""Rows that the sketch of a layer can have."""
 
 Shapes = Mapping[str, tuple[str, tuple[int, ...]]]
 """The type and the shape of arrays, by name."""
@@ -63,7 +67,8 @@ def check_shapes(path: Path, shapes: Shapes, sizes: dict[str, int]) -> dict[str,
     Raises CheckpointError, naming the array, for one that is missing, of another type, or of another size
     than its fellows; arrays that the schema does not list are passed over.
     """
-    sizes, needed = dict(sizes), [array.name for array in ARRAYS if array.required]
+    sizes = {"width": WIDTH, **sizes}
+    needed = [array.name for array in ARRAYS if array.required]
     for name in needed:
         if name not in shapes:
             what = "the arrays of a basis" if name.startswith("basis.") else f"an array {name}"
@@ -87,8 +92,18 @@ def check_values(path: Path, name: str, array: np.ndarray, sizes: Mapping[str, i
         raise damaged(path, "expected edges that rise")
     if name in _NONNEGATIVE and array.size and array.min() < 0:
         raise damaged(path, f"expected no negative number in {name}")
-    if name == "sample.layer" and np.any(array >= sizes["layers"]):
-        raise damaged(path, f"expected sample.layer below {sizes['layers']}")
+    if name in ("sample.layer", "kernel_hash.layer") and np.any(array >= sizes["layers"]):
+        raise damaged(path, f"expected {name} below {sizes['layers']}")
+    if name == "kernel_hash.layer" and np.any(np.diff(array) < 0):
+        raise damaged(path, f"expected {name} in ascending order")
+    if name in ("sketch.spread", "sketch.zeros") and not np.isfinite(array).all():
+        raise damaged(path, f"expected finite numbers in {name}")
+    if name == "sketch.rows":
+        if not np.isin(array, SKETCH_ROWS).all():
+            raise damaged(path, f"expected powers of two from 1 to {SKETCH_ROWS[-1]} in {name}")
+        if array.sum() != sizes["sketch_rows"]:
+            reason = f"expected the {sizes['sketch_rows']} rows of sketch in {name}"
+            raise damaged(path, f"{reason}, found {array.sum()}")
 
 
 def taps(record: Mapping[str, Any]) -> int:

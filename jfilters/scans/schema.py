@@ -289,6 +289,62 @@ ARRAYS: tuple[StoredArray, ...] = (
         for moments in MOMENTS
         for part, (axes, meaning) in _PARTS.items()
     ),
+    StoredArray(
+        "sketch",
+        "int8",
+        ("sketch_rows", "width"),
+        "random projections of the directions of the kernels, the rows of all layers in their order",
+        together="sketch",
+    ),
+    StoredArray(
+        "sketch.rows",
+        "int64",
+        ("layers",),
+        "rows of `sketch` that a layer has, a power of two from 1 to 64",
+        together="sketch",
+        nonnegative=True,
+    ),
+    StoredArray(
+        "sketch.kernels",
+        "int64",
+        ("layers",),
+        "kernels that entered the sketch, which are neither zero nor infinite",
+        unit="kernels",
+        together="sketch",
+        nonnegative=True,
+    ),
+    StoredArray(
+        "sketch.spread",
+        "float64",
+        ("layers",),
+        "effective dimension of the directions of these kernels",
+        together="sketch",
+        nonnegative=True,
+    ),
+    StoredArray(
+        "sketch.zeros",
+        "float64",
+        ("layers",),
+        "share of zeros among the weights that were looked at",
+        unit="0 to 1",
+        together="sketch",
+        nonnegative=True,
+    ),
+    StoredArray(
+        "kernel_hash",
+        "int64",
+        ("hashes",),
+        "smallest hashes of the kernels of each model, by which equal kernels are found",
+        together="sketch",
+    ),
+    StoredArray(
+        "kernel_hash.layer",
+        "int64",
+        ("hashes",),
+        "row of the layer of each hash, ascending",
+        together="sketch",
+        nonnegative=True,
+    ),
 )
 """The arrays of arrays.safetensors."""
 

@@ -10,9 +10,18 @@ import pytest
 from jfilters.engine._checkpoint_statistics import CheckpointStatistics, dump, load
 from jfilters.engine._plan import Entry
 from jfilters.engine._sample import Sample
+from jfilters.lineage.internal import Sketcher
 from jfilters.scans.internal import LayerStatistics
 
 ENTRY = Entry("net", Path("net.safetensors"))
+
+
+def sketched(layers):
+    rng = np.random.default_rng(1)
+    sketcher = Sketcher([layers])
+    for _ in sketcher.watch(rng.normal(size=(layers, 4, 3, 3, 3)).astype(np.float32)):
+        pass
+    return sketcher.sketches()
 
 
 def statistics(counts, sparse=0, layers=50):
@@ -20,7 +29,7 @@ def statistics(counts, sparse=0, layers=50):
     statistics.histogram[...] = counts
     statistics.sparse_histogram[:, 3, 7] = sparse
     statistics.raw.scatter[...] = np.random.default_rng(0).normal(size=statistics.raw.scatter.shape)
-    return CheckpointStatistics(ENTRY, statistics, Sample.of_nothing(9), "key")
+    return CheckpointStatistics(ENTRY, statistics, Sample.of_nothing(9), sketched(layers), "key")
 
 
 @pytest.mark.parametrize("counts", [0, 1, 255, 65_536, 2**31, 2**40])
@@ -29,6 +38,8 @@ def test_statistics_come_back_whatever_the_size_of_their_counts(counts, sparse):
     expected = statistics(counts, sparse)
     found = load(dump(expected), ENTRY)
     jax.tree.map(np.testing.assert_array_equal, asdict(found.layers), asdict(expected.layers))
+    jax.tree.map(np.testing.assert_array_equal, asdict(found.sketches), asdict(expected.sketches))
+    assert len(found.sketches.rows) == 50
     assert found.bins_key == "key"
 
 

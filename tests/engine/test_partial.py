@@ -102,7 +102,7 @@ def test_it_travels_between_processes_as_it_is(folder):
     with unread_layers("b.weight"):
         found = measure_checkpoints(folder)
     (entry,) = found.entries
-    statistics = CheckpointStatistics(entry, found.statistics, found.sample)
+    statistics = CheckpointStatistics(entry, found.statistics, found.sample, found.sketches)
     assert load(dump(statistics), entry).entry == entry
 
 

@@ -48,8 +48,8 @@ class Population:
         return cls(
             networks,
             [(scan, name) for name in names],
-            [rows[name]["updates"] for name in names],
-            [rows[name]["batchnorm"] for name in names],
+            [rows[name].get("updates") for name in names],
+            [rows[name].get("batchnorm") for name in names],
             [dtypes.get(name) for name in names],
         )
 
