@@ -10,8 +10,8 @@ import numpy as np
 from jaxtyping import Bool
 from safetensors import SafetensorError, safe_open
 
-from ._validate import check_shapes, check_values, damaged
 from ._sketches import FIELDS, sketch_arrays, sketches_in
+from ._validate import check_shapes, check_values, damaged
 from .schema import ARRAY
 
 Arrays = Mapping[str, np.ndarray]

@@ -6,6 +6,7 @@ A signature is a few kernels of a weight, so that many weights are compared and 
 import numpy as np
 from jaxtyping import Float, Int
 
+from ..statistics.internal import host_unit_kernels
 from ._kernel_similarity import KernelSimilarity, kernel_similarity
 
 SIGNATURE = 256
@@ -72,14 +73,27 @@ def channel_order(
     """Return the order of output and input channels in which `b` is like `a`; None if there is none.
 
     Each channel of `a` takes the most similar one of `b`. Only if all take different ones, which for
-    `DISTINCT_CHANNELS` or more does not happen at random, is that an order. Runs on the host.
+    `DISTINCT_CHANNELS` or more does not happen at random, is that an order. Where the weights show none, the
+    directions of the kernels may: those of channels that were rescaled. Runs on the host.
     """
     out, inner = a.shape[:2]
     largest = [float(np.abs(x).max(initial=0)) for x in (a, b)]
     if out < DISTINCT_CHANNELS or not all(np.isfinite(largest)) or not all(largest):
         return None
+    a, b = (x.reshape(out, inner, -1) for x in (a, b))
     # In units of the largest weight, so that no square overflows.
-    a, b = (x.reshape(out, inner, -1) / np.float32(y) for x, y in zip((a, b), largest, strict=True))
+    units = (x / np.float32(y) for x, y in zip((a, b), largest, strict=True))
+    return _order(*units) or _order(*(_directions(x) for x in (a, b)))
+
+
+def _directions(weight: Float[np.ndarray, "out in d"]) -> Float[np.ndarray, "out in d"]:
+    return host_unit_kernels(weight.reshape(-1, weight.shape[2])).reshape(weight.shape)
+
+
+def _order(
+    a: Float[np.ndarray, "out in d"], b: Float[np.ndarray, "out in d"]
+) -> tuple[Int[np.ndarray, " out"], Int[np.ndarray, " in"]] | None:
+    inner = a.shape[1]
     outputs = _partners(_profiles(a), _profiles(b))
     if outputs is None:
         return None

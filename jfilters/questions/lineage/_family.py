@@ -28,6 +28,10 @@ RIGHT_ANGLE = (-0.3, 0.4)
 KEPT_ZEROS = 0.98
 """Share of the zeros of a pruned network that a network trained onward from it has."""
 
+CHILD_OF_COPY = -0.5
+"""Difference of the squared distances from a rounded copy and from its source, in squared lengths of the
+rounding: -1 for a child of the copy, 1 for one of the source, 0 for a network in another order."""
+
 LARGEST_ERROR = 0.3
 """Standard deviation up to which it shows whether a network descends from a rounded copy or its source."""
 
@@ -122,39 +126,40 @@ class FamilyWeights:
         comparison = self.comparison(i, j)
         relation = comparison.relation
         if relation.label in ("identical", "re-saved"):
-            changed = any(layer.difference.changed for layer in comparison.layers)
-            source = self._wider(i, j) if changed else None
-            return _copy_of(i, j, relation.label, source)
+            return _copy_of(i, j, relation.label, self._saved_from(i, j, comparison))
         if relation.label in ("quantized", "pruned"):
             return _copy_of(i, j, relation.label, relation.source)
         if relation.label == "rescaled":
-            source = self._unfolded(i, j)
-            return _copy_of(
-                i, j, relation.label, self._nearer_to_all(i, j) if source is None else source
-            )
+            return _copy_of(i, j, relation.label, self._unfolded(i, j))
         return None
 
-    def _wider(self, i: int, j: int) -> Literal[0, 1] | None:
-        """Return the network that the other was rounded from: that with the wider numbers."""
-        a, b = self.members[i].precision, self.members[j].precision
-        return None if a == b else (0 if a > b else 1)
+    def _saved_from(self, i: int, j: int, comparison: Comparison) -> Literal[0, 1] | None:
+        if any(layer.difference.changed for layer in comparison.layers):
+            a, b = self.members[i].precision, self.members[j].precision
+            if a != b:  # the other was rounded from the wider numbers
+                return 0 if a > b else 1
+        if any(layer.reordered for layer in comparison.layers):
+            return self._nearer_to_all(i, j)
+        return None
 
     def _unfolded(self, i: int, j: int) -> Literal[0, 1] | None:
-        """Return the network that still has the BatchNorm which the other lacks."""
+        """Return the network that still has the BatchNorm which the other lacks, or else the usual scale."""
         has = self._batchnorm[i], self._batchnorm[j]
-        return 0 if has == (True, False) else 1 if has == (False, True) else None
+        if has in ((True, False), (False, True)):
+            return 0 if has[0] else 1
+        return self._nearer_to_all(i, j)
 
     def _nearer_to_all(self, i: int, j: int) -> Literal[0, 1] | None:
-        """Return the one of two rescaled networks in whose scale all relatives are that can be compared."""
+        """Return the one of two equivalent networks in whose scale and order most relatives are."""
         relatives = [k for k in range(len(self)) if k not in (i, j)]
         distances = [
             (self._matched_distance(k, i), self._matched_distance(k, j)) for k in relatives
         ]
-        votes = {
-            0 if a < NEAR_RESCALED * b else 1 if b < NEAR_RESCALED * a else None
-            for a, b in distances
-        } - {None}
-        return votes.pop() if len(votes) == 1 else None
+        first = sum(a < NEAR_RESCALED * b for a, b in distances)
+        second = sum(b < NEAR_RESCALED * a for a, b in distances)
+        if max(first, second) <= 2 * min(first, second):
+            return None
+        return 0 if first > second else 1
 
     def _matched_distance(self, i: int, j: int) -> float:
         """Return the squared distance of the weights of all matched layers."""
@@ -165,6 +170,10 @@ class FamilyWeights:
         """Return the evidence that a network was trained onward from a copy and not from its source."""
         if child in (copy.source, copy.copy) or not copy.directed:
             return None
+        if self._reordered[child, copy.copy]:
+            return None
+        if self._reordered[child, copy.source]:
+            return Descent(copy.copy, child, "channels in the order of the copy")
         if copy.relation == "pruned":
             return self._with_zeros(child, copy)
         own = self._distance(child, copy.copy), self._distance(child, copy.source)
@@ -181,7 +190,7 @@ class FamilyWeights:
             return None
         n = sum(layer.weight.size for layer in self.members[child].layers)
         error = 2 * np.sqrt(to_source / (step * n))
-        is_child = error <= LARGEST_ERROR and (to_copy - to_source) / step < 0
+        is_child = error <= LARGEST_ERROR and (to_copy - to_source) / step < CHILD_OF_COPY
         return Descent(copy.copy, child, "nearer to the rounded copy") if is_child else None
 
     def _with_zeros(self, child: int, copy: Copy) -> Descent | None:

@@ -4,6 +4,7 @@ import dataclasses
 from collections.abc import Iterable, Sequence
 
 import numpy as np
+from jaxtyping import Bool
 
 from ...lineage import Families, find_families
 from ...lineage.internal import TRAINED, Edge, Soup, grow, orient
@@ -115,8 +116,7 @@ def _by_weights(
     updates: Sequence[int | None],
 ) -> list[LineageEdge]:
     batchnorm = [population.batchnorm[i] for i in group]
-    reordered = (families.kin & (families.kinship.cosine < 0.5))[np.ix_(group, group)]
-    family = FamilyWeights([members[i] for i in group], batchnorm, reordered)
+    family = FamilyWeights([members[i] for i in group], batchnorm, _reordered(families, group))
     copies = family.copies()
     soups = family.soups(copies)
     descents = family.descents(copies, soups, updates)
@@ -153,6 +153,14 @@ def _edge_by_weights(
     evidence = evidence_line(edge, names, comparison, changes, updates, soup)
     line = _described(edge, names, _link(families, group, edge), evidence)
     return dataclasses.replace(line, layers=changes)
+
+
+def _reordered(families: Families, group: Sequence[int]) -> Bool[np.ndarray, "m m"]:
+    """Return the pairs whose channels may be in different orders: kin whose sketches are strangers."""
+    index = np.ix_(group, group)
+    strange = np.abs(families.kinship.z[index]) < families.alarm.z
+    hidden = families.kin[index] & strange & ~families.partly[index]
+    return strange & (hidden.any(axis=0)[:, None] | hidden.any(axis=1)[None])
 
 
 def _siblings(
