@@ -16,6 +16,7 @@ from ._export import export
 from ._figures import figures
 from ._formats import formats
 from ._inspect import inspect
+from ._lineage import lineage
 from ._merge import merge
 from ._nearest import nearest
 from ._phenotypes import phenotypes
@@ -37,6 +38,7 @@ app.command()(quality)
 app.command()(drift)
 app.command()(axes)
 app.command()(compare)
+app.command()(lineage)
 app.command()(nearest)
 app.command()(trajectory)
 app.command()(phenotypes)

@@ -25,6 +25,10 @@ QUANTIZED_WEIGHTS = 0.9
 NEAR = 0.95
 """Share of a layer's weights within half a step of the grid; quantizers clip or compensate the rest."""
 
+ROUNDED, FEW_LEVELS = 0.18, 7
+"""Mean distance from the grid in steps from which values were rounded to it, which makes 0.25; values that were
+trained onward from it are nearer. On fewer levels than the second most values round to zero, from near it."""
+
 MIN_PRUNED = 0.01
 """Share of zeros in one network alone: rounding and dead channels make far fewer."""
 
@@ -113,7 +117,9 @@ def _quantized(sums: Sums) -> Relation | None:
 
 def _is_quantized(layer: MatchedLayer, target: int, source: int) -> bool:
     grid, other = layer.grids[target], layer.grids[source]
-    return grid is not None and grid.near >= NEAR and (other is None or other.levels > grid.levels)
+    if grid is None or grid.near < NEAR or (other is not None and other.levels <= grid.levels):
+        return False
+    return grid.levels < FEW_LEVELS or grid.error >= ROUNDED
 
 
 def _stored(layers: Sequence[MatchedLayer]) -> tuple[list[tuple[str, str]], ...]:

@@ -10,7 +10,7 @@ from scipy.sparse import csr_array
 from scipy.sparse.csgraph import connected_components
 from scipy.special import ndtri
 
-from ._hashes import SHARED
+from ._hashes import HASHES, SHARED
 from ._kinship import Kinship, kinship
 from ._networks import Networks
 
@@ -45,7 +45,8 @@ class Families:
     - `labels`: the family of each network, numbered in the order of their first networks.
     - `kin`: pairs that are kin by whatever evidence.
     - `partly`: those whose mean cosine is that of strangers, but which share a few layers or kernels.
-    - `permuted`: those whose layers have equal sums, as copies with their channels in another order.
+    - `permuted`: those with their channels in another order: all layers have equal sums, or weights show it.
+    - `contained`: the share of the first network's kernels that the second has too.
     - `kinship`, `alarm`: the statistics, and the threshold.
     """
 
@@ -53,6 +54,7 @@ class Families:
     kin: Bool[np.ndarray, "n n"]
     partly: Bool[np.ndarray, "n n"]
     permuted: Bool[np.ndarray, "n n"]
+    contained: Float[np.ndarray, "n n"]
     kinship: Kinship
     alarm: Alarm
 
@@ -73,18 +75,19 @@ def find_families(networks: Networks, known: Bool[np.ndarray, "n n"] | None = No
 
     Args:
         networks: the networks.
-        known: pairs that are kin by other evidence, such as their weights.
+        known: pairs whose weights show that they are kin, with their channels in another order.
     """
     statistics = kinship(networks)
     alarm = threshold(len(networks))
     close = (np.abs(statistics.z) >= alarm.z) & (np.abs(statistics.cosine) >= FLOOR)
-    partly = ((statistics.similar >= SIMILAR) | (_shared_hashes(networks) >= SHARED)) & ~close
+    shared, contained = _contained(networks)
     permuted = _equal_sums(networks) & ~close
-    kin = close | partly | permuted
     if known is not None:
-        kin |= known
+        permuted |= known & ~close
+    partly = ((statistics.similar >= SIMILAR) | (shared >= SHARED)) & ~close & ~permuted
+    kin = close | partly | permuted
     np.fill_diagonal(kin, False)
-    return Families(labels_of(kin), kin, partly, permuted, statistics, alarm)
+    return Families(labels_of(kin), kin, partly, permuted, contained, statistics, alarm)
 
 
 def threshold(n: int) -> Alarm:
@@ -104,16 +107,29 @@ def labels_of(kin: Bool[np.ndarray, "n n"]) -> Int64[np.ndarray, " n"]:
     return np.argsort(np.argsort(first))[inverse].astype(np.int64)
 
 
-def _shared_hashes(networks: Networks) -> Int64[np.ndarray, "n n"]:
-    sketches = networks.sketches
+def _contained(networks: Networks) -> tuple[Int64[np.ndarray, "n n"], Float[np.ndarray, "n n"]]:
+    """Return the hashes that networks share, and the share of each network's kernels that another has.
+
+    Of two networks the hashes up to the largest that the second keeps are compared: of these it keeps all.
+    """
+    sketches, n = networks.sketches, len(networks)
     owner = networks.owner[sketches.hash_layer]
-    _, column = np.unique(sketches.hashes, return_inverse=True)
-    n = len(networks)
-    shape = (n, int(column.max(initial=-1)) + 1)
-    table = csr_array((np.ones(len(column), np.int64), (owner, column)), shape=shape)
-    shared = np.asarray((table @ table.T).todense()) if shape[1] else np.zeros((n, n), np.int64)
+    values, column = np.unique(sketches.hashes, return_inverse=True)
+    if not len(values):
+        return np.zeros((n, n), np.int64), np.zeros((n, n))
+    table = csr_array((np.ones(len(column), np.int64), (owner, column)), shape=(n, len(values)))
+    shared = np.asarray((table @ table.T).todense())
+    counts = np.bincount(owner, minlength=n)
+    last = np.full(n, -1)
+    np.maximum.at(last, owner, column)
+    last[counts < HASHES] = len(values)  # it keeps all of its hashes
     np.fill_diagonal(shared, 0)
-    return shared
+    contained = np.zeros((n, n))
+    by_owner = [np.sort(column[owner == i]) for i in range(n)]
+    for i, j in zip(*np.nonzero(shared), strict=True):
+        comparable = np.searchsorted(by_owner[i], last[j], side="right")
+        contained[i, j] = shared[i, j] / max(int(comparable), 1)
+    return shared, contained
 
 
 def _equal_sums(networks: Networks) -> Bool[np.ndarray, "n n"]:

@@ -19,12 +19,20 @@ WITHOUT_PARTNER = 0.02
 
 
 class Copy(NamedTuple):
-    """A network made from another without training; without `directed` nobody knows which from which."""
+    """A network made from another without training.
+
+    `cue` says what shows which of both was made from the other; without it nobody knows.
+    """
 
     source: int
     copy: int
     relation: str
-    directed: bool
+    cue: str = ""
+
+    @property
+    def directed(self) -> bool:
+        """Return whether it shows which of both is the copy."""
+        return bool(self.cue)
 
 
 class Descent(NamedTuple):
@@ -106,7 +114,7 @@ def _hang(
         originals = [c for c in originals if not _leads_to(edges, c.source, network)]
         if originals:
             nearest = min(originals, key=lambda c: (lengths[c.source, network], c.source))
-            edges[network] = Edge(nearest.source, network, nearest.relation, True, "copy")
+            edges[network] = Edge(nearest.source, network, nearest.relation, True, nearest.cue)
     for copy in sorted(same, key=lambda c: (c.source, c.copy)):
         ends = sorted((copy.source, copy.copy))
         first, second = ends if ends[0] not in edges else ends[::-1]

@@ -43,3 +43,4 @@ from .lineage._forest import LayerChange as LayerChange
 from .lineage._forest import LayerChanges as LayerChanges
 from .lineage._forest import LineageEdge as LineageEdge
 from .lineage._lineage import find_lineage as find_lineage
+from .lineage._paths import lineage_of as lineage_of

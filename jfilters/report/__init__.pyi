@@ -12,6 +12,9 @@ from ._formats import Formats as Formats
 from ._formats import formats_text as formats_text
 from ._inspection import inspection_text as inspection_text
 from ._junit import junit_xml as junit_xml
+from ._lineage import changes_text as changes_text
+from ._lineage import dot_text as dot_text
+from ._lineage import lineage_text as lineage_text
 from ._nearest import nearest_text as nearest_text
 from ._phenotypes import phenotypes_text as phenotypes_text
 from ._quality import quality_text as quality_text

@@ -10,7 +10,7 @@ from jaxtyping import Bool, Float, Int
 
 from ...compare import Comparison
 from ...compare.internal import Sums, compare_layers
-from ...lineage.internal import Copy, Descent, Edge, Soup, find_soups, match_layers
+from ...lineage.internal import Copy, Descent, Soup, find_soups, match_layers
 from ...statistics.internal import host_unit_kernels
 from ._weights import Member
 
@@ -25,6 +25,9 @@ NEAR_SOUP, NEAR_RESCALED = 1.0, 0.8
 RIGHT_ANGLE = (-0.3, 0.4)
 """Cosines under which the base of two parts of an average sees both."""
 
+CONTAINED, HALF = 0.9, 0.5
+"""Share of a network's kernels in another from which it is a part of that, and from which it is near."""
+
 KEPT_ZEROS = 0.98
 """Share of the zeros of a pruned network that a network trained onward from it has."""
 
@@ -37,6 +40,13 @@ LARGEST_ERROR = 0.3
 
 Weights = Float[np.ndarray, " m"]
 
+_Layers = tuple[tuple[str, tuple[int, ...]], ...]
+_Source = tuple[Literal[0, 1] | None, str]
+_CUES = {
+    "quantized": "the other rounds to its grid",
+    "pruned": "the zeros are in the copy alone",
+}
+
 
 class FamilyWeights:
     """The members of one family, and what their weights say about pairs of them.
@@ -45,6 +55,7 @@ class FamilyWeights:
         members: the networks with their weights.
         batchnorm: whether each has the statistics of BatchNorm.
         reordered: pairs whose channels may be in different orders: their weights are compared whole.
+        contained: the share of the first network's kernels that the second has too.
     """
 
     def __init__(
@@ -52,10 +63,11 @@ class FamilyWeights:
         members: Sequence[Member],
         batchnorm: Sequence[bool | None],
         reordered: Bool[np.ndarray, "m m"],
+        contained: Float[np.ndarray, "m m"],
     ):
-        self.members, self._batchnorm, self._reordered = members, batchnorm, reordered
+        self.members, self._batchnorm = members, batchnorm
+        self._reordered, self._contained = reordered, contained
         self.comparison = functools.cache(self._comparison)
-        self._units = functools.cache(self._unit_kernels)
         self._matches = functools.cache(self._matched)
         self.cosine, self.unmatched = self._closeness()
 
@@ -94,9 +106,11 @@ class FamilyWeights:
         """Return the networks that were trained onward from a copy or an average."""
         aside = {copy.copy for copy in copies if copy.directed} | {s.network for s in soups}
         children = [i for i in range(len(self)) if i not in aside]
+        sources = {(copy.source, copy.copy) for copy in copies}
         result = []
         for child in children:
-            result += [x for copy in copies if (x := self._from_copy(child, copy)) is not None]
+            relatives = [copy for copy in copies if (child, copy.copy) not in sources]
+            result += [x for copy in relatives if (x := self._from_copy(child, copy)) is not None]
             result += [x for s in soups if (x := self._from_soup(child, s, updates)) is not None]
         return self._nearest_ancestors(result)
 
@@ -105,9 +119,9 @@ class FamilyWeights:
         layers = [x for x in self.comparison(i, j).layers if x.rounding is None]
         return bool(layers) and all(layer.change_rank is not None for layer in layers)
 
-    def sub_network(self, edge: Edge) -> str | None:
-        """Return "sub-network" where the child has nothing but layers or kernels of the parent."""
-        return None
+    def is_reordered(self, i: int, j: int) -> bool:
+        """Return whether the channels of two networks may be in different orders."""
+        return bool(self._reordered[i, j])
 
     def frozen(self, i: int, j: int) -> list[bool]:
         """Return for each matched layer of a comparison whether all of its weight is equal in both."""
@@ -126,28 +140,44 @@ class FamilyWeights:
         comparison = self.comparison(i, j)
         relation = comparison.relation
         if relation.label in ("identical", "re-saved"):
-            return _copy_of(i, j, relation.label, self._saved_from(i, j, comparison))
+            return _copy_of(i, j, relation.label, *self._saved_from(i, j, comparison))
         if relation.label in ("quantized", "pruned"):
-            return _copy_of(i, j, relation.label, relation.source)
+            return _copy_of(i, j, relation.label, relation.source, _CUES[relation.label])
         if relation.label == "rescaled":
-            return _copy_of(i, j, relation.label, self._unfolded(i, j))
-        return None
+            return _copy_of(i, j, relation.label, *self._unfolded(i, j))
+        return self._part(i, j)
 
-    def _saved_from(self, i: int, j: int, comparison: Comparison) -> Literal[0, 1] | None:
+    def _part(self, i: int, j: int) -> Copy | None:
+        """Return the pair of which one has nothing but kernels of the other; which came first where the
+        smaller one lost channels."""
+        shares = self._contained[i, j], self._contained[j, i]
+        if max(shares) < CONTAINED or min(shares) >= CONTAINED:
+            return None
+        part = i if shares[0] >= CONTAINED else j
+        whole_layers = len(self._places(i, j)) == len(self.members[part].layers)
+        source = None if whole_layers else (1 if part == i else 0)
+        return _copy_of(
+            i, j, "sub-network", source, "the other has more channels of the same kernels"
+        )
+
+    def _saved_from(self, i: int, j: int, comparison: Comparison) -> _Source:
+        """Return which of two equal networks the other was saved from, 0 or 1, and the cue."""
         if any(layer.difference.changed for layer in comparison.layers):
             a, b = self.members[i].precision, self.members[j].precision
-            if a != b:  # the other was rounded from the wider numbers
-                return 0 if a > b else 1
+            if a != b:
+                return (0 if a > b else 1), "values were lost to rounding"
         if any(layer.reordered for layer in comparison.layers):
-            return self._nearer_to_all(i, j)
-        return None
+            return self._nearer_to_all(
+                i, j
+            ), "the relatives have the order of channels of the other"
+        return None, ""
 
-    def _unfolded(self, i: int, j: int) -> Literal[0, 1] | None:
-        """Return the network that still has the BatchNorm which the other lacks, or else the usual scale."""
+    def _unfolded(self, i: int, j: int) -> _Source:
+        """Return which of two equivalent networks has the BatchNorm that the other lacks, and the cue."""
         has = self._batchnorm[i], self._batchnorm[j]
         if has in ((True, False), (False, True)):
-            return 0 if has[0] else 1
-        return self._nearer_to_all(i, j)
+            return (0 if has[0] else 1), "BatchNorm is folded into the kernels"
+        return self._nearer_to_all(i, j), "the relatives have the scale of the other"
 
     def _nearer_to_all(self, i: int, j: int) -> Literal[0, 1] | None:
         """Return the one of two equivalent networks in whose scale and order most relatives are."""
@@ -239,39 +269,52 @@ class FamilyWeights:
         """Return the mean cosine of matched kernels of all pairs, and the layers without a partner."""
         n = len(self)
         cosine, unmatched = np.zeros((n, n)), np.zeros((n, n), np.int64)
-        for i, j in itertools.combinations(range(n), 2):
-            places = self._places(i, j)
-            value = (
-                self._whole_cosine(i, j)
-                if self._reordered[i, j]
-                else self._mean_cosine(i, j, places)
-            )
-            cosine[i, j] = cosine[j, i] = value
-            layers = len(self.members[i].layers) + len(self.members[j].layers)
-            unmatched[i, j] = unmatched[j, i] = layers - 2 * len(places)
+        groups = self._same_names()
+        for a, (names, first) in enumerate(groups):
+            for other_names, second in groups[: a + 1]:
+                places = self._matches(names, other_names)
+                index = np.ix_(first, second)
+                cosine[index] = self._mean_cosines(first, second, places)
+                unmatched[index] = len(names) + len(other_names) - 2 * len(places)
+                cosine[index[::-1]], unmatched[index[::-1]] = cosine[index], unmatched[index]
+        for i, j in zip(*np.nonzero(self._reordered), strict=True):
+            cosine[i, j] = self._whole_cosine(*sorted((int(i), int(j))))
+        share = np.maximum(self._contained, self._contained.T)
+        cosine = np.where(share >= HALF, np.maximum(cosine, share), cosine)
+        np.fill_diagonal(cosine, 0)
         return cosine, unmatched
+
+    def _mean_cosines(
+        self, first: Sequence[int], second: Sequence[int], places: Sequence[tuple[int, int]]
+    ) -> Float[np.ndarray, "a b"]:
+        """Return the mean cosine of the kernels of matched layers, of all pairs of two groups."""
+        total, n = (np.zeros((len(first), len(second))) for _ in range(2))
+        for a, b in places:
+            units = self._unit_kernels(first, a), self._unit_kernels(second, b)
+            total += units[0].reshape(len(first), -1) @ units[1].reshape(len(second), -1).T
+            masks = (x.any(axis=2).astype(np.float32) for x in units)
+            n += np.matmul(*(mask if k == 0 else mask.T for k, mask in enumerate(masks)))
+        return total / np.where(n > 0, n, 1)
+
+    def _unit_kernels(self, networks: Sequence[int], layer: int) -> Float[np.ndarray, "m n d"]:
+        weights = [self.members[i].layers[layer].weight for i in networks]
+        rows = np.stack([x.reshape(x.shape[0] * x.shape[1], -1) for x in weights])
+        return host_unit_kernels(rows.reshape(-1, rows.shape[2])).reshape(rows.shape)
 
     def _whole_cosine(self, i: int, j: int) -> float:
         sums = Sums.of(self.comparison(i, j).layers, self.members[i].side, self.members[j].side)
         return sums.cosine if sums.cosine == sums.cosine else 0.0
 
-    def _mean_cosine(self, i: int, j: int, places: Sequence[tuple[int, int]]) -> float:
-        total, n = 0.0, 0
-        for a, b in places:
-            first, second = self._units(i, a), self._units(j, b)
-            cosines = np.einsum("ij,ij->i", first, second)
-            total += float(cosines.sum(dtype=np.float64))
-            n += int(np.count_nonzero(first.any(axis=1) & second.any(axis=1)))
-        return total / n if n else 0.0
-
-    def _unit_kernels(self, network: int, layer: int) -> Float[np.ndarray, "n d"]:
-        weight = self.members[network].layers[layer].weight
-        return host_unit_kernels(weight.reshape(weight.shape[0] * weight.shape[1], -1))
+    def _same_names(self) -> list[tuple[_Layers, list[int]]]:
+        groups: dict[_Layers, list[int]] = {}
+        for i in range(len(self)):
+            groups.setdefault(self._names(i), []).append(i)
+        return list(groups.items())
 
     def _places(self, i: int, j: int) -> list[tuple[int, int]]:
         return self._matches(self._names(i), self._names(j))
 
-    def _names(self, network: int) -> tuple[tuple[str, tuple[int, ...]], ...]:
+    def _names(self, network: int) -> _Layers:
         return tuple((x.layer.name, x.size) for x in self.members[network].layers)
 
     @staticmethod
@@ -303,9 +346,7 @@ class FamilyWeights:
         yield from groups.values()
 
 
-def _copy_of(i: int, j: int, relation: str, source: int | None) -> Copy:
+def _copy_of(i: int, j: int, relation: str, source: int | None, cue: str) -> Copy:
     if source is None:
-        return Copy(i, j, relation, directed=False)
-    return (
-        Copy(i, j, relation, directed=True) if source == 0 else Copy(j, i, relation, directed=True)
-    )
+        return Copy(i, j, relation)
+    return Copy(i, j, relation, cue) if source == 0 else Copy(j, i, relation, cue)

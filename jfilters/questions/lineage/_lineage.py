@@ -1,6 +1,8 @@
 """Lineage: which models of a scan are kin, and who came from whom."""
 
 import dataclasses
+import functools
+import operator
 from collections.abc import Iterable, Sequence
 
 import numpy as np
@@ -29,17 +31,19 @@ NOT_SEARCHED = (
 )
 
 
-def find_lineage(scan: Scan, *, weights: bool = True, against: Scan | None = None) -> Forest:
-    """Return the families of a scan's models, and the edges from parents to children.
+def find_lineage(
+    scan: Scan, *others: Scan, weights: bool = True, against: Scan | None = None
+) -> Forest:
+    """Return the families of the models of scans, and the edges from parents to children.
 
     Families follow from the sketches that every scan keeps. Relations and most directions need the weights
     of kin, which are read once more where the checkpoints still are what was scanned.
 
     Args:
-        scan: in memory or opened.
+        scan, others: one scan or more, in memory or opened.
         weights: read the weights of models in families. Without it relations are unknown but for equal
             networks, and directions follow from counters alone.
-        against: a scan or bundle of known models; then only families with a model of `scan` count.
+        against: a scan or bundle of known models; then only families with a model of the scans count.
 
     Returns:
         Families, edges with relation, direction and evidence, and the chance of any false link.
@@ -56,7 +60,7 @@ def find_lineage(scan: Scan, *, weights: bool = True, against: Scan | None = Non
     >>> edge.parent, edge.relation, edge.child
     ('a.safetensors', 're-saved', 'b.safetensors')
     """
-    population = Population.of(scan)
+    population = functools.reduce(operator.add, map(Population.of, (scan, *others)))
     first_new = 0
     if against is not None:
         known = Population.of(against)
@@ -116,7 +120,12 @@ def _by_weights(
     updates: Sequence[int | None],
 ) -> list[LineageEdge]:
     batchnorm = [population.batchnorm[i] for i in group]
-    family = FamilyWeights([members[i] for i in group], batchnorm, _reordered(families, group))
+    family = FamilyWeights(
+        [members[i] for i in group],
+        batchnorm,
+        _reordered(families, group),
+        families.contained[np.ix_(group, group)],
+    )
     copies = family.copies()
     soups = family.soups(copies)
     descents = family.descents(copies, soups, updates)
@@ -145,21 +154,23 @@ def _edge_by_weights(
 ) -> LineageEdge:
     first, second = sorted((edge.parent, edge.child))
     comparison = family.comparison(first, second)
-    edge = _with(edge, family.sub_network(edge)) if family.sub_network(edge) else edge
     drifts = layer_drifts(population, group[edge.parent], group[edge.child], comparison)
     changes = layer_changes(
         comparison, family.frozen(first, second), drifts, turned=edge.parent != first
     )
     evidence = evidence_line(edge, names, comparison, changes, updates, soup)
-    line = _described(edge, names, _link(families, group, edge), evidence)
+    cosine, z = _link(families, group, edge)
+    if family.is_reordered(first, second):
+        cosine = float(family.cosine[first, second])
+    line = _described(edge, names, (cosine, z), evidence)
     return dataclasses.replace(line, layers=changes)
 
 
 def _reordered(families: Families, group: Sequence[int]) -> Bool[np.ndarray, "m m"]:
-    """Return the pairs whose channels may be in different orders: kin whose sketches are strangers."""
+    """Return the pairs whose channels may be in different orders: their sketches are those of strangers."""
     index = np.ix_(group, group)
     strange = np.abs(families.kinship.z[index]) < families.alarm.z
-    hidden = families.kin[index] & strange & ~families.partly[index]
+    hidden = families.permuted[index]
     return strange & (hidden.any(axis=0)[:, None] | hidden.any(axis=1)[None])
 
 

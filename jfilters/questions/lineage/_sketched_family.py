@@ -64,8 +64,9 @@ class FamilySketches:
 def _copy(i: int, j: int, label: str, dtypes: Sequence[str | None]) -> Copy:
     widths = [_width(dtypes[k]) for k in (i, j)]
     if label == "identical" or widths[0] == widths[1]:
-        return Copy(i, j, label, directed=False)
-    return Copy(i, j, label, True) if widths[0] > widths[1] else Copy(j, i, label, True)
+        return Copy(i, j, label)
+    cue = "stored in a narrower type"
+    return Copy(i, j, label, cue) if widths[0] > widths[1] else Copy(j, i, label, cue)
 
 
 def _width(dtype: str | None) -> Literal[0, 1]:

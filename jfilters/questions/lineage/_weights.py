@@ -68,7 +68,7 @@ class SampledLayer:
 class Member:
     """A network whose weights could be read.
 
-    - `name`: of the model; `side`: its checkpoint.
+    - `name`: of the model; `side`: its checkpoint, of which the layers in memory count.
     - `layers`: in depth order.
     - `precision`: the narrowest of `NARROW` that holds all weights, by its place there; their number for
       float32.
@@ -128,7 +128,9 @@ def _member(
         if layer.shape[2:] == spatial and layer.stored.member == part
     ]
     layers = tuple(_sampled(layer) for layer in stored)
-    return Member(name, side_of(checkpoint), layers, _precision(layers))
+    kernels = sum(layer.shape[0] * layer.shape[1] for layer in layers)
+    side = dataclasses.replace(side_of(checkpoint), n_layers=len(layers), n_kernels=kernels)
+    return Member(name, side, layers, _precision(layers))
 
 
 def _sampled(stored: StoredLayer) -> SampledLayer:

@@ -1,0 +1,81 @@
+"""`jfilters lineage SCAN|DIR|FILE...`: say which checkpoints are kin, and who came from whom."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from ._answers import Form, answer, form_option
+from ._config import spatial_shape
+from ._console import talk
+from ._questions import AxesOption, NetworkOption
+
+
+def lineage(
+    paths: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="SCAN|DIR|FILE...",
+            help="A scan or bundle, or checkpoints: a folder or files, which are scanned on the way.",
+        ),
+    ],
+    weights: Annotated[
+        bool,
+        typer.Option(
+            help="Read the weights of kin, for relations and directions; or sketches alone."
+        ),
+    ] = True,
+    against: Annotated[
+        Path | None,
+        typer.Option(metavar="SCAN", help="Place the models among those of this scan or bundle."),
+    ] = None,
+    layers: Annotated[
+        bool,
+        typer.Option("--layers", help="Show which layers moved on every edge, and which froze."),
+    ] = False,
+    dot: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Write the forest for Graphviz too."),
+    ] = None,
+    most: Annotated[
+        int, typer.Option("--most", help="The number of families to show.", min=1)
+    ] = 20,
+    spatial: Annotated[
+        str, typer.Option(help="The kernel size of checkpoints.", callback=spatial_shape)
+    ] = "3x3",
+    axes: AxesOption = None,
+    network: NetworkOption = None,
+    form: Annotated[Form, form_option("edge, or a layer of an edge with --layers")] = Form.table,
+) -> None:
+    """Say which checkpoints are kin, who came from whom, and what changed on the way.
+
+    Families follow from the sketches that every scan keeps. Files that are no checkpoints are skipped.
+
+    Exit code 1 when some checkpoints were read in part, refused or failed.
+
+    Example: jfilters lineage checkpoints --dot forest.dot
+    """
+    from jfilters.questions import lineage_of
+
+    forest, unread = lineage_of(
+        paths,
+        weights=weights,
+        against=against,
+        options={"spatial": spatial, "axes": axes, "network": network},
+        progress=True,
+    )
+    if dot is not None:
+        from jfilters.report import dot_text
+
+        dot.write_text(dot_text(forest), encoding="utf-8")
+        talk(f"wrote {dot}")
+    if layers:
+        answer(form, forest.by_layer())
+    elif form is Form.table:
+        answer(form, forest, most=most)
+    else:
+        answer(form, forest)
+    for model, reason in unread.items():
+        talk(f"{model}: {reason}", style="yellow")
+    if unread:
+        raise typer.Exit(1)

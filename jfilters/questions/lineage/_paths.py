@@ -1,0 +1,62 @@
+"""Lineage of checkpoints by their paths: scans are opened, everything else is scanned on the way."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from ...converters import Location, location
+from ...engine import Options
+from ...engine import scan as scan_checkpoints
+from ...engine.internal import size_of
+from ...scans import Scan, open_scan
+from ...scans.internal import FINDINGS, is_written
+from .._nearest import SMALL_BYTES
+from ._forest import Forest
+from ._lineage import find_lineage
+
+
+def lineage_of(
+    paths: Sequence[str | Location],
+    *,
+    weights: bool = True,
+    against: Path | None = None,
+    options: Mapping[str, Any] | None = None,
+    progress: bool = False,
+) -> tuple[Forest, dict[str, str]]:
+    """Return the forest of checkpoints, and those that could not be read, whole or in part, with reasons.
+
+    Args:
+        paths: scans and bundles, folders of checkpoints, and checkpoints; one broken file stops nothing.
+        weights: read the weights of kin.
+        against: a scan or bundle of known models, among which those of `paths` are placed.
+        options: options of the scan of checkpoints, such as `spatial`.
+        progress: show a progress bar while they are scanned.
+
+    Raises:
+        CheckpointError: a path does not exist, or is a damaged scan.
+        ValueError: the lineage of the scan cannot be found, as `find_lineage` says.
+    """
+    places = [location(path) for path in paths]
+    written = [place for place in places if isinstance(place, Path) and is_written(place)]
+    scans = [open_scan(place) for place in written]
+    others = [place for place in places if place not in written]
+    if others:
+        scans.append(_scanned(others, dict(options or {}), progress=progress))
+    known = None if against is None else open_scan(against)
+    forest = find_lineage(*scans, weights=weights, against=known)
+    return forest, {name: text for scan in scans for name, text in _unread(scan).items()}
+
+
+def _scanned(places: Sequence[Location], options: dict[str, Any], *, progress: bool) -> Scan:
+    settings = Options.of_record(options | {"orthogonality": False, "sample": 0, "sha256": False})
+    # A second of JAX's start is more than NumPy takes for so few kernels.
+    engine = "host" if sum(map(size_of, places)) <= SMALL_BYTES else "local"
+    return scan_checkpoints(places[0], settings, progress=progress, engine=engine)
+
+
+def _unread(scan: Scan) -> dict[str, str]:
+    return {
+        entry["model"]: str(entry["reason"])
+        for entry in scan.record["checkpoints"]
+        if entry.get("status") in FINDINGS and entry.get("reason")
+    }
