@@ -43,9 +43,9 @@ class CheckpointStatistics:
 def dump(statistics: CheckpointStatistics) -> bytes:
     """Return the statistics of a checkpoint as the bytes of one safetensors file.
 
-    The statistics of layers, the sketches and the sample are its arrays. The entry, without name and path, is JSON in
-    its metadata. Histograms are most of the bytes: they are stored in the smallest integer type that
-    holds them, and not at all where they are empty.
+    The statistics of layers, the sketches and the sample are its arrays. The entry, without name and path,
+    is JSON in its metadata. Histograms are most of the bytes: they are stored in the smallest integer type
+    that holds them, and not at all where they are empty.
     """
     entry = statistics.entry
     record = {name: getattr(entry, name) for name in _OF_ENTRY} | {

@@ -35,8 +35,9 @@ class Scan:
 
     - `record`: what scan.json holds, with paths as they were when it was run.
     - `layer_table`, `model_table`: one row a layer, one row a model, as `schema` lists their columns.
-    - `arrays`: histograms, moments, basis, edges, sample and sketches, under the names of `schema.ARRAYS`. Those of
-      a file are read when they are first needed. It is empty if no kernels of the chosen size vary.
+    - `arrays`: histograms, moments, basis, edges, sample and sketches, under the names of `schema.ARRAYS`.
+      Those of a file are read when they are first needed. It is empty if no kernels of the chosen size
+      vary.
     - `folder`: the folder or bundle that it was read from; None for one in memory.
 
     >>> import jfilters as jf, numpy as np, safetensors.numpy, tempfile

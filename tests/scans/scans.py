@@ -8,8 +8,9 @@ import pyarrow as pa
 from safetensors.numpy import save_file
 
 from jfilters.engine import Options, scan_into
+from jfilters.lineage.internal import Sketcher
 from jfilters.scans import Scan
-from jfilters.scans.internal import write_scan
+from jfilters.scans.internal import sketch_arrays, write_scan
 from jfilters.scans.schema import LAYERS, MODELS
 from jfilters.statistics import Basis, Moments, fixed_edges
 from jfilters.statistics.internal import basis_arrays
@@ -121,8 +122,17 @@ def made_scan(folder, sizes, *, seed=0, basis_seed=0, told=None):
             "sparse_eps": np.array([0.001, 0.01, 0.05]),
             "sample": rng.standard_normal((5 * len(rows), D)).astype(np.float32),
             "sample.layer": np.repeat(np.arange(len(rows)), 5),
+            **sketch_arrays(some_sketches(rng, list(sizes.values()))),
         },
     )
+
+
+def some_sketches(rng, sizes):
+    """The sketches of networks with so many layers, each of other weights."""
+    sketcher = Sketcher(sizes)
+    weights = rng.standard_normal((sum(sizes), 10, 4, 3, 3)).astype(np.float32)
+    assert len(list(sketcher.watch(weights))) == len(weights)
+    return sketcher.sketches()
 
 
 def moment_arrays(moments):
@@ -182,6 +192,17 @@ def same(a, b, *, moments=("normalized", "raw", "clean"), sample=True):
         and a.model_table.equals(b.model_table)
         and a.record == b.record
         and all((x is None and y is None) or np.array_equal(x, y) for x, y in pairs)
+        and same_sketches(a.sketches, b.sketches)
+    )
+
+
+def same_sketches(a, b):
+    """Whether two scans have the same sketches, or both have none."""
+    if a is None or b is None:
+        return a is b
+    return all(
+        np.array_equal(getattr(a, field.name), getattr(b, field.name))
+        for field in dataclasses.fields(a)
     )
 
 
