@@ -84,8 +84,9 @@ class _Units:
         return self.networks.bounds[members] + layer
 
     def rows(self, members: np.ndarray, layer: int) -> int:
-        """Return the rows of the sketch of a layer, which networks of the same layers share."""
-        return int(self.networks.sketches.n_rows[self.places(members[:1], layer)[0]])
+        """Return the fewest rows of the sketches of a layer: a network of which layers were left out has
+        fewer."""
+        return int(self.networks.sketches.n_rows[self.places(members, layer)].min())
 
     def _of(self, members: tuple[int, ...], layer: int, rows: int) -> Float[np.ndarray, "m k"]:
         return unit_sketches(self.networks, self.places(np.array(members), layer), rows)
@@ -99,7 +100,8 @@ def _fill(
     precision = np.zeros_like(total)
     for i, j in places:
         rows = min(units.rows(first, i), units.rows(second, j))
-        a, b = units.of(tuple(first), i, rows), units.of(tuple(second), j, rows)
+        a = units.of(tuple(first.tolist()), i, rows)
+        b = units.of(tuple(second.tolist()), j, rows)
         ends = units.places(first, i), units.places(second, j)
         weight = 1 / null_variance(units.networks, *ends, a.shape[1])
         total += weight * (a @ b.T)

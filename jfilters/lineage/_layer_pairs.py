@@ -67,10 +67,13 @@ def unit_sketches(
     """Return the sketches of layers, folded to so many rows, divided by their lengths."""
     sketches = networks.sketches
     starts = (np.cumsum(sketches.n_rows) - sketches.n_rows)[places]
-    count = sketches.n_rows[places][0]
-    values = sketches.rows[starts[:, None] + np.arange(count)].astype(np.float32)
-    # The number at place i of a sketch is a sum over the weights i, i + k, ...: halves of it may be added.
-    values = values.reshape(len(places), count // rows, rows * WIDTH).sum(axis=1)
+    counts = sketches.n_rows[places]
+    values = np.empty((len(places), rows * WIDTH), np.float32)
+    for count in np.unique(counts):
+        is_wide = counts == count
+        parts = sketches.rows[starts[is_wide][:, None] + np.arange(count)].astype(np.float32)
+        # The number at place i of a sketch is a sum over the weights i, i + k, ...: halves may be added.
+        values[is_wide] = parts.reshape(len(parts), count // rows, rows * WIDTH).sum(axis=1)
     lengths = np.sqrt(np.einsum("ij,ij->i", values, values))
     return values / np.where(lengths > 0, lengths, 1)[:, None]
 
