@@ -11,6 +11,7 @@ from ..errors import CheckpointError
 from ..io import Location, checkpoint_errors, is_folder, location
 from ..layers import Layer
 from ._axes import Arrangement, checked_axes
+from ._counters import Counters, find_counters
 from ._detect import detect
 from ._format import Format
 from ._select import Selected, select
@@ -69,7 +70,8 @@ class Checkpoint:
 
     A checkpoint without any convolution has no layers; that is no error. Every stored array is either a
     layer or in `skipped`, with the reason why it is no kernel. `companions` are the further files that hold
-    its arrays, by name; a folder has none, since all its files are the checkpoint.
+    its arrays, by name; a folder has none, since all its files are the checkpoint. `counters` are the
+    traces of training that BatchNorm leaves.
 
     >>> import tempfile
     >>> import numpy as np
@@ -85,6 +87,17 @@ class Checkpoint:
     layers: tuple[StoredLayer, ...]
     skipped: tuple[Skipped, ...]
     companions: tuple[Location, ...] = ()
+    counters: Counters = dataclasses.field(default_factory=Counters)
+
+    @property
+    def updates(self) -> int | None:
+        """The largest training step that BatchNorm counted, read from the file; None without any."""
+        return self.counters.updates(self.path)
+
+    @property
+    def has_batchnorm(self) -> bool | None:
+        """True if the file holds running statistics of BatchNorm; None where it does not tell."""
+        return self.counters.has_batchnorm
 
     @property
     def unread(self) -> tuple[Skipped, ...]:
@@ -161,7 +174,8 @@ def open_checkpoint(
             arrays, order = _like(path, format, like), "registration-order"
         selected, skipped = select(arrays, order, axes, network)
     layers = tuple(_stored_layer(path, item, standardize) for item in selected)
-    return Checkpoint(path, format.name, layers, skipped, _companions(path, arrays))
+    companions, counters = _companions(path, arrays), find_counters(arrays, format.name)
+    return Checkpoint(path, format.name, layers, skipped, companions, counters)
 
 
 def _companions(path: Location, arrays: Sequence[StoredArray]) -> tuple[Location, ...]:

@@ -94,7 +94,7 @@ def load(data: bytes, entry: Entry) -> CheckpointStatistics:
 _RECORD = "reading"
 """Name of the JSON in the file's metadata; another one would make every cache of earlier scans useless."""
 
-_OF_ENTRY = ("format", "sha256", "status", "reason", "skipped")
+_OF_ENTRY = ("format", "sha256", "status", "reason", "skipped", "updates", "batchnorm")
 _OF_SKETCHES = tuple(field.name for field in dataclasses.fields(Sketches))
 _MOMENTS = ("normalized", "raw", "clean")
 _PARTS = ("count", "mean", "scatter")

@@ -13,7 +13,15 @@ import pyarrow as pa
 from ..converters import Location
 from ..errors import printable, redacted
 from ..scans import MetadataTable, Scan, read_metadata
-from ..scans.internal import CACHE, NarrowArrays, left_out, sketch_arrays, totals, write_scan
+from ..scans.internal import (
+    CACHE,
+    NarrowArrays,
+    left_out,
+    sketch_arrays,
+    totals,
+    with_families,
+    write_scan,
+)
 from ..scans.schema import MOMENT_PARTS, MOMENTS, VERSION
 from ..statistics import Basis
 from ..statistics.internal import EPSILONS, basis_arrays
@@ -150,7 +158,7 @@ def scan_of(measurements: Measurements, *, uses_jax: bool = True) -> Scan:
     models = models_table(measurements, layers)
     record = _record(measurements, layers, models)
     record["device"] = _device() if uses_jax else dict(_HOST)
-    return Scan(record, layers, models, NarrowArrays(_arrays(measurements)))
+    return with_families(Scan(record, layers, models, NarrowArrays(_arrays(measurements))))
 
 
 def _record(measurements: Measurements, layers: pa.Table, models: pa.Table) -> dict[str, Any]:

@@ -56,7 +56,12 @@ def _described(
     reasons = Counter(skipped.reason for skipped in checkpoint.skipped)
     reasons.update(_size(layer) for layer in checkpoint.layers if layer.shape[2:] != spatial)
     described = dataclasses.replace(
-        entry, format=checkpoint.format, layers=layers, skipped=tuple(reasons.most_common())
+        entry,
+        format=checkpoint.format,
+        layers=layers,
+        skipped=tuple(reasons.most_common()),
+        updates=checkpoint.updates,
+        batchnorm=checkpoint.has_batchnorm,
     )
     has_kernels, unread = any(layer.n_kernels for layer in layers), checkpoint.shortfall
     if unread is not None:

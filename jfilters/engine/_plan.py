@@ -72,7 +72,8 @@ class Entry:
 
     `step` is set for the step folders of a checkpoint manager. `bytes` and `identity`, which changes with
     the content, are those of `path` alone; `companions`, known when the checkpoint was opened, are the
-    further files that it lies in.
+    further files that it lies in. `updates` and `batchnorm` are what BatchNorm counted, and whether it left
+    running statistics, where the file tells.
     """
 
     model: str
@@ -87,6 +88,8 @@ class Entry:
     layers: tuple[PlannedLayer, ...] = ()
     skipped: tuple[tuple[str, int], ...] = ()
     companions: tuple[Companion, ...] = ()
+    updates: int | None = None
+    batchnorm: bool | None = None
 
     @property
     def total_bytes(self) -> int:

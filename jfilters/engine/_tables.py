@@ -90,6 +90,10 @@ def _models_table(
             "step": entry.step,
             "format": entry.format,
             "bytes": None if member else entry.total_bytes,
+            "family": None,  # of all models together, when the scan is made
+            "run": None,
+            "updates": entry.updates,
+            "batchnorm": entry.batchnorm,
         }
         rows.append(identity | pooled({name: values[part] for name, values in columns.items()}))
         first += count

@@ -1,7 +1,6 @@
 """Drift of kernels while a network is trained: runs of checkpoints along their steps."""
 
 import math
-import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -11,21 +10,13 @@ from jaxtyping import Int64
 
 from ..answers import Answer
 from ..scans import Scan
-from ..scans.internal import model_counts, model_probabilities
+from ..scans.internal import model_counts, model_probabilities, run_and_step
 from ..shift import drift_matrix, sampling_null
 
 SETTLED = 0.05
 """Of the drift from the first step to the last: what may be left when a run is said to be settled."""
 
 SEED = 0
-
-# "step=500", "epoch-3", "ckpt_7", "iter0100"; of several in a name the finest is the step.
-_COUNTED = re.compile(
-    r"(global_step|step|iteration|iter|checkpoint|ckpt|epoch|ep)([=_-]?)(\d+)", re.I
-)
-_METRIC = re.compile(r"(\w+=)-?\d+(?:\.\d+)?")  # "val_loss=0.12", as Lightning names files
-_NUMBER = re.compile(r"\d+")
-_COARSE = ("epoch", "ep")
 
 
 @dataclass(frozen=True)
@@ -123,27 +114,10 @@ def _runs(scan: Scan) -> dict[str, dict[int, int]]:
     )
     runs: dict[str, dict[int, int]] = {}
     for place, model in enumerate(scan.model_names):
-        run, step = _run_and_step(model, steps_of_models[model])
+        run, step = run_and_step(model, steps_of_models[model])
         if step is not None:
             runs.setdefault(run, {}).setdefault(step, place)
     return {run: dict(sorted(steps.items())) for run, steps in runs.items() if len(steps) > 1}
-
-
-def _run_and_step(model: str, step: int | None) -> tuple[str, int | None]:
-    """Return the name with a star for the step, and the step; None if there is no number in it."""
-    if step is not None:
-        head, _, tail = model.rpartition(str(step))
-        return f"{head}*{tail}", step
-    matches = list(_COUNTED.finditer(model))
-    if matches:
-        finest = [match for match in matches if match[1].lower() not in _COARSE] or matches
-        starred = _METRIC.sub(r"\1*", _COUNTED.sub(r"\1\2*", model))
-        return starred, int(finest[-1][3])
-    numbers = list(_NUMBER.finditer(model.rpartition("/")[2]))
-    if not numbers:
-        return model, None
-    last, start = numbers[-1], len(model) - len(model.rpartition("/")[2])
-    return f"{model[: start + last.start()]}*{model[start + last.end() :]}", int(last[0])
 
 
 def _trajectory(scan: Scan, run: str, steps: dict[int, int]) -> Trajectory:

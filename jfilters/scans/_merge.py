@@ -12,6 +12,7 @@ import numpy as np
 import pyarrow as pa
 
 from ._compatible import check_comparable, check_same_sparse
+from ._families import with_families
 from ._scan import Scan, checkpoint_of
 from ._sketches import FIELDS
 from ._totals import totals
@@ -58,7 +59,7 @@ def merge_scans(scans: Sequence[Scan]) -> tuple[Scan, list[str]]:
         model_table=_concatenated([scan.model_table for scan in parts]),
         arrays=_arrays(parts, missing),
     )
-    return merged, list(dict.fromkeys(_LABELS.get(name, name) for name in missing))
+    return with_families(merged), list(dict.fromkeys(_LABELS.get(name, name) for name in missing))
 
 
 _LABELS = {

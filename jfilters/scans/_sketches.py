@@ -10,7 +10,7 @@ from jaxtyping import Float
 from ..lineage.internal import Sketches
 
 if TYPE_CHECKING:
-    from ..lineage.internal import Networks
+    from ..lineage import Networks
     from ._scan import Scan
 
 FIELDS = {

@@ -2,6 +2,7 @@ from ._asked import introduce as introduce
 from ._compatible import check_comparable as check_comparable
 from ._compatible import check_same_sparse as check_same_sparse
 from ._counts import NarrowArrays as NarrowArrays
+from ._families import with_families as with_families
 from ._frames import Frame as Frame
 from ._frames import frame as frame
 from ._frames import matrix_frame as matrix_frame
@@ -26,6 +27,7 @@ from ._pooled import pooled as pooled
 from ._read import CACHE as CACHE
 from ._read import is_written as is_written
 from ._scan import checkpoint_of as checkpoint_of
+from ._runs import run_and_step as run_and_step
 from ._sketches import networks_of as networks_of
 from ._sketches import sketch_arrays as sketch_arrays
 from ._status import FAILURES as FAILURES

@@ -7,6 +7,9 @@ pooled.
 
 import pyarrow as pa
 
+from ._array_list import ARRAYS as ARRAYS
+from ._array_list import MOMENT_PARTS as MOMENT_PARTS
+from ._array_list import MOMENTS as MOMENTS
 from ._fields import Column as Column
 from ._fields import StoredArray as StoredArray
 from ._fields import arrow_schema as arrow_schema
@@ -167,6 +170,32 @@ MODEL_COLUMNS: tuple[Column, ...] = (
         unit="bytes",
     ),
     Column(
+        "family",
+        _TEXT,
+        "first model of its family, the models that are kin; null if families were not looked for",
+        source="METHOD, Lineage",
+        optional=True,
+    ),
+    Column(
+        "run",
+        _TEXT,
+        "name with a star for the step, of a model that is a step of a training run",
+        optional=True,
+    ),
+    Column(
+        "updates",
+        _INT,
+        "largest training step that BatchNorm counted in the checkpoint",
+        unit="steps",
+        optional=True,
+    ),
+    Column(
+        "batchnorm",
+        _BOOL,
+        "the checkpoint holds running statistics of BatchNorm; null where it does not tell",
+        optional=True,
+    ),
+    Column(
         "n_layers",
         _INT,
         "layers of the scanned kernel size",
@@ -187,166 +216,6 @@ MODEL_COLUMNS: tuple[Column, ...] = (
     ),
 )
 """The columns of models.parquet, one row a model with layers; its numbers pool those of the layers."""
-
-MOMENTS = ("normalized", "raw", "clean")
-"""Of normalized kernels; of kernels as stored; of those without sparse kernels."""
-
-MOMENT_PARTS = ("count", "mean", "scatter")
-
-_MEANINGS = {
-    "normalized": "normalized kernels",
-    "raw": "kernels as stored",
-    "clean": "kernels as stored, without sparse ones",
-}
-_PARTS = {
-    "count": ((), "number of finite"),
-    "mean": (("d",), "mean of"),
-    "scatter": (("d", "d"), "sum of outer products about the mean of"),
-}
-
-ARRAYS: tuple[StoredArray, ...] = (
-    StoredArray(
-        "basis.mean",
-        "float64",
-        ("d",),
-        "mean of the normalized kernels of the basis",
-        required=True,
-    ),
-    StoredArray(
-        "basis.components", "float64", ("d", "d"), "principal components, one a row", required=True
-    ),
-    StoredArray(
-        "basis.variance_ratio",
-        "float64",
-        ("d",),
-        "share of the variance of each component",
-        required=True,
-    ),
-    StoredArray(
-        "edges",
-        "float64",
-        ("edges",),
-        "edges of the bins, the same for all components",
-        required=True,
-    ),
-    StoredArray(
-        "histogram",
-        "int64",
-        ("layers", "d", "bins"),
-        "coefficients of all finite kernels along each component",
-        unit="kernels",
-        required=True,
-        nonnegative=True,
-    ),
-    StoredArray(
-        "sparse_histogram",
-        "int64",
-        ("layers", "d", "bins"),
-        "part of `histogram` that sparse kernels make",
-        unit="kernels",
-        nonnegative=True,
-    ),
-    StoredArray(
-        "sparse_at",
-        "int64",
-        ("layers", "k"),
-        "sparse kernels for each value of `sparse_eps`",
-        unit="kernels",
-        together="sparse",
-        nonnegative=True,
-    ),
-    StoredArray(
-        "sparse_eps",
-        "float64",
-        ("k",),
-        "thresholds, as shares of the layer's largest weight",
-        together="sparse",
-    ),
-    StoredArray(
-        "sample",
-        "float32",
-        ("m", "d"),
-        "sampled kernels of each model, as stored",
-        unit="weight",
-        together="sample",
-    ),
-    StoredArray(
-        "sample.layer",
-        "int64",
-        ("m",),
-        "row of the layer of each sampled kernel",
-        together="sample",
-        nonnegative=True,
-    ),
-    *(
-        StoredArray(
-            f"{moments}.{part}",
-            "float64",
-            ("layers", *axes),
-            f"{meaning} {_MEANINGS[moments]}",
-            together=moments,
-        )
-        for moments in MOMENTS
-        for part, (axes, meaning) in _PARTS.items()
-    ),
-    StoredArray(
-        "sketch",
-        "int8",
-        ("sketch_rows", "width"),
-        "random projections of the directions of the kernels, the rows of all layers in their order",
-        together="sketch",
-    ),
-    StoredArray(
-        "sketch.rows",
-        "int64",
-        ("layers",),
-        "rows of `sketch` that a layer has, a power of two from 1 to 64",
-        together="sketch",
-        nonnegative=True,
-    ),
-    StoredArray(
-        "sketch.kernels",
-        "int64",
-        ("layers",),
-        "kernels that entered the sketch, which are neither zero nor infinite",
-        unit="kernels",
-        together="sketch",
-        nonnegative=True,
-    ),
-    StoredArray(
-        "sketch.spread",
-        "float64",
-        ("layers",),
-        "effective dimension of the directions of these kernels",
-        together="sketch",
-        nonnegative=True,
-    ),
-    StoredArray(
-        "sketch.zeros",
-        "float64",
-        ("layers",),
-        "share of zeros among the weights that were looked at",
-        unit="0 to 1",
-        together="sketch",
-        nonnegative=True,
-    ),
-    StoredArray(
-        "kernel_hash",
-        "int64",
-        ("hashes",),
-        "smallest hashes of the kernels of each model, by which equal kernels are found",
-        together="sketch",
-    ),
-    StoredArray(
-        "kernel_hash.layer",
-        "int64",
-        ("hashes",),
-        "row of the layer of each hash, ascending",
-        together="sketch",
-        nonnegative=True,
-    ),
-)
-"""The arrays of arrays.safetensors."""
 
 LAYERS, MODELS = arrow_schema(LAYER_COLUMNS), arrow_schema(MODEL_COLUMNS)
 ARRAY = {array.name: array for array in ARRAYS}

@@ -8,9 +8,9 @@ from safetensors.numpy import save_file
 
 from jfilters.engine import scan_into
 from jfilters.questions import trajectories
-from jfilters.questions._trajectory import _run_and_step
 from jfilters.report import trajectory_text
 from jfilters.scans import open_scan
+from jfilters.scans.internal import run_and_step
 
 from ..report.pages import shown
 
@@ -28,11 +28,11 @@ from ..report.pages import shown
     ],
 )
 def test_names_tell_run_and_step(name, run, step):
-    assert _run_and_step(name, None) == (run, step)
+    assert run_and_step(name, None) == (run, step)
 
 
 def test_the_step_of_a_manager_is_taken_as_told():
-    assert _run_and_step("run1/200", 200) == ("run1/*", 200)
+    assert run_and_step("run1/200", 200) == ("run1/*", 200)
 
 
 def network(seed, smooth):

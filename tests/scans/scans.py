@@ -10,7 +10,7 @@ from safetensors.numpy import save_file
 from jfilters.engine import Options, scan_into
 from jfilters.lineage.internal import Sketcher
 from jfilters.scans import Scan
-from jfilters.scans.internal import sketch_arrays, write_scan
+from jfilters.scans.internal import sketch_arrays, with_families, write_scan
 from jfilters.scans.schema import LAYERS, MODELS
 from jfilters.statistics import Basis, Moments, fixed_edges
 from jfilters.statistics.internal import basis_arrays
@@ -96,7 +96,7 @@ def made_scan(folder, sizes, *, seed=0, basis_seed=0, told=None):
     shares = rng.dirichlet(np.ones(BINS), (len(rows), D))
     histogram = rng.multinomial(40, shares).astype(np.int64)
     models = [model_row([row for row in rows if row["model"] == model]) for model in sizes]
-    return Scan(
+    scan = Scan(
         folder=folder,
         record={
             "versions": {"jfilters": "0.1.0"},
@@ -125,6 +125,7 @@ def made_scan(folder, sizes, *, seed=0, basis_seed=0, told=None):
             **sketch_arrays(some_sketches(rng, list(sizes.values()))),
         },
     )
+    return with_families(scan)
 
 
 def some_sketches(rng, sizes):

@@ -115,8 +115,11 @@ class TestPooling:
         for row in model_rows:
             assert set(row) == set(MODELS.names)
             identity = [name for name in MODELS.names if name not in POOLED]
-            assert identity == ["model", "step", "format", "bytes"]
-            assert all(row[name] is not None for name in MODELS.names if name != "step")
+            of_all = ["family", "run"]  # found when all models are known
+            counted = ["updates", "batchnorm"]
+            assert identity == ["model", "step", "format", "bytes", *of_all, *counted]
+            filled = set(MODELS.names) - {"step", "updates", *of_all}
+            assert all(row[name] is not None for name in filled)
 
     def test_a_column_of_layers_that_the_engine_does_not_fill_is_an_error(
         self, tmp_path, monkeypatch
