@@ -81,12 +81,15 @@ def grow(
     n = len(cosine)
     lengths = 1 - cosine + WITHOUT_PARTNER * unmatched
     soups = list(soups)
-    hung = _hang(n, lengths, copies, {soup.network for soup in soups})
-    aside = {edge.child for edge in hung} | {soup.network for soup in soups}
-    edges = _spanning([i for i in range(n) if i not in aside], lengths)
-    sources = {edge.child: edge.parent for edge in hung}
-    sources |= {soup.network: soup.parts[int(np.argmax(soup.shares))] for soup in soups}
-    edges = _rehung(edges, list(descents), sources, lengths)
+    averages = {soup.network for soup in soups}
+    hung = _hang(n, lengths, copies, averages)
+    aside = {edge.child for edge in hung} | averages
+    trained = [i for i in range(n) if i not in aside]
+    branches = _branches(trained, lengths, descents, averages)
+    younger = {child for children in branches.values() for child in children}
+    edges = _spanning([i for i in trained if i not in younger], lengths)
+    for ancestor, children in branches.items():
+        edges += _branch(ancestor, children, lengths)
     return [
         *edges,
         *hung,
@@ -96,6 +99,40 @@ def grow(
             for part in soup.parts
         ),
     ]
+
+
+def _branches(
+    trained: Sequence[int],
+    lengths: Float[np.ndarray, "m m"],
+    descents: Iterable[Descent],
+    averages: set[int],
+) -> dict[int, dict[int, str]]:
+    """Return for every copy and average that has children those, each with its cue.
+
+    A child of an average is nearer to it than to every network that is no such child.
+    """
+    cues = {descent.child: descent for descent in descents}
+    older = [i for i in trained if i not in cues]
+    branches: dict[int, dict[int, str]] = {}
+    for child, descent in cues.items():
+        to_others = lengths[child, older].min(initial=np.inf)
+        if descent.ancestor not in averages or lengths[child, descent.ancestor] < to_others:
+            branches.setdefault(descent.ancestor, {})[child] = descent.cue
+    return branches
+
+
+def _branch(
+    ancestor: int, children: dict[int, str], lengths: Float[np.ndarray, "m m"]
+) -> list[Edge]:
+    """Return the tree of a copy or an average and its children; edges at it lead away from it."""
+    edges = []
+    for edge in _spanning([ancestor, *children], lengths):
+        if ancestor not in (edge.parent, edge.child):
+            edges.append(edge)
+            continue
+        child = edge.child if edge.parent == ancestor else edge.parent
+        edges.append(Edge(ancestor, child, TRAINED, directed=True, cue=children[child]))
+    return edges
 
 
 def _hang(
@@ -144,48 +181,3 @@ def _spanning(members: Sequence[int], lengths: Float[np.ndarray, "m m"]) -> list
 
 
 _SHORTEST = 1e-12
-
-
-def _rehung(
-    edges: list[Edge],
-    descents: Sequence[Descent],
-    sources: dict[int, int],
-    lengths: Float[np.ndarray, "m m"],
-) -> list[Edge]:
-    """Return the edges with children of copies and averages hung on these instead of their sources.
-
-    A child loses the edge through which it hangs on the source, unless that leads to another child or to a
-    nearer network. A copy is as near as its source.
-    """
-    for descent in descents:
-        children = {d.child for d in descents if d.ancestor == descent.ancestor}
-        path = _path(edges, descent.child, sources.get(descent.ancestor, descent.ancestor))
-        if not path:
-            edges = [*edges, _child(descent)]
-            continue
-        (neighbor,) = {path[0].parent, path[0].child} - {descent.child}
-        is_near = lengths[descent.child, descent.ancestor] < lengths[descent.child, neighbor]
-        is_source = neighbor == sources.get(descent.ancestor)
-        if neighbor not in children and (is_near or is_source):
-            edges = [edge for edge in edges if edge is not path[0]] + [_child(descent)]
-    return edges
-
-
-def _child(descent: Descent) -> Edge:
-    return Edge(descent.ancestor, descent.child, TRAINED, directed=True, cue=descent.cue)
-
-
-def _path(edges: Sequence[Edge], start: int, end: int) -> list[Edge]:
-    """Return the edges from one network to another; none where they are not connected."""
-    visited, paths = {start}, [(start, list[Edge]())]
-    while paths:
-        place, path = paths.pop()
-        if place == end:
-            return path
-        for edge in edges:
-            if place in (edge.parent, edge.child):
-                other = edge.child if place == edge.parent else edge.parent
-                if other not in visited:
-                    visited.add(other)
-                    paths.append((other, [*path, edge]))
-    return []

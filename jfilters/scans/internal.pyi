@@ -26,8 +26,8 @@ from ._pooled import object_columns as object_columns
 from ._pooled import pooled as pooled
 from ._read import CACHE as CACHE
 from ._read import is_written as is_written
-from ._scan import checkpoint_of as checkpoint_of
 from ._runs import run_and_step as run_and_step
+from ._scan import checkpoint_of as checkpoint_of
 from ._sketches import networks_of as networks_of
 from ._sketches import sketch_arrays as sketch_arrays
 from ._status import FAILURES as FAILURES

@@ -109,7 +109,9 @@ class FamilyWeights:
         sources = {(copy.source, copy.copy) for copy in copies}
         result = []
         for child in children:
-            relatives = [copy for copy in copies if (child, copy.copy) not in sources]
+            relatives = [
+                c for c in copies if c.source not in aside and (child, c.copy) not in sources
+            ]
             result += [x for copy in relatives if (x := self._from_copy(child, copy)) is not None]
             result += [x for s in soups if (x := self._from_soup(child, s, updates)) is not None]
         return self._nearest_ancestors(result)
