@@ -15,6 +15,8 @@ FOLLOWS = "follows from its neighbors"
 CONFLICT = "counters and the tree disagree"
 MANY = "parent of most of its neighbors"
 
+_OPEN = ("soup", "common ancestor")
+
 MANY_NEIGHBORS = 10
 """Neighbors from which a network is the parent of most; of m neighbors at least m - 1 are children."""
 
@@ -36,7 +38,7 @@ def orient(edges: Sequence[Edge], updates: Sequence[int | None]) -> list[Edge]:
 
 def _counted(edge: Edge, updates: Sequence[int | None]) -> Edge:
     first, second = updates[edge.parent], updates[edge.child]
-    if edge.relation != TRAINED or first is None or second is None or first == second:
+    if edge.relation in _OPEN or first is None or second is None or first == second:
         return edge
     ordered = edge if first < second else edge.turned()
     if not edge.directed:

@@ -5,6 +5,7 @@ spanning tree is the right one, once copies and averages are set aside (METHOD o
 """
 
 import dataclasses
+import math
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
@@ -68,6 +69,7 @@ def grow(
     copies: Iterable[Copy] = (),
     soups: Iterable[Soup] = (),
     descents: Iterable[Descent] = (),
+    updates: Sequence[int | None] = (),
 ) -> list[Edge]:
     """Return the edges of one family, a tree but for the further parts of averages.
 
@@ -77,12 +79,15 @@ def grow(
         copies: pairs that are copies.
         soups: averages.
         descents: networks that were trained onward from a copy or from an average.
+        updates: the training steps that each network's file counts; of equal networks the one with the fewest
+            stands for the others.
     """
     n = len(cosine)
     lengths = 1 - cosine + WITHOUT_PARTNER * unmatched
     soups = list(soups)
     averages = {soup.network for soup in soups}
-    hung = _hang(n, lengths, copies, averages)
+    steps = [math.inf if step is None else step for step in updates or [None] * n]
+    hung = _hang(lengths, copies, averages, steps)
     aside = {edge.child for edge in hung} | averages
     trained = [i for i in range(n) if i not in aside]
     branches = _branches(trained, lengths, descents, averages)
@@ -136,7 +141,10 @@ def _branch(
 
 
 def _hang(
-    n: int, lengths: Float[np.ndarray, "m m"], copies: Iterable[Copy], soups: set[int]
+    lengths: Float[np.ndarray, "m m"],
+    copies: Iterable[Copy],
+    soups: set[int],
+    steps: Sequence[float],
 ) -> list[Edge]:
     """Return an edge for every copy, from its nearest source that is no copy itself."""
     copies = [copy for copy in copies if copy.copy not in soups]
@@ -144,7 +152,7 @@ def _hang(
     made = {copy.copy for copy in directed}
     same = [copy for copy in copies if not copy.directed]
     edges: dict[int, Edge] = {}
-    for network in range(n):
+    for network in range(len(lengths)):
         sources = [c for c in directed if c.copy == network]
         originals = [c for c in sources if c.source not in made] or sources
         # Two copies of each other have no source: the earlier one stays.
@@ -153,7 +161,7 @@ def _hang(
             nearest = min(originals, key=lambda c: (lengths[c.source, network], c.source))
             edges[network] = Edge(nearest.source, network, nearest.relation, True, nearest.cue)
     for copy in sorted(same, key=lambda c: (c.source, c.copy)):
-        ends = sorted((copy.source, copy.copy))
+        ends = sorted((copy.source, copy.copy), key=lambda i: (steps[i], i))
         first, second = ends if ends[0] not in edges else ends[::-1]
         if second not in edges and not _leads_to(edges, first, second):
             edges[second] = Edge(first, second, copy.relation, False, "")

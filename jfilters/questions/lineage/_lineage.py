@@ -98,8 +98,8 @@ def _edges(
         return _by_weights(population, families, group, members, updates)
     family = FamilySketches(families, population.networks, group)
     copies = family.copies([population.dtype[i] for i in group])
-    edges = orient(_siblings(grow(family.cosine, family.unmatched, copies), updates), updates)
-    edges = [_with(edge, UNKNOWN) if edge.relation == TRAINED else edge for edge in edges]
+    edges = orient(_siblings(grow(family.cosine, family.unmatched, copies, updates=updates), updates), updates)
+    edges = [_with(edge, UNKNOWN) if edge.relation in (TRAINED, ANCESTOR) else edge for edge in edges]
     names = [population.networks.names[i] for i in group]
     return [
         _described(
@@ -129,7 +129,7 @@ def _by_weights(
     copies = family.copies()
     soups = family.soups(copies)
     descents = family.descents(copies, soups, updates)
-    edges = grow(family.cosine, family.unmatched, copies, soups, descents)
+    edges = grow(family.cosine, family.unmatched, copies, soups, descents, updates)
     edges = orient(_siblings(edges, updates, family), updates)
     of_child = {soup.network: soup for soup in soups}
     names = [population.networks.names[i] for i in group]
