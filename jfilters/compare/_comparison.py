@@ -73,8 +73,10 @@ class MatchedLayer:
 
     `reordered` says that the second was compared in another order of its channels. `rounding` names the
     storage type that explains every difference, and is "" where there is none; `rounding_beside_zeros` does
-    so for the values that are zero in neither. `rescaling` is the share of the squared difference that stays
-    when every kernel may be multiplied by a number; None where there is none. Where rounding explains too little and the kernels are
+    so for the values that are zero in neither. `rescaling` is the share of the squared difference that
+    stays
+    when every kernel may be multiplied by a number; None where there is none. Where rounding explains too
+    little and the kernels are
     close, `grids` are looked for, and `change_rank` is the rank of the difference if that is low.
     """
 

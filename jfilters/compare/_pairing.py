@@ -26,7 +26,8 @@ _Key = tuple[str, ...]
 
 
 class ReadableLayer(Protocol):
-    """One layer, stored or in memory: its record, under its own name and that with its network, and shape."""
+    """One layer, stored or in memory: its record, under its own name and that with its network, and
+    shape."""
 
     @property
     def layer(self) -> Layer:

@@ -26,8 +26,10 @@ NEAR = 0.95
 """Share of a layer's weights within half a step of the grid; quantizers clip or compensate the rest."""
 
 ROUNDED, FEW_LEVELS = 0.18, 7
-"""Mean distance from the grid in steps from which values were rounded to it, which makes 0.25; values that were
-trained onward from it are nearer. On fewer levels than the second most values round to zero, from near it."""
+"""Mean distance from the grid in steps from which values were rounded to it, which makes 0.25; values that
+were
+trained onward from it are nearer. On fewer levels than the second most values round to zero, from near
+it."""
 
 MIN_PRUNED = 0.01
 """Share of zeros in one network alone: rounding and dead channels make far fewer."""

@@ -4,7 +4,6 @@ A cue answers or abstains. In a tree a network has one parent: once a network is
 other edge at it leads away (METHOD of lineage, 5).
 """
 
-import dataclasses
 from collections import Counter, deque
 from collections.abc import Sequence
 
@@ -42,17 +41,17 @@ def _counted(edge: Edge, updates: Sequence[int | None]) -> Edge:
         return edge
     ordered = edge if first < second else edge.turned()
     if not edge.directed:
-        return dataclasses.replace(ordered, directed=True, cue=COUNTERS)
+        return ordered._replace(directed=True, cue=COUNTERS)
     if ordered is edge or edge.cue != FOLLOWS:
         return edge
-    return dataclasses.replace(edge, directed=False, cue=CONFLICT)
+    return edge._replace(directed=False, cue=CONFLICT)
 
 
 def _without_conflicts(edges: list[Edge]) -> list[Edge]:
     """Open the edges that counters point at a network with another parent."""
     parents = Counter(edge.child for edge in edges if edge.directed and edge.relation != "soup")
     return [
-        dataclasses.replace(edge, directed=False, cue=CONFLICT)
+        edge._replace(directed=False, cue=CONFLICT)
         if edge.cue == COUNTERS and parents[edge.child] > 1
         else edge
         for edge in edges
@@ -71,7 +70,7 @@ def _propagated(edges: list[Edge]) -> list[Edge]:
         for i, edge in enumerate(edges):
             if _is_open(edge) and child in (edge.parent, edge.child):
                 ordered = edge if edge.parent == child else edge.turned()
-                edges[i] = dataclasses.replace(ordered, directed=True, cue=FOLLOWS)
+                edges[i] = ordered._replace(directed=True, cue=FOLLOWS)
                 children.append(edges[i].child)
     return edges
 
@@ -88,7 +87,7 @@ def _from_hub(edge: Edge, degrees: Counter[int]) -> Edge:
     if not _is_open(edge) or degrees[hub] < MANY_NEIGHBORS:
         return edge
     ordered = edge if edge.parent == hub else edge.turned()
-    return dataclasses.replace(ordered, directed=True, cue=MANY)
+    return ordered._replace(directed=True, cue=MANY)
 
 
 def _is_open(edge: Edge) -> bool:

@@ -45,7 +45,8 @@ class Families:
     - `labels`: the family of each network, numbered in the order of their first networks.
     - `kin`: pairs that are kin by whatever evidence.
     - `partly`: those whose mean cosine is that of strangers, but which share a few layers or kernels.
-    - `permuted`: those with their channels in another order: all layers have equal sums, or weights show it.
+    - `permuted`: those with their channels in another order: all layers have equal sums, or weights show
+    it.
     - `contained`: the share of the first network's kernels that the second has too.
     - `kinship`, `alarm`: the statistics, and the threshold.
     """

@@ -6,6 +6,7 @@ Source: METHOD of lineage, sections 1 and 2, measured on 162 real networks with 
 import dataclasses
 import functools
 from collections import defaultdict
+from collections.abc import Sequence
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
@@ -115,7 +116,7 @@ def _fill(
 
 
 def _hints(
-    networks: Networks, architectures: list[tuple[Layers, list[int]]], similar: LayerPairs
+    networks: Networks, architectures: Sequence[tuple[Layers, list[int]]], similar: LayerPairs
 ) -> Similar:
     """Return the similar layers by the two architectures, and their places in them."""
     of_network = np.zeros(len(networks), np.int64)

@@ -4,7 +4,6 @@ Training steps are nearly orthogonal, so that squared distances add along branch
 spanning tree is the right one, once copies and averages are set aside (METHOD of lineage, 3 and 4).
 """
 
-import dataclasses
 import math
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
@@ -44,8 +43,7 @@ class Descent(NamedTuple):
     cue: str
 
 
-@dataclasses.dataclass(frozen=True)
-class Edge:
+class Edge(NamedTuple):
     """One step of descent. Without `directed` the order of both says nothing; `cue` says what decided."""
 
     parent: int
@@ -56,7 +54,7 @@ class Edge:
 
     def turned(self) -> "Edge":
         """Return the edge with its ends exchanged."""
-        return dataclasses.replace(self, parent=self.child, child=self.parent)
+        return self._replace(parent=self.child, child=self.parent)
 
 
 TRAINED = "fine-tuned"
@@ -79,7 +77,8 @@ def grow(
         copies: pairs that are copies.
         soups: averages.
         descents: networks that were trained onward from a copy or from an average.
-        updates: the training steps that each network's file counts; of equal networks the one with the fewest
+        updates: the training steps that each network's file counts; of equal networks the one with the
+        fewest
             stands for the others.
     """
     n = len(cosine)

@@ -1,5 +1,6 @@
 from ._direction import COUNTERS as COUNTERS
 from ._direction import orient as orient
+from ._families import FLOOR as FLOOR
 from ._families import SAME_SUMS as SAME_SUMS
 from ._families import Alarm as Alarm
 from ._families import labels_of as labels_of

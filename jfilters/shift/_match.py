@@ -73,8 +73,8 @@ def channel_order(
     """Return the order of output and input channels in which `b` is like `a`; None if there is none.
 
     Each channel of `a` takes the most similar one of `b`. Only if all take different ones, which for
-    `DISTINCT_CHANNELS` or more does not happen at random, is that an order. Where the weights show none, the
-    directions of the kernels may: those of channels that were rescaled. Runs on the host.
+    `DISTINCT_CHANNELS` or more does not happen at random, is that an order. Where the weights show none,
+    the directions of the kernels may: those of channels that were rescaled. Runs on the host.
     """
     out, inner = a.shape[:2]
     largest = [float(np.abs(x).max(initial=0)) for x in (a, b)]

@@ -1,5 +1,7 @@
 """Drift between the layers of two models, by the histograms of their scans."""
 
+import math
+
 import numpy as np
 
 from ...compare import Comparison
@@ -51,6 +53,6 @@ def _rows(scan: Scan, model: str) -> dict[str, int]:
 def _drift(first: Scan, second: Scan, row: int, other: int) -> float:
     counts = first.histogram[row], second.histogram[other]
     if not (counts[0].any() and counts[1].any()):
-        return float("nan")
-    sides = (np.asarray(probability(count, first.edges)) for count in counts)
-    return float(drift(*sides, first.component_weights))
+        return math.nan
+    a, b = (np.asarray(probability(count, first.edges)) for count in counts)
+    return float(drift(a, b, first.component_weights))

@@ -6,12 +6,9 @@ from ...compare import Comparison, MatchedLayer
 from ...lineage.internal import Edge, Soup
 from ._forest import LayerChange
 
-DIGITS = 3
-
 
 def evidence_line(
     edge: Edge,
-    names: Sequence[str],
     comparison: Comparison | None,
     changes: Sequence[LayerChange],
     updates: Sequence[int | None],
@@ -20,7 +17,7 @@ def evidence_line(
     """Return the numbers behind a relation and its direction, as phrases between semicolons."""
     phrases = []
     if comparison is not None:
-        phrases += _of_weights(edge, comparison, changes, names)
+        phrases += _of_weights(edge, comparison, changes)
     if soup is not None:
         shares = dict(zip(soup.parts, soup.shares, strict=True))
         phrases.append(f"share {shares[edge.parent]:.2f}; residual {soup.residual:.1%}")
@@ -67,9 +64,7 @@ def _change(
     )
 
 
-def _of_weights(
-    edge: Edge, comparison: Comparison, changes: Sequence[LayerChange], names: Sequence[str]
-) -> list[str]:
+def _of_weights(edge: Edge, comparison: Comparison, changes: Sequence[LayerChange]) -> list[str]:
     layers = comparison.layers
     weights = sum(layer.difference.n for layer in layers)
     changed = sum(layer.difference.changed for layer in layers)

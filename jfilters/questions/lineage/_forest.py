@@ -58,6 +58,10 @@ class LineageEdge:
         """Layers that are equal in both, bit for bit."""
         return sum(layer.frozen for layer in self.layers)
 
+    def with_layers(self, layers: tuple[LayerChange, ...]) -> "LineageEdge":
+        """Return the same edge with what changed layer by layer."""
+        return dataclasses.replace(self, layers=layers)
+
     def record(self) -> dict[str, Any]:
         """Return the edge for JSON, with its layers."""
         return dataclasses.asdict(self)

@@ -21,8 +21,8 @@ LARGEST = 1 << 16
 def hidden_kin(population: Population, families: Families) -> tuple[Bool[np.ndarray, "n n"], bool]:
     """Return the pairs that are kin in another order of their channels, and whether all were searched.
 
-    Of every family and architecture one network is looked at, beside all single ones. Networks whose weights
-    cannot be read are passed over.
+    Of every family and architecture one network is looked at, beside all single ones. Networks whose
+    weights cannot be read are passed over.
     """
     n = len(population)
     kin = np.zeros((n, n), bool)
@@ -52,11 +52,10 @@ def _is_usable(shape: tuple[int, ...]) -> bool:
 def _is_kin(first: Member, second: Member) -> bool:
     usable = [i for i, layer in enumerate(first.layers) if _is_usable(layer.size)]
     widest = max(usable, key=lambda i: (first.layers[i].size[0], -i))
-    weights = (member.layers[widest].whole() for member in (first, second))
-    if channel_order(*weights) is None:
+    if channel_order(first.layers[widest].whole(), second.layers[widest].whole()) is None:
         return False
-    layers = [[layer.stored for layer in member.layers] for member in (first, second)]
-    comparison = compare_layers(*layers, (first.side, second.side))
+    layers, others = ([layer.stored for layer in member.layers] for member in (first, second))
+    comparison = compare_layers(layers, others, (first.side, second.side))
     sums = Sums.of(comparison.layers, first.side, second.side)
     reordered = [layer for layer in sums.related if layer.reordered]
     return sums.are_related and len(reordered) >= min(2, len(comparison.layers))

@@ -1,4 +1,5 @@
-"""One family by its sketches alone, where weights cannot be read: equal networks, and how close they are."""
+"""One family by its sketches alone, where weights cannot be read: equal networks, and how close they
+are."""
 
 from collections.abc import Sequence
 from typing import Literal
@@ -6,7 +7,7 @@ from typing import Literal
 import numpy as np
 
 from ...lineage import Families, Networks
-from ...lineage.internal import SAME_SUMS, Copy, Descent, Soup
+from ...lineage.internal import SAME_SUMS, Copy
 from ...shift.internal import NARROW
 
 EQUAL = 1e-12
@@ -35,14 +36,6 @@ class FamilySketches:
         n = len(self)
         pairs = ((i, j, self._label(i, j, dtypes)) for i in range(n) for j in range(i + 1, n))
         return [_copy(i, j, label, dtypes) for i, j, label in pairs if label is not None]
-
-    def soups(self, copies: Sequence[Copy]) -> list[Soup]:
-        """Return no average: a sketch of a byte a number is too coarse."""
-        return []
-
-    def descents(self, *details: object) -> list[Descent]:
-        """Return no descent from a copy: it needs weights."""
-        return []
 
     def _label(self, i: int, j: int, dtypes: Sequence[str | None]) -> str | None:
         a, b = self._members[i], self._members[j]

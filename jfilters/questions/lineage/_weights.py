@@ -21,7 +21,7 @@ from ...layers import Layer
 from ...lineage.internal import sampled_channels
 from ...scans import Scan
 from ...scans.internal import checkpoint_of
-from ...shift.internal import NARROW, narrowest
+from ...shift.internal import NARROW, grid, narrowest
 
 KERNELS = 1024
 """Kernels of a layer that are in memory at least, if it has as many."""
@@ -72,12 +72,15 @@ class Member:
     - `layers`: in depth order.
     - `precision`: the narrowest of `NARROW` that holds all weights, by its place there; their number for
       float32.
+    - `zeros`: the share of zeros among its weights; `is_coarse`: a layer lies on a grid of 8 bits or fewer.
     """
 
     name: str
     side: Side
     layers: tuple[SampledLayer, ...]
     precision: int
+    zeros: float
+    is_coarse: bool
 
 
 def read_members(scan: Scan, models: Iterable[str]) -> dict[str, Member]:
@@ -130,12 +133,12 @@ def _member(
     layers = tuple(_sampled(layer) for layer in stored)
     kernels = sum(layer.shape[0] * layer.shape[1] for layer in layers)
     side = dataclasses.replace(side_of(checkpoint), n_layers=len(layers), n_kernels=kernels)
-    return Member(name, side, layers, _precision(layers))
+    return Member(name, side, layers, _precision(layers), _zeros(layers), _is_coarse(layers))
 
 
 def _sampled(stored: StoredLayer) -> SampledLayer:
     weight = stored.read()
-    digest = hashlib.blake2b(weight, digest_size=16).digest()
+    digest = hashlib.blake2b(weight.data, digest_size=16).digest()
     part = np.array(sampled_channels(weight, KERNELS))
     return SampledLayer(stored, part, digest)
 
@@ -143,3 +146,12 @@ def _sampled(stored: StoredLayer) -> SampledLayer:
 def _precision(layers: Sequence[SampledLayer]) -> int:
     types = [narrowest(layer.weight) for layer in layers]
     return max((NARROW.index(t) if t else len(NARROW) for t in types), default=len(NARROW))
+
+
+def _zeros(layers: Sequence[SampledLayer]) -> float:
+    size = sum(layer.weight.size for layer in layers)
+    return 1 - sum(np.count_nonzero(layer.weight) for layer in layers) / max(size, 1)
+
+
+def _is_coarse(layers: Sequence[SampledLayer]) -> bool:
+    return any(grid(layer.weight, layer.weight) is not None for layer in layers)
