@@ -3,6 +3,7 @@
 import contextlib
 import dataclasses
 import platform
+from collections.abc import Sequence
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -38,7 +39,7 @@ from ._tables import layers_table, models_table
 
 
 def scan(
-    checkpoints: Location | str,
+    checkpoints: Location | str | Sequence[Location | str],
     options: Options = DEFAULTS,
     *,
     basis: Basis | None = None,
@@ -55,7 +56,7 @@ def scan(
     record with its reason, and never stops the scan.
 
     Args:
-        checkpoints: a path, or a URL that fsspec knows.
+        checkpoints: a path, or a URL that fsspec knows, of a folder or a checkpoint; or several of them.
         options: kernel size, population, range and the like.
         basis: a basis to use instead of fitting one; the scan then reads the weights once, not twice.
         metadata: labels of models, which become columns of the tables: a table, or the path of its file.
@@ -101,7 +102,7 @@ def scan(
 
 def scan_into(
     out: Path,
-    checkpoints: Location | str,
+    checkpoints: Location | str | Sequence[Location | str],
     options: Options = DEFAULTS,
     *,
     basis: Basis | None = None,

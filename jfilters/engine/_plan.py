@@ -5,11 +5,12 @@ Nothing vanishes: what cannot be opened becomes an entry with its reason, what i
 
 import contextlib
 import dataclasses
+import os
 import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from ..converters import Checkpoint, Location, detect
+from ..converters import Checkpoint, Location, detect, location
 from ..converters.internal import (
     Metadata,
     base_name,
@@ -145,12 +146,44 @@ def find_checkpoints(root: Location) -> tuple[list[Location], list[Location]]:
     return candidates, ignored
 
 
+def checkpoints_at(paths: Location | str | Sequence[Location | str]) -> list[Location]:
+    """Return the locations of one path or of several. Raises ValueError for none."""
+    single = isinstance(paths, str) or not isinstance(paths, Sequence)
+    roots = [location(path) for path in ([paths] if single else paths)]
+    if not roots:
+        raise ValueError("expected the path of a folder or of checkpoints, got none")
+    return roots
+
+
+def plan(roots: Sequence[Location]) -> tuple[Location, list[Entry], list[Location]]:
+    """Return the folder that names are relative to, every candidate as an entry, and what is ignored.
+
+    Several roots are scanned as one folder: that which holds them all.
+    """
+    roots = list(dict.fromkeys(roots))
+    folder = roots[0] if len(roots) == 1 else _common_folder(roots)
+    entries: dict[Location, Entry] = {}
+    ignored: list[Location] = []
+    for root in roots:
+        candidates, others = find_checkpoints(root)
+        entries |= {entry.path: entry for entry in planned(folder, candidates)}
+        ignored += others
+    return folder, list(entries.values()), ignored
+
+
 def planned(root: Location, candidates: Sequence[Location]) -> Iterator[Entry]:
     """Every candidate as an entry, not opened yet."""
     step_of = _steps(candidates)
     for path in candidates:
         step, size = step_of.get(path), size_of(path)
         yield Entry(model_name(path, root), path, step, size, identity=identity(path))
+
+
+def _common_folder(roots: Sequence[Location]) -> Location:
+    """Return the folder that holds all roots; the first root where they are on different file systems."""
+    if not all(isinstance(root, Path) for root in roots):
+        return roots[0]
+    return Path(os.path.commonpath([os.path.dirname(os.path.abspath(root)) for root in roots]))
 
 
 def within(entry: Entry, options: Options) -> bool:
@@ -160,7 +193,11 @@ def within(entry: Entry, options: Options) -> bool:
 
 def model_name(path: Location, root: Location) -> str:
     """The name of a checkpoint in every table: its path relative to the scanned folder."""
-    return printable(base_name(path) if path == root else name_below(path, root))
+    if path == root:
+        return printable(base_name(path))
+    if isinstance(path, Path) and isinstance(root, Path) and not path.is_relative_to(root):
+        return printable(Path(os.path.relpath(path, root)).as_posix())
+    return printable(name_below(path, root))
 
 
 def size_of(path: Location) -> int:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ..converters import Location, location
+from ..converters import Location
 from ..scans import MetadataTable
 from ..scans.internal import pooled_moments
 from ..statistics import Basis, Moments, fit_basis
@@ -23,7 +23,7 @@ from ._local import Local, device_backend
 from ._measurements import Measurements
 from ._metadata import with_metadata
 from ._options import DEFAULTS, Options
-from ._plan import Entry, find_checkpoints, planned, within
+from ._plan import Entry, checkpoints_at, plan, within
 from ._processes import Processes
 from ._results import Results
 from ._weight_stores import DISK_BYTES, TemporaryStore
@@ -36,7 +36,7 @@ WORTH_CACHING = 1 << 20
 
 
 def measure_checkpoints(
-    checkpoints: Location | str,
+    checkpoints: Location | str | Sequence[Location | str],
     options: Options = DEFAULTS,
     *,
     basis: Basis | None = None,
@@ -58,12 +58,11 @@ def measure_checkpoints(
         raise ValueError(f"expected an engine, one of {', '.join(ENGINES)}; got {engine!r}")
     if address is not None and engine != "ray":
         raise ValueError("an address is that of a Ray cluster: it needs the engine ray")
-    root = location(checkpoints)
+    roots = checkpoints_at(checkpoints)
     if basis is not None and len(basis.mean) != options.d:
         size = "x".join(map(str, options.spatial))
         raise ValueError(f"expected a basis for {size} kernels, got one of {len(basis.mean)} taps")
-    candidates, ignored = find_checkpoints(root)
-    entries = list(planned(root, candidates))
+    root, entries, ignored = plan(roots)
     with _started(engine, address, options, progress, disk_bytes) as reader:
         run = Run(options, reader, _cache(cache, options, basis), processes or _alone(engine))
         bins = run.read(entries, basis)

@@ -51,7 +51,7 @@ def _scanned(places: Sequence[Location], options: dict[str, Any], *, progress: b
     settings = Options.of_record(options | {"orthogonality": False, "sample": 0, "sha256": False})
     # A second of JAX's start is more than NumPy takes for so few kernels.
     engine = "host" if sum(map(size_of, places)) <= SMALL_BYTES else "local"
-    return scan_checkpoints(places[0], settings, progress=progress, engine=engine)
+    return scan_checkpoints(places, settings, progress=progress, engine=engine)
 
 
 def _unread(scan: Scan) -> dict[str, str]:
