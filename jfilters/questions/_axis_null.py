@@ -41,7 +41,7 @@ def axis_null(scan: Scan, groups: Sequence[Group], question: Question) -> AxisNu
     affordable = max(MOST_ADDED // (units.rows.size * len(groups)), FEWEST_RELABELED)
     count, rng = min(count, affordable), np.random.default_rng(question.seed)
     relabeled = relabeled_null(
-        rng, units.rows, units.side, comparison.matrix, strata=units.strata, permutations=count
+        rng, units.rows, units.side, comparison.matrices, strata=units.strata, permutations=count
     )
     if relabeled.p is None or metric.reads != "histogram":
         return relabeled

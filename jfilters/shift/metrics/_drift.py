@@ -12,6 +12,8 @@ from ._histogram_metric import ByComponent, HistogramMetric, Probabilities
 from ._metric import Space, Statistic
 from ._rates import SAMPLING
 
+_CACHED = 50_000  # counts at once: their densities and logarithms stay in the processor's cache
+
 
 def drift(p: Probabilities, q: Probabilities, edges: np.ndarray) -> ByComponent:
     """Return `drift_components` without weights, and with one logarithm, in nats."""
@@ -30,6 +32,14 @@ class _Drift(HistogramMetric):
     ) -> Float[np.ndarray, "m m"]:
         """Return `drift_matrix`: all pairs through one matrix product."""
         return drift_matrix(probabilities, variance_ratio)
+
+    def matrices(
+        self, space: Space, sums: Num[np.ndarray, "sets m features"]
+    ) -> Float[np.ndarray, "sets m m"]:
+        """Return `drift_matrix` of every set of rows, from unnormalized densities as `statistic`."""
+        batch = max(_CACHED // sums[0].size, 1)
+        batches = (sums[start : start + batch] for start in range(0, len(sums), batch))
+        return np.concatenate([_matrices(space, rows.astype(np.float64)) for rows in batches])
 
     def large_sample_null(
         self, space: Space, pooled: Num[np.ndarray, " features"], sizes: tuple[float, float]
@@ -55,6 +65,20 @@ class _Drift(HistogramMetric):
             return np.maximum(forward - backward, 0) @ space.variance_ratio
 
         return statistic
+
+
+def _matrices(
+    space: Space, sums: Num[np.ndarray, "sets m features"]
+) -> Float[np.ndarray, "sets m m"]:
+    bins = len(space.edges) - 1
+    densities = _densities(sums.reshape(-1, len(space.variance_ratio), bins), np.diff(space.edges))
+    weights = space.variance_ratio / densities.sum(axis=-1)
+    logs = np.log(densities).reshape(sums.shape)
+    densities *= weights[..., None]
+    # D_ij = self_i + self_j - cross_ij - cross_ji.
+    cross = densities.reshape(sums.shape) @ logs.swapaxes(1, 2)
+    own = np.diagonal(cross, axis1=1, axis2=2)
+    return np.maximum(own[:, :, None] + own[:, None] - (cross + cross.swapaxes(1, 2)), 0)
 
 
 def _densities(

@@ -90,8 +90,8 @@ class HistogramMetric(SummedMetric):
         shares = shares_of(np.sum(sums, axis=0).reshape(len(space.variance_ratio), -1))
         groups = np.stack([draw_histograms(rng, shares, n, replicates) for n in sizes], axis=1)
         draws = groups.reshape(*groups.shape[:2], -1)
-        medians = pair_medians(np.stack([self.matrix(space, rows) for rows in (sums, *draws)]))
-        return axis_null(float(medians[0]), medians[1:])
+        observed = pair_medians(self.matrices(space, sums[None]))
+        return axis_null(float(observed[0]), pair_medians(self.matrices(space, draws)))
 
 
 def _probabilities(space: Space, rows: Num[np.ndarray, "r features"]) -> Probabilities:

@@ -103,3 +103,9 @@ class SummedMetric(Metric, ABC):
         """Return the metric between all pairs of rows, row against column."""
         rows = [self.shares(space, row[None], sums).sum(axis=-1) for row in sums]
         return np.stack(rows) if rows else np.zeros((0, 0))
+
+    def matrices(
+        self, space: Space, sums: Num[np.ndarray, "sets m features"]
+    ) -> Float[np.ndarray, "sets m m"]:
+        """Return `matrix` of every set of rows: nulls take it by the thousand."""
+        return np.stack([self.matrix(space, rows) for rows in sums])
