@@ -74,6 +74,7 @@ HOST_HALVES = {
             "_relabeled_null",
             "_sampling_null",
             "_transport",
+            "_unit_sums",
             "metrics",
         ),
     },

@@ -4,12 +4,11 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from ..scans import Group, Scan
-from ..shift import METRICS
-from ..shift.internal import AxisNull, redrawn_null, relabeled_null
+from ..shift.internal import AxisNull, relabeled_null
 from .drift._by_statistics import StatisticsComparison
+from .drift._drift import Comparison
 from .drift._question import Question
-from .drift._sides import sides_of, units_of
+from .drift._sides import Side, units_of
 
 MOST_COMPARED = 200_000
 """Pairs of groups that are compared in all relabelings of an axis: some seconds."""
@@ -21,34 +20,29 @@ FEWEST_RELABELED = 99
 """Relabelings of an axis, for a p of 0.01; an axis with more pairs than allow them has none."""
 
 
-def axis_null(scan: Scan, groups: Sequence[Group], question: Question) -> AxisNull:
-    """Return the null of the median over all pairs of these groups, for metrics of layer statistics.
+def axis_null(comparison: Comparison, sides: Sequence[Side], question: Question) -> AxisNull:
+    """Return the null of the median over all pairs of these sides, for metrics of layer statistics.
 
     The larger p of two nulls: labels permuted among units, and all kernels drawn from one distribution.
     Fewer relabelings than `question.permutations` where there are many pairs or layers.
     """
-    metric, permutations = METRICS[question.metric], question.permutations
-    count = min(permutations, MOST_COMPARED * 2 // (len(groups) * (len(groups) - 1)))
-    if metric.reads == "sample":
+    permutations = question.permutations
+    count = min(permutations, MOST_COMPARED * 2 // (len(sides) * (len(sides) - 1)))
+    if not isinstance(comparison, StatisticsComparison):
         return _none(f"{question.metric} is taken from a sample")
     if not permutations:
         return _none("no permutations were asked for")
     if count < min(permutations, FEWEST_RELABELED):
-        return _none(f"{len(groups)} groups have too many pairs")
-    sides = sides_of(scan, groups, question)
-    comparison = StatisticsComparison(scan, sides, question)
-    units = units_of(comparison.rows, sides, question.balance)
-    affordable = max(MOST_ADDED // (units.rows.size * len(groups)), FEWEST_RELABELED)
+        return _none(f"{len(sides)} groups have too many pairs")
+    units = units_of(comparison.rows(sides), sides, question.balance)
+    affordable = max(MOST_ADDED // (units.rows.size * len(sides)), FEWEST_RELABELED)
     count, rng = min(count, affordable), np.random.default_rng(question.seed)
     relabeled = relabeled_null(
         rng, units.rows, units.side, comparison.matrices, strata=units.strata, permutations=count
     )
-    if relabeled.p is None or metric.reads != "histogram":
+    redrawn = None if relabeled.p is None else comparison.redrawn(rng, sides, count)
+    if redrawn is None:
         return relabeled
-    sums = comparison.sums.reshape(len(sides), scan.d, -1)
-    sizes = np.array([side.size for side in sides])
-    weights, edges = scan.component_weights, scan.edges
-    redrawn = redrawn_null(rng, question.metric, sums, sizes, weights, edges, replicates=count)
     return max(relabeled, redrawn, key=lambda null: (null.p, null.mean))
 
 

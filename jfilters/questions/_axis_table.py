@@ -12,7 +12,7 @@ from ..answers import Answer
 from ..scans import Groups, Scan, axes_of
 from ..shift.internal import AxisNull
 from ._axis_null import axis_null
-from .drift._drift import groups_of, value_matrix
+from .drift._drift import comparison_of, groups_of, value_matrix
 from .drift._question import Question, QuestionOptions
 from .drift._sides import sides_of
 from .drift._table import FEWEST
@@ -84,17 +84,16 @@ def axes_table(
         ValueError: what `drift_between` raises, for axes that were named.
     """
     question = dataclasses.replace(question, **options)
-    values_only = dataclasses.replace(question, matched=())
     rows, left_out = [], {}
     for axis in axes_of(scan) if axes is None else axes:
         groups = groups_of(scan, axis, question)
-        sides = sides_of(scan, groups.groups, values_only)
-        values = value_matrix(scan, groups, sides, question)
+        matched = tuple(name for name in question.matched if name != axis)
+        sides = sides_of(scan, groups.groups, dataclasses.replace(question, matched=matched))
+        comparison = comparison_of(scan, sides, question)
+        values = value_matrix(comparison, groups)
         large = np.array([side.size >= FEWEST for side in sides])
         if not np.isnan(_values(values, large)).all():
-            matched = tuple(name for name in question.matched if name != axis)
-            of_axis = dataclasses.replace(question, matched=matched)
-            null = axis_null(scan, list(compress(groups.groups, large)), of_axis)
+            null = axis_null(comparison, list(compress(sides, large)), question)
             rows.append(_row(groups, values, large, null))
         else:
             left_out[axis] = f"no two of its {len(sides)} groups have {FEWEST} kernels"

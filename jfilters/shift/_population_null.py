@@ -7,11 +7,13 @@ two samples of one histogram show.
 
 import itertools
 import math
+from collections.abc import Callable
 
 import numpy as np
-from jaxtyping import Bool, Float, Integer
+from jaxtyping import Bool, Float, Integer, Num
 
 from ._nulls import AS_LARGE, PopulationNull
+from ._unit_sums import unit_sums
 from .metrics import Statistic
 
 ONE_SPLIT = "one model against one: there is no other way to split them"
@@ -22,7 +24,7 @@ _ROUNDING = 1e-13  # of a sum; fewer than one kernel of all there are
 
 def population_null(
     rng: np.random.Generator,
-    rows: Float[np.ndarray, "units features"],
+    rows: Num[np.ndarray, "units features"],
     in_first: Bool[np.ndarray, " units"],
     statistic: Statistic,
     *,
@@ -50,8 +52,8 @@ def population_null(
         return PopulationNull(None, 1.0, True, NO_SPLIT if len(sizes) > 1 else ONE_SPLIT)
     exact = splits <= permutations
     labels = _all_labels(sizes, strata) if exact else _labels(rng, sizes, strata, permutations)
-    observed = _values(rows, in_first[None], statistic)[0]
-    values = _values(rows, labels, statistic)
+    values_of = _values_of(rows, statistic)
+    observed, values = values_of(in_first[None])[0], values_of(labels)
     extreme = _as_large(values, observed)
     if exact:
         least = _as_large(values, np.max(values))
@@ -105,23 +107,25 @@ def _all_labels(
     return labels
 
 
-def _values(
-    rows: Float[np.ndarray, "units features"],
-    labels: Bool[np.ndarray, "count units"],
-    statistic: Statistic,
-) -> Float[np.ndarray, " count"]:
-    total = np.sum(rows, axis=0)
-    batches = (labels[start : start + _BATCH] for start in range(0, len(labels), _BATCH))
-    return np.concatenate([statistic(*_sums(rows, total, batch)) for batch in batches])
+def _values_of(
+    rows: Num[np.ndarray, "units features"], statistic: Statistic
+) -> Callable[[np.ndarray], np.ndarray]:
+    """Return the function from splits (count, units) to the statistic of both groups of each."""
+    total, sums = np.sum(rows, axis=0), unit_sums(rows)
+
+    def values_of(labels: Bool[np.ndarray, "count units"]) -> Float[np.ndarray, " count"]:
+        batches = (labels[start : start + _BATCH] for start in range(0, len(labels), _BATCH))
+        firsts = (sums(batch) for batch in batches)
+        return np.concatenate([statistic(first, _remainder(total, first)) for first in firsts])
+
+    return values_of
 
 
-def _sums(
-    rows: Float[np.ndarray, "units features"],
-    total: Float[np.ndarray, " features"],
-    labels: Bool[np.ndarray, "count units"],
-) -> tuple[Float[np.ndarray, "count features"], Float[np.ndarray, "count features"]]:
-    first = labels.astype(np.float64) @ rows
+def _remainder(
+    total: Num[np.ndarray, " features"], first: Float[np.ndarray, "count features"]
+) -> Float[np.ndarray, "count features"]:
+    """Return the sums of the units that are not in `first`."""
     second = total[None] - first
     # What a difference leaves of nothing: an empty bin has to stay empty.
     second[np.abs(second) <= _ROUNDING * np.abs(total)[None]] = 0
-    return first, second
+    return second

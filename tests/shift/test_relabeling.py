@@ -11,15 +11,16 @@ from jfilters.shift.internal import metric_matrix, redrawn_null, relabeled_null
 from .test_significance import BINS, EDGES, RATIO, D, models, value
 
 
-def matrix(sums):
-    return metric_matrix("drift", probability(sums.reshape(-1, D, BINS), EDGES), RATIO, EDGES)
+def matrices(sums):
+    probabilities = probability(sums.reshape(*sums.shape[:2], D, BINS), EDGES)
+    return np.stack([metric_matrix("drift", p, RATIO, EDGES) for p in probabilities])
 
 
 def null(rows, side, *, strata=None, permutations=200, seed=0):
     strata = np.zeros(len(rows), int) if strata is None else np.asarray(strata)
     rng = np.random.default_rng(seed)
     asked = {"strata": strata, "permutations": permutations}
-    return relabeled_null(rng, rows, np.asarray(side), matrix, **asked)
+    return relabeled_null(rng, rows, np.asarray(side), matrices, **asked)
 
 
 def median(rows, side):

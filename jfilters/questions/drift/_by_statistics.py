@@ -5,11 +5,11 @@ from collections.abc import Sequence
 from typing import cast
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, Num
 
 from ...scans import Scan
 from ...shift import METRICS, PopulationNull, SamplingNull, probability
-from ...shift.internal import HistogramMetric, Space, SummedMetric
+from ...shift.internal import AxisNull, HistogramMetric, Space, SummedMetric
 from ._question import Balance, Question
 from ._sides import Side, permuted_null
 from ._units import layer_histograms, layer_moments
@@ -34,12 +34,16 @@ class StatisticsComparison:
             if reads_moments
             else layer_histograms(scan, question.clean)
         )
-        self.sums = np.stack([self._sum(side) for side in sides])
+        self._sums = np.stack([self.rows([side]).sum(axis=0) for side in sides]).astype(np.float64)
 
-    @property
-    def rows(self) -> Float[np.ndarray, "layers features"]:
-        """Weighted rows of the layers of all sides, side after side."""
-        return np.concatenate([self._weighted(side) for side in self._sides])
+    def rows(self, sides: Sequence[Side]) -> Num[np.ndarray, "layers features"]:
+        """Return the weighted rows of the layers of some sides, side after side.
+
+        Counts stay integers where each counts once: no copy of a whole scan in float64.
+        """
+        rows = self._rows[np.concatenate([side.group.layers for side in sides])]
+        weights = np.concatenate([side.weights for side in sides])
+        return rows if (weights == 1).all() else rows * weights[:, None]
 
     def row(self, i: int) -> tuple[Float[np.ndarray, " m"], Float[np.ndarray, "m d"]]:
         """The value from side `i` to every side, and what each component adds to it."""
@@ -47,7 +51,7 @@ class StatisticsComparison:
             p, space = self._probabilities, self._space
             shares = self._metric.components(p[i : i + 1], p, space.edges) * space.variance_ratio
         else:
-            shares = self._metric.shares(self._space, self.sums[i : i + 1], self.sums)
+            shares = self._metric.shares(self._space, self._sums[i : i + 1], self._sums)
         shares[i] = 0
         return shares.sum(axis=1), shares
 
@@ -62,37 +66,34 @@ class StatisticsComparison:
         sizes = self._sides[i].size, self._sides[j].size
         if min(sizes) < 1:
             return None
-        metric, pooled = self._metric, self.sums[i] + self.sums[j]
+        metric, pooled = self._metric, self._sums[i] + self._sums[j]
         pairs = len(self._sides) * (len(self._sides) - 1) // 2
         if metric.is_quick_to_draw or pairs <= MOST_DRAWN:
             return metric.sampling_null(rng, self._space, pooled, sizes, replicates=replicates)
         return metric.large_sample_null(self._space, pooled, sizes)
+
+    def redrawn(
+        self, rng: np.random.Generator, sides: Sequence[Side], replicates: int
+    ) -> AxisNull | None:
+        """Draw some sides from their sum; None for metrics without such a null."""
+        sums = self._sums[[self._sides.index(side) for side in sides]]
+        sizes = np.array([side.size for side in sides])
+        return self._metric.redrawn_null(rng, self._space, sums, sizes, replicates=replicates)
 
     def population(
         self, rng: np.random.Generator, i: int, j: int, permutations: int
     ) -> PopulationNull:
         """Permute whole models, or layers within models, between both sides."""
         first, second = self._sides[i], self._sides[j]
-        rows = np.concatenate([self._weighted(first), self._weighted(second)])
-        statistic = self._metric.statistic(self._space)
+        rows, statistic = self.rows([first, second]), self._metric.statistic(self._space)
         return permuted_null(rng, rows, first, second, statistic, self._balance, permutations)
-
-    def _weighted(self, side: Side) -> Float[np.ndarray, "layers features"]:
-        rows = self._rows[side.group.layers].astype(np.float64)
-        if (side.weights != 1).any():
-            rows *= side.weights[:, None]
-        return rows
-
-    def _sum(self, side: Side) -> Float[np.ndarray, " features"]:
-        # Counts stay integers where each counts once: no copy of a whole scan in float64.
-        if (side.weights == 1).all():
-            return self._rows[side.group.layers].sum(axis=0).astype(np.float64)
-        return self._weighted(side).sum(axis=0)
 
     @functools.cached_property
     def _probabilities(self) -> Float[np.ndarray, "m d bins"]:
         d = len(self._space.variance_ratio)
-        return np.asarray(probability(self.sums.reshape(len(self.sums), d, -1), self._space.edges))
+        return np.asarray(
+            probability(self._sums.reshape(len(self._sums), d, -1), self._space.edges)
+        )
 
 
 def _moment_rows(scan: Scan, clean: bool) -> Float[np.ndarray, "layers features"]:

@@ -30,7 +30,7 @@ _NOT_PERMUTED = PopulationNull(None, 1.0, False, "no permutations were asked for
 
 
 @runtime_checkable
-class _Comparison(Protocol):
+class Comparison(Protocol):
     """A metric between the sides of one question."""
 
     def row(self, i: int) -> tuple[np.ndarray, np.ndarray | None]: ...
@@ -79,7 +79,7 @@ def drift_between(
     question = dataclasses.replace(question, **options)
     groups = groups_of(scan, by, question)
     sides = sides_of(scan, groups.groups, question)
-    comparison = _comparison(scan, sides, question)
+    comparison = comparison_of(scan, sides, question)
     sizes = tuple(Size(s.models, len(s.group.layers), s.kernels, s.size) for s in sides)
     rows = [comparison.row(i) for i in range(len(sides))]
     matrix = _compared(np.stack([values for values, _ in rows]), groups)
@@ -111,15 +111,14 @@ def groups_of(scan: Scan, by: str | Groups, question: Question) -> Groups:
     return groups
 
 
-def value_matrix(
-    scan: Scan, groups: Groups, sides: Sequence[Side], question: Question
-) -> Float[np.ndarray, "m m"]:
+def value_matrix(comparison: Comparison, groups: Groups) -> Float[np.ndarray, "m m"]:
     """Return the values of `drift_between` alone, without nulls and without a record a pair."""
-    comparison = _comparison(scan, sides, question)
-    return _compared(np.stack([comparison.row(i)[0] for i in range(len(sides))]), groups)
+    rows = [comparison.row(i)[0] for i in range(len(groups.groups))]
+    return _compared(np.stack(rows), groups)
 
 
-def _comparison(scan: Scan, sides: Sequence[Side], question: Question) -> _Comparison:
+def comparison_of(scan: Scan, sides: Sequence[Side], question: Question) -> Comparison:
+    """Return the metric of a question between some sides, as what it reads allows."""
     if METRICS[question.metric].reads == "sample":
         return SampleComparison(scan, sides, question)
     return StatisticsComparison(scan, sides, question)

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Float, Int64
+from jaxtyping import Float, Int64, Num
 
 from ...scans import Group, Scan
 from ...scans.internal import matched_layers
@@ -60,7 +60,7 @@ def sides_of(scan: Scan, groups: Sequence[Group], question: Question) -> list[Si
 
 def permuted_null(
     rng: np.random.Generator,
-    rows: Float[np.ndarray, "layers features"],
+    rows: Num[np.ndarray, "layers features"],
     first: Side,
     second: Side,
     statistic: Statistic,
@@ -77,7 +77,7 @@ def permuted_null(
 
 
 def units_of(
-    rows: Float[np.ndarray, "layers features"], sides: Sequence[Side], balance: Balance
+    rows: Num[np.ndarray, "layers features"], sides: Sequence[Side], balance: Balance
 ) -> Units:
     """Return the units that are permuted among some sides, from the weighted rows of their layers, side
     after side."""

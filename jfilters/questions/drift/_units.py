@@ -7,7 +7,7 @@ for any other split of models or layers, is a function of two sums.
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Float, Int64
+from jaxtyping import Float, Int64, Num
 
 from ...scans import Scan
 from ...scans.internal import layer_counts
@@ -21,7 +21,7 @@ class Units:
     `side` is the place of the group that each is in. Units change sides within their stratum alone.
     """
 
-    rows: Float[np.ndarray, "units features"]
+    rows: Num[np.ndarray, "units features"]
     side: Int64[np.ndarray, " units"]
     strata: Int64[np.ndarray, " units"]
 
@@ -66,7 +66,7 @@ def effective_size(
 
 
 def permuted_units(
-    rows: Float[np.ndarray, "layers features"],
+    rows: Num[np.ndarray, "layers features"],
     model: Int64[np.ndarray, " layers"],
     side: Int64[np.ndarray, " layers"],
     matched: Int64[np.ndarray, " layers"],
@@ -87,7 +87,7 @@ def permuted_units(
 
 
 def _summed(
-    rows: Float[np.ndarray, "layers features"],
+    rows: Num[np.ndarray, "layers features"],
     model: Int64[np.ndarray, " layers"],
     side: Int64[np.ndarray, " layers"],
     strata: Int64[np.ndarray, " layers"],
@@ -95,6 +95,6 @@ def _summed(
     """The layers of a model on one side as one unit."""
     keys = model * (1 + side.max()) + side
     _, place, unit = np.unique(keys, return_index=True, return_inverse=True)
-    sums = np.zeros((len(place), rows.shape[1]))
+    sums = np.zeros((len(place), rows.shape[1]), rows.dtype)
     np.add.at(sums, unit, rows)
     return Units(sums, side[place], strata[place])
