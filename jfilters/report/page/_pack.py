@@ -37,7 +37,8 @@ def as_script_data(value: Any) -> str:
 def _printable(value: Any) -> Any:
     match value:
         case str():
-            return printable(value)
+            # Packed arrays are most of the page: character by character they take half a second.
+            return value if value.isprintable() else printable(value)
         case dict():
             return {_printable(key): _printable(part) for key, part in value.items()}
         case list() | tuple():

@@ -22,6 +22,7 @@ from ._basis import basis_section
 from ._charts import VERDICT_COLORS, charts
 from ._densities import densities_section
 from ._layers import layers_section, quality_section
+from ._libraries import chart_libraries
 from ._models import models_section
 from ._overview import findings
 from ._pack import as_script_data
@@ -31,7 +32,6 @@ from ._trajectories import trajectories_section
 from ._view import View
 
 _SCRIPTS = ("data.js", "chart.js", "table.js", "drift.js", "layers.js", "page.js")
-_LIBRARIES = "window.vegaEmbed = vegaEmbed; window.vega = vega;"
 
 
 def write_page(scan: Scan, path: Path | str, *, by: Sequence[str] = ()) -> None:
@@ -53,10 +53,7 @@ def page_html(scan: Scan, *, by: Sequence[str] = ()) -> str:
     than two groups, CheckpointError for a file of density divergences that is none.
     """
     check_can_draw()
-    import vl_convert
-
-    data = page_data(scan, by=by)
-    libraries = vl_convert.javascript_bundle(_LIBRARIES)
+    data, libraries = page_data(scan, by=by), chart_libraries()
     program = "(() => {\n" + "\n".join(_asset(name) for name in _SCRIPTS) + "\n})();"
     return string.Template(_asset("page.html")).substitute(
         policy=_policy(libraries, program),

@@ -1,10 +1,9 @@
 import pytest
-import vl_convert
+
+from jfilters.report.page import _page
 
 
 @pytest.fixture
 def light_bundle(monkeypatch):
-    """A page without the libraries, which take seconds to bundle."""
-    monkeypatch.setattr(
-        vl_convert, "javascript_bundle", lambda snippet: f"/* libraries */ {snippet}"
-    )
+    """A page without the libraries, which take seconds to bundle; none of it reaches the user's cache."""
+    monkeypatch.setattr(_page, "chart_libraries", lambda: "/* libraries */")
