@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 
 from ...questions import DriftTable, phenotypes
-from ...scans import Group, Scan, group_layers
+from ...scans import Group, Scan
 from ._pack import packed, rounded
 from ._view import MOST_GROUPS, View
 
@@ -32,14 +32,13 @@ def axes_section(view: View) -> dict[str, Any] | None:
 
 def _axis(view: View, axis: str) -> dict[str, Any]:
     scan, table = view.along(axis), view.drift(axis)
-    groups = view.groups(axis) if scan is view.scan else group_layers(scan, axis)
     return {
         "labels": list(table.labels),
         "sizes": [[size.models, size.layers, size.kernels] for size in table.sizes],
         "groups": len(view.groups(axis).groups),
         "unknown": table.unknown,
         "pairs": _pairs(table),
-        **_densities(scan, groups.groups),
+        **_densities(scan, view.shown_groups(axis).groups),
         "phenotypes": _phenotypes(scan, axis),
         "of_layer": packed(_places(view, axis, table.labels), "u1"),
     }

@@ -8,7 +8,7 @@ import numpy as np
 
 from ...questions import AxisTable, DriftTable, axes_table, drift_between
 from ...questions.internal import ALPHA
-from ...scans import Groups, Scan, axes_of, axis_values, group_layers
+from ...scans import Groups, Scan, axes_of, group_layers
 
 MOST_GROUPS = 60
 """Groups of an axis, and models, that are shown one by one: those with the most kernels."""
@@ -56,10 +56,11 @@ class View:
     @functools.cached_property
     def same_groups(self) -> dict[str, str]:
         """Axes with the same groups as an earlier one, and that one; empty if axes were named."""
-        firsts: dict[tuple, str] = {}
+        firsts: dict[frozenset[bytes], str] = {}
         twins = {}
         for name in self._candidates:
-            first = firsts.setdefault(_partition(self.scan, name), name)
+            partition = frozenset(x.layers.tobytes() for x in self.groups(name).groups)
+            first = firsts.setdefault(partition, name)
             if first != name:
                 twins[name] = first
         return {} if self.by else twins
@@ -83,12 +84,13 @@ class View:
     def drift(self, axis: str) -> DriftTable:
         """The drift between the shown groups of an axis; raises ValueError for fewer than two."""
         if axis not in self._drifts:
-            scan, count = self.along(axis), min(len(self.groups(axis).groups), MOST_GROUPS)
+            groups = self.shown_groups(axis)
+            count = len(groups.groups)
             pairs = count * (count - 1) // 2
             can_tell = pairs <= ALPHA * (1 + self.permutations)
             permutations = self.permutations if can_tell else 0
             self._drifts[axis] = drift_between(
-                scan, axis, permutations=permutations, replicates=REPLICATES
+                self.along(axis), groups, permutations=permutations, replicates=REPLICATES
             )
         return self._drifts[axis]
 
@@ -118,8 +120,22 @@ class View:
     def _groups(self) -> dict[str, Groups]:
         return {}
 
+    def shown_groups(self, axis: str) -> Groups:
+        """Return the groups of `along`: all, or the largest ones."""
+        scan = self.along(axis)
+        return self.groups(axis) if scan is self.scan else group_layers(scan, axis)
+
     def along(self, axis: str) -> Scan:
         """Return the scan with the largest groups of an axis alone, `MOST_GROUPS` of them."""
+        if axis not in self._scans:
+            self._scans[axis] = self._along(axis)
+        return self._scans[axis]
+
+    @functools.cached_property
+    def _scans(self) -> dict[str, Scan]:
+        return {}
+
+    def _along(self, axis: str) -> Scan:
         groups = self.groups(axis).groups
         if len(groups) <= MOST_GROUPS:
             return self.scan
@@ -129,12 +145,3 @@ class View:
         for place in np.argsort(sizes, kind="stable")[:MOST_GROUPS]:
             mask[groups[place].layers] = True
         return self.scan.only(mask)
-
-
-def _partition(scan: Scan, axis: str) -> tuple:
-    """The same for two axes that make the same groups, whatever they call them."""
-    places: dict[object, int] = {}
-    return tuple(
-        -1 if label is None else places.setdefault(label, len(places))
-        for label in axis_values(scan, axis).tolist()
-    )
