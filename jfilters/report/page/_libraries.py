@@ -20,7 +20,8 @@ def chart_libraries() -> str:
     """
     import vl_convert
 
-    made_from = f"{vl_convert.__version__} {_EXPORTS}"
+    version = vl_convert.__version__  # pyright: ignore[reportAttributeAccessIssue]: not in its stub
+    made_from = f"{version} {_EXPORTS}"
     with suppress(*_NO_CACHE):
         return _cached(made_from).read_text(encoding="utf-8")
     script = vl_convert.javascript_bundle(_EXPORTS)
