@@ -17,6 +17,9 @@ DISK_BYTES = 8 << 30
 MEMORY_BYTES = 128 << 20
 """Default limit of the weights that a scan caches in memory."""
 
+ARRAY_BYTES = 600
+"""Bytes that an array takes beside its numbers: its header, its buffer and its key."""
+
 
 class WeightCache:
     """Arrays by key in memory, of at most `limit` bytes."""
@@ -27,8 +30,8 @@ class WeightCache:
 
     def put(self, key: Hashable, weight: np.ndarray) -> None:
         """Store an array, if there is room for it."""
-        if weight.nbytes <= self._free:
-            self._free -= weight.nbytes
+        if (size := weight.nbytes + ARRAY_BYTES) <= self._free:
+            self._free -= size
             self._arrays[key] = weight
 
     def get(self, key: Hashable) -> np.ndarray | None:
