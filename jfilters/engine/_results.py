@@ -4,6 +4,8 @@ The record of one small checkpoint has twenty arrays of its own, whose headers t
 numbers in them: 4 kB, or 400 MB of a hundred thousand checkpoints.
 """
 
+import contextlib
+import ctypes
 import dataclasses
 from collections.abc import Collection, Iterator, Sequence
 
@@ -78,29 +80,34 @@ class Results:
         moments = concatenated([stack.layers.normalized for stack in stacks])
         return moments if _is_range(rows, len(moments.count)) else selected(moments, rows)
 
-    def layers(self) -> LayerStatistics:
-        """Return the statistics of all layers, in the order of the checkpoints."""
-        stacks, rows, _ = self._in_order()
-        layers = LayerStatistics.concatenate([stack.layers for stack in stacks])
-        return layers if _is_range(rows, len(layers)) else layers.take(rows)
+    def entries(self) -> list[Entry]:
+        """Return the entries of all checkpoints, in their order."""
+        self._stack()
+        return [self.entry(index) for index in sorted(self._stacked)]
 
-    def sample(self) -> Sample:
-        """Return the samples of all checkpoints, in their order, with the rows of `layers`."""
-        stacks, _, kernels = self._in_order()
-        sample = Sample.concatenate([stack.sample for stack in stacks], [0] * len(stacks))
+    def pop_all(self) -> tuple[LayerStatistics, Sample, Sketches]:
+        """Return the statistics of all layers, all samples and all sketches, in the order of checkpoints.
+
+        Nothing of them is left here: the statistics of a hundred thousand checkpoints take 450 MB, and each
+        array is released as soon as it is copied.
+        """
+        stacks, rows, kernels = self._in_order()
+        starts = self._first_rows()
+        layers, samples = [stack.layers for stack in stacks], [stack.sample for stack in stacks]
+        parts = [stack.sketches for stack in stacks]
+        self._stacked = {}
+        del stacks
+        _release_unused()
+        statistics = _popped_layers(layers, rows)
+        sample = _popped_sample(samples, kernels, starts)
+        return statistics, sample, _popped_sketches(parts, rows)
+
+    def _first_rows(self) -> Int64[np.ndarray, " kernels"]:
+        """The first row of the checkpoint of each sampled kernel, in the order of the checkpoints."""
         places = [self._stacked[index] for index in sorted(self._stacked)]
         n_layers = np.array([len(stack.rows(i)) for stack, i in places], np.int64)
         n_kernels = np.array([len(stack.kernels(i)) for stack, i in places], np.int64)
-        if not _is_range(kernels, len(sample.layer)):
-            sample = Sample(sample.kernels[kernels], sample.layer[kernels])
-        starts = np.repeat(np.cumsum(n_layers) - n_layers, n_kernels)
-        return Sample(sample.kernels, sample.layer + starts)
-
-    def sketches(self) -> Sketches:
-        """Return the sketches of all layers, in the order of the checkpoints."""
-        stacks, rows, _ = self._in_order()
-        sketches = Sketches.concatenate([stack.sketches for stack in stacks])
-        return sketches if _is_range(rows, len(sketches)) else sketches.take(rows)
+        return np.repeat(np.cumsum(n_layers) - n_layers, n_kernels)
 
     def _stack(self) -> None:
         if not self._recent:
@@ -168,6 +175,52 @@ class _Numbered(Collection[Numbered]):
 
     def __iter__(self) -> Iterator[Numbered]:
         return ((index, self._results[index]) for index in self._indices)
+
+
+def _popped_layers(
+    records: list[LayerStatistics], rows: Int64[np.ndarray, " layers"]
+) -> LayerStatistics:
+    """The rows of the records, copied field by field; the list is emptied."""
+    is_whole = _is_range(rows, sum(map(len, records)))
+    parts = [dict(vars(record)) for record in records if len(record)] or [dict(vars(records[0]))]
+    records.clear()
+    fields = {}
+    for field in dataclasses.fields(LayerStatistics):
+        values = concatenated([part.pop(field.name) for part in parts])
+        fields[field.name] = values if is_whole else selected(values, rows)
+        _release_unused()
+    return LayerStatistics(**fields)
+
+
+def _popped_sample(
+    samples: list[Sample],
+    kernels: Int64[np.ndarray, " kernels"],
+    first_rows: Int64[np.ndarray, " kernels"],
+) -> Sample:
+    """The kernels of the samples in order, with the rows of all layers; the list is emptied."""
+    sample = Sample.concatenate(samples, [0] * len(samples))
+    samples.clear()
+    _release_unused()
+    if not _is_range(kernels, len(sample.layer)):
+        sample = Sample(sample.kernels[kernels], sample.layer[kernels])
+    return Sample(sample.kernels, sample.layer + first_rows)
+
+
+def _popped_sketches(parts: list[Sketches], rows: Int64[np.ndarray, " layers"]) -> Sketches:
+    """The sketches of all layers in order; the list is emptied."""
+    sketches = Sketches.concatenate(parts)
+    parts.clear()
+    _release_unused()
+    return sketches if _is_range(rows, len(sketches)) else sketches.take(rows)
+
+
+def _release_unused() -> None:
+    """Give free memory back to the system.
+
+    The C library keeps pieces below 32 MB for later ones of their size, and large arrays cannot use them.
+    """
+    with contextlib.suppress(AttributeError, TypeError):  # only glibc has it
+        ctypes.CDLL(None).malloc_trim(0)
 
 
 def _shifted(places: range, start: int) -> range:

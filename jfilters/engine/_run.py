@@ -62,21 +62,25 @@ def measure_checkpoints(
     if basis is not None and len(basis.mean) != options.d:
         size = "x".join(map(str, options.spatial))
         raise ValueError(f"expected a basis for {size} kernels, got one of {len(basis.mean)} taps")
-    root, entries, ignored = plan(roots)
-    with _started(engine, address, options, progress, disk_bytes) as reader:
-        run = Run(options, reader, _cache(cache, options, basis), processes or _alone(engine))
-        bins = run.read(entries, basis)
-        results = run.hashed()
-        hashed = [results.entry(index) for index in range(len(entries))]
-    described, unmatched = with_metadata(hashed, metadata)
+
+    def read() -> tuple[Location, list[Location], Bins | None, Results]:
+        # In a function of its own: with it the plan and the weights in memory are released.
+        root, entries, ignored = plan(roots)
+        with _started(engine, address, options, progress, disk_bytes) as reader:
+            run = Run(options, reader, _cache(cache, options, basis), processes or _alone(engine))
+            return root, ignored, run.read(entries, basis), run.hashed()
+
+    root, ignored, bins, results = read()
+    described, unmatched = with_metadata(results.entries(), metadata)
+    statistics, sample, sketches = results.pop_all()
     return Measurements(
         root,
         options,
         tuple(described),
         tuple(ignored),
-        results.layers(),
-        results.sample(),
-        results.sketches(),
+        statistics,
+        sample,
+        sketches,
         bins and bins.basis,
         bins and bins.edges,
         unmatched,

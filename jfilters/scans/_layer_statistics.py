@@ -99,8 +99,6 @@ class LayerStatistics:
     def concatenate(cls, records: Sequence["LayerStatistics"]) -> "LayerStatistics":
         """Concatenate the statistics of several checkpoints, in their order."""
         filled = [record for record in records if len(record)] or records[:1]
-        if len(filled) == 1:  # histograms of many layers are not copied for nothing
-            return filled[0]
         return cls(
             **{
                 field.name: concatenated([getattr(record, field.name) for record in filled])
@@ -129,6 +127,8 @@ def narrow(counts: Integer[np.ndarray, "*shape"]) -> Integer[np.ndarray, "*shape
 
 def concatenated(values: Sequence[Any]) -> Any:
     """Concatenate arrays, or stacked moments part by part, along the first axis."""
+    if len(values) == 1:  # histograms of many layers are not copied for nothing
+        return values[0]
     if isinstance(values[0], Moments):
         return of_moments(lambda *parts: np.concatenate(parts), *values)
     if not any(any(array.strides) for array in values):  # zeros of `narrow`, which take no memory
