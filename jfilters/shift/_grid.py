@@ -24,6 +24,9 @@ GRID_TOLERANCE = 0.07
 GRID_VALUES = 9
 """Nonzero values from which a channel tells a grid: 8 free ones fit one of 255 by chance once in 10^4."""
 
+FEW = 16
+"""Values that are looked at first: free ones all lie within the tolerance of a grid once in 10^13."""
+
 CODES = ("float8_e5m2", "float8_e4m3fn")
 """Narrow floating-point types that weights are stored in with a scale beside them."""
 
@@ -114,8 +117,9 @@ def _levels(rows: Rows) -> np.ndarray | None:
 def _row_levels(row: Float[np.ndarray, " m"]) -> int:
     relative = row / np.abs(row).max()
     counts = np.arange(1, LEVELS + 1, dtype=np.float32)
-    fits = _misses(sample(relative)[None, :] * counts[:, None]) <= GRID_TOLERANCE
-    for count in counts[fits]:
+    for values in (_few(relative), sample(relative)):
+        counts = counts[_misses(values[None, :] * counts[:, None]) <= GRID_TOLERANCE]
+    for count in counts:
         if _misses((relative * count)[None])[0] <= GRID_TOLERANCE:
             return int(count)
     return 0
@@ -133,11 +137,18 @@ def _scale(row: Float[np.ndarray, " m"], code: str) -> float:
     largest = float(np.abs(row).max())
     tops = _positive(code)
     relative = row / np.float32(largest)
-    fits = _is_coded(sample(relative)[None, :] * tops[:, None], code)
-    for top in tops[fits]:
+    for values in (_few(relative), sample(relative)):
+        tops = tops[_is_coded(values[None, :] * tops[:, None], code)]
+    for top in tops:
         if _is_coded((relative * top)[None], code)[0]:
             return largest / float(top)
     return 0.0
+
+
+def _few(values: Float[np.ndarray, " m"]) -> Float[np.ndarray, " k"]:
+    """Return a few values that are not zero: they refute most grids in a tenth of the time of more."""
+    nonzero = values[values != 0]
+    return nonzero[:: max(1, len(nonzero) // FEW)]
 
 
 def _is_coded(values: Float[np.ndarray, "k m"], code: str) -> Bool[np.ndarray, " k"]:

@@ -10,6 +10,7 @@ from jfilters.engine._checkpoint_statistics import CheckpointStatistics
 from jfilters.engine._plan import Entry
 from jfilters.engine._results import Results
 from jfilters.engine._sample import Sample
+from jfilters.lineage.internal import Sketcher
 from jfilters.scans.internal import LayerStatistics
 
 OPTIONS = Options()
@@ -23,7 +24,12 @@ def checkpoint(index: int, layers: int, *, count: int = 0) -> CheckpointStatisti
     statistics.histogram[:] = count
     kernels = np.full((2 * layers, OPTIONS.d), index, np.float32)
     sample = Sample(kernels, np.repeat(np.arange(layers), 2))
-    return CheckpointStatistics(Entry(f"net{index}", Path()), statistics.narrowed(), sample)
+    sketcher = Sketcher([layers])
+    weights = np.random.default_rng(index).normal(size=(layers, index + 2, 1, 3, 3))
+    for _ in sketcher.watch(weights.astype(np.float32)):
+        pass
+    entry = Entry(f"net{index}", Path())
+    return CheckpointStatistics(entry, statistics.narrowed(), sample, sketcher.sketches())
 
 
 @pytest.fixture
@@ -39,22 +45,23 @@ def results(monkeypatch: pytest.MonkeyPatch) -> Results:
 
 def test_results_are_collected_in_the_order_of_the_checkpoints(results: Results):
     names = [entry.model for entry in results.entries()]
-    layers, sample = results.pop_all()
+    layers, sample, sketches = results.pop_all()
     expected = np.repeat(np.arange(5), np.arange(5) + 1)
     assert names == [f"net{i}" for i in range(5)]
     assert layers.max_abs.tolist() == layers.normalized.count.tolist() == expected.tolist()
     assert layers.histogram[:, 0, 0].tolist() == np.where(expected == 1, 300, 0).tolist()
     assert sample.layer.tolist() == np.repeat(np.arange(15), 2).tolist()
     assert sample.kernels[:, 0].tolist() == np.repeat(expected, 2).tolist()
+    assert sketches.n.tolist() == (expected + 2).tolist()
 
 
 def test_collected_results_are_released(results: Results):
     results.pop_all()
-    layers, sample = results.pop_all()
-    assert len(layers) == len(sample.layer) == 0
+    layers, sample, sketches = results.pop_all()
+    assert len(layers) == len(sample.layer) == len(sketches) == 0
 
 
 def test_no_results_have_the_shapes_of_the_options():
-    layers, sample = Results(NOTHING).pop_all()
+    layers, sample, _ = Results(NOTHING).pop_all()
     assert layers.histogram.shape == (0, OPTIONS.d, OPTIONS.bins)
     assert sample.kernels.shape == (0, OPTIONS.d)
