@@ -8,7 +8,7 @@ import collections
 import dataclasses
 import re
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Literal, Protocol
+from typing import Literal, Protocol, runtime_checkable
 
 import numpy as np
 
@@ -25,6 +25,7 @@ _OWN = re.compile(r"(^|/)(weights?|kernel|w|value|vars/0|depthwise_kernel)$")
 _Key = tuple[str, ...]
 
 
+@runtime_checkable
 class ReadableLayer(Protocol):
     """One layer, stored or in memory: its record, under its own name and that with its network, and
     shape."""

@@ -103,14 +103,17 @@ def candidates(shape: tuple[int, ...], name: str, bias: int | None) -> tuple[str
 def consensus(open_arrays: Iterable[tuple[tuple[int, ...], tuple[str, ...]]]) -> str | None:
     """The one axis order of all arrays, as (shape, choice), that leave no choice.
 
-    None if there is no such array, or if they disagree.
+    Where each leaves a choice, the one order that all of them allow. None if there is none, if there are
+    several, or if arrays without a choice disagree.
     """
-    certain = {
-        choice[0]
+    choices = [
+        set(choice)
         for shape, choice in open_arrays
-        if len(choice) == 1 and not _is_pointwise(choice[0], shape)
-    }
-    return certain.pop() if len(certain) == 1 else None
+        if choice and not all(_is_pointwise(axes, shape) for axes in choice)
+    ]
+    certain = set().union(*(choice for choice in choices if len(choice) == 1))
+    shared = certain or (set.intersection(*choices) if choices else set())
+    return shared.pop() if len(shared) == 1 else None
 
 
 def settled(choice: tuple[str, ...], shape: tuple[int, ...], agreed: str | None) -> tuple[str, ...]:

@@ -68,7 +68,7 @@ def _sum_of_cosines(rows: Rows) -> float:
 
 
 def _products(rows: Rows, tile: tuple[int, int]) -> Product:
-    if len(rows) * rows.size <= SMALL:
+    if len(rows) <= tile[0] and len(rows) * rows.size <= SMALL:
         return lambda i, j: _small_product(rows)  # there is one band
     if jax.default_backend() == "cpu":
         return _on_host(rows, tile[0])

@@ -68,8 +68,8 @@ def kinship(networks: Networks) -> Kinship:
             places = match_layers(layers, others, hints.get((i, j)))
             if places:
                 _fill(result, units, np.array(members), np.array(other_members), places)
-    np.fill_diagonal(result.cosine, 0)
-    np.fill_diagonal(result.z, 0)
+    for matrix in (result.cosine, result.z, result.matched):
+        np.fill_diagonal(matrix, 0)
     return result
 
 

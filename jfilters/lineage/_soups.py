@@ -62,8 +62,8 @@ def _soup(
     """Return the network as the mean of so many parts; None where no parts explain it."""
     own = gram[network]
     distances = gram.diagonal() - 2 * own + own[network]
-    order = [i for i in np.argsort(distances) if i != network and i not in soups]
-    candidates = [i for i in order if distances[i] > _SAME * own[network]][:NEAREST]
+    order = [i for i in np.argsort(distances).tolist() if i != network and i not in soups]
+    candidates = sorted([i for i in order if distances[i] > _SAME * own[network]][:NEAREST])
     best: Soup | None = None
     for parts in itertools.combinations(candidates, count):
         soup = _mean(gram, network, parts, distances)
@@ -91,7 +91,7 @@ def _mean(
     fits = residual <= RESIDUAL and np.all((shares > SMALLEST_SHARE) & (shares < LARGEST_SHARE))
     if not fits:
         return None
-    return Soup(network, tuple(int(i) for i in parts), tuple(shares.tolist()), residual)
+    return Soup(network, tuple(parts), tuple(shares.tolist()), residual)
 
 
 _SAME = 1e-12

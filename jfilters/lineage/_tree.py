@@ -85,7 +85,7 @@ def grow(
     lengths = 1 - cosine + WITHOUT_PARTNER * unmatched
     soups = list(soups)
     averages = {soup.network for soup in soups}
-    steps = [math.inf if step is None else step for step in updates or [None] * n]
+    steps = [math.inf if step is None else float(step) for step in updates or [None] * n]
     hung = _hang(lengths, copies, averages, steps)
     aside = {edge.child for edge in hung} | averages
     trained = [i for i in range(n) if i not in aside]
@@ -177,14 +177,18 @@ def _leads_to(edges: dict[int, Edge], network: int, ancestor: int) -> bool:
 
 def _spanning(members: Sequence[int], lengths: Float[np.ndarray, "m m"]) -> list[Edge]:
     """Return the shortest tree over some networks, without directions."""
-    if len(members) < 2:
+    index = np.array(members, np.int64)
+    pairs = spanning_pairs(lengths[np.ix_(index, index)])
+    return [Edge(int(index[i]), int(index[j]), TRAINED, directed=False) for i, j in pairs]
+
+
+def spanning_pairs(lengths: Float[np.ndarray, "m m"]) -> list[tuple[int, int]]:
+    """Return the edges of the shortest spanning tree, the lower end of each first, in ascending order."""
+    if len(lengths) < 2:
         return []
-    index = np.array(members)
-    # Zeros are no edges to SciPy.
-    weights = np.maximum(lengths[np.ix_(index, index)], _SHORTEST)
-    tree = minimum_spanning_tree(np.triu(weights, 1)).tocoo()
-    pairs = sorted(zip(index[tree.row].tolist(), index[tree.col].tolist(), strict=True))
-    return [Edge(min(pair), max(pair), TRAINED, directed=False) for pair in pairs]
-
-
-_SHORTEST = 1e-12
+    upper = np.triu_indices(len(lengths), 1)
+    # Zeros are no edges to SciPy, so that lengths begin at one; a tree depends on their order alone.
+    weights = np.zeros_like(lengths, np.float64)
+    weights[upper] = np.argsort(np.argsort(lengths[upper], kind="stable")) + 1
+    tree = minimum_spanning_tree(weights).tocoo()
+    return sorted((int(i), int(j)) for i, j in zip(tree.row, tree.col, strict=True))

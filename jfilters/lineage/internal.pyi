@@ -22,3 +22,4 @@ from ._tree import Copy as Copy
 from ._tree import Descent as Descent
 from ._tree import Edge as Edge
 from ._tree import grow as grow
+from ._tree import spanning_pairs as spanning_pairs

@@ -113,6 +113,15 @@ def test_consensus_is_unanimous_or_none():
     assert consensus([open_]) is None
 
 
+def test_consensus_is_the_one_order_that_all_arrays_allow():
+    first = ((64, 3, 3, 3), ("OIHW", "OHWI"))
+    second = ((64, 64, 3, 3), ("OIHW", "HWIO"))
+    pointwise = ((1, 1, 32, 16), ("HWIO",))
+    assert consensus([first, second]) == "OIHW"
+    assert consensus([first, second, pointwise]) == "OIHW"
+    assert consensus([first, first]) is None
+
+
 def test_consensus_settles_only_what_is_open():
     assert settled(("OIHW", "OHWI"), (16, 3, 3, 3), "OHWI") == ("OHWI",)
     assert settled(("OIHW",), (16, 8, 3, 3), "OHWI") == ("OIHW",)

@@ -87,11 +87,20 @@ class FamilyWeights:
         return np.concatenate([x.weight.reshape(-1) for x in self.members[network].layers])
 
     def _comparison(self, i: int, j: int) -> Comparison:
-        a, b = self.members[i], self.members[j]
         if self.reordered[i, j]:
-            first, second = ([layer.stored for layer in member.layers] for member in (a, b))
-            return compare_layers(first, second, (a.side, b.side))
-        return compare_layers(a.layers, b.layers, (a.side, b.side))
+            return self._whole_comparison(i, j)
+        a, b = self.members[i], self.members[j]
+        comparison = compare_layers(a.layers, b.layers, (a.side, b.side))
+        # What equals in the channels in memory may differ in others.
+        is_equal = comparison.relation.label in ("identical", "re-saved")
+        is_partial = any(layer.shape != layer.size for layer in a.layers)
+        differs = [x.digest for x in a.layers] != [x.digest for x in b.layers]
+        return self._whole_comparison(i, j) if is_equal and is_partial and differs else comparison
+
+    def _whole_comparison(self, i: int, j: int) -> Comparison:
+        a, b = self.members[i], self.members[j]
+        first, second = ([layer.stored for layer in member.layers] for member in (a, b))
+        return compare_layers(first, second, (a.side, b.side))
 
     def _closeness(self) -> tuple[Float[np.ndarray, "m m"], Int[np.ndarray, "m m"]]:
         n = len(self)

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from ...lineage import Families, find_families
-from ...lineage.internal import FLOOR
+from ...lineage.internal import FLOOR, spanning_pairs
 from ...scans import Scan
 from ._edges import edges_of
 from ._forest import Family, Forest, LineageEdge
@@ -103,14 +103,14 @@ def _forest(
 
 
 def _family(families: Families, group: Sequence[int], names: Sequence[str]) -> Family:
-    """Return the family with its weakest link: the least z of the strongest links of its models."""
-    z = np.abs(families.kinship.z[np.ix_(group, group)])
-    weakest = int(z.max(axis=1).argmin())
-    partner = int(z[weakest].argmax())
-    ends = group[weakest], group[partner]
+    """Return the family with its weakest link: the least z without which it would be two."""
     models = tuple(names[i] for i in group)
-    if z[weakest, partner] < families.alarm.z:
+    z = np.abs(families.kinship.z[np.ix_(group, group)])
+    links = spanning_pairs(-z)
+    weakest = min(links, key=lambda pair: z[pair])
+    if z[weakest] < families.alarm.z:
         return Family(models, None, None)
+    ends = group[weakest[0]], group[weakest[1]]
     return Family(models, float(families.kinship.cosine[ends]), float(families.kinship.z[ends]))
 
 

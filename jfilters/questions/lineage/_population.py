@@ -30,7 +30,7 @@ class Population:
     @classmethod
     def of(cls, scan: Scan) -> "Population":
         """Return the models of a scan. Raises ValueError for one without sketches."""
-        networks = networks_of(scan)
+        networks = networks_of(scan) if scan.model_names else _NOBODY
         if networks is None:
             raise ValueError(
                 f"{scan.name} has no sketches of its layers, as scans of an earlier version; "
@@ -91,3 +91,6 @@ class Population:
         for scan, places in by_scan.values():
             members |= {places[name]: x for name, x in read_members(scan, places).items()}
         return members
+
+
+_NOBODY = Networks([], [], [], np.zeros(0, np.int64), np.zeros((0, 3)), Sketches.of_nothing())

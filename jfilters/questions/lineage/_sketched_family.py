@@ -2,7 +2,6 @@
 are."""
 
 from collections.abc import Sequence
-from typing import Literal
 
 import numpy as np
 
@@ -34,33 +33,24 @@ class FamilySketches:
     def copies(self, dtypes: Sequence[str | None]) -> list[Copy]:
         """Return the pairs that are one network, stored in the same way or in another."""
         n = len(self)
-        pairs = ((i, j, self._label(i, j, dtypes)) for i in range(n) for j in range(i + 1, n))
-        return [_copy(i, j, label, dtypes) for i, j, label in pairs if label is not None]
+        pairs = ((i, j) for i in range(n) for j in range(i + 1, n))
+        copies = (self._copy(i, j, dtypes) for i, j in pairs)
+        return [copy for copy in copies if copy is not None]
 
-    def _label(self, i: int, j: int, dtypes: Sequence[str | None]) -> str | None:
-        a, b = self._members[i], self._members[j]
-        first, second = (self._sums(x) for x in (a, b))
-        if first.shape != second.shape:
+    def _copy(self, i: int, j: int, dtypes: Sequence[str | None]) -> Copy | None:
+        first, second = (self._sums(self._members[k]) for k in (i, j))
+        if first.shape != second.shape or self.cosine[i, j] < SAME_DIRECTION:
             return None
         apart = np.abs(first - second) / np.where(first > 0, first, 1)
         if (apart > SAME_SUMS).any():
             return None
-        is_same = self.cosine[i, j] >= SAME_DIRECTION
-        equal_bits = is_same and (apart <= EQUAL).all() and dtypes[i] == dtypes[j]
-        return "identical" if equal_bits else "re-saved" if is_same else None
+        a, b = dtypes[i], dtypes[j]
+        is_equal = bool((apart <= EQUAL).all())
+        if is_equal or (a in NARROW) == (b in NARROW):
+            return Copy(i, j, "identical" if is_equal and a == b else "re-saved")
+        cue = "values were lost in the narrower type"
+        return Copy(i, j, "re-saved", cue) if b in NARROW else Copy(j, i, "re-saved", cue)
 
     def _sums(self, network: int) -> np.ndarray:
         places = self._networks.places(network)
         return self._networks.sums[places.start : places.stop]
-
-
-def _copy(i: int, j: int, label: str, dtypes: Sequence[str | None]) -> Copy:
-    widths = [_width(dtypes[k]) for k in (i, j)]
-    if label == "identical" or widths[0] == widths[1]:
-        return Copy(i, j, label)
-    cue = "stored in a narrower type"
-    return Copy(i, j, label, cue) if widths[0] > widths[1] else Copy(j, i, label, cue)
-
-
-def _width(dtype: str | None) -> Literal[0, 1]:
-    return 0 if dtype in NARROW else 1
