@@ -44,7 +44,7 @@ RESCALED = 0.05
 """Share of the squared difference that numbers for each kernel leave; of 9 taps training leaves 8/9."""
 
 PARALLEL = 1 - 1e-4
-"""Mean cosine from which all kernels are parallel (METHOD of lineage, 3)."""
+"""Mean cosine from which all kernels are parallel (METHOD, Lineage)."""
 
 ONE_START = 0.95
 """Mean cosine below which two trainings from one initialization can look the same as fine-tuning."""

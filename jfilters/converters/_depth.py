@@ -4,6 +4,7 @@ A file that is sorted by name has lost the order in which its layers run. Names 
 they speak of roles and numbers; the channels that layers pass to each other tell the rest.
 """
 
+import re
 from collections.abc import Sequence
 
 from ..layers import DepthSource
@@ -12,6 +13,9 @@ from ._names import parts
 from ._siblings import Context, ordered, set_places
 from ._stages import join_stages
 from ._stored import StoredArray
+
+_SERIAL = re.compile(r"(\d+)[_-]+[a-z]", re.I)
+"""A number before the name, as in "012_conv2d"."""
 
 
 def depths(
@@ -49,6 +53,10 @@ def _ranks_by_name(
     ranks = [0] * len(names)
     if not names:
         return ranks
+    serial = [_SERIAL.match(name) for name in names]
+    numbers = [int(match[1]) for match in serial if match]
+    if len(set(numbers)) == len(names):  # whoever numbered the layers knew their order
+        return _ranks(numbers)
     layers = Layers([parts(name.lower()) for name in names], shapes, transposed)
     root = layers.tree()
     _settle(root)

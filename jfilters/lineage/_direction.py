@@ -1,7 +1,7 @@
 """Directions of the edges of a family: the cues that tell them, and what follows from those.
 
 A cue answers or abstains. In a tree a network has one parent: once a network is known as a child, every
-other edge at it leads away (METHOD of lineage, 5).
+other edge at it leads away (METHOD, Lineage).
 """
 
 from collections import Counter, deque

@@ -25,7 +25,8 @@ SMALLEST = np.float16(2.0**-14)
 """Smallest weight with all bits of float16."""
 
 SHARED = 2
-"""Equal hashes from which networks are kin; none of 7,328 pairs of strangers shares one (METHOD, 2)."""
+"""Equal hashes from which networks are kin; none of 7,328 pairs of strangers shares one (METHOD,
+Lineage)."""
 
 
 def kernel_hashes(kernels: Float[np.ndarray, "n d"]) -> Int64[np.ndarray, " m"]:

@@ -1,6 +1,6 @@
 """Kinship of all pairs of networks, by their sketches: a cosine that is zero for strangers, and its z.
 
-Source: METHOD of lineage, sections 1 and 2, measured on 162 real networks with 7,328 pairs of strangers.
+Source: METHOD, Lineage; measured on 162 real networks with 7,328 pairs of strangers.
 """
 
 import dataclasses

@@ -11,7 +11,7 @@ from ._networks import Networks
 from ._sketch import WIDTH
 
 FEWEST_KERNELS = 64
-"""Kernels of a layer that is evidence by itself (METHOD of lineage, 1)."""
+"""Kernels of a layer that is evidence by itself (METHOD, Lineage)."""
 
 SMALLEST_COSINE, SMALLEST_Z = 0.1, 6.5
 """Cosine, and its distance from zero in standard deviations, of a layer that is evidence by itself."""

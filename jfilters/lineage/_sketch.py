@@ -13,7 +13,7 @@ from jaxtyping import Float, Int8, UInt64
 from ..statistics.internal import host_unit_kernels
 
 DIMS = 4096
-"""Numbers of a network's sketch, one byte each, spread evenly over its layers (METHOD of lineage, 2)."""
+"""Numbers of a network's sketch, one byte each, spread evenly over its layers (METHOD, Lineage)."""
 
 WIDTH = 64
 """Numbers of a row of a sketch: the least that a layer has. A layer has 1, 2, 4, ... or 64 rows."""

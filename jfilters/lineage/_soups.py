@@ -8,7 +8,7 @@ import numpy as np
 from jaxtyping import Float
 
 MOST_PARTS = 5
-"""Networks of which an average is looked for (METHOD of lineage, 3)."""
+"""Networks of which an average is looked for (METHOD, Lineage)."""
 
 NEAREST = 8
 """Nearest relatives that are tried as parts."""

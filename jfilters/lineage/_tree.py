@@ -1,7 +1,7 @@
 """The tree of a family: the spanning tree of trained networks, with copies and averages hung on it.
 
 Training steps are nearly orthogonal, so that squared distances add along branches and the shortest
-spanning tree is the right one, once copies and averages are set aside (METHOD of lineage, 3 and 4).
+spanning tree is the right one, once copies and averages are set aside (METHOD, Lineage).
 """
 
 import math

@@ -78,6 +78,18 @@ def test_names_alone_give_the_order(ordered):
     assert_order(dict.fromkeys(ordered, (8, 8)))
 
 
+def test_serial_numbers_before_all_names_are_the_order():
+    layers = {
+        "000_conv": (8, 3),
+        "001_dw_head": (8, 1),
+        "010_conv_4": (16, 8),
+        "101_conv_2": (8, 16),
+    }
+    assert_order(layers)
+    # One name without a number, or a number twice: then they say nothing of the order.
+    assert order_of({"stem": (8, 3)} | layers)[0] == "stem"
+
+
 def test_the_layer_that_takes_the_image_is_the_first():
     assert_order({"z.w": (8, 3), "cell_stem.w": (8, 8), "a.w": (8, 8)})
     assert_order({"z.0.zz.w": (8, 1), "z.0.aa.w": (8, 8), "a.w": (8, 8)})
