@@ -60,3 +60,53 @@ class TestGrid:
         found = grid(quantized(weights(), 127, per_channel=False), weights(1))
         assert found is not None
         assert found.near < 0.1
+
+
+class TestError:
+    @given(
+        st.integers(0, 100), st.sampled_from([7, 31, 127, 255]), st.booleans(), st.floats(1e-3, 1e3)
+    )
+    def test_rounding_makes_a_quarter_of_a_step(self, seed, levels, per_channel, scale):
+        a = weights(seed, (32, 16, 3, 3)) * np.float32(scale)
+        lattice = grid(quantized(a, levels, per_channel=per_channel), a)
+        assert lattice is not None
+        assert lattice.error == pytest.approx(0.25, abs=0.03)
+
+    @pytest.mark.parametrize("code", ["float8_e4m3fn", "float8_e5m2"])
+    @pytest.mark.parametrize("stored", ["float32", "bfloat16"])
+    def test_rounding_to_a_narrow_type_too(self, code, stored):
+        a = weights(0, (32, 16, 3, 3))
+        scale = np.abs(a).max() / np.float32(
+            ml_dtypes.finfo(np.dtype(getattr(ml_dtypes, code))).max
+        )
+        lattice = grid(cast(cast(a / scale, code) * scale, stored), a)
+        assert lattice is not None
+        assert lattice.error == pytest.approx(0.25, abs=0.03)
+
+    @pytest.mark.parametrize("step", [0.01, 0.1])
+    def test_training_onward_from_the_grid_stays_nearer(self, step):
+        start = quantized(weights(), 127, per_channel=False)
+        size = np.float32(step * np.abs(start).max() / 127)
+        lattice = grid(start, start + size * weights(1))
+        assert lattice is not None
+        assert lattice.error == pytest.approx(step * np.sqrt(2 / np.pi), rel=0.1)
+
+    def test_values_that_clipping_moved_do_not_count(self):
+        a = weights()
+        b = quantized(np.clip(a, -1, 1), 127, per_channel=False)
+        lattice = grid(b, a)
+        assert lattice is not None
+        assert lattice.error == pytest.approx(0.25, abs=0.03)
+
+    def test_zeros_of_both_do_not_count(self):
+        a = weights()
+        a[::2] = 0
+        lattice = grid(quantized(a, 127, per_channel=False), a)
+        assert lattice is not None
+        assert lattice.error == pytest.approx(0.25, abs=0.03)
+
+    def test_an_equal_weight_has_none(self):
+        a = quantized(weights(), 127, per_channel=False)
+        lattice = grid(a, a)
+        assert lattice is not None
+        assert lattice.error == 0
