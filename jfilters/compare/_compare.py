@@ -28,8 +28,10 @@ from ..shift.internal import (
 from ..statistics import Basis, Moments, fit_basis, fixed_edges, layer_quality, merge_moments
 from ..statistics.internal import host_counts, host_normalize, host_set_moments
 from ._comparison import Comparison, Comparisons, Detail, MatchedLayer, Side, Storage
+from ._kinship import LEAST_Z, layer_kinship, least_z, mean_parallelism
 from ._pairing import Pair, ReadableLayer, pair_layers
 from ._relation import relate
+from ._totals import Sums
 
 Weight = Float32[np.ndarray, "out in *spatial"]
 
@@ -79,13 +81,15 @@ def compare(
     opened = [
         open_checkpoint(path, axes=axes, network=network, standardize=standardize) for path in paths
     ]
-    pairs = itertools.combinations(range(len(opened)), 2)
+    pairs, z = itertools.combinations(range(len(opened)), 2), least_z(len(opened))
     return Comparisons(
-        compare_pair(opened[i], opened[j], detailed=detailed and i == 0) for i, j in pairs
+        compare_pair(opened[i], opened[j], detailed=detailed and i == 0, kin_z=z) for i, j in pairs
     )
 
 
-def compare_pair(first: Checkpoint, second: Checkpoint, *, detailed: bool = True) -> Comparison:
+def compare_pair(
+    first: Checkpoint, second: Checkpoint, *, detailed: bool = True, kin_z: float = LEAST_Z
+) -> Comparison:
     """Compare one pair of opened checkpoints.
 
     Runs on the host and needs no JAX. Each pair of layers is read once, and a second time for its drift.
@@ -94,11 +98,12 @@ def compare_pair(first: Checkpoint, second: Checkpoint, *, detailed: bool = True
 
     - `first`, `second`: opened checkpoints, of any format each.
     - `detailed`: measure drift in nats and quality of every layer too.
+    - `kin_z`: standard deviations above strangers from which they are kin; more for a pair of many.
 
     **Returns:** the relationship with its reasons, the matched layers, and those without a partner.
     """
     sides = side_of(first), side_of(second)
-    return compare_layers(first.layers, second.layers, sides, detailed=detailed)
+    return compare_layers(first.layers, second.layers, sides, detailed=detailed, kin_z=kin_z)
 
 
 def compare_layers(
@@ -107,6 +112,7 @@ def compare_layers(
     sides: tuple[Side, Side],
     *,
     detailed: bool = False,
+    kin_z: float = LEAST_Z,
 ) -> Comparison:
     """Compare two networks by layers that are stored or in memory, or by parts of their weights.
 
@@ -114,13 +120,15 @@ def compare_layers(
         first, second: the layers; two of one shape are comparable.
         sides: the checkpoints that they come from.
         detailed: measure drift in nats and quality of every layer too.
+        kin_z: standard deviations above strangers from which they are kin.
     """
     pairs, unmatched = pair_layers(first, second)
     bases = _Bases()
     layers = [_matched(pair, bases if detailed else None) for pair in pairs]
     if detailed:
         layers = [_with_drift(x, pair, bases) for x, pair in zip(layers, pairs, strict=True)]
-    return Comparison(*sides, relate(layers, *sides), tuple(layers), tuple(unmatched))
+    sums = Sums.of(layers, *sides, kin_z)
+    return Comparison(*sides, relate(sums, *sides), sums.kinship, tuple(layers), tuple(unmatched))
 
 
 def side_of(checkpoint: Checkpoint) -> Side:
@@ -153,7 +161,7 @@ class _Bases:
 
 
 def _matched(pair: Pair, bases: _Bases | None) -> MatchedLayer:
-    """All that one reading tells of a pair; with `bases` the quality too, and the moments added to them."""
+    """Return the numbers of one reading; with `bases` the quality too, and the moments added to them."""
     a, b = pair.first.read(), pair.second.read()
     b = a if np.array_equal(a, b) else b
     detail = _quality(a, b, pair, bases) if bases is not None else None
@@ -169,8 +177,10 @@ def _matched(pair: Pair, bases: _Bases | None) -> MatchedLayer:
         reordered=reordered,
         difference=change,
         similarity=similarity,
+        kinship=layer_kinship(a, b),
         rounding=explained,
         rescaling=None if explained is not None else rescaling(a, b),
+        parallelism=mean_parallelism(a, b) if explained is None else abs(similarity.mean),
         rounding_beside_zeros=_beside_zeros(a, b, explained, change),
         grids=(grid(a, b), grid(b, a)) if is_close else (None, None),
         change_rank=change_rank(a, b) if is_close else None,
@@ -188,8 +198,8 @@ def _beside_zeros(a: Weight, b: Weight, explained: str | None, change: Differenc
 
 
 def _in_order(a: Weight, b: Weight) -> tuple[KernelSimilarity, Weight, bool]:
-    """The cosines of the kernels, `b` with its channels in the order that they are taken in, and
-    whether that is another than stored."""
+    """Return the cosines of the kernels, `b` in the order of channels that is compared, and whether that
+    is another than the stored one."""
     similarity = kernel_similarity(_rows(a), _rows(b))
     order = None if is_related(similarity) else channel_order(a, b)
     if order is None:

@@ -9,6 +9,7 @@ from ..answers import Answer
 from ..shift import KernelSimilarity
 from ..shift.internal import Difference, Grid
 from ..statistics import LayerQuality
+from ._kinship import Kinship, LayerKinship
 from ._pairing import How, Unmatched
 
 Relationship = Literal[
@@ -19,6 +20,7 @@ Relationship = Literal[
     "pruned and fine-tuned",
     "rescaled",
     "fine-tuned",
+    "partly kin",
     "trained apart",
     "unrelated",
 ]
@@ -74,10 +76,9 @@ class MatchedLayer:
     `reordered` says that the second was compared in another order of its channels. `rounding` names the
     storage type that explains every difference, and is "" where there is none; `rounding_beside_zeros` does
     so for the values that are zero in neither. `rescaling` is the share of the squared difference that
-    stays
-    when every kernel may be multiplied by a number; None where there is none. Where rounding explains too
-    little and the kernels are
-    close, `grids` are looked for, and `change_rank` is the rank of the difference if that is low.
+    stays when every kernel may be multiplied by a number, None without a difference; and `parallelism` the
+    mean absolute cosine. Where rounding explains too little and the kernels are close, `grids` are looked
+    for, and `change_rank` is the rank of the difference if that is low.
     """
 
     first: str
@@ -88,8 +89,10 @@ class MatchedLayer:
     reordered: bool
     difference: Difference
     similarity: KernelSimilarity
+    kinship: LayerKinship
     rounding: str | None
     rescaling: float | None
+    parallelism: float
     rounding_beside_zeros: str | None
     grids: tuple[Grid | None, Grid | None]
     change_rank: int | None = None
@@ -116,6 +119,8 @@ class MatchedLayer:
             "cosine_low": similarity.low,
             "cosine_null_mean": similarity.null_mean,
             "cosine_z": similarity.z,
+            "kinship": self.kinship.cosine,
+            "kinship_z": self.kinship.z,
             "rounding": self.rounding,
             "zeroed_first": change.zeroed_first,
             "zeroed_second": change.zeroed_second,
@@ -144,6 +149,7 @@ class Comparison:
 
     - `first`, `second`: both checkpoints, in the order in which they were handed over.
     - `relation`: their relationship and its reasons.
+    - `kinship`: the numbers that say whether they are kin.
     - `layers`: the matched layers, in the order of the first checkpoint.
     - `unmatched`: the layers of either without a partner, each with the reason.
     """
@@ -151,6 +157,7 @@ class Comparison:
     first: Side
     second: Side
     relation: Relation
+    kinship: Kinship
     layers: tuple[MatchedLayer, ...]
     unmatched: tuple[Unmatched, ...]
 
@@ -162,6 +169,7 @@ class Comparison:
             "verdict": self.relation.label,
             "source": self.relation.source,
             "reason": list(self.relation.reasons),
+            "kinship": self.kinship.record(),
             "unread": {"first": self.first.unread, "second": self.second.unread},
             "layers": [layer.record() for layer in self.layers],
             "unmatched": [dataclasses.asdict(layer) for layer in self.unmatched],

@@ -27,8 +27,7 @@ _Key = tuple[str, ...]
 
 @runtime_checkable
 class ReadableLayer(Protocol):
-    """One layer, stored or in memory: its record, under its own name and that with its network, and
-    shape."""
+    """One layer, stored or in memory: its record, under its own name and that with its network."""
 
     @property
     def layer(self) -> Layer:

@@ -11,6 +11,7 @@ from typing import Literal
 
 from ..shift.internal import ARITHMETIC
 from ._comparison import MatchedLayer, Relation, Relationship, Side, Storage
+from ._kinship import kinship_reasons
 from ._totals import Sums
 
 MIN_SHARED = 0.5
@@ -27,9 +28,8 @@ NEAR = 0.95
 
 ROUNDED, FEW_LEVELS = 0.18, 7
 """Mean distance from the grid in steps from which values were rounded to it, which makes 0.25; values that
-were
-trained onward from it are nearer. On fewer levels than the second most values round to zero, from near
-it."""
+were trained onward from it are nearer. On fewer levels than the second most values round to zero, from
+near it."""
 
 MIN_PRUNED = 0.01
 """Share of zeros in one network alone: rounding and dead channels make far fewer."""
@@ -44,7 +44,7 @@ RESCALED = 0.05
 """Share of the squared difference that numbers for each kernel leave; of 9 taps training leaves 8/9."""
 
 PARALLEL = 1 - 1e-4
-"""Mean cosine from which all kernels are parallel (METHOD, Lineage)."""
+"""Mean absolute cosine from which all kernels are parallel (METHOD, Lineage)."""
 
 ONE_START = 0.95
 """Mean cosine below which two trainings from one initialization can look the same as fine-tuning."""
@@ -54,20 +54,23 @@ DIRECTIONS: tuple[tuple[Literal[0, 1], Literal[0, 1]], ...] = ((1, 0), (0, 1))
 """Which side was made from which: the second from the first, and the other way round."""
 
 
-def relate(layers: Sequence[MatchedLayer], first: Side, second: Side) -> Relation:
-    """Return the relationship of two checkpoints, given their matched layers."""
-    sums = Sums.of(layers, first, second)
+def relate(sums: Sums, first: Side, second: Side) -> Relation:
+    """Return the relationship of two checkpoints, given the sums of their matched layers."""
     scope = (_matching(sums, first, second), *_unread(first, second))
-    if not layers or max(sums.shared) < MIN_SHARED:
-        return Relation("unrelated", (*scope, *_related_few(sums)))
+    if not sums.layers:
+        return Relation("unrelated", scope)
+    if max(sums.shared) < MIN_SHARED:
+        relation = _kin_in_few(sums) or Relation("unrelated", tuple(_kinship(sums)))
+        return dataclasses.replace(relation, reasons=(*scope, *relation.reasons))
     relation = (
         _equal(sums, first, second)
         or _quantized(sums)
         or _pruned(sums)
         or _rescaled(sums)
         or _fine_tuned(sums)
+        or _partly_kin(sums)
         or _apart(sums)
-        or Relation("unrelated", (_cosines(sums),))
+        or Relation("unrelated", (_cosines(sums), *_kinship(sums)))
     )
     return dataclasses.replace(relation, reasons=(*scope, *relation.reasons))
 
@@ -184,24 +187,17 @@ def _rescaled(sums: Sums) -> Relation | None:
     changed = [layer for layer in sums.layers if layer.rescaling is not None]
     distance = sum(layer.difference.distance**2 for layer in changed)
     remainder = sum((layer.rescaling or 0) * layer.difference.distance**2 for layer in changed)
-    if not distance or not sums.are_related or remainder > RESCALED * distance:
-        return None
-    if abs(sums.cosine) < PARALLEL:
+    if not distance or remainder > RESCALED * distance or not sums.parallelism >= PARALLEL:
         return None
     text = f"in {_layers(len(changed))} every kernel is its partner times a number, up to rounding"
-    return Relation("rescaled", (text, _cosines(sums)))
+    turned = ["for some kernels the number is negative"] if sums.cosine < PARALLEL else []
+    return Relation("rescaled", (text, *turned, _cosines(sums)))
 
 
 def _fine_tuned(sums: Sums) -> Relation | None:
     if not sums.are_related:
         return None
-    reasons = [_cosines(sums)]
-    if sums.judged:
-        reasons.append(
-            f"far above the null mean in {len(sums.related)} of the {len(sums.judged)} layers "
-            "that are large enough to judge"
-        )
-    reasons += _low_rank(sums)
+    reasons = [_cosines(sums), *_kinship(sums), *_low_rank(sums)]
     if sums.changed == 0:
         reasons.append("every matched weight is bit-equal")
     elif sums.cosine < ONE_START:
@@ -220,18 +216,29 @@ def _low_rank(sums: Sums) -> list[str]:
     ]
 
 
+def _partly_kin(sums: Sums) -> Relation | None:
+    """Return the relation of networks of which a few layers go back to one another."""
+    if not sums.kinship.are_partly_kin:
+        return None
+    return Relation("partly kin", (_cosines(sums), *_kinship(sums)))
+
+
+def _kin_in_few(sums: Sums) -> Relation | None:
+    """Return the relation of networks whose matched layers are kin, though most have no partner."""
+    if not sums.are_related:
+        return _partly_kin(sums)
+    share = f"the matched layers are kin: {', '.join(layer.first for layer in sums.layers)}"
+    return Relation("partly kin", (share, _cosines(sums), *_kinship(sums)))
+
+
 def _apart(sums: Sums) -> Relation | None:
     if min(sums.shared) < SAME_SHAPES:
         return None
-    return Relation("trained apart", (_cosines(sums), "that is what networks trained apart show"))
+    return Relation("trained apart", (_cosines(sums), *_kinship(sums)))
 
 
-def _related_few(sums: Sums) -> list[str]:
-    """That some layers are related though most have no partner."""
-    if not sums.related:
-        return []
-    names = ", ".join(layer.first for layer in sums.related[:3])
-    return [f"yet related in {len(sums.related)} matched layers, such as {names}"]
+def _kinship(sums: Sums) -> list[str]:
+    return kinship_reasons(sums.kinship, [layer.first for layer in sums.layers])
 
 
 def _unread(first: Side, second: Side) -> list[str]:
@@ -243,7 +250,8 @@ def _unread(first: Side, second: Side) -> list[str]:
 def _matching(sums: Sums, first: Side, second: Side) -> str:
     n = len(sums.layers)
     if not n:
-        return f"no layer of one has the shape of one of the other ({first.n_layers} and {second.n_layers})"
+        counts = f"({first.n_layers} and {second.n_layers})"
+        return f"cannot be compared: no layer of one has the shape of one of the other {counts}"
     ways = ("name", "content", "order")
     counts = {how: sum(layer.how == how for layer in sums.layers) for how in ways}
     counted = ", ".join(f"{count} by {how}" for how, count in counts.items() if count)

@@ -4,16 +4,14 @@ import dataclasses
 import math
 from collections.abc import Sequence
 
-from ..shift.internal import RELATED_Z, is_related
+from ..shift.internal import is_related
 from ._comparison import MatchedLayer, Side
-
-RELATED_SHARE = 0.5
-"""Share of the matched kernels in layers that are related: heads are often trained anew."""
+from ._kinship import LEAST_Z, Kinship
 
 
 @dataclasses.dataclass(frozen=True)
 class Sums:
-    """Sums over all matched layers; cosines are means over kernels.
+    """Sums over all matched layers; cosines are means over kernels, but for that of `kinship`.
 
     `zeroed` counts the values that are zero in one network alone, and `altered` those that differ and are
     zero in neither, both beyond what rounding explains.
@@ -26,17 +24,26 @@ class Sums:
     zeroed: tuple[int, int]
     altered: int
     cosine: float
+    parallelism: float
     null_mean: float
     spread: float
+    kinship: Kinship
 
     @classmethod
-    def of(cls, layers: Sequence[MatchedLayer], first: Side, second: Side) -> "Sums":
-        """The sums of the matched layers of two sides."""
+    def of(
+        cls,
+        layers: Sequence[MatchedLayer],
+        first: Side,
+        second: Side,
+        kin_z: float = LEAST_Z,
+    ) -> "Sums":
+        """Return the sums of the matched layers of two sides, which are kin from a z of `kin_z`."""
         kernels = sum(layer.n_kernels for layer in layers)
         changes = [layer.difference for layer in layers]
         # Small values that rounding makes zero are not pruned.
         beyond = [layer.difference for layer in layers if layer.rounding is None]
-        similarities = [layer.similarity for layer in layers if layer.similarity.n > 1]
+        compared = [layer for layer in layers if layer.similarity.n > 1]
+        similarities = [layer.similarity for layer in compared]
         n = sum(k.n for k in similarities)
         return cls(
             layers=layers,
@@ -51,30 +58,22 @@ class Sums:
                 layer.difference.altered for layer in layers if layer.rounding_beside_zeros is None
             ),
             cosine=sum(k.n * k.mean for k in similarities) / n if n else math.nan,
+            parallelism=sum(x.similarity.n * x.parallelism for x in compared) / n
+            if n
+            else math.nan,
             null_mean=sum(k.n * k.null_mean for k in similarities) / n if n else math.nan,
             spread=math.sqrt(sum((k.n * k.null_deviation) ** 2 for k in similarities)) / n
             if n
             else math.nan,
+            kinship=Kinship.of((layer.kinship for layer in layers), kin_z),
         )
 
     @property
-    def judged(self) -> list[MatchedLayer]:
-        """Layers of so many kernels that a cosine of 1 would be far above the null."""
-        return [
-            layer
-            for layer in self.layers
-            if layer.similarity.null_mean + RELATED_Z * layer.similarity.null_deviation < 1
-        ]
-
-    @property
     def related(self) -> list[MatchedLayer]:
-        """Judged layers whose kernels are closer than the null allows."""
-        return [layer for layer in self.judged if is_related(layer.similarity)]
+        """Layers whose kernels are closer than the null allows."""
+        return [layer for layer in self.layers if is_related(layer.similarity)]
 
     @property
     def are_related(self) -> bool:
-        """Return whether the layers that can be judged are related; without any, all of them together."""
-        judged = sum(layer.n_kernels for layer in self.judged)
-        if judged:
-            return sum(x.n_kernels for x in self.related) >= RELATED_SHARE * judged
-        return self.cosine - self.null_mean >= RELATED_Z * self.spread > 0
+        """Return whether the networks are kin."""
+        return self.kinship.are_kin

@@ -12,9 +12,14 @@ from ._cells import number, plain_table, quantity, verdict
 
 LARGEST_MATRIX = 4  # checkpoints; the verdicts of more are a list
 
-_STYLES = {"unrelated": "dim", "trained apart": "dim", "identical": "green", "re-saved": "green"}
+_STYLES = {
+    **dict.fromkeys(("unrelated", "trained apart"), "dim"),
+    **dict.fromkeys(("identical", "re-saved", "rescaled"), "green"),
+}
 _MADE = {word: f"{word} from" for word in ("quantized", "pruned", "pruned and fine-tuned")}
 _WHOLE = {
+    "rescaled": "one from the other with kernels rescaled",
+    "partly kin": "partly kin: a few layers go back to one another",
     "fine-tuned": "fine-tuned from one another",
     "trained apart": "same architecture, trained apart",
 }

@@ -209,7 +209,7 @@ class TestVerdicts:
         assert all(x.reordered for x in found.layers)
 
     def test_every_word_has_a_pair(self):
-        assert len(RELATIONSHIPS) == 8
+        assert len(RELATIONSHIPS) == 10
 
 
 class TestMatching:
