@@ -1,88 +1,30 @@
 """Rules checked against a scan, with the models and layers that break them and their numbers."""
 
 import dataclasses
-from collections.abc import Iterator, Mapping, Sequence
+import functools
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from jaxtyping import Int64
 
-from ..answers import Answer
 from ..scans import Condition, Scan, all_axes, open_scan, where
 from ..scans.internal import check_comparable, check_same_sparse, column, model_counts
 from ..shift import drift, null_level, probability
+from ._outcomes import Break, Outcome, Outcomes
 from ._rules import Rule, read_rules
 
+if TYPE_CHECKING:
+    from .lineage import Forest
+
 Counts = Int64[np.ndarray, "d bins"]
-
-
-@dataclasses.dataclass(frozen=True)
-class Break:
-    """Model or layer that breaks a rule, with the reason and the numbers.
-
-    - `model`, `layer`: their names; the layer is None for a rule on whole models.
-    - `reason`: one sentence with the numbers.
-    - `values`: the columns that the rule reads and their values; drift and null mean, in nats, for a rule
-      with a reference.
-    """
-
-    model: str
-    layer: str | None
-    reason: str
-    values: dict[str, Any]
-
-
-@dataclasses.dataclass(frozen=True)
-class Outcome:
-    """Result of one rule.
-
-    - `rule`: the rule as it was read.
-    - `models`: the models that it is about.
-    - `checked`: number of rows that it was checked on, of layers or models.
-    - `broken`: the models or layers that break it; empty if it holds.
-    - `partial`: the models whose checkpoints were read in part, each with what was not read; the rule says
-      nothing of that.
-    """
-
-    rule: Rule
-    models: tuple[str, ...]
-    checked: int
-    broken: tuple[Break, ...]
-    partial: Mapping[str, str] = dataclasses.field(default_factory=dict)
-
-
-class Outcomes(tuple[Outcome, ...], Answer):
-    """Results of all rules of a file, in its order; a tuple of `Outcome`.
-
-    `holds` is True if every rule holds. `rows()` gives one row a rule that holds, and one a model or layer
-    that breaks a rule. `record()` has all of it for JSON.
-    """
-
-    @property
-    def holds(self) -> bool:
-        """True if every rule holds."""
-        return not any(outcome.broken for outcome in self)
-
-    def record(self) -> dict[str, Any]:
-        """Return whether all rules hold, and one record a rule."""
-        return {"holds": self.holds, "rules": [_record(outcome) for outcome in self]}
-
-    def rows(self) -> Iterator[dict[str, Any]]:
-        """Return one row a rule that holds, or what broke it."""
-        for outcome in self:
-            rule = {"rule": outcome.rule.name, "holds": not outcome.broken}
-            rule |= {"checked": outcome.checked}
-            rule |= {"partial": list(outcome.partial)} if outcome.partial else {}
-            yield from ({**rule, **vars(each)} for each in outcome.broken)
-            if not outcome.broken:
-                yield rule
 
 
 def check(scan: Scan, rules: Path | str) -> Outcomes:
     """Check a scan against every rule of a file; a rule that is about nothing holds.
 
-    Runs on the host and needs no JAX.
+    Runs on the host and needs no JAX. Rules on lineage read the weights of kin once for all of them.
 
     Args:
         scan: in memory or opened.
@@ -96,25 +38,33 @@ def check(scan: Scan, rules: Path | str) -> Outcomes:
         ValueError: for one that names no column, or has a reference that this scan cannot be compared with.
     """
     path = Path(rules)
-    return Outcomes(_outcome(scan, rule, path) for rule in read_rules(path))
+    forest = functools.cache(lambda: _forest(scan))
+    return Outcomes(_outcome(scan, rule, path, forest) for rule in read_rules(path))
 
 
-def _record(outcome: Outcome) -> dict[str, Any]:
-    return {
-        "name": outcome.rule.name,
-        "holds": not outcome.broken,
-        "checked": outcome.checked,
-        "broken": [vars(each) for each in outcome.broken],
-        "partial": dict(outcome.partial),
-    }
+def _forest(scan: Scan) -> "Forest":
+    from .lineage import find_lineage  # with scipy.sparse, which other rules do not need
+
+    return find_lineage(scan)
 
 
-def _outcome(scan: Scan, rule: Rule, path: Path) -> Outcome:
+def _outcome(scan: Scan, rule: Rule, path: Path, forest: "Callable[[], Forest]") -> Outcome:
     try:
-        outcome = _drifts(scan, rule) if rule.reference is not None else _conditions(scan, rule)
+        outcome = _checked(scan, rule, forest)
         return dataclasses.replace(outcome, partial=scan.partial_models(outcome.models))
     except ValueError as error:
         raise ValueError(f"{path}: rule {rule.name!r}: {error}") from error
+
+
+def _checked(scan: Scan, rule: Rule, forest: "Callable[[], Forest]") -> Outcome:
+    if rule.reference is not None:
+        return _drifts(scan, rule)
+    if not rule.is_of_lineage:
+        return _conditions(scan, rule)
+    from ._descent import descent_outcome, frozen_outcome
+
+    outcome = frozen_outcome if rule.frozen else descent_outcome
+    return outcome(scan, rule, forest())
 
 
 def _conditions(scan: Scan, rule: Rule) -> Outcome:

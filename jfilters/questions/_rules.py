@@ -12,13 +12,17 @@ from ..errors import CheckpointError, UnreadableError
 
 @dataclasses.dataclass(frozen=True)
 class Rule:
-    """One rule; exactly one of `require` and `reference` is given.
+    """One rule; exactly one of `require`, `reference`, `frozen` and `descends_from` is given.
 
     `require` is a condition on the rows of `table` for which `where` holds; a row for which it is unknown
     breaks the rule unless `unknown` is "pass". With a `reference`, a scan or bundle, every model may drift
     `most_drift` nats at most from the model of its name there, or from `model`, or where there is none
     from all models there together; `where` then narrows the layers of both, and `clean` leaves sparse
     kernels out.
+
+    Layers whose names match a pattern of `frozen` have to be equal to those of the parent, bit for bit, and
+    models have to be below the model `descends_from` in the forest of the scan. `where` then is a condition
+    on models, and `unknown` says what becomes of those whose parent or weights are not known.
     """
 
     name: str
@@ -30,6 +34,28 @@ class Rule:
     model: str | None = None
     most_drift: float | None = None
     clean: bool = False
+    frozen: tuple[str, ...] = ()
+    descends_from: str | None = None
+
+    @property
+    def is_of_lineage(self) -> bool:
+        """Return whether the rule is on descent, for which kin are looked for."""
+        return bool(self.frozen) or self.descends_from is not None
+
+    @property
+    def unit(self) -> Literal["layer", "model"]:
+        """The rows that are counted."""
+        is_of_layers = self.table == "layers" if self.require else bool(self.frozen)
+        return "layer" if is_of_layers else "model"
+
+    @property
+    def requirement(self) -> str:
+        """A phrase for what the rule asks for."""
+        if self.frozen:
+            return f"{', '.join(self.frozen)} frozen"
+        if self.descends_from is not None:
+            return f"descends from {self.descends_from}"
+        return self.require or f"drift of at most {self.most_drift:g}"
 
 
 def read_rules(path: Path) -> list[Rule]:
@@ -60,23 +86,32 @@ def _rule(path: Path, number: int, entry: dict[str, Any]) -> Rule:
             _check_value(path, rule, key, value)
     if "name" not in entry:
         raise _wrong(path, rule, "expected a name")
-    if ("require" in entry) == ("reference" in entry):
-        raise _wrong(path, rule, "expected either require or reference")
-    return _drift_rule(path, entry) if "reference" in entry else _condition_rule(path, entry)
-
-
-def _condition_rule(path: Path, entry: dict[str, Any]) -> Rule:
-    for key in ("drift", "model"):
-        if key in entry:
-            raise _wrong(path, entry["name"], f"expected {key} only beside a reference")
+    kinds = [kind for kind in _KINDS if kind in entry]
+    if len(kinds) != 1:
+        raise _wrong(path, rule, f"expected one of {', '.join(_KINDS[:-1])} and {_KINDS[-1]}")
+    _check_beside(path, entry, kinds[0])
+    if kinds[0] == "reference":
+        return _drift_rule(path, entry)
+    if kinds[0] == "frozen":
+        patterns = entry["frozen"]
+        entry = entry | {"frozen": tuple([patterns] if isinstance(patterns, str) else patterns)}
     return Rule(**entry)
+
+
+def _check_beside(path: Path, entry: dict[str, Any], kind: str) -> None:
+    """Check that no key is given that the kind of rule does not look at."""
+    if kind != "reference":
+        for key in ("drift", "model"):
+            if key in entry:
+                raise _wrong(path, entry["name"], f"expected {key} only beside a reference")
+    for key in _UNUSED[kind]:
+        if key in entry:
+            article = "a " if kind == "reference" else ""
+            raise _wrong(path, entry["name"], f"expected no {key} beside {article}{kind}")
 
 
 def _drift_rule(path: Path, entry: dict[str, Any]) -> Rule:
     name = entry["name"]
-    for key in ("table", "unknown"):
-        if key in entry:
-            raise _wrong(path, name, f"expected no {key} beside a reference")
     drift = entry.get("drift")
     if not isinstance(drift, dict) or "max" not in drift:
         raise _wrong(path, name, "expected drift = {max = NATS} beside a reference")
@@ -106,6 +141,12 @@ def _check_keys(path: Path, rule: str, keys: Iterable[str], allowed: list[str]) 
 
 def _check_value(path: Path, rule: str, key: str, value: object) -> None:
     allowed = _TYPES[key]
+    if key == "frozen" and isinstance(value, list):
+        if not (value and all(isinstance(pattern, str) and pattern for pattern in value)):
+            raise _wrong(
+                path, rule, f"expected frozen as a text or a list of texts, found {value!r}"
+            )
+        return
     if not isinstance(value, str) or not value or (allowed and value not in allowed):
         expected = " or ".join(map(repr, allowed)) if allowed else "a text"
         raise _wrong(path, rule, f"expected {key} as {expected}, found {value!r}")
@@ -130,4 +171,14 @@ _TYPES: dict[str, tuple[str, ...]] = {
     "unknown": ("fail", "pass"),
     "reference": (),
     "model": (),
+    "frozen": (),
+    "descends_from": (),
+}
+
+_KINDS = ("require", "reference", "frozen", "descends_from")
+_UNUSED = {
+    "require": (),
+    "reference": ("table", "unknown"),
+    "frozen": ("table",),
+    "descends_from": ("table",),
 }

@@ -27,7 +27,7 @@ def check_text(outcomes: Sequence[Outcome]) -> RenderableType:
 
 
 def _rule(outcome: Outcome) -> list[Text]:
-    about = quantity(outcome.checked, outcome.rule.table[:-1] if outcome.rule.require else "model")
+    about = quantity(outcome.checked, outcome.rule.unit)
     name = printable(outcome.rule.name)
     if not outcome.checked:
         return [Text.assemble(("empty   ", "yellow"), f"{name}: about nothing in this scan")]

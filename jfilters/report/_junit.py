@@ -39,8 +39,8 @@ def _cases(outcome: Outcome) -> list[ET.Element]:
 def _judged(outcome: Outcome, model: str, broken: list[Break]) -> ET.Element:
     case = _case(outcome, model)
     if broken:
-        required = outcome.rule.require or f"drift of at most {outcome.rule.most_drift:g}"
-        failure = ET.SubElement(case, "failure", {"message": printable(f"required: {required}")})
+        required = printable(f"required: {outcome.rule.requirement}")
+        failure = ET.SubElement(case, "failure", {"message": required})
         failure.text = "\n".join(
             printable(": ".join(filter(None, (violation.layer, violation.reason))))
             for violation in broken

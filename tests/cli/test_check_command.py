@@ -6,7 +6,9 @@ import shutil
 import xml.etree.ElementTree as ET
 from pathlib import Path
 
+import numpy as np
 import pytest
+from safetensors.numpy import save_file
 
 from jfilters.scans import open_scan
 
@@ -25,6 +27,32 @@ def here(tmp_path, monkeypatch):
     rules = "[[rule]]\nname = 'alive'\nrequire = \"verdict != 'collapsed'\"\n"
     (tmp_path / "bad.toml").write_text(rules)
     return tmp_path
+
+
+def family() -> dict[str, dict[str, np.ndarray]]:
+    """A network, one with a new head, one trained as a whole, and a stranger."""
+    rng = np.random.default_rng(0)
+    shapes = {
+        "backbone.0.weight": (32, 16, 3, 3),
+        "backbone.1.weight": (32, 32, 3, 3),
+        "head.weight": (8, 32, 3, 3),
+    }
+
+    def normal() -> dict[str, np.ndarray]:
+        return {name: rng.standard_normal(x).astype(np.float32) for name, x in shapes.items()}
+
+    base, *changes = (normal() for _ in range(3))
+    tuned = [{name: base[name] + np.float32(0.1) * x[name] for name in x} for x in changes]
+    networks = {
+        "base": base,
+        "new-head": base | {"head.weight": tuned[0]["head.weight"]},
+        "tuned": tuned[1],
+        "stranger": normal(),
+    }
+    return {
+        name: weights | {"bn.num_batches_tracked": np.array(10 * steps)}
+        for steps, (name, weights) in enumerate(networks.items())
+    }
 
 
 class TestCheck:
@@ -144,13 +172,27 @@ class TestPage:
         return re.findall(rf"```{kind}\n(.*?)```", text, re.DOTALL)
 
     def test_its_rules_run(self, here):
-        (rules,) = self.page("toml")
+        rules, _ = self.page("toml")
         (here / "rules.toml").write_text(rules, "utf-8")
         (reference,) = set(re.findall(r'reference = "(.*)"', rules))
         run("bundle", "two", "-o", reference)
         done = run("check", "two", "--rules", "rules.toml")
         assert (done.exit_code, done.stderr) == (0, "")
         assert done.stdout.endswith("4 of 4 rules hold\n")
+
+    def test_its_rules_on_lineage_say_what_it_shows(self, here):
+        (here / "nets").mkdir()
+        for name, weights in family().items():
+            save_file(weights, here / f"nets/{name}.safetensors", {"format": "pt"})
+        _, rules = self.page("toml")
+        (here / "lineage.toml").write_text(rules, "utf-8")
+        (example,) = (x for x in self.page("console") if "lineage.toml" in x)
+        lines = example.splitlines()
+        commands = [line.removeprefix("$ jfilters ").split() for line in lines[:2]]
+        assert run(*commands[0]).exit_code == 0
+        done = run(*commands[1])
+        assert done.exit_code == 1
+        assert done.stdout.splitlines() == lines[2:]
 
     def test_its_job_calls_commands_that_there_are(self):
         commands = re.findall(

@@ -188,8 +188,11 @@ class TestReading:
             ("[[rules]]", "unknown key 'rules'; did you mean rule?"),
             ("[[rule]", "expected TOML"),
             ("[[rule]]\nrequire = 'depth > 1'", "rule 'number 1': expected a name"),
-            ("[[rule]]\nname = 'x'", "rule 'x': expected either require or reference"),
-            ("[[rule]]\nname='x'\nrequire='a'\nreference='b'", "either require or reference"),
+            ("[[rule]]\nname = 'x'", "rule 'x': expected one of require, reference, frozen and"),
+            (
+                "[[rule]]\nname='x'\nrequire='a'\nreference='b'",
+                "expected one of require, reference",
+            ),
             ("[[rule]]\nname='x'\nrequires='a'", "unknown key 'requires'; did you mean require?"),
             ("[[rule]]\nname='x'\nrequire=1", "expected require as a text, found 1"),
             ("[[rule]]\nname=''\nrequire='a'", "expected name as a text, found ''"),
