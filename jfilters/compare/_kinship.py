@@ -5,23 +5,19 @@ share changes it. Source: METHOD of lineage, section 1, measured on 162 real net
 """
 
 import math
-import statistics
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Bool, Float
 
-from ..lineage.internal import centered_directions
+from ..lineage.internal import centered_directions, threshold
 from ..statistics.internal import host_unit_kernels
 
 Weight = Float[np.ndarray, "out in *spatial"]
 
 LEAST_Z = 5.0
 """Standard deviations from which few networks are kin: one pair of strangers in two million reaches it."""
-
-ALARM = 0.01
-"""Chance of any false link among all pairs of many networks; from 265 of them it asks for a larger z."""
 
 FLOOR = 0.03
 """Cosine below which no pair is kin: with 8e5 kernels strangers of one recipe had 0.002 at z 4 to 6."""
@@ -120,13 +116,12 @@ class Kinship(NamedTuple):
 
 
 def least_z(n: int) -> float:
-    """Return the z from which two of n compared networks are kin, `LEAST_Z` at least.
+    """Return the z from which two of n compared networks are kin: that of lineage, `LEAST_Z` at least.
 
     >>> least_z(2), round(least_z(650), 1)
     (5.0, 5.3)
     """
-    pairs = max(n * (n - 1) // 2, 1)
-    return max(LEAST_Z, -statistics.NormalDist().inv_cdf(ALARM / pairs))
+    return max(LEAST_Z, threshold(n).z)
 
 
 def layer_kinship(a: Weight, b: Weight) -> LayerKinship:

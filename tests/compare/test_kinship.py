@@ -170,7 +170,7 @@ class TestNetworks:
 
     def test_the_z_of_many_networks_is_that_of_lineage(self):
         assert least_z(2) == least_z(100) == LEAST_Z
-        assert least_z(650) == pytest.approx(threshold(650).z)
+        assert least_z(650) == threshold(650).z > LEAST_Z
 
     def test_networks_that_are_too_small_say_so(self):
         a, b = normal(0, 4, 3, 3, 3), normal(1, 4, 3, 3, 3)
