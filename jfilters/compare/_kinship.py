@@ -1,7 +1,7 @@
 """Kinship of two checkpoints by their whole weights: a cosine that is zero for strangers, and its z.
 
 Kernels count as unit vectors less their mean, so that neither scale nor the smoothness that all networks
-share changes it. Source: METHOD of lineage, section 1, measured on 162 real networks.
+share changes it. Source: METHOD, Lineage, measured on 162 real networks.
 """
 
 import math
@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Bool, Float
 
-from ..lineage.internal import centered_directions, threshold
+from ..lineage.internal import ONE_DIRECTION, centered_directions, threshold
 from ..statistics.internal import host_unit_kernels
 
 Weight = Float[np.ndarray, "out in *spatial"]
@@ -24,9 +24,6 @@ FLOOR = 0.03
 
 FEWEST_KERNELS, SMALLEST_COSINE, SMALLEST_Z = 64, 0.1, 6.5
 """Kernels, cosine and z of a layer that is evidence by itself."""
-
-ONE_DIRECTION = 1e-10
-"""Mean squared length of centered unit kernels up to which it is rounding, as of blur kernels."""
 
 EVIDENT_LAYERS = 2
 """Layers that are evidence by themselves, from which networks are partly kin: one alone is none."""

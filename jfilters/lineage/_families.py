@@ -10,6 +10,7 @@ from jaxtyping import Bool, Float, Int64
 
 from ._hashes import HASHES, SHARED
 from ._kinship import Kinship, kinship
+from ._layer_pairs import SMALLEST_COSINE, SMALLEST_Z
 from ._networks import Networks
 
 ALARM = 0.01
@@ -68,9 +69,10 @@ class Families:
 def find_families(networks: Networks, known: Bool[np.ndarray, "n n"] | None = None) -> Families:
     """Return the families of networks by their sketches.
 
-    Two networks are kin if their cosine is `FLOOR` and its z that of the alarm or more, of either sign; if
-    `SIMILAR` layers are evidence by themselves; if they share `SHARED` hashes of kernels; or if all their
-    layers have equal sums.
+    Two networks are kin if their cosine is `FLOOR` and its z that of the alarm or more. A negative cosine
+    counts as that of a single layer, for negated kernels. Kin are also networks of which `SIMILAR` layers
+    are
+    evidence by themselves, that share `SHARED` hashes of kernels, or all of whose layers have equal sums.
 
     Args:
         networks: the networks.
@@ -78,7 +80,8 @@ def find_families(networks: Networks, known: Bool[np.ndarray, "n n"] | None = No
     """
     statistics = kinship(networks)
     alarm = threshold(len(networks))
-    close = (np.abs(statistics.z) >= alarm.z) & (np.abs(statistics.cosine) >= FLOOR)
+    close = (statistics.z >= alarm.z) & (statistics.cosine >= FLOOR)
+    close |= (statistics.z <= -SMALLEST_Z) & (statistics.cosine <= -SMALLEST_COSINE)
     shared, contained = _contained(networks)
     permuted = _equal_sums(networks) & ~close
     if known is not None:

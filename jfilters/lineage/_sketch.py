@@ -28,6 +28,9 @@ So many add a twentieth to the variance of the sketch itself, and take a tenth o
 CHANNELS = 4
 """Output channels that enter at least: one alone may be unlike the others."""
 
+ONE_DIRECTION = 1e-10
+"""Mean squared length of centered unit kernels up to which it is rounding, as of blur kernels."""
+
 _LEVELS = 127
 _SAFE = 1e-30
 """Squared lengths between it and its inverse are exact enough in float32."""
@@ -88,7 +91,8 @@ def centered_directions(
 ) -> tuple[Float[np.ndarray, "n d"], int, float]:
     """Return unit kernels less their mean, how many are not zero, and the spread of their covariance.
 
-    Kernels without a direction, which are zero or not finite, stay zero.
+    Kernels without a direction, which are zero or not finite, stay zero. All are zero where all kernels
+    have one direction.
     """
     squares = np.einsum("ij,ij->i", kernels, kernels)
     if kernels.size and squares.min() > _SAFE and squares.max() < 1 / _SAFE:
@@ -104,6 +108,8 @@ def centered_directions(
     if has_direction is not None:
         units[~has_direction] = 0
     gram = (units.T @ units).astype(np.float64)
+    if np.trace(gram) <= ONE_DIRECTION * n:
+        return np.zeros_like(units), n, 0.0
     total = float(np.sum(np.square(gram)))
     return units, n, float(np.trace(gram) ** 2 / total) if total > 0 else 0.0
 

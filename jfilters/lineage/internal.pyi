@@ -9,6 +9,7 @@ from ._hashes import HASHES as HASHES
 from ._hashes import kernel_hashes as kernel_hashes
 from ._kinship import Kinship as Kinship
 from ._matching import match_layers as match_layers
+from ._sketch import ONE_DIRECTION as ONE_DIRECTION
 from ._sketch import WIDTH as WIDTH
 from ._sketch import LayerSketch as LayerSketch
 from ._sketch import centered_directions as centered_directions

@@ -33,15 +33,21 @@ _NOT_PERMUTED = PopulationNull(None, 1.0, False, "no permutations were asked for
 class Comparison(Protocol):
     """A metric between the sides of one question."""
 
-    def row(self, i: int) -> tuple[np.ndarray, np.ndarray | None]: ...
+    def row(self, i: int) -> tuple[np.ndarray, np.ndarray | None]:
+        """Return the values between a side and all sides, and those of each component where it has them."""
+        ...
 
     def sampling(
         self, rng: np.random.Generator, i: int, j: int, replicates: int
-    ) -> SamplingNull | None: ...
+    ) -> SamplingNull | None:
+        """Return the null of sampling of a pair; None for a metric without one."""
+        ...
 
     def population(
         self, rng: np.random.Generator, i: int, j: int, permutations: int
-    ) -> PopulationNull: ...
+    ) -> PopulationNull:
+        """Return the null of permuted labels of a pair."""
+        ...
 
 
 def drift_between(
