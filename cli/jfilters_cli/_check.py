@@ -25,7 +25,7 @@ def check(
     ] = None,
     form: Annotated[Form, form_option("rule that holds, or row that broke one")] = Form.table,
 ) -> None:
-    """Test a scan against rules: thresholds on any column, or drift from a reference scan or bundle.
+    """Test a scan against rules: thresholds on any column, drift from a reference, frozen layers, descent.
 
     Exit code 0 when all rules hold, 1 when one is broken.
 

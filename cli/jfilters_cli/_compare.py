@@ -21,7 +21,7 @@ def compare(
     standardize: StandardizeOption = False,
     form: Annotated[Form, form_option("pair, or a matched layer with --layers")] = Form.table,
 ) -> None:
-    """Say whether checkpoints are identical, re-saved, quantized, pruned, fine-tuned or unrelated.
+    """Say whether checkpoints are identical, re-saved, quantized, pruned, rescaled, kin or unrelated.
 
     Layers are matched by name, by content and by order; formats may differ. Convolution kernels of
     all sizes but 1x1 are compared, and no other weights.
