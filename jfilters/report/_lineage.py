@@ -1,39 +1,31 @@
 """The forest of a scan: as trees for a terminal, and as a graph for Graphviz."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 
-from rich.console import Group, RenderableType
+from rich.cells import cell_len
+from rich.console import Console, ConsoleOptions, Group, RenderableType
 from rich.text import Text
 from rich.tree import Tree
 
+from ..errors import printable
 from ..questions import Family, Forest, LayerChanges, LineageEdge
 from ._cells import count, number, plain_table, quantity
-
-WORDS = {
-    "fine-tuned": "fine-tuned",
-    "soup": "averaged from",
-    "common ancestor": "common ancestor, which may be the initialization",
-}
-"""Relations that read better in other words than the names in JSON."""
-
-OPEN = "fine-tuned, or both from a common ancestor"
+from ._trees import SOUP, Branch, branches, phrase, relation_words
 
 SHOWN = 8
-"""Names of models without kin that are shown; further ones are counted."""
+"""Models that are named because nothing could be read or compared of them; further ones are counted."""
 
 
 def lineage_text(forest: Forest, *, most: int = 20) -> RenderableType:
     """Return the trees of the `most` largest families, then the models without kin, then the limits."""
-    parts: list[RenderableType] = [Text(_headline(forest))]
+    parts: list[RenderableType] = [Text(line) for line in headline(forest)]
     for family in forest.families[:most]:
-        parts += ["", *_trees(forest, family)]
+        parts += ["", Text(family_words(family), "bold"), *_trees(branches(forest, family))]
     if len(forest.families) > most:
         more = len(forest.families) - most
-        parts += [
-            "",
-            Text(f"{quantity(more, 'further family').replace('familys', 'families')}", "dim"),
-        ]
+        noun = "family" if more == 1 else "families"
+        parts += ["", Text(f"and {count(more)} smaller {noun}; --most shows more", "dim")]
     return Group(*parts, *_alone(forest), *_limits(forest))
 
 
@@ -72,98 +64,123 @@ def dot_text(forest: Forest) -> str:
     for family in forest.families:
         lines += [f"  {_quoted(model)};" for model in family.models]
     for edge in forest.edges:
-        label = _quoted(_relation(edge))
+        label = _quoted(relation_words(edge))
         arrow = "" if edge.directed else ", dir=none, style=dashed"
         lines.append(f"  {_quoted(edge.parent)} -> {_quoted(edge.child)} [label={label}{arrow}];")
     return "\n".join([*lines, "}", ""])
 
 
 def _quoted(name: str) -> str:
-    return json.dumps(name, ensure_ascii=False)
+    return json.dumps(printable(name), ensure_ascii=False)
 
 
-def _relation(edge: LineageEdge) -> str:
-    if edge.relation == "fine-tuned" and not edge.directed:
-        return OPEN
-    return WORDS.get(edge.relation, edge.relation)
-
-
-def _headline(forest: Forest) -> str:
-    models = sum(len(family.models) for family in forest.families)
-    total = models + len(forest.strangers)
+def headline(forest: Forest) -> list[str]:
+    """Return in two sentences the number of families, and from which z on two models are kin."""
+    related = sum(len(family.models) for family in forest.families)
+    total = quantity(related + len(forest.strangers), "model")
     families = len(forest.families)
-    noun = "family" if families == 1 else "families"
-    return (
-        f"{families} {noun} of kin with {count(models)} of {quantity(total, 'model')}; "
-        f"{quantity(forest.alarm.pairs, 'pair')} tested, kin from z {forest.alarm.z:.1f}: "
-        f"one false link in {1 / forest.alarm.chance:.0f} such collections"
-    )
+    if not families:
+        first = f"No kin among {total}."
+    else:
+        noun = "family" if families == 1 else "families"
+        first = f"{count(families)} {noun} with {count(related)} of {total}."
+    if not forest.alarm.pairs:
+        return [first]
+    collections = f"{1 / forest.alarm.chance:.0f}"
+    pairs = f"{quantity(forest.alarm.pairs, 'pair')} tested"
+    limit = f"kin from z = {forest.alarm.z:.1f} on, for one false link in {collections} such collections"
+    return [first, f"{pairs}; {limit}."]
 
 
-def _trees(forest: Forest, family: Family) -> Iterator[RenderableType]:
-    link = (
-        "" if family.z is None else f", weakest link: cosine {family.cosine:.3f}, z {family.z:.1f}"
-    )
-    yield Text(f"family of {len(family.models)}{link}", "bold")
-    edges = forest.of_family(family)
-    placed: set[str] = set()
-    for model in _roots(family, edges):
-        if model not in placed:
-            tree = Tree(Text(model), guide_style="dim")
-            _grow(tree, model, edges, placed)
-            yield tree
+def family_words(family: Family) -> str:
+    """Return the size of a family and its weakest link, as a heading."""
+    if family.cosine is None:
+        link = "a link by shared kernels, equal sums or weights alone"
+    else:
+        link = f"weakest link: cosine {family.cosine:.3f}, z {family.z:.1f}"
+    return f"family of {count(len(family.models))}, {link}"
 
 
-def _roots(family: Family, edges: list[LineageEdge]) -> list[str]:
-    """Return the models from which trees grow: those without parents, those with children first."""
-    children = {edge.child for edge in edges if edge.directed}
-    parents = {edge.parent for edge in edges if edge.directed}
-    return sorted(family.models, key=lambda model: (model in children, model not in parents))
+def numbers(edge: LineageEdge) -> str:
+    """Return the cosine of an edge and its evidence in one line."""
+    return f"cosine {edge.cosine:.3f}" + (f"; {edge.evidence}" if edge.evidence else "")
 
 
-def _grow(tree: Tree, model: str, edges: list[LineageEdge], placed: set[str]) -> None:
-    placed.add(model)
-    for edge in edges:
-        other = _other_end(edge, model)
-        if other is not None and other not in placed:
-            _grow(tree.add(_branch(edge, other, edges)), other, edges, placed)
+def _trees(trees: Iterable[Branch]) -> Iterator[Tree]:
+    """Return one tree for each root."""
+    path: list[Tree] = []
+    for branch in trees:
+        if branch.depth == 0:
+            path = [Tree(_line(branch), guide_style="dim")]
+            yield path[0]
+        else:
+            path[branch.depth :] = [path[branch.depth - 1].add(_line(branch))]
 
 
-def _other_end(edge: LineageEdge, model: str) -> str | None:
-    if edge.parent == model:
-        return edge.child
-    return edge.parent if edge.child == model and not edge.directed else None
+def _line(branch: Branch) -> Text:
+    edge = branch.edge
+    text = Text("? " if edge is not None and not edge.directed else "", overflow="fold")
+    text.append(printable(branch.model))
+    if branch.is_continued:
+        text.append("  continued", "dim")
+    if edge is not None:
+        words = phrase(branch, edge) if edge.relation == SOUP else relation_words(edge)
+        text.append(f"  {printable(words)}", "cyan" if edge.directed else "yellow")
+        text.append(f"\n{numbers(edge)}", "dim")
+    for more in branch.further:
+        text.append(f"\nalso {printable(phrase(branch, more))}: {numbers(more)}", "dim")
+    return text
 
 
-def _branch(edge: LineageEdge, model: str, edges: list[LineageEdge]) -> Text:
-    parts = [other.parent for other in edges if other.child == model and other.relation == "soup"]
-    relation = f"averaged from {', '.join(parts)}" if edge.relation == "soup" else _relation(edge)
-    mark = "" if edge.directed else "? "
-    text = Text.assemble(mark, model, ("  " + relation, "cyan" if edge.directed else "yellow"))
-    numbers = f"cosine {edge.cosine:.3f}" + (f"; {edge.evidence}" if edge.evidence else "")
-    return text.append(f"\n{numbers}", "dim")
+class _Names:
+    """Names in one line, as many as the terminal has room for; further ones are counted."""
+
+    def __init__(self, title: str, names: Sequence[str]):
+        self._title, self._names = title, [printable(name) for name in names]
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> Iterator[Text]:
+        shown = len(self._names)
+        while shown and cell_len(self._text(shown)) > options.max_width:
+            shown -= 1
+        yield Text(self._text(shown), overflow="fold")
+
+    def _text(self, shown: int) -> str:
+        if not shown:
+            return f"{self._title}: {count(len(self._names))}"
+        more = len(self._names) - shown
+        names = ", ".join(self._names[:shown])
+        return f"{self._title}: {names}{f' and {count(more)} more' if more else ''}"
 
 
 def _alone(forest: Forest) -> Iterator[RenderableType]:
     if not forest.strangers:
         return
-    names = ", ".join(forest.strangers[:SHOWN])
-    more = (
-        f" and {count(len(forest.strangers) - SHOWN)} more" if len(forest.strangers) > SHOWN else ""
-    )
     yield ""
-    yield Text(f"no kinship found: {names}{more}")
+    yield _Names("no kin found", forest.strangers)
     if forest.smallest is not None:
-        yield Text(f"kin of cosine {forest.smallest:.3f} or more would have been seen", "dim")
+        yield Text(smallest_words(forest.smallest), "dim")
     if forest.incomparable:
-        share = ", ".join(forest.incomparable[:SHOWN])
-        yield Text(f"cannot be compared, no layer of one shape with another model: {share}", "dim")
+        yield Text("without a layer of the same shape in any other model, so not compared:", "dim")
+        yield _Names("  not compared", forest.incomparable)
+
+
+def smallest_words(cosine: float) -> str:
+    """Return the smallest cosine that would have been called kin, as a sentence."""
+    return f"kin with a cosine of {cosine:.3f} or more would have been found"
 
 
 def _limits(forest: Forest) -> Iterator[RenderableType]:
-    if any(not edge.directed for edge in forest.edges):
-        yield Text("?: nothing shows which of both was first", "dim")
     if forest.unread:
         models = quantity(len(forest.unread), "model")
         yield Text(f"weights of {models} were not read: relations unknown", "yellow")
+    if forest.edges:
+        yield Text(f"\n{_MEANING}", "dim")
+    if any(not edge.directed for edge in forest.edges):
+        yield Text("?: nothing shows which of both was first", "dim")
     yield from (Text(note, "dim") for note in forest.notes)
+
+
+_MEANING = (
+    "below a model is what was made from it; cosine: of the kernels of both, 1 for equal ones and near 0 for "
+    "strangers; z: its distance from that of strangers, in their standard deviations"
+)
