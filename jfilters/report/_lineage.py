@@ -11,10 +11,13 @@ from rich.tree import Tree
 from ..errors import printable
 from ..questions import Family, Forest, LayerChanges, LineageEdge
 from ._cells import count, number, plain_table, quantity
-from ._trees import SOUP, Branch, branches, phrase, relation_words
+from ._trees import SOUP, Branch, branches, mark, phrase, relation_words
 
-SHOWN = 8
-"""Models that are named because nothing could be read or compared of them; further ones are counted."""
+MARKS = {
+    "~": "neither was made from the other",
+    "?": "nothing shows which of both was first",
+}
+"""Meanings of the signs before models to which an edge without a direction leads."""
 
 
 def lineage_text(forest: Forest, *, most: int = 20) -> RenderableType:
@@ -95,7 +98,7 @@ def headline(forest: Forest) -> list[str]:
 def family_words(family: Family) -> str:
     """Return the size of a family and its weakest link, as a heading."""
     if family.cosine is None:
-        link = "a link by shared kernels, equal sums or weights alone"
+        link = "weakest link: shared kernels, equal sums or weights alone"
     else:
         link = f"weakest link: cosine {family.cosine:.3f}, z {family.z:.1f}"
     return f"family of {count(len(family.models))}, {link}"
@@ -119,7 +122,7 @@ def _trees(trees: Iterable[Branch]) -> Iterator[Tree]:
 
 def _line(branch: Branch) -> Text:
     edge = branch.edge
-    text = Text("? " if edge is not None and not edge.directed else "", overflow="fold")
+    text = Text(f"{mark(edge)} ".lstrip(), overflow="fold")
     text.append(printable(branch.model))
     if branch.is_continued:
         text.append("  continued", "dim")
@@ -175,12 +178,12 @@ def _limits(forest: Forest) -> Iterator[RenderableType]:
         yield Text(f"weights of {models} were not read: relations unknown", "yellow")
     if forest.edges:
         yield Text(f"\n{_MEANING}", "dim")
-    if any(not edge.directed for edge in forest.edges):
-        yield Text("?: nothing shows which of both was first", "dim")
+    marks = {mark(edge) for edge in forest.edges}
+    yield from (Text(f"{sign}: {words}", "dim") for sign, words in MARKS.items() if sign in marks)
     yield from (Text(note, "dim") for note in forest.notes)
 
 
 _MEANING = (
-    "below a model is what was made from it; cosine: of the kernels of both, 1 for equal ones and near 0 for "
-    "strangers; z: its distance from that of strangers, in their standard deviations"
+    "below a model is what was made from it; cosine: of the kernels of both, 1 for equal ones and near 0 "
+    "for strangers; z: its distance from that of strangers, in their standard deviations"
 )

@@ -1,6 +1,6 @@
 """The trees of a forest as lists of models: each model after the one that it is shown below.
 
-Terminal, page and figure show the same lists. A tree that is too deep for them goes on in a tree of its own.
+Terminal, page and figure show the same lists. A tree that is too deep for them goes on in one of its own.
 """
 
 import dataclasses
@@ -76,6 +76,16 @@ def relation_words(edge: LineageEdge) -> str:
     return words.get(edge.relation, edge.relation)
 
 
+def mark(edge: LineageEdge | None) -> str:
+    """Return the sign of an edge without a direction, before the name of the lower model.
+
+    "~": neither was made from the other; "?": nothing shows which of both was first.
+    """
+    if edge is None or edge.directed:
+        return ""
+    return "~" if edge.relation == "common ancestor" else "?"
+
+
 def phrase(branch: Branch, edge: LineageEdge) -> str:
     """Return the relation of a model as a phrase with the names of the models that it came from."""
     if not edge.directed:
@@ -127,9 +137,7 @@ def _grown(root: str, neighbors: Neighbors, placed: set[str], deepest: int) -> I
             ]
 
 
-def _completed(
-    branch: Branch, into: Mapping[str, list[LineageEdge]], shown: set[int]
-) -> Branch:
+def _completed(branch: Branch, into: Mapping[str, list[LineageEdge]], shown: set[int]) -> Branch:
     """Return a branch with the parts of its average, and with the edges to it that are not shown."""
     if branch.is_continued:
         return branch

@@ -7,7 +7,11 @@ from jfilters.engine import Options, scan_into
 from jfilters.lineage.internal import threshold
 from jfilters.questions import Family, Forest, LineageEdge
 
-SHAPES = {"conv1.weight": (16, 3, 3, 3), "conv2.weight": (32, 16, 3, 3), "conv3.weight": (32, 32, 3, 3)}
+SHAPES = {
+    "conv1.weight": (16, 3, 3, 3),
+    "conv2.weight": (32, 16, 3, 3),
+    "conv3.weight": (32, 32, 3, 3),
+}
 KIN = ("average", "base", "half", "left", "pruned", "right")
 """Names of the kin, without their suffix; the stranger is no kin of theirs."""
 
@@ -56,7 +60,9 @@ def kin_scan(folder):
     return folder / "out"
 
 
-def edge(parent, child, relation="fine-tuned", *, directed=True, evidence="12.0% of the weights differ"):
+def edge(
+    parent, child, relation="fine-tuned", *, directed=True, evidence="12.0% of the weights differ"
+):
     cue = "training steps that BatchNorm counted" if directed else ""
     return LineageEdge(parent, child, relation, directed, cue, evidence, 0.987, 42.0)
 

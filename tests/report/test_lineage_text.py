@@ -98,7 +98,7 @@ class TestTrees:
 class TestText:
     @pytest.mark.parametrize("width", [40, 80, 120])
     def test_no_line_is_longer_than_the_terminal(self, width, kin):
-        deep = [edge(f"{LONG}{i}", f"{LONG}{i + 1}", directed=i % 2) for i in range(12)]
+        deep = [edge(f"{LONG}{i}", f"{LONG}{i + 1}", directed=i % 2 == 0) for i in range(12)]
         strangers = [f"{LONG}-{i}" for i in range(5)]
         for answer in (kin, forest(deep, strangers, incomparable=strangers)):
             lines = text(answer, width).splitlines()
@@ -121,6 +121,12 @@ class TestText:
         assert "?: nothing shows" in lines
         assert "?:" not in text(forest([edge("a", "b")]))
 
+    def test_siblings_have_a_mark_of_their_own(self):
+        lines = text(forest([edge("a", "b", "common ancestor", directed=False)]))
+        assert "~ b  common ancestor" in lines
+        assert "~: neither was made from the other" in lines
+        assert "?" not in lines
+
     def test_models_without_kin_take_one_line(self):
         strangers = [f"model{i:03}.pt" for i in range(300)]
         lines = text(forest([edge("a", "b")], strangers)).splitlines()
@@ -134,7 +140,9 @@ class TestText:
         assert "no kin found: 2\n" in text(forest([edge("a", "b")], [LONG, LONG + "2"]))
 
     def test_no_kin_at_all(self):
-        assert text(forest(strangers=["a", "b"])).startswith("No kin among 2 models.\n1 pair tested")
+        assert text(forest(strangers=["a", "b"])).startswith(
+            "No kin among 2 models.\n1 pair tested"
+        )
         assert "tested" not in text(forest(strangers=["a"]))
 
     def test_the_largest_families_are_shown_and_the_others_counted(self):
