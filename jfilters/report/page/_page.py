@@ -23,6 +23,7 @@ from ._charts import VERDICT_COLORS, charts
 from ._densities import densities_section
 from ._layers import layers_section, quality_section
 from ._libraries import chart_libraries
+from ._lineage import lineage_section
 from ._models import models_section
 from ._overview import findings
 from ._pack import as_script_data
@@ -31,7 +32,7 @@ from ._sample import points_section, tiles_section
 from ._trajectories import trajectories_section
 from ._view import View
 
-_SCRIPTS = ("data.js", "chart.js", "table.js", "drift.js", "layers.js", "page.js")
+_SCRIPTS = ("data.js", "chart.js", "table.js", "drift.js", "layers.js", "lineage.js", "page.js")
 
 
 def write_page(scan: Scan, path: Path | str, *, by: Sequence[str] = ()) -> None:
@@ -75,6 +76,7 @@ def page_data(scan: Scan, *, by: Sequence[str] = ()) -> dict[str, Any]:
     return {
         "name": scan.title,
         "findings": findings(view),
+        "lineage": lineage_section(view),
         "models": models_section(view),
         "axes": axes_section(view),
         "basis": basis_section(view),

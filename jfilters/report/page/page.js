@@ -175,6 +175,7 @@ function showRefused() {
 
 keepSections();
 showFindings();
+if (page.lineage) startLineage();
 startModels();
 showBasis();
 startLayers();

@@ -1,0 +1,63 @@
+"""The forest of a scan for a page or a figure: with the weights of kin only where reading them is cheap."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from ..questions import Forest, find_lineage
+from ..scans import Scan
+from ..scans.internal import READ
+
+MOST_MODELS = 4_000
+"""Models among which families are found: each pair takes 60 bytes, a gigabyte in all."""
+
+MOST_READ = 64
+"""Models in families whose weights are read: each takes up to a fifth of a second."""
+
+MOST_BYTES = 1 << 30
+"""Bytes of all checkpoints up to which weights are read: strangers of one architecture are read too."""
+
+FROM_WEIGHTS = "Relations are from the weights of kin."
+FROM_SKETCHES = "Relations are from the sketches in the scan alone, so that most are unknown"
+
+
+def shown_forest(scan: Scan) -> tuple[Forest, str]:
+    """Return the forest of a scan, and a sentence on what its relations are from.
+
+    Weights are read if at most `MOST_READ` models are in families, and the checkpoints lie on this machine
+    with at most `MOST_BYTES` in all.
+
+    Raises:
+        ValueError: a scan of an earlier version has no sketches, or more than `MOST_MODELS` models are there.
+    """
+    models = len(scan.model_names)
+    if models > MOST_MODELS:
+        raise ValueError(
+            f"expected at most {MOST_MODELS:,} models to compare, found {models:,}; narrow the question "
+            "with a condition on the layers"
+        )
+    forest = find_lineage(scan, weights=False)
+    reason = _obstacle(scan, forest)
+    if reason:
+        return forest, f"{FROM_SKETCHES}: {reason}."
+    return find_lineage(scan), FROM_WEIGHTS
+
+
+def _obstacle(scan: Scan, forest: Forest) -> str:
+    """Return the reason for not reading weights; empty if they are cheap to read."""
+    related = sum(len(family.models) for family in forest.families)
+    if related > MOST_READ:
+        return f"{related:,} models in families are too many to read for this"
+    entries = [entry for entry in scan.record["checkpoints"] if entry.get("status") in READ]
+    if not _is_here([str(entry.get("path") or "") for entry in entries]):
+        return "the checkpoints are not where they were scanned"
+    total = sum(entry.get("bytes") or 0 for entry in entries)
+    if total > MOST_BYTES:
+        return f"the checkpoints take {total / (1 << 30):.1f} GiB, too much to read for this"
+    return ""
+
+
+def _is_here(paths: Sequence[str]) -> bool:
+    """Return True if no path is a URL and one leads to something; the models of the others are counted."""
+    if any("://" in path for path in paths):
+        return False
+    return any(path and Path(path).exists() for path in paths)
