@@ -6,6 +6,7 @@ from ._canvas import STYLE as STYLE
 from ._cumulative_variance import cumulative_variance as cumulative_variance
 from ._depth_deciles import depth_deciles as depth_deciles
 from ._drift_map import drift_map as drift_map
+from ._lineage import lineage as lineage
 from ._phenotype_planes import phenotype_planes as phenotype_planes
 from ._quality_boxes import quality_boxes as quality_boxes
 from ._ridge import ridge as ridge

@@ -13,6 +13,7 @@ from ._canvas import style
 from ._cumulative_variance import cumulative_variance
 from ._depth_deciles import depth_deciles
 from ._drift_map import drift_map
+from ._lineage import lineage
 from ._phenotype_planes import phenotype_planes
 from ._quality_boxes import quality_boxes
 from ._ridge import ridge
@@ -31,6 +32,7 @@ FIGURES: dict[str, Callable[..., Any]] = {
     "quality-boxes": quality_boxes,
     "phenotype-planes": phenotype_planes,
     "trajectories": trajectories,
+    "lineage": lineage,
 }
 """Every figure by the name of its file."""
 

@@ -4,6 +4,7 @@ import dataclasses
 
 import numpy as np
 
+from jfilters.scans.internal import sketch_arrays
 from tests.scans.populations import labeled, population
 from tests.scans.scans import D, replaced
 
@@ -11,16 +12,23 @@ KINDS = ("near", "near", "far", "far")
 
 
 def drawable(folder, *, layers=4, kinds=KINDS):
-    """Models of `kinds`, those that are "far" shifted by 1, with 300 sampled kernels a layer."""
+    """Models of `kinds`, "far" ones shifted by 1, with 300 sampled kernels a layer; two are kin."""
     shifts = [1.0 if kind == "far" else 0.0 for kind in kinds]
     scan = labeled(population(folder, shifts, layers=layers), kind=list(kinds))
     rng = np.random.default_rng(0)
     n = 300 * len(scan.histogram)
     return replaced(
-        scan,
+        kin(scan, layers),
         sample=rng.standard_normal((n, D)).astype(np.float32),
         sample_layer=np.repeat(np.arange(len(scan.histogram)), 300),
     )
+
+
+def kin(scan, layers):
+    """The same scan with the sketches of the first model for the second one, too."""
+    order = np.arange(len(scan.histogram))
+    order[layers : 2 * layers] = order[:layers]
+    return replaced(scan, **sketch_arrays(scan.sketches.take(order)))
 
 
 def renamed(scan, names):
