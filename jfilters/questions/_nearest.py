@@ -15,24 +15,33 @@ from ..converters import Location, location
 from ..engine import Options
 from ..engine import scan as scan_checkpoints
 from ..engine.internal import size_of
+from ..lineage import find_families
 from ..scans import Scan, open_scan
 from ..scans.internal import check_comparable, is_written, model_counts
 from ..shift import Embedding, classical_mds, drift_matrix, null_level, probability
+from .lineage._population import Population
 
 SMALL_BYTES = 64 << 20
 """Bytes of checkpoints up to which they are measured in NumPy."""
+
+MOST_MODELS = 4_000
+"""Models among which kin are looked for: each pair takes 60 bytes, a gigabyte in all."""
 
 Counts = Int64[np.ndarray, "models d bins"]
 
 
 @dataclass(frozen=True)
 class Near:
-    """A model of the scan: its drift D from the checkpoint, in nats, and the mean of the null of
-    sampling."""
+    """A model of the scan.
+
+    - `drift`: D from the checkpoint, in nats; `null_mean`: the mean of its null of sampling.
+    - `kin`: mean cosine of the kernels of both if they are kin; None for strangers, and without sketches.
+    """
 
     model: str
     drift: float
     null_mean: float
+    kin: float | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -97,34 +106,48 @@ def nearest(
     Raises CheckpointError for a checkpoint that cannot be read, ValueError if it has no kernels of
     the shape of the scan, or was scanned in another basis.
     """
-    queries, counts, partial = _query(scan, file, network, standardize)
-    models = model_counts(scan)
+    other = _query(scan, file, network, standardize)
+    queries, counts, models = other.model_names, model_counts(other), model_counts(scan)
     drifts = _drifts(scan, np.concatenate([models, counts]))
-    names = scan.model_names
+    names, kin = scan.model_names, _kin(scan, other)
     near = {}
     for i, query in enumerate(queries):
         row = drifts[len(names) + i]
         unsorted = [
-            Near(name, float(row[j]), _null_mean(scan, counts[i], models[j]))
+            Near(name, float(row[j]), _null_mean(scan, counts[i], models[j]), kin.get((j, i)))
             for j, name in enumerate(names)
         ]
         near[query] = sorted(unsorted, key=lambda model: (model.drift, model.model))
-    return Neighborhood(near, [*names, *queries], drifts, partial)
+    return Neighborhood(near, [*names, *queries], drifts, other.partial)
 
 
-def _query(
-    scan: Scan, file: str | Location, network: str | None, standardize: bool
-) -> tuple[list[str], Counts, dict[str, str]]:
+def _query(scan: Scan, file: str | Location, network: str | None, standardize: bool) -> Scan:
+    """Return the scan of what is asked about: opened, or made now."""
     place = location(file)
     if isinstance(place, Path) and is_written(place):
         other = open_scan(place)
         check_comparable(scan, other)
-        return other.model_names, model_counts(other), other.partial
+        return other
     other = _scanned(scan, place, network, standardize)
     if not other.arrays:
         reasons = [x["reason"] for x in other.record["checkpoints"] if x["reason"] is not None]
         raise ValueError(f"{place}: no kernels to compare; {'; '.join(reasons) or 'no checkpoint'}")
-    return other.model_names, model_counts(other), other.partial
+    return other
+
+
+def _kin(scan: Scan, other: Scan) -> dict[tuple[int, int], float]:
+    """Return the mean cosines of the pairs that are kin, by the places of the model and of the query.
+
+    Nothing if one of both has no sketches, or if they are too many models to compare.
+    """
+    if scan.sketches is None or other.sketches is None:
+        return {}
+    first = len(scan.model_names)
+    if first + len(other.model_names) > MOST_MODELS:
+        return {}
+    families = find_families((Population.of(scan) + Population.of(other)).networks)
+    places = zip(*np.nonzero(families.kin[:first, first:]), strict=True)
+    return {(int(i), int(j)): float(families.kinship.cosine[i, first + j]) for i, j in places}
 
 
 def _scanned(scan: Scan, place: Location, network: str | None, standardize: bool) -> Scan:

@@ -1,36 +1,60 @@
 """The neighbors of a checkpoint and the map of models, for a terminal of 80 columns."""
 
+from collections.abc import Iterator, Sequence
+
 import numpy as np
 from rich.console import Group, RenderableType
 from rich.text import Text
 
-from ..questions import Neighborhood
-from ._cells import plain_table
+from ..questions import Near, Neighborhood
+from ._cells import count, plain_table
 
 WIDTH, HEIGHT = 72, 20  # characters of the map
 MOST_ON_MAP = 120  # models: of more the numbers do not fit
+
+
+SHOWN = 5  # kin by name that are not among the closest
 
 
 def nearest_text(neighborhood: Neighborhood, *, most: int, map: bool) -> RenderableType:
     """Return the `most` closest models of every query, and with `map` the map of all."""
     numbers = {name: i for i, name in enumerate(neighborhood.names, 1)}
     parts: list[RenderableType] = []
+    has_kin = any(x.kin is not None for near in neighborhood.near.values() for x in near[:most])
     for model, near in neighborhood.near.items():
         table = plain_table()
         table.add_column("", justify="right", no_wrap=True)
         table.add_column(f"closest to {model}", overflow="fold", ratio=1)
-        for heading in ("D in nats", "null mean"):
+        for heading in ("D in nats", "null mean", *(["kin"] if has_kin else [])):
             table.add_column(heading, justify="right", no_wrap=True)
         for neighbor in near[:most]:
             number = str(numbers[neighbor.model]) if map else ""
-            table.add_row(
-                number, Text(neighbor.model), f"{neighbor.drift:.4f}", f"{neighbor.null_mean:.4f}"
-            )
+            numbers_shown = [f"{neighbor.drift:.4f}", f"{neighbor.null_mean:.4f}"]
+            kin = [] if not has_kin else ["" if neighbor.kin is None else f"{neighbor.kin:.3f}"]
+            table.add_row(number, Text(neighbor.model), *numbers_shown, *kin)
         parts += [table, ""]
+        parts += _further_kin(near[most:])
+    if has_kin:
+        parts.append(Text(_KIN, "dim"))
     parts += [
         Text(f"{model}: {reason}", "yellow") for model, reason in neighborhood.partial.items()
     ]
     return Group(*parts, *(_map(neighborhood) if map else ()))
+
+
+_KIN = (
+    "kin: mean cosine of the kernels of models that have a common ancestor, 1 for equal ones; no number: "
+    "no kin found"
+)
+
+
+def _further_kin(near: Sequence[Near]) -> Iterator[Text]:
+    """Return a line on the kin of a query that are not among the closest."""
+    kin = [model for model in near if model.kin is not None]
+    if kin:
+        farthest = ", ".join(f"{model.model} ({model.kin:.3f})" for model in kin[:SHOWN])
+        more = f" and {count(len(kin) - SHOWN)} more" if len(kin) > SHOWN else ""
+        yield Text(f"kin that are further away: {farthest}{more}\n")
 
 
 def _map(neighborhood: Neighborhood) -> list[RenderableType]:
