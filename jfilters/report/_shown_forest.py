@@ -27,7 +27,7 @@ def shown_forest(scan: Scan) -> tuple[Forest, str]:
     with at most `MOST_BYTES` in all.
 
     Raises:
-        ValueError: a scan of an earlier version has no sketches, or more than `MOST_MODELS` models are there.
+        ValueError: a scan of an earlier version has no sketches, or has more than `MOST_MODELS` models.
     """
     models = len(scan.model_names)
     if models > MOST_MODELS:

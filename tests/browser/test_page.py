@@ -7,7 +7,17 @@ from tests.report.page.pages import HOSTILE, SIZES
 from .conftest import PHONE, opened
 
 SECTIONS = (
-    *("overview", "models", "drift", "ridges", "basis", "quality", "layers", "phenotypes"),
+    *(
+        "overview",
+        "lineage",
+        "models",
+        "drift",
+        "ridges",
+        "basis",
+        "quality",
+        "layers",
+        "phenotypes",
+    ),
     *("trajectories", "densities", "refused", "provenance"),
 )
 
