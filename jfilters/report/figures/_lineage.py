@@ -1,6 +1,7 @@
 """The forest of a scan: families as trees from left to right, with arrows where directions are known."""
 
 import dataclasses
+import itertools
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
@@ -80,9 +81,9 @@ def lineage(scan: Scan | Forest, ax: GivenAxes = None) -> "matplotlib.axes.Axes"
         models = quantity(len(forest.strangers), "model")
         raise ValueError(f"expected models that are kin, found none among {models}")
     parts, rows = _parts(forest)
-    note = _note(forest, parts)
     with axes_on(ax, PAGE, min(0.45 + _ROW * (rows + 1), TALLEST)) as axes:
         step, names = _names(parts)
+        note = "; ".join(filter(None, [_note(forest, parts), _note_of_names(names)]))
         for part in parts:
             axes.text(0, part.top, part.title, fontsize=_SMALL, color=_QUIET, va="center")
             _draw_edges(axes, part, step)
@@ -143,19 +144,44 @@ def _note(forest: Forest, parts: Sequence[Part]) -> str:
     return f"not drawn: {', '.join(phrases)}" if phrases else ""
 
 
+def _note_of_names(names: Mapping[str, str]) -> str:
+    """Return a line with a whole name, if all are shown without what they have in common."""
+    first = next(iter(names))
+    if not all(name[:1] == "…" or name[-1:] == "…" for name in names.values()):
+        return ""
+    return f"…: the same in all names, the first of which is {shown_all([first], 100)[0]}"
+
+
 def _names(parts: Sequence[Part]) -> tuple[float, dict[str, str]]:
     """Return the inches from one column to the next, and for every model its name as there is room for."""
     every = [place.branch for part in parts for place in part.places]
     room = PAGE / (1 + max(branch.depth for branch in every))
     models = list(dict.fromkeys(branch.model for branch in every))
+    texts = _without_common_ends(models) if max(map(len, models)) > _LONGEST else models
     names: dict[str, str] = {}
     step = 0.0
     for longest in range(_LONGEST, _SHORTEST - 1, -1):
-        names = dict(zip(models, shown_all(models, longest), strict=True))
+        names = dict(zip(models, shown_all(texts, longest), strict=True))
         step = _SPACE + max(_inches(_label(branch, names)) for branch in every)
         if step <= room:
             break
     return min(step, room), names
+
+
+def _without_common_ends(names: Sequence[str]) -> list[str]:
+    """Return names without the words that all begin and end with: cuts in the middle would leave those."""
+    start, end = _common(names), _common([name[::-1] for name in names])
+    middles = [name[start : len(name) - end] for name in names]
+    if len(names) < 2 or not all(middles):
+        return list(names)
+    return [f"{'…' if start else ''}{x}{'…' if end else ''}" for x in middles]
+
+
+def _common(names: Sequence[str]) -> int:
+    """Return the characters of the whole words that all names begin with."""
+    columns = zip(*names, strict=False)
+    common = [x[0] for x in itertools.takewhile(lambda x: len(set(x)) == 1, columns)]
+    return max((i + 1 for i, character in enumerate(common) if not character.isalnum()), default=0)
 
 
 def _label(branch: Branch, names: Mapping[str, str]) -> str:

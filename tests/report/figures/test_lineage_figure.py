@@ -120,6 +120,26 @@ def test_long_names_end_before_the_next_arrow(depth):
     assert np.isfinite([box.x1 for box in boxes]).all()
 
 
+def test_long_names_are_shown_where_they_differ():
+    names = [
+        f"a-long-name-of-all-experiments-{i}-with-a-rate-of-0.001.safetensors" for i in range(3)
+    ]
+    axes = figures.lineage(forest([edge(names[0], name) for name in names[1:]]))
+    assert names_of(axes) == [f"…{i}…" for i in range(3)]
+    assert words(axes)[-1] == f"…: the same in all names, the first of which is {names[0]}"
+    short = figures.lineage(forest([edge("a-1.pt", "a-2.pt")]))
+    assert names_of(short) == ["a-1.pt", "a-2.pt"]
+
+
+@pytest.mark.parametrize(
+    "names",
+    [["x" * 50, "x" * 60], ["-" * 50, "-" * 50 + "a"], ["x-" * 30, "x-" * 31], ["a-" * 30 + "b"]],
+)
+def test_names_that_are_parts_of_each_other_stay_apart(names):
+    shown = _lineage._without_common_ends(names)
+    assert len(set(shown)) == len(names)
+
+
 def test_hostile_names_are_text():
     axes = figures.lineage(forest([edge("a$b$c", "_under\n"), edge("a$b$c", "<b>bold</b>")]))
     axes.figure.draw_without_rendering()
