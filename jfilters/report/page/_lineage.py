@@ -75,7 +75,7 @@ def _strangers(forest: Forest) -> dict[str, Any] | None:
     if not names or not forest.families:
         return None
     more = [] if len(names) <= NAMED else names
-    text = f"No kin found of {', '.join(names[:NAMED])}"
+    text = f"No kin found for {', '.join(names[:NAMED])}"
     return {"text": f"{text}{f' and {len(names) - NAMED:,} more' if more else ''}.", "names": more}
 
 

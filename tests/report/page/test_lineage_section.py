@@ -39,7 +39,7 @@ def test_families_relations_directions_and_evidence(scan):
     assert rows["average.safetensors"][3].startswith("averaged from ")
     assert "21 pairs tested; kin from z = 3.3 on" in section["text"]
     assert section["text"].endswith("Relations are from the weights of kin.")
-    assert section["strangers"] == {"text": "No kin found of stranger.safetensors.", "names": []}
+    assert section["strangers"] == {"text": "No kin found for stranger.safetensors.", "names": []}
 
 
 def test_it_is_the_second_section_of_the_page(scan, light_bundle):
@@ -90,7 +90,7 @@ def test_families_are_open_as_long_as_there_is_room(monkeypatch, tmp_path):
 def test_many_models_without_kin_are_counted_and_behind_a_click(monkeypatch, tmp_path):
     names = [f"m{i}" for i in range(20)]
     strangers = shown(forest([edge("a", "b")], names), monkeypatch, tmp_path)["strangers"]
-    assert strangers["text"] == "No kin found of m0, m1, m2, m3, m4, m5, m6, m7 and 12 more."
+    assert strangers["text"] == "No kin found for m0, m1, m2, m3, m4, m5, m6, m7 and 12 more."
     assert strangers["names"] == names
 
 
