@@ -45,7 +45,9 @@ def lineage(
     ] = "3x3",
     axes: AxesOption = None,
     network: NetworkOption = None,
-    form: Annotated[Form, form_option("parent and child, or a layer of both with --layers")] = Form.table,
+    form: Annotated[
+        Form, form_option("parent and child, or a layer of both with --layers")
+    ] = Form.table,
 ) -> None:
     """Say which checkpoints are kin, who came from whom, and what changed on the way.
 

@@ -17,15 +17,12 @@ from ..engine import scan as scan_checkpoints
 from ..engine.internal import size_of
 from ..lineage import find_families
 from ..scans import Scan, open_scan
-from ..scans.internal import check_comparable, is_written, model_counts
+from ..scans.internal import MOST_COMPARED, check_comparable, is_written, model_counts
 from ..shift import Embedding, classical_mds, drift_matrix, null_level, probability
 from .lineage._population import Population
 
 SMALL_BYTES = 64 << 20
 """Bytes of checkpoints up to which they are measured in NumPy."""
-
-MOST_MODELS = 4_000
-"""Models among which kin are looked for: each pair takes 60 bytes, a gigabyte in all."""
 
 Counts = Int64[np.ndarray, "models d bins"]
 
@@ -143,7 +140,7 @@ def _kin(scan: Scan, other: Scan) -> dict[tuple[int, int], float]:
     if scan.sketches is None or other.sketches is None:
         return {}
     first = len(scan.model_names)
-    if first + len(other.model_names) > MOST_MODELS:
+    if first + len(other.model_names) > MOST_COMPARED:
         return {}
     families = find_families((Population.of(scan) + Population.of(other)).networks)
     places = zip(*np.nonzero(families.kin[:first, first:]), strict=True)

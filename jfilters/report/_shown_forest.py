@@ -7,9 +7,6 @@ from ..questions import Forest, find_lineage
 from ..scans import Scan
 from ..scans.internal import READ
 
-MOST_MODELS = 4_000
-"""Models among which families are found: each pair takes 60 bytes, a gigabyte in all."""
-
 MOST_READ = 64
 """Models in families whose weights are read: each takes up to a fifth of a second."""
 
@@ -27,14 +24,8 @@ def shown_forest(scan: Scan) -> tuple[Forest, str]:
     with at most `MOST_BYTES` in all.
 
     Raises:
-        ValueError: a scan of an earlier version has no sketches, or has more than `MOST_MODELS` models.
+        ValueError: a scan of an earlier version has no sketches, or has more models than are compared.
     """
-    models = len(scan.model_names)
-    if models > MOST_MODELS:
-        raise ValueError(
-            f"expected at most {MOST_MODELS:,} models to compare, found {models:,}; narrow the question "
-            "with a condition on the layers"
-        )
     forest = find_lineage(scan, weights=False)
     reason = _obstacle(scan, forest)
     if reason:

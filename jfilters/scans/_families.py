@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from ..lineage import Families
     from ._scan import Scan
 
-MOST_MODELS = 4_000
+MOST_COMPARED = 4_000
 """Models of which families are found: each pair takes 60 bytes, a gigabyte in all."""
 
 _RECORD = "families"
@@ -23,11 +23,11 @@ def with_families(scan: "Scan") -> "Scan":
     """Return a scan with the families and runs of its models, found again from its sketches.
 
     The record says how many pairs were tested, from which z on two models are kin, and the chance of any
-    false link. Without sketches, or with more than `MOST_MODELS` models, families are null.
+    false link. Without sketches, or with more than `MOST_COMPARED` models, families are null.
     """
     record = {key: value for key, value in scan.record.items() if key != _RECORD}
     names = scan.model_names
-    families = _families(scan) if len(names) <= MOST_MODELS else None
+    families = _families(scan) if len(names) <= MOST_COMPARED else None
     if families is not None:
         record = _beside_totals(record, families.alarm._asdict())
     elif scan.sketches is not None:
@@ -66,7 +66,7 @@ def _with(table: pa.Table, name: str, values: list[str | None]) -> pa.Table:
 
 
 def _left_out(count: int) -> str:
-    return f"family: {count} models, and families are found among at most {MOST_MODELS}"
+    return f"family: {count} models, and families are found among at most {MOST_COMPARED}"
 
 
 def _beside_totals(record: dict[str, Any], alarm: dict[str, Any]) -> dict[str, Any]:

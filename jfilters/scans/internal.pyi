@@ -2,6 +2,7 @@ from ._asked import introduce as introduce
 from ._compatible import check_comparable as check_comparable
 from ._compatible import check_same_sparse as check_same_sparse
 from ._counts import NarrowArrays as NarrowArrays
+from ._families import MOST_COMPARED as MOST_COMPARED
 from ._families import with_families as with_families
 from ._frames import Frame as Frame
 from ._frames import frame as frame

@@ -126,7 +126,7 @@ class TestFamilies:
         assert record["left_out"] == []
 
     def test_too_many_models_have_none_and_the_record_says_so(self, folder, monkeypatch):
-        monkeypatch.setattr("jfilters.scans._families.MOST_MODELS", 2)
+        monkeypatch.setattr("jfilters.scans._families.MOST_COMPARED", 2)
         many = scan(folder, progress=False)
         assert set(column(many, "family").values()) == {None}
         assert "families" not in many.record

@@ -85,7 +85,7 @@ def test_without_sketches_kin_are_not_known(scan, folder, child, missing, tmp_pa
 
 
 def test_of_too_many_models_kin_are_not_known(scan, child, monkeypatch):
-    monkeypatch.setattr(_nearest, "MOST_MODELS", 7)
+    monkeypatch.setattr(_nearest, "MOST_COMPARED", 7)
     assert set(kin_of(nearest(scan, child)).values()) == {None}
 
 

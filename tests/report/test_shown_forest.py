@@ -5,6 +5,7 @@ import shutil
 
 import pytest
 
+from jfilters.questions.lineage import _population
 from jfilters.report import _shown_forest
 from jfilters.report._shown_forest import FROM_WEIGHTS, shown_forest
 from jfilters.scans import open_scan
@@ -81,6 +82,6 @@ def test_a_scan_without_sketches_is_an_error(tmp_path):
 
 
 def test_more_models_than_are_compared_are_an_error(scan, monkeypatch):
-    monkeypatch.setattr(_shown_forest, "MOST_MODELS", 6)
+    monkeypatch.setattr(_population, "MOST_COMPARED", 6)
     with pytest.raises(ValueError, match="at most 6 models to compare, found 7"):
         shown_forest(scan)

@@ -53,6 +53,7 @@ def find_lineage(
     if against is not None:
         reference = Population.of(against)
         first_new, population = len(reference), reference + population
+    population.check_size()
     families, members, notes = _families(population, weights=weights)
     groups = [group for group in families.members() if max(group) >= first_new]
     edges = [

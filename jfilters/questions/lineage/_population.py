@@ -8,7 +8,7 @@ import numpy as np
 from ...lineage import Networks
 from ...lineage.internal import Sketches
 from ...scans import Scan
-from ...scans.internal import networks_of
+from ...scans.internal import MOST_COMPARED, networks_of
 from ._weights import Member, read_members
 
 
@@ -55,6 +55,15 @@ class Population:
 
     def __len__(self) -> int:
         return len(self.networks)
+
+    def check_size(self) -> None:
+        """Raise ValueError for more models than are compared: memory grows with the square of their
+        number."""
+        if len(self) > MOST_COMPARED:
+            raise ValueError(
+                f"expected at most {MOST_COMPARED:,} models to compare, found {len(self):,}; narrow the "
+                "question with a condition on the layers"
+            )
 
     def __add__(self, other: "Population") -> "Population":
         """Return both, the names of the second told apart from those of the first."""
