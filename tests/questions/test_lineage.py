@@ -273,3 +273,17 @@ def test_a_folder_without_kernels_has_an_empty_forest(tmp_path):
     (tmp_path / "readme.txt").write_text("nothing here")
     forest = jf.scan(tmp_path, progress=False).lineage()
     assert (forest.families, forest.strangers, forest.edges) == ((), (), ())
+
+
+def test_steps_that_point_the_same_way_are_doubtful(forest_of, rng):
+    base, step = fresh(rng), fresh(rng)
+
+    def moved(share):
+        # Beside the straight way, so that none is an average of the others.
+        noise = fresh(rng)
+        return {n: base[n] + np.float32(share) * (step[n] + 0.2 * noise[n]) for n in base}
+
+    straight = forest_of({"a": base, "b": moved(0.2), "c": moved(0.5)})
+    assert all("doubtful: steps meet at b.safe" in edge.evidence for edge in straight.edges)
+    fan = forest_of({"a": base, "b": tuned(rng, base), "c": tuned(rng, base)})
+    assert all("doubtful" not in edge.evidence for edge in fan.edges)

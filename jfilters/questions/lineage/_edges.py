@@ -8,6 +8,7 @@ from jaxtyping import Bool
 
 from ...lineage import Families
 from ...lineage.internal import TRAINED, Edge, Soup, grow, orient
+from ._angles import doubts
 from ._copies import find_copies
 from ._descents import averages, descents
 from ._drifts import layer_drifts
@@ -83,10 +84,13 @@ def _by_weights(
     edges = grow(family.cosine, family.unmatched, copies, soups, branches, updates)
     edges = orient(_siblings(edges, updates, family), updates)
     of_child = {soup.network: soup for soup in soups}
-    return [
+    lines = [
         _with_layers(population, families, group, family, edge, updates, of_child.get(edge.child))
         for edge in edges
     ]
+    for place, phrase in doubts(family, edges).items():
+        lines[place] = lines[place].with_evidence(phrase)
+    return lines
 
 
 def _with_layers(

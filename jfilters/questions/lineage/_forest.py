@@ -62,6 +62,11 @@ class LineageEdge:
         """Return the same edge with what changed layer by layer."""
         return dataclasses.replace(self, layers=layers)
 
+    def with_evidence(self, phrase: str) -> "LineageEdge":
+        """Return the same edge with a further phrase of evidence."""
+        evidence = f"{self.evidence}; {phrase}" if self.evidence else phrase
+        return dataclasses.replace(self, evidence=evidence)
+
     def record(self) -> dict[str, Any]:
         """Return the edge for JSON, with its layers."""
         return dataclasses.asdict(self)
