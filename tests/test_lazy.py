@@ -27,13 +27,20 @@ print(json.dumps({"loaded": loaded, "dir": dir(jfilters), "all": jfilters.__all_
 ANSWERS = """
 import io, json, sys
 from pathlib import Path
+import numpy as np
 from rich.console import Console
+from safetensors.numpy import save_file
 import jfilters
+from jfilters.questions import lineage_of
 from jfilters.report import csv_text, junit_xml, text
 from jfilters.scans import merge_scans, open_scan, save_bundle
 
 golden, out = Path(sys.argv[1]), Path(sys.argv[2])
 scan = jfilters.open_scan(golden / "scan")
+weights = np.random.default_rng(0).normal(size=(16, 16, 3, 3)).astype(np.float32)
+(out / "nets").mkdir()
+for name, dtype in (("a", np.float32), ("b", np.float16)):
+    save_file({"conv.weight": weights.astype(dtype)}, out / f"nets/{name}.safetensors")
 answers = {
     "drift": scan.drift(by="task"),
     "axes": scan.axes(permutations=20),
@@ -42,6 +49,7 @@ answers = {
     "check": scan.check(golden / "rules.toml"),
     "phenotypes": scan.phenotypes(),
     "nearest": scan.nearest(golden / "scan.card"),
+    "lineage": lineage_of([out / "nets"])[0],
 }
 merged, _ = merge_scans([scan, open_scan(golden / "scan.card")])
 merged.save(out / "merged")
@@ -107,7 +115,7 @@ def test_every_name_of_the_stub_is_on_the_face(face):
 
 @pytest.mark.parametrize(
     "question",
-    ["drift", "axes", "quality", "trajectory", "check", "phenotypes", "nearest"],
+    ["drift", "axes", "quality", "trajectory", "check", "phenotypes", "nearest", "lineage"],
 )
 def test_an_answer_from_a_written_scan_imports_no_jax(loaded_after, question):
     assert loaded_after[question] == []

@@ -72,11 +72,12 @@ def _families(
     families = find_families(population.networks)
     if not weights:
         return families, {}, (NOT_SEARCHED,)
-    kin, is_whole = hidden_kin(population, families)
+    kin, n_left_out = hidden_kin(population, families)
     if kin.any():
         families = find_families(population.networks, kin)
     relatives = [i for group in families.members() if len(group) > 1 for i in group]
-    return families, population.members(relatives), () if is_whole else (NOT_SEARCHED,)
+    notes = (f"{NOT_SEARCHED}, in {n_left_out:,} pairs of one architecture",) if n_left_out else ()
+    return families, population.members(relatives), notes
 
 
 def _forest(
