@@ -16,7 +16,8 @@ _COUNTER = "num_batches_tracked"  # of torch
 _AVERAGES = ("mean_ema", "var_ema")  # of Haiku, each with a counter of its own
 _VARIANCES = ("running_var", "moving_variance")
 _NUMBERED = {"0", "1", "2", "3"}  # how Keras 3 stores gamma, beta, mean and variance
-_WITHOUT_NAMES = ("equinox", "onnx", "filterdb")
+_IN_GRAPH = "used by BatchNormalization"  # the reason that a graph gives
+_WITHOUT_NAMES = ("equinox", "filterdb")
 """Formats whose arrays need not be called what they are."""
 
 _LARGEST = 1 << 62
@@ -43,10 +44,14 @@ def find_counters(arrays: Sequence[StoredArray], format: str) -> Counters:
     """Return what BatchNorm counted and kept, by the names of all arrays of a checkpoint."""
     counters = [array for array in arrays if _is_counter(array)]
     ends = tuple(counters[place] for place in sorted({0, len(counters) - 1}) if counters)
-    if counters or _has_statistics(arrays):
+    if counters or _has_statistics(arrays) or any(_is_normalized(array) for array in arrays):
         return Counters(True, ends)
     is_unknown = format in _WITHOUT_NAMES or all(array.layer is not None for array in arrays)
     return Counters(None if is_unknown or _is_one_array(arrays, format) else False)
+
+
+def _is_normalized(array: StoredArray) -> bool:
+    return (array.reason or "").startswith(_IN_GRAPH)
 
 
 def _is_counter(array: StoredArray) -> bool:

@@ -52,7 +52,14 @@ def test_other_arrays_are_none(case):
     assert counters.has_batchnorm is False
 
 
-@pytest.mark.parametrize("format", ["equinox", "onnx", "filterdb"])
+def test_a_graph_tells_by_what_reads_an_array():
+    used = array("11", reason="used by BatchNormalization, not by a convolution")
+    bias = array("12", reason="bias of Conv conv1")
+    assert find_counters([array(*KERNEL), used, bias], "onnx").has_batchnorm
+    assert find_counters([array(*KERNEL), bias], "onnx").has_batchnorm is False
+
+
+@pytest.mark.parametrize("format", ["equinox", "filterdb"])
 def test_a_format_without_names_does_not_tell(format):
     assert find_counters([array(*KERNEL), array("[1]")], format).has_batchnorm is None
 
