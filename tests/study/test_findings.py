@@ -88,8 +88,8 @@ def written(population):
         quick = functools.partial(findings.divergences, kernels=500, options=SMALL)
         patched.setattr(findings, "divergences", quick)
         patched.setattr(findings, "write_text", lambda out: None)
-        patched.setattr("study.findings._axes.PERMUTATIONS", 400)
-        patched.setattr("study.findings._series.PERMUTATIONS", 200)
+        patched.setattr("study.findings._axes.PERMUTATIONS", 200)
+        patched.setattr("study.findings._series.PERMUTATIONS", 100)
         # Sixteen networks have 1,296 ways to deal the labels of a task: no p is small after correction.
         patched.setattr("study.findings._papers.ALPHA", 0.5)
         arguments = [str(population / "scan"), "--population", str(population), "--out", str(out)]

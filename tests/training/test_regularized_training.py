@@ -59,16 +59,19 @@ def trained():
         return wrong + jnp.dot(weights, jnp.stack(penalties))
 
     @jax.jit
-    def step(arrays, state, chosen, weights):
-        updates, state = optimizer.update(jax.grad(loss)(arrays, chosen, weights), state)
-        return optax.apply_updates(arrays, updates), state
+    def trained_arrays(weights):
+        def step(carry, chosen):
+            arrays, state = carry
+            updates, state = optimizer.update(jax.grad(loss)(arrays, chosen, weights), state)
+            return (optax.apply_updates(arrays, updates), state), None
+
+        (arrays, _), _ = jax.lax.scan(step, (start, optimizer.init(start)), batches)
+        return arrays
 
     def train(**weights):
         asked = jnp.asarray([weights.get(name, 0.0) for name in PENALTIES])
-        arrays, state = start, optimizer.init(start)
         with jax.numpy_dtype_promotion("standard"):  # optax counts its steps in integers
-            for chosen in batches:
-                arrays, state = step(arrays, state, chosen, asked)
+            arrays = trained_arrays(asked)
         network = eqx.combine(arrays, static)
         right = jax.vmap(network)(images[TRAINED:]).argmax(axis=1) == labels[TRAINED:]
         return measure_layers(network), float(right.mean())
