@@ -148,8 +148,8 @@ def find_checkpoints(root: Location) -> tuple[list[Location], list[Location]]:
 
 def checkpoints_at(paths: Location | str | Sequence[Location | str]) -> list[Location]:
     """Return the locations of one path or of several. Raises ValueError for none."""
-    single = isinstance(paths, str) or not isinstance(paths, Sequence)
-    roots = [location(path) for path in ([paths] if single else paths)]
+    several = paths if isinstance(paths, Sequence) and not isinstance(paths, str) else [paths]
+    roots = [location(path) for path in several]
     if not roots:
         raise ValueError("expected the path of a folder or of checkpoints, got none")
     return roots
@@ -181,9 +181,10 @@ def planned(root: Location, candidates: Sequence[Location]) -> Iterator[Entry]:
 
 def _common_folder(roots: Sequence[Location]) -> Location:
     """Return the folder that holds all roots; the first root where they are on different file systems."""
-    if not all(isinstance(root, Path) for root in roots):
+    paths = [Path(os.path.abspath(root)) for root in roots if isinstance(root, Path)]
+    if len(paths) < len(roots):
         return roots[0]
-    return Path(os.path.commonpath([os.path.dirname(os.path.abspath(root)) for root in roots]))
+    return Path(os.path.commonpath([path.parent for path in paths]))
 
 
 def within(entry: Entry, options: Options) -> bool:
