@@ -144,3 +144,18 @@ def test_labels_are_those_of_connected_components(share):
 def test_no_network_has_no_family():
     families = find_families(as_networks({}))
     assert families.members() == []
+
+
+def test_large_architectures_are_compared_place_by_place_with_the_same_families(monkeypatch):
+    base, shapes = fresh(RNG), [(16, 16, 3, 3)] * 4
+    weights = {f"a{i}": trained(RNG, base) for i in range(3)}
+    deep = fresh(RNG, shapes)
+    weights |= {f"b{i}": trained(RNG, deep, 0.5) for i in range(3)}
+    weights |= {"shifted": [*fresh(RNG, [shapes[0]]), *deep], "stranger": fresh(RNG, shapes)}
+    networks = as_networks(weights)
+    expected = find_families(networks)
+    monkeypatch.setattr("jfilters.lineage._layer_pairs.LARGE", 2)
+    monkeypatch.setattr("jfilters.lineage._layer_pairs.AT_ONCE", 4)
+    families = find_families(networks)
+    assert families.members() == expected.members() == [[0, 1, 2], [3, 4, 5, 6], [7]]
+    np.testing.assert_array_equal(families.kinship.similar, expected.kinship.similar)
