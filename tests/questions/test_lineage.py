@@ -80,6 +80,12 @@ def test_deployed_copies_hang_on_their_source(forest_of, rng):
     assert forest.strangers == ("stranger.safetensors",)
 
 
+def test_negated_kernels_are_rescaled_ones(forest_of, rng):
+    base = fresh(rng)
+    forest = forest_of({"base": base, "negated": {name: -w for name, w in base.items()}})
+    assert arrows(forest) == {("base", "negated", "rescaled")}
+
+
 def test_an_average_has_an_edge_from_each_part(forest_of, rng):
     base = fresh(rng)
     parts = [tuned(rng, base) for _ in range(3)]

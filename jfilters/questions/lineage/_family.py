@@ -116,6 +116,7 @@ class FamilyWeights:
                 cosine[index[::-1]], unmatched[index[::-1]] = cosine[index], unmatched[index]
         for i, j in zip(*np.nonzero(self.reordered), strict=True):
             cosine[i, j] = self._whole_cosine(*sorted((int(i), int(j))))
+        cosine = np.abs(cosine)  # negated kernels are as near as equal ones
         share = np.maximum(self.contained, self.contained.T)
         cosine = np.where(share >= HALF, np.maximum(cosine, share), cosine)
         np.fill_diagonal(cosine, 0)
