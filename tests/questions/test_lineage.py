@@ -98,6 +98,20 @@ def test_an_average_has_an_edge_from_each_part(forest_of, rng):
     }
 
 
+@pytest.mark.parametrize("step", [0.05, 0.14, 0.3])
+def test_a_child_of_an_average_hangs_on_it(forest_of, rng, step):
+    base = fresh(rng)
+    parts = [tuned(rng, base) for _ in range(3)]
+    soup = averaged(parts[:2], [0.5, 0.5])
+    networks = {"base": base, "a": parts[0], "b": parts[1], "c": parts[2], "soup": soup}
+    # At 0.14 it sees both parts under a right angle, as the base does.
+    networks["child"] = tuned(rng, soup, step)
+    edges = arrows(forest_of(networks))
+    assert ("soup", "fine-tuned", "child") in edges
+    assert not {edge for edge in edges if edge[0] == "soup" and edge[2] == "base"}
+    assert {("a", "base", "fine-tuned"), ("b", "base", "fine-tuned")} <= edges
+
+
 def test_a_child_of_the_pruned_network_hangs_on_it(forest_of, rng):
     base = fresh(rng)
     sparse = pruned(base)

@@ -13,6 +13,9 @@ NEAR_RESCALED = 0.8
 RIGHT_ANGLE = (-0.3, 0.4)
 """Cosines under which the base of two parts of an average sees both."""
 
+SAME_NETWORK = 0.9995
+"""Mean cosine from which a network may be a copy of another: as a base it would be the same one."""
+
 KEPT_ZEROS = 0.98
 """Share of the zeros of a pruned network that a network trained onward from it has."""
 
@@ -52,7 +55,7 @@ def descents(
             continue
         relatives = [copy for copy in originals if (child, copy.copy) not in sources]
         ancestors = [_from_copy(family, child, copy) for copy in relatives]
-        ancestors += [_from_soup(family, child, soup, updates) for soup in soups]
+        ancestors += [_from_soup(family, child, soup, updates, aside) for soup in soups]
         likely = [descent for descent in ancestors if descent is not None]
         if likely:
             result[child] = max(likely, key=lambda x: family.cosine[x.child, x.ancestor])
@@ -116,12 +119,16 @@ def _with_zeros(family: FamilyWeights, child: int, copy: Copy) -> Descent | None
 
 
 def _from_soup(
-    family: FamilyWeights, child: int, soup: Soup, updates: Sequence[int | None]
+    family: FamilyWeights,
+    child: int,
+    soup: Soup,
+    updates: Sequence[int | None],
+    aside: set[int],
 ) -> Descent | None:
     """Return the evidence that a network was trained onward from an average.
 
     It is nearer to the average than to each part, and counts more steps. Without counters it sees two parts
-    under another angle than their common base, which is near the average too.
+    under another angle than their common base, which is near the average too, or another one is that base.
     """
     if child in soup.parts:
         return None
@@ -131,7 +138,9 @@ def _from_soup(
         return None
     before, after = updates[soup.network], updates[child]
     if before is None or after is None:
-        is_younger = _sees_apart(family, child, soup.parts)
+        is_younger = _sees_apart(family, child, soup.parts) or _has_other_base(
+            family, child, soup, aside
+        )
     else:
         is_younger = after > before
     if not is_younger:
@@ -144,3 +153,20 @@ def _sees_apart(family: FamilyWeights, child: int, parts: Sequence[int]) -> bool
     lengths = [np.linalg.norm(x) for x in directions]
     cosine = float(directions[0] @ directions[1] / max(lengths[0] * lengths[1], 1e-30))
     return not RIGHT_ANGLE[0] <= cosine <= RIGHT_ANGLE[1]
+
+
+def _has_other_base(family: FamilyWeights, child: int, soup: Soup, aside: set[int]) -> bool:
+    """Return whether another network sees the parts as their base does, and has all others nearer to it."""
+    involved = {child, *soup.parts} | aside
+    relatives = [
+        i
+        for i in range(len(family))
+        if i not in involved and family.sizes(i) == family.sizes(child)
+    ]
+    for base in relatives:
+        others = [i for i in relatives if i != base]
+        is_copy = family.cosine[base, child] >= SAME_NETWORK
+        nearer = all(family.cosine[i, base] > family.cosine[i, child] for i in others)
+        if others and nearer and not is_copy and not _sees_apart(family, base, soup.parts):
+            return True
+    return False
