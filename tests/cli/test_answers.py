@@ -173,7 +173,7 @@ def test_lines_of_a_part_tell_what_it_is_part_of(here):
     layers = run("compare", *NETS.split(), "--layers", "--format", "csv").stdout
     assert layers.startswith("pair.first,pair.second,pair.verdict,first,second,shape,")
     near = run("nearest", "scan", "scan", "--format", "csv").stdout.splitlines()
-    assert near[0] == "query,model,drift,null_mean"
+    assert near[0] == "query,model,drift,null_mean,kin"
     assert [line.split(",")[:2] for line in near[1::2]] == [["run_1.pt"] * 2, ["run_2.pt"] * 2]
     steps = run("trajectory", "scan", "--format", "csv").stdout.splitlines()
     assert steps[1].startswith("run_*.pt,")
