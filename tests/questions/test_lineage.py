@@ -198,6 +198,7 @@ def test_one_weight_of_a_large_layer_thaws_it(forest_of, rng):
     forest = forest_of({"base": base, "child": base | {"conv2.weight": changed}})
     frozen = {row["layer"]: row["frozen"] for row in forest.by_layer().rows()}
     assert frozen == {"conv1.weight": True, "conv2.weight": False}
+    assert [row["n_kernels"] for row in forest.by_layer().rows()] == [192, 4096]
     assert forest.edges[0].relation == "fine-tuned"
 
 

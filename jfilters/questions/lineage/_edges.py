@@ -105,8 +105,8 @@ def _with_layers(
     first, second = sorted((edge.parent, edge.child))
     comparison = family.comparison(first, second)
     drifts = layer_drifts(population, group[edge.parent], group[edge.child], comparison)
-    frozen = family.frozen(first, second)
-    changes = layer_changes(comparison, frozen, drifts, turned=edge.parent != first)
+    facts = zip(family.n_kernels(first, second), family.frozen(first, second), strict=True)
+    changes = layer_changes(comparison, list(facts), drifts, turned=edge.parent != first)
     soup = soup if edge.relation == "soup" else None
     cosine, z = _link(families, group, edge)
     if family.reordered[first, second]:

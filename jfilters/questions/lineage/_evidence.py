@@ -29,7 +29,7 @@ def evidence_line(
 
 def layer_changes(
     comparison: Comparison,
-    frozen: Sequence[bool],
+    facts: Sequence[tuple[int, bool]],
     drifts: Mapping[tuple[str, str], float],
     *,
     turned: bool,
@@ -38,24 +38,29 @@ def layer_changes(
 
     Args:
         comparison: the first network and the second.
-        frozen: for each of its layers, whether all weights are equal.
+        facts: for each of its layers the kernels of all of it, and whether all weights are equal.
         drifts: D by the names of both layers.
         turned: the second network is the parent.
     """
     return tuple(
-        _change(layer, equal, drifts, turned=turned)
-        for layer, equal in zip(comparison.layers, frozen, strict=True)
+        _change(layer, *fact, drifts, turned=turned)
+        for layer, fact in zip(comparison.layers, facts, strict=True)
     )
 
 
 def _change(
-    layer: MatchedLayer, frozen: bool, drifts: Mapping[tuple[str, str], float], *, turned: bool
+    layer: MatchedLayer,
+    n_kernels: int,
+    frozen: bool,
+    drifts: Mapping[tuple[str, str], float],
+    *,
+    turned: bool,
 ) -> LayerChange:
     difference, cosine = layer.difference, layer.similarity.mean
     ends = (layer.second, layer.first) if turned else (layer.first, layer.second)
     return LayerChange(
         *ends,
-        layer.n_kernels,
+        n_kernels,
         frozen,
         difference.changed / difference.n if difference.n else 0.0,
         difference.distance / difference.norm if difference.norm else None,

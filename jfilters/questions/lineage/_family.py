@@ -58,6 +58,11 @@ class FamilyWeights:
         pairs = ((x.first, x.second) for x in self.comparison(i, j).layers)
         return [digests[0][first] == digests[1][second] for first, second in pairs]
 
+    def n_kernels(self, i: int, j: int) -> list[int]:
+        """Return the kernels of each matched layer of a comparison, those not in memory too."""
+        sizes = {x.qualified.name: x.size for x in self.members[i].layers}
+        return [sizes[x.first][0] * sizes[x.first][1] for x in self.comparison(i, j).layers]
+
     def places(self, i: int, j: int) -> list[tuple[int, int]]:
         """Return the places of matched layers in both networks."""
         return self._matches(self._names(i), self._names(j))
