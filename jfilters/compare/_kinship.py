@@ -11,22 +11,22 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Bool, Float
 
-from ..lineage.internal import ONE_DIRECTION, centered_directions, threshold
+from ..lineage.internal import (
+    FEWEST_KERNELS,
+    FLOOR,
+    ONE_DIRECTION,
+    SIMILAR,
+    SMALLEST_COSINE,
+    SMALLEST_Z,
+    centered_directions,
+    threshold,
+)
 from ..statistics.internal import host_unit_kernels
 
 Weight = Float[np.ndarray, "out in *spatial"]
 
 LEAST_Z = 5.0
 """Standard deviations from which few networks are kin: one pair of strangers in two million reaches it."""
-
-FLOOR = 0.03
-"""Cosine below which no pair is kin: with 8e5 kernels strangers of one recipe had 0.002 at z 4 to 6."""
-
-FEWEST_KERNELS, SMALLEST_COSINE, SMALLEST_Z = 64, 0.1, 6.5
-"""Kernels, cosine and z of a layer that is evidence by itself."""
-
-EVIDENT_LAYERS = 2
-"""Layers that are evidence by themselves, from which networks are partly kin: one alone is none."""
 
 
 class LayerKinship(NamedTuple):
@@ -92,7 +92,7 @@ class Kinship(NamedTuple):
     @property
     def are_partly_kin(self) -> bool:
         """Return whether networks that are not kin as a whole have layers that go back to one another."""
-        return not self.are_kin and len(self.evident) >= EVIDENT_LAYERS
+        return not self.are_kin and len(self.evident) >= SIMILAR
 
     @property
     def alarm(self) -> float:

@@ -2,12 +2,16 @@ from ._direction import COUNTERS as COUNTERS
 from ._direction import orient as orient
 from ._families import FLOOR as FLOOR
 from ._families import SAME_SUMS as SAME_SUMS
+from ._families import SIMILAR as SIMILAR
 from ._families import Alarm as Alarm
 from ._families import labels_of as labels_of
 from ._families import threshold as threshold
 from ._hashes import HASHES as HASHES
 from ._hashes import kernel_hashes as kernel_hashes
 from ._kinship import Kinship as Kinship
+from ._layer_pairs import FEWEST_KERNELS as FEWEST_KERNELS
+from ._layer_pairs import SMALLEST_COSINE as SMALLEST_COSINE
+from ._layer_pairs import SMALLEST_Z as SMALLEST_Z
 from ._matching import match_layers as match_layers
 from ._sketch import ONE_DIRECTION as ONE_DIRECTION
 from ._sketch import WIDTH as WIDTH
@@ -19,6 +23,7 @@ from ._sketches import Sketches as Sketches
 from ._soups import Soup as Soup
 from ._soups import find_soups as find_soups
 from ._tree import TRAINED as TRAINED
+from ._tree import WITHOUT_PARTNER as WITHOUT_PARTNER
 from ._tree import Copy as Copy
 from ._tree import Descent as Descent
 from ._tree import Edge as Edge

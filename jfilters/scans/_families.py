@@ -40,7 +40,7 @@ def _families(scan: "Scan") -> "Families | None":
     networks = networks_of(scan)
     if networks is None:
         return None
-    from ..lineage import find_families  # with scipy.sparse, which a scan needs at its end
+    from ..lineage import find_families  # at the end of a scan alone, not when one is opened
 
     return find_families(networks)
 

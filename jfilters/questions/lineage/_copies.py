@@ -7,7 +7,7 @@ from typing import Literal
 import numpy as np
 
 from ...compare import Comparison
-from ...lineage.internal import Copy
+from ...lineage.internal import WITHOUT_PARTNER, Copy
 from ._family import FamilyWeights
 
 NEAREST = 6
@@ -44,7 +44,7 @@ def _near_pairs(family: FamilyWeights) -> list[tuple[int, int]]:
     n = len(family)
     if n <= NEAREST:
         return list(itertools.combinations(range(n), 2))
-    closeness = family.cosine - 0.02 * family.unmatched
+    closeness = family.cosine - WITHOUT_PARTNER * family.unmatched
     np.fill_diagonal(closeness, -np.inf)
     nearest = np.argsort(-closeness, axis=1, kind="stable")[:, :NEAREST].tolist()
     return sorted({(min(i, j), max(i, j)) for i in range(n) for j in nearest[i]})
