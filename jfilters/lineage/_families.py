@@ -65,8 +65,17 @@ class Families:
             for label in range(self.labels.max(initial=-1) + 1)
         ]
 
+    def with_reordered(self, known: Bool[np.ndarray, "n n"]) -> "Families":
+        """Return the families with further pairs, whose weights show kin in another order of channels."""
+        close = self.kin & ~self.partly & ~self.permuted
+        permuted = self.permuted | (known & ~close)
+        kin = self.kin | known
+        return dataclasses.replace(
+            self, labels=labels_of(kin), kin=kin, partly=self.partly & ~permuted, permuted=permuted
+        )
 
-def find_families(networks: Networks, known: Bool[np.ndarray, "n n"] | None = None) -> Families:
+
+def find_families(networks: Networks) -> Families:
     """Return the families of networks by their sketches.
 
     Two networks are kin if their cosine is `FLOOR` and its z that of the alarm or more. A negative cosine
@@ -76,7 +85,6 @@ def find_families(networks: Networks, known: Bool[np.ndarray, "n n"] | None = No
 
     Args:
         networks: the networks.
-        known: pairs whose weights show that they are kin, with their channels in another order.
     """
     statistics = kinship(networks)
     alarm = threshold(len(networks))
@@ -84,8 +92,6 @@ def find_families(networks: Networks, known: Bool[np.ndarray, "n n"] | None = No
     close |= (statistics.z <= -SMALLEST_Z) & (statistics.cosine <= -SMALLEST_COSINE)
     shared, contained = _contained(networks)
     permuted = _equal_sums(networks) & ~close
-    if known is not None:
-        permuted |= known & ~close
     partly = ((statistics.similar >= SIMILAR) | (shared >= SHARED)) & ~close & ~permuted
     kin = close | partly | permuted
     np.fill_diagonal(kin, False)

@@ -18,8 +18,10 @@ LARGEST = 1 << 16
 """Kernels of the layer in which an order is looked for first."""
 
 
-def hidden_kin(population: Population, families: Families) -> tuple[Bool[np.ndarray, "n n"], int]:
-    """Return the pairs that are kin in another order of their channels, and how many were not searched.
+def hidden_kin(
+    population: Population, families: Families
+) -> tuple[Bool[np.ndarray, "n n"], dict[int, Member], int]:
+    """Return the pairs that are kin in another order of channels, what was read, and the pairs left out.
 
     Of every family and architecture one network is looked at, beside all single ones. Networks whose
     weights cannot be read are passed over.
@@ -31,7 +33,7 @@ def hidden_kin(population: Population, families: Families) -> tuple[Bool[np.ndar
     for i, j in pairs[:MOST_PAIRS]:
         if i in members and j in members and _is_kin(members[i], members[j]):
             kin[i, j] = kin[j, i] = True
-    return kin, max(len(pairs) - MOST_PAIRS, 0)
+    return kin, members, max(len(pairs) - MOST_PAIRS, 0)
 
 
 def _candidates(population: Population, families: Families) -> list[tuple[int, int]]:

@@ -72,12 +72,12 @@ def _families(
     families = find_families(population.networks)
     if not weights:
         return families, {}, (NOT_SEARCHED,)
-    kin, n_left_out = hidden_kin(population, families)
-    if kin.any():
-        families = find_families(population.networks, kin)
+    kin, members, n_left_out = hidden_kin(population, families)
+    families = families.with_reordered(kin)
     relatives = [i for group in families.members() if len(group) > 1 for i in group]
     notes = (f"{NOT_SEARCHED}, in {n_left_out:,} pairs of one architecture",) if n_left_out else ()
-    return families, population.members(relatives), notes
+    members |= population.members(i for i in relatives if i not in members)
+    return families, members, notes
 
 
 def _forest(
