@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 EXTRAS := dev,bench,torch,onnx,keras,plot,density,cloud,cluster
 INSTALL := $(BIN)/pip install --quiet --constraint constraints.txt --editable
 
-.PHONY: demo test test-fast lint browser bench docs study clean
+.PHONY: demo test test-fast lint browser bench calibrate docs study clean
 .DELETE_ON_ERROR:
 
 # The scan exits with 1 where it refused checkpoints: it is done then, and the zoo holds some on purpose.
@@ -66,6 +66,10 @@ study: $(VENV)/full.stamp
 
 bench: $(VENV)/full.stamp
 	$(BIN)/python -m benchmarks
+
+# Rates of p, coverage of intervals and quantiles of nulls where the truth is known: half an hour.
+calibrate: $(VENV)/full.stamp
+	$(BIN)/python -m benchmarks.nulls
 
 clean:
 	rm -rf $(VENV) dist site zoo results/zoo study-population .pytest_cache .ruff_cache .hypothesis

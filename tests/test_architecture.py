@@ -58,23 +58,10 @@ HOST_HALVES = {
         *("_phenotype", "_randomness", "_verdict"),
     },
     "shift": {
-        *("_difference", "_divergence", "_draws", "_embedding", "_frechet", "_grid", "_holm"),
-        *(
-            "_kernel_similarity",
-            "_match",
-            "_metric_functions",
-            "_null_level",
-            "_nulls",
-        ),
-        *(
-            "_population_null",
-            "_rank",
-            "_relabeled_null",
-            "_sampling_null",
-            "_transport",
-            "_unit_sums",
-            "metrics",
-        ),
+        *("_difference", "_divergence", "_drift_null", "_embedding", "_frechet", "_grid", "_holm"),
+        *("_kernel_similarity", "_labelings", "_match", "_metric_functions", "_null_level"),
+        *("_nulls", "_parts", "_population_null", "_rank", "_redeal", "_sampling_null"),
+        *("_thinning", "_transport", "_unit_drift", "_unit_statistic", "_unit_sums", "metrics"),
     },
 }
 

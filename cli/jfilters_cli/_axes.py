@@ -15,6 +15,7 @@ from ._questions import (
     PermutationsOption,
     ScanArgument,
     SeedOption,
+    UnitOption,
     WhereOption,
     open_scan,
 )
@@ -29,6 +30,7 @@ def axes(
     metric: MetricOption = "drift",
     clean: CleanOption = False,
     balance: BalanceOption = Balance.kernels,
+    unit: UnitOption = "auto",
     matched: MatchedOption = None,
     permutations: PermutationsOption = 400,
     seed: SeedOption = 0,
@@ -36,7 +38,7 @@ def axes(
     where: WhereOption = None,
     form: Annotated[Form, form_option("axis")] = Form.table,
 ) -> None:
-    """Rank all axes of a scan by the drift between their groups: median, mean and maximum, with a null.
+    """Rank all axes of a scan by the drift between their groups, with a test over units.
 
     Example: jfilters axes results/zoo --axis first_layer --axis depth_decile
     """
@@ -46,6 +48,7 @@ def axes(
         metric=metric,
         clean=clean,
         balance=balance.value,
+        unit=unit,
         matched=tuple(matched or ()),
         permutations=permutations,
         seed=seed,

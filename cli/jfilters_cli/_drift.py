@@ -19,6 +19,7 @@ from ._questions import (
     PermutationsOption,
     ScanArgument,
     SeedOption,
+    UnitOption,
     WhereOption,
     open_scan,
 )
@@ -37,6 +38,7 @@ def drift(
     metric: MetricOption = "drift",
     clean: CleanOption = False,
     balance: BalanceOption = Balance.kernels,
+    unit: UnitOption = "auto",
     matched: MatchedOption = None,
     permutations: PermutationsOption = 1000,
     seed: SeedOption = 0,
@@ -50,7 +52,7 @@ def drift(
     ] = None,
     form: Annotated[Form, form_option("pair")] = Form.table,
 ) -> None:
-    """Show the drift between the groups of an axis, beside the nulls of sampling and permuted labels.
+    """Show the drift between the groups of an axis, with its sampling null and a test over units.
 
     The plain question also writes the square matrix drift-AXIS.csv into the scan's folder.
 
@@ -64,6 +66,7 @@ def drift(
         metric=metric,
         clean=clean,
         balance=balance.value,
+        unit=unit,
         matched=tuple(matched or ()),
         permutations=permutations,
         seed=seed,

@@ -39,25 +39,34 @@ CleanOption = Annotated[bool, typer.Option("--clean", help="Leave sparse kernels
 
 
 class Balance(enum.StrEnum):
-    """The unit that counts the same in a group."""
+    """What counts the same in a group."""
 
+    units = "units"
     models = "models"
     layers = "layers"
     kernels = "kernels"
 
 
 BalanceOption = Annotated[
-    Balance, typer.Option(help="What counts the same in a group: each model, layer or kernel.")
+    Balance,
+    typer.Option(help="What counts the same in a group: each unit, model, layer or kernel."),
+]
+UnitOption = Annotated[
+    str,
+    typer.Option(
+        metavar="UNIT",
+        help="What a test exchanges: auto (families and runs, else models), model, or a column.",
+    ),
 ]
 MatchedOption = Annotated[
     list[str] | None,
     typer.Option(
         metavar="AXIS",
-        help="For p, exchange only models with the same label on this axis; may be given several times.",
+        help="For p, exchange only units with the same label on this axis; may be given several times.",
     ),
 ]
 PermutationsOption = Annotated[
-    int, typer.Option(min=0, help="Random permutations of models a pair; 0: no p-values.")
+    int, typer.Option(min=0, help="Random permutations of units a pair; 0: no p-values.")
 ]
 SeedOption = Annotated[int, typer.Option(min=0, help="The seed of all random numbers.")]
 CheckpointArgument = Annotated[

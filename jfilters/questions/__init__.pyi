@@ -32,11 +32,11 @@ from .drift._against_others import drift_from_others as drift_from_others
 from .drift._drift import drift_between as drift_between
 from .drift._model_pairs import ModelPairs as ModelPairs
 from .drift._model_pairs import model_pairs as model_pairs
+from .drift._pair import Pair as Pair
 from .drift._question import Balance as Balance
 from .drift._question import Question as Question
 from .drift._question import QuestionOptions as QuestionOptions
 from .drift._table import DriftTable as DriftTable
-from .drift._table import Pair as Pair
 from .lineage._forest import Family as Family
 from .lineage._forest import Forest as Forest
 from .lineage._forest import LayerChange as LayerChange

@@ -1,50 +1,38 @@
-"""The null of a whole axis: its labels permuted, and its kernels drawn from one distribution."""
+"""The null of a whole axis: one test of all its groups, by labels permuted among units."""
 
 from collections.abc import Sequence
 
 import numpy as np
 
-from ..shift.internal import AxisNull, relabeled_null
-from .drift._by_statistics import StatisticsComparison
+from ..shift import PopulationNull
 from .drift._drift import Comparison
 from .drift._question import Question
-from .drift._sides import Side, units_of
-
-MOST_COMPARED = 200_000
-"""Pairs of groups that are compared in all relabelings of an axis: some seconds."""
+from .drift._sides import Side
+from .drift._unit_words import reason_in
 
 MOST_ADDED = 40_000_000_000
-"""Numbers that are added up in all relabelings of an axis: some seconds."""
+"""Numbers that are added up in all labelings of an axis: some seconds."""
 
 FEWEST_RELABELED = 99
-"""Relabelings of an axis, for a p of 0.01; an axis with more pairs than allow them has none."""
+"""Labelings of an axis, for a p of 0.01."""
 
 
-def axis_null(comparison: Comparison, sides: Sequence[Side], question: Question) -> AxisNull:
-    """Return the null of the median over all pairs of these sides, for metrics of layer statistics.
+def axis_null(
+    comparison: Comparison,
+    sides: Sequence[Side],
+    places: Sequence[int],
+    question: Question,
+    kind: str,
+) -> PopulationNull:
+    """Return the population null of the sides at some places: U summed over all pairs of groups.
 
-    The larger p of two nulls: labels permuted among units, and all kernels drawn from one distribution.
-    Fewer relabelings than `question.permutations` where there are many pairs or layers.
+    Fewer labelings than `question.permutations` where there are many groups and units.
     """
-    permutations = question.permutations
-    count = min(permutations, MOST_COMPARED * 2 // (len(sides) * (len(sides) - 1)))
-    if not isinstance(comparison, StatisticsComparison):
-        return _none(f"{question.metric} is taken from a sample")
-    if not permutations:
-        return _none("no permutations were asked for")
-    if count < min(permutations, FEWEST_RELABELED):
-        return _none(f"{len(sides)} groups have too many pairs")
-    units = units_of(comparison.rows(sides), sides, question.balance)
-    affordable = max(MOST_ADDED // (units.rows.size * len(sides)), FEWEST_RELABELED)
-    count, rng = min(count, affordable), np.random.default_rng(question.seed)
-    relabeled = relabeled_null(
-        rng, units.rows, units.side, comparison.matrices, strata=units.strata, permutations=count
-    )
-    redrawn = None if relabeled.p is None else comparison.redrawn(rng, sides, count)
-    if redrawn is None:
-        return relabeled
-    return max(relabeled, redrawn, key=lambda null: (null.p, null.mean))
-
-
-def _none(reason: str) -> AxisNull:
-    return AxisNull(None, None, None, reason)
+    if not question.permutations:
+        return PopulationNull(None, 1.0, False, "no permutations were asked for")
+    chosen = [sides[place] for place in places]
+    parts = sum(side.units for side in chosen)
+    affordable = max(MOST_ADDED // (parts * comparison.features * len(chosen)), FEWEST_RELABELED)
+    rng = np.random.default_rng(question.seed)
+    null = comparison.population(rng, places, min(question.permutations, affordable))
+    return null._replace(reason=reason_in(null.reason, chosen, kind))

@@ -2,52 +2,67 @@
 
 import dataclasses
 from collections.abc import Sequence
-from itertools import compress
 from typing import Any, Unpack
 
 import numpy as np
-from jaxtyping import Bool, Float
+from jaxtyping import Float
 
 from ..answers import Answer
 from ..scans import Groups, Scan, axes_of
-from ..shift.internal import AxisNull
+from ..scans.internal import Units, units_of
+from ..shift import PopulationNull, SamplingNull
 from ._axis_null import axis_null
-from .drift._drift import comparison_of, groups_of, value_matrix
+from .drift._drift import Comparison, comparison_of, groups_of, replicates_of, value_matrix
+from .drift._pair import FEWEST, has_few_kernels
 from .drift._question import Question, QuestionOptions
-from .drift._sides import sides_of
-from .drift._table import FEWEST
+from .drift._sides import Side, sides_of
+from .drift._unit_words import warnings_of
 
 DEFAULTS = Question(permutations=400)
+
+FOLLOWS = {
+    "verdict": "it follows from the kernels that are compared",
+    "axes": "it follows from how the weights are stored",
+    "depth_source": "it follows from how the weights are stored",
+    "format": "it follows from how the weights are stored",
+}
+"""Axes that follow from the statistic or the file; they are compared where they are named."""
 
 
 @dataclasses.dataclass(frozen=True)
 class AxisRow:
     """The shift along one axis: median, mean and maximum of the metric over pairs of its groups.
 
-    Groups of fewer than `FEWEST` kernels are counted in `small` and not among the pairs.
-    `furthest` is the pair of the maximum. `null_mean` is the mean of the median under the null, and `p` the
-    share of nulls that are as large, for the null of the larger p of two: labels permuted among whole
-    models, or among layers inside each model where labels differ there; and all groups drawn from one
-    distribution, for metrics of histograms. None, with the `reason`, where there is no other permutation.
+    Groups of fewer than `FEWEST` kernels are counted in `small` and not among the pairs; neither are pairs
+    of which sampling may make most, and `few` counts those. `furthest` is the pair of the maximum.
+    `debiased` is the median of the value less the mean of its sampling null. `p` is that of the population
+    null of all groups together, `units` of `models` are exchanged, and `smallest_p` is the least p that
+    they allow. `p` is None, with the `reason`, where they cannot be split in another way.
     """
 
     axis: str
     groups: int
     small: int
+    few: int
     median: float
+    debiased: float | None
     mean: float
     maximum: float
     furthest: tuple[str, str]
-    null_mean: float | None
+    models: int
+    units: int
     p: float | None
+    smallest_p: float
     reason: str | None
+    warnings: tuple[str, ...]
 
 
 @dataclasses.dataclass(frozen=True)
 class AxisTable(Answer):
-    """Every axis by its median, the largest first, and the axes left out with their reasons."""
+    """Every axis by its debiased median, the largest first, and the axes left out with their reasons."""
 
     question: Question
+    unit: str
     axes: tuple[AxisRow, ...]
     left_out: dict[str, str]
 
@@ -56,6 +71,7 @@ class AxisTable(Answer):
         names = ("metric", "clean", "balance", "matched", "permutations", "seed")
         return {
             **{name: getattr(self.question, name) for name in names},
+            "unit": self.unit,
             "axes": self.rows(),
             "left_out": self.left_out,
         }
@@ -75,65 +91,95 @@ def axes_table(
 
     Args:
         scan: in memory or opened.
-        axes: the axes; all of `axes_of` if not given, of which some may be left out.
-        question: metric, balance and the like; `permutations` are relabelings of an axis, 0 for no p, and
-            `matched` does not count for the axis that is tested.
+        axes: the axes; without them all of `axes_of`, of which those in `FOLLOWS` are left out.
+        question: metric, balance, unit and the like; `permutations` are labelings of an axis, 0 for no p,
+            and `matched` does not count for the axis that is tested.
         options: fields of `Question`, which replace those of `question`.
 
     Raises:
         ValueError: what `drift_between` raises, for axes that were named.
     """
     question = dataclasses.replace(question, **options)
+    units = units_of(scan, question.unit)
     rows, left_out = [], {}
     for axis in axes_of(scan) if axes is None else axes:
-        groups = groups_of(scan, axis, question)
-        matched = tuple(name for name in question.matched if name != axis)
-        sides = sides_of(scan, groups.groups, dataclasses.replace(question, matched=matched))
-        comparison = comparison_of(scan, sides, question)
-        values = value_matrix(comparison, groups)
-        large = np.array([side.size >= FEWEST for side in sides])
-        if not np.isnan(_values(values, large)).all():
-            null = axis_null(comparison, list(compress(sides, large)), question)
-            rows.append(_row(groups, values, large, null))
+        if axes is None and axis in FOLLOWS:
+            left_out[axis] = f"{FOLLOWS[axis]}; --axis {axis} compares it"
+            continue
+        row = _axis(scan, groups_of(scan, axis, question), question, units)
+        if isinstance(row, str):
+            left_out[axis] = row
         else:
-            left_out[axis] = f"no two of its {len(sides)} groups have {FEWEST} kernels"
-    rows.sort(key=lambda row: -row.median)
-    return AxisTable(question, tuple(rows), left_out)
+            rows.append(row)
+    rows.sort(key=lambda row: -(row.median if row.debiased is None else row.debiased))
+    return AxisTable(question, units.kind, tuple(rows), left_out)
 
 
-def _pairs(count: int) -> tuple[np.ndarray, np.ndarray]:
-    """Return the places of both groups of every pair, in the order of `Groups.pairs`."""
-    second, first = np.tril_indices(count, -1)
-    return first, second
+def _axis(scan: Scan, groups: Groups, question: Question, units: Units) -> AxisRow | str:
+    """Return the row of an axis, or the reason why there is none."""
+    matched = tuple(name for name in question.matched if name != groups.by)
+    sides = sides_of(scan, groups.groups, dataclasses.replace(question, matched=matched), units)
+    comparison = comparison_of(scan, sides, question)
+    values = value_matrix(comparison, groups)
+    large = [place for place, side in enumerate(sides) if side.size >= FEWEST]
+    pairs = [(i, j) for j in large for i in large if i < j and not np.isnan(values[i, j])]
+    if not pairs:
+        return f"no two of its {len(sides)} groups have {FEWEST} kernels"
+    nulls = _nulls(comparison, pairs, question)
+    readable = [
+        not has_few_kernels(float(values[pair]), nulls[pair], min(sides[x].size for x in pair))
+        for pair in pairs
+    ]
+    null = axis_null(comparison, sides, large, question, units.kind)
+    warnings = warnings_of(scan, groups.by, [sides[place] for place in large], units)
+    return _row(groups, values, nulls, (pairs, readable), sides, null, warnings)
 
 
-def _values(
-    matrix: Float[np.ndarray, "m m"], large: Bool[np.ndarray, " m"]
-) -> Float[np.ndarray, " pairs"]:
-    """Return the value of every pair; NaN where a group is small, or no value is known."""
-    first, second = _pairs(len(matrix))
-    return np.where(large[first] & large[second], matrix[first, second], np.nan)
+def _nulls(
+    comparison: Comparison, pairs: Sequence[tuple[int, int]], question: Question
+) -> dict[tuple[int, int], SamplingNull | None]:
+    count = replicates_of(question, len(pairs))
+    return {
+        (i, j): comparison.sampling(np.random.default_rng([question.seed, i, j]), i, j, count)
+        if count
+        else None
+        for i, j in pairs
+    }
 
 
 def _row(
     groups: Groups,
     matrix: Float[np.ndarray, "m m"],
-    large: Bool[np.ndarray, " m"],
-    null: AxisNull,
+    nulls: dict[tuple[int, int], SamplingNull | None],
+    compared: tuple[list[tuple[int, int]], list[bool]],
+    sides: Sequence[Side],
+    null: PopulationNull,
+    warnings: tuple[str, ...],
 ) -> AxisRow:
-    values = _values(matrix, large)
-    furthest = int(np.nanargmax(values))
-    values = values[~np.isnan(values)]
-    first, second = (groups.groups[places[furthest]].label for places in _pairs(len(matrix)))
+    pairs, readable = compared
+    # Where every pair is of few kernels their numbers are all there is; `few` says so.
+    is_shown = readable if any(readable) else [True] * len(pairs)
+    shown = [pair for pair, is_in in zip(pairs, is_shown, strict=True) if is_in]
+    values = np.array([matrix[pair] for pair in shown])
+    means = [None if (x := nulls[pair]) is None else x.mean for pair in shown]
+    known = [
+        value - mean for value, mean in zip(values.tolist(), means, strict=True) if mean is not None
+    ]
+    first, second = (groups.groups[place].label for place in shown[int(np.argmax(values))])
     return AxisRow(
-        groups.by,
-        len(groups.groups),
-        int(np.sum(~large)),
-        float(np.median(values)),
-        float(np.mean(values)),
-        float(np.max(values)),
-        (first, second),
-        null.mean,
-        null.p,
-        null.reason,
+        axis=groups.by,
+        groups=len(groups.groups),
+        small=sum(side.size < FEWEST for side in sides),
+        few=readable.count(False),
+        median=float(np.median(values)),
+        debiased=float(np.median(known)) if known else None,
+        mean=float(np.mean(values)),
+        maximum=float(np.max(values)),
+        furthest=(first, second),
+        models=len(np.unique(np.concatenate([side.model for side in sides]))),
+        units=len(np.unique(np.concatenate([side.unit for side in sides]))),
+        p=null.p,
+        smallest_p=null.smallest,
+        reason=null.reason,
+        warnings=warnings,
     )

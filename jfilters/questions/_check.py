@@ -11,7 +11,7 @@ from jaxtyping import Int64
 
 from ..scans import Condition, Scan, all_axes, open_scan, where
 from ..scans.internal import check_comparable, check_same_sparse, column, model_counts
-from ..shift import drift, null_level, probability
+from ..shift import drift, drift_null, probability
 from ._outcomes import Break, Outcome, Outcomes
 from ._rules import Rule, read_rules
 
@@ -138,9 +138,7 @@ def _drift_break(
     )
     if value <= (rule.most_drift or 0):
         return []
-    null_mean = null_level(
-        float(n), float(m), np.count_nonzero(counts + reference_counts, axis=-1), ratio
-    )
+    null_mean = drift_null(counts + reference_counts, (n, m), ratio, scan.edges).mean
     reason = (
         f"drift {value:.4g}, allowed {rule.most_drift:g}, null mean {null_mean:.2g}; from {other}"
     )

@@ -18,7 +18,7 @@ from ..engine.internal import size_of
 from ..lineage import find_families
 from ..scans import Scan, open_scan
 from ..scans.internal import MOST_COMPARED, check_comparable, is_written, model_counts
-from ..shift import Embedding, classical_mds, drift_matrix, null_level, probability
+from ..shift import Embedding, classical_mds, drift_matrix, drift_null, probability
 from .lineage._population import Population
 
 SMALL_BYTES = 64 << 20
@@ -171,6 +171,7 @@ def _drifts(scan: Scan, counts: Counts) -> Float[np.ndarray, "m m"]:
 
 
 def _null_mean(scan: Scan, a: Int64[np.ndarray, "d bins"], b: Int64[np.ndarray, "d bins"]) -> float:
-    occupied = np.count_nonzero(a + b, axis=1)
     n, m = int(a[0].sum()), int(b[0].sum())
-    return null_level(n, m, occupied, scan.component_weights) if n and m else float("nan")
+    if not (n and m):
+        return float("nan")
+    return drift_null(a + b, (n, m), scan.component_weights, scan.edges).mean

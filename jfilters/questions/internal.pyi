@@ -1,3 +1,4 @@
+from ._axis_table import FOLLOWS as FOLLOWS
 from ._densities import save_fitted as save_fitted
 from ._density_samples import GroupSamples as GroupSamples
 from ._density_samples import Sampled as Sampled
@@ -11,11 +12,13 @@ from ._rules import read_rules as read_rules
 from ._trajectory import SETTLED as SETTLED
 from .drift._group_numbers import coefficient_densities as coefficient_densities
 from .drift._group_numbers import variance_ratios as variance_ratios
-from .drift._model_pairs import model_labels as model_labels
-from .drift._table import ALPHA as ALPHA
-from .drift._table import ENOUGH as ENOUGH
-from .drift._table import FEWEST as FEWEST
-from .drift._table import Size as Size
+from .drift._pair import ALPHA as ALPHA
+from .drift._pair import ENOUGH as ENOUGH
+from .drift._pair import FEWEST as FEWEST
+from .drift._pair import Size as Size
+from .drift._ruler import RULER as RULER
+from .drift._ruler import ruler_text as ruler_text
 from .drift._table import marks as marks
 from .drift._table import save_matrix as save_matrix
 from .drift._table import save_pairs as save_pairs
+from .drift._unit_words import unit_in_words as unit_in_words

@@ -1,19 +1,23 @@
 """Drift along an axis for a terminal of 80 columns: groups, the matrix if it is small, and pairs."""
 
+from collections import Counter
+
 import numpy as np
 from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
 from ..questions import DriftTable, Pair
-from ..questions.internal import ALPHA
+from ..questions.internal import ALPHA, FEWEST, ruler_text, unit_in_words
 from ..shift import METRICS
 from ._cells import count, number, plain_table, quantity
 
 MOST_PAIRS = 40  # of the pairs, the largest first; the rest is only in the file
 LARGEST_MATRIX = 9  # groups; a wider matrix does not fit
 
-_WORDS = {"shifted": "bold red", "within null": "green", "too few kernels": "dim"}
+MOST_INTERVALS = 6  # pairs of which the interval over units is shown; the file has all
+
+_WORDS = {"shifted": "bold red", "within null": "green", "no test": "", "too few kernels": "dim"}
 
 
 def drift_text(table: DriftTable) -> RenderableType:
@@ -22,6 +26,7 @@ def drift_text(table: DriftTable) -> RenderableType:
     if table.within is None and len(table.labels) <= LARGEST_MATRIX:
         parts += ["", _matrix(table)]
     parts += ["", _pairs(table)]
+    parts += map(Text, _intervals(table))
     hidden = len(table.pairs) - MOST_PAIRS
     if hidden > 0:
         parts.append(Text(f"and {quantity(hidden, 'smaller pair')}: --out FILE writes all of them"))
@@ -36,18 +41,27 @@ def _head(table: DriftTable) -> Text:
     counted = f"; every {table.question.balance.removesuffix('s')} counts the same"
     return Text.assemble(
         (f"{table.metric} between groups of {table.by}{within}", "bold"),
-        f"{unit}{clean}{counted}\n{metric.direction}",
+        f"{unit}{clean}{counted}\n{metric.direction}\n",
+        _tested(table),
     )
+
+
+def _tested(table: DriftTable) -> str:
+    """Return what the test exchanges, and the least p that it can give."""
+    units = f"{count(table.units)} units ({quantity(table.models, 'model')})"
+    smallest = min((pair.smallest_p for pair in table.pairs if pair.p is not None), default=None)
+    least = "" if smallest is None else f"; the smallest p of a pair is {smallest:.2g}"
+    return f"{units}, a unit is {unit_in_words(table.unit)}{least}"
 
 
 def _groups(table: DriftTable) -> Table:
     rows = plain_table()
     rows.add_column("", justify="right")
     rows.add_column(table.by, overflow="fold", ratio=1)
-    for heading in ("models", "layers", "kernels"):
+    for heading in ("units", "models", "layers", "kernels"):
         rows.add_column(heading, justify="right", overflow="fold")
     for i, (label, size) in enumerate(zip(table.labels, table.sizes, strict=True), 1):
-        cells = map(count, (size.models, size.layers, size.kernels))
+        cells = map(count, (size.units, size.models, size.layers, size.kernels))
         rows.add_row(str(i), Text(label), *cells)
     return rows
 
@@ -73,20 +87,38 @@ def _pairs(table: DriftTable) -> Table:
         rows.add_column(table.within, overflow="fold", ratio=1)
     for heading in ("from", "to"):
         rows.add_column(heading, overflow="fold", ratio=1)
-    for heading in ("value", "null 95 %", "p"):
+    for heading in ("value", "sampling 95 %", "D0", "U", "p"):
         rows.add_column(heading, justify="right", overflow="fold")
     rows.add_column("most by", overflow="fold")
     rows.add_column("", overflow="fold")
-    for pair in sorted(table.pairs, key=lambda pair: -(pair.value or 0))[:MOST_PAIRS]:
+    for pair in _shown_pairs(table):
         rows.add_row(*_cells(pair))
     return rows
 
 
+def _shown_pairs(table: DriftTable) -> list[Pair]:
+    """Return the largest pairs; those of too few kernels come last, whatever their value."""
+    order = sorted(table.pairs, key=lambda pair: (pair.is_of_few_kernels, -(pair.value or 0)))
+    return order[:MOST_PAIRS]
+
+
+def _intervals(table: DriftTable) -> list[str]:
+    pairs = [pair for pair in table.pairs if pair.effect_low is not None]
+    if not 0 < len(pairs) <= MOST_INTERVALS:
+        return []
+    return [
+        f"U of {pair.first} and {pair.second}: {number(pair.effect, 3)}, 95 % over units "
+        f"{number(pair.effect_low, 3)} to {number(pair.effect_high, 3)}"
+        for pair in pairs
+    ]
+
+
 def _cells(pair: Pair) -> list[Text | str]:
     labels = [Text(x) for x in (pair.within, pair.first, pair.second) if x is not None]
-    null_95 = None if pair.null is None else pair.null.quantile95
-    label = Text("-") if pair.label is None else Text(pair.label, _WORDS[pair.label])
-    numbers = [number(x, 3) for x in (pair.value, null_95, pair.p_adjusted)]
+    sampling_95 = None if pair.sampling_null is None else pair.sampling_null.quantile95
+    label = Text(pair.label, _WORDS[pair.label])
+    values = (pair.value, sampling_95, pair.debiased, pair.effect, pair.p_adjusted)
+    numbers = [number(x, 3) for x in values]
     return [*labels, *numbers, _most(pair), label]
 
 
@@ -100,24 +132,38 @@ def _most(pair: Pair) -> str:
 
 def _notes(table: DriftTable) -> list[str]:
     notes = [
-        "null 95 %: the quantile of values between two samples of one distribution; p: share of "
-        "random splits of whole models, or inside each model that has layers in both groups, that "
-        f"shift as much, corrected for {quantity(len(table.pairs), 'pair')}; most by: the component "
-        "that adds most"
+        "sampling 95 %: the quantile of values between two samples of one distribution; D0: the value less "
+        "the mean of that null; U: drift between the populations of units, without sampling and scatter; "
+        "p: population null, the share of relabelings of whole units that differ as much, corrected for "
+        f"{quantity(len(table.pairs), 'pair')}; most by: the component that adds most"
     ]
-    single = sum(pair.p is None for pair in table.pairs)
-    unable = sum(pair.p is not None and pair.smallest_p > ALPHA for pair in table.pairs)
+    if table.metric == "drift":
+        notes.append(ruler_text())
     if table.question.matched:
         notes.append(
-            f"only models that agree on {', '.join(table.question.matched)} change sides, for p"
+            f"only units that agree on {', '.join(table.question.matched)} change sides, for p"
         )
     if table.unknown:
         notes.append(f"{quantity(table.unknown, 'layer')} without a label: in no group")
+    return ["", *notes, *_untested(table), *table.warnings]
+
+
+def _untested(table: DriftTable) -> list[str]:
+    """Return why pairs have no p, or none that is small."""
+    notes = []
+    unable = [x for x in table.pairs if x.p is not None and x.smallest_p > ALPHA]
     if unable:
-        notes.append(f"{quantity(unable, 'pair')} of too few models for any p of {ALPHA} or less")
-    if single and table.question.permutations:
+        pair = min(unable, key=lambda pair: pair.smallest_p)
+        sizes = f"{count(pair.first_size.units)} units against {count(pair.second_size.units)}"
+        more = f" ({len(unable)} such pairs)" if len(unable) > 1 else ""
+        notes.append(f"{sizes} can give no p below {pair.smallest_p:.2g}{more}")
+    if table.question.permutations:
+        reasons = Counter(pair.reason for pair in table.pairs if pair.p is None and pair.reason)
+        notes += [f"{quantity(n, 'pair')} without p: {reason}" for reason, n in reasons.items()]
+    thin = [pair for pair in table.pairs if 0 < pair.thinned_to < FEWEST]
+    if thin:
+        least = min(pair.thinned_to for pair in thin)
         notes.append(
-            f"{quantity(single, 'pair')} without p: judged by the sampling null alone, which says that "
-            "these models differ, not that their kinds do"
+            f"for p, units were thinned to {count(least)} kernels, which leaves it little power"
         )
-    return ["", *notes]
+    return notes

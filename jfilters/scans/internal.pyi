@@ -37,6 +37,9 @@ from ._status import READ as READ
 from ._status import STATUSES as STATUSES
 from ._status import Status as Status
 from ._totals import totals as totals
+from ._units import Units as Units
+from ._units import model_labels as model_labels
+from ._units import units_of as units_of
 from ._where import column as column
 from ._write import left_out as left_out
 from ._write import matrix_csv as matrix_csv

@@ -2,6 +2,7 @@ from ._divergence import drift as drift
 from ._divergence import drift_components as drift_components
 from ._divergence import drift_matrix as drift_matrix
 from ._divergence import probability as probability
+from ._drift_null import drift_null as drift_null
 from ._embedding import Embedding as Embedding
 from ._embedding import classical_mds as classical_mds
 from ._frechet import frechet as frechet
@@ -18,5 +19,7 @@ from ._sinkhorn import sinkhorn_divergence as sinkhorn_divergence
 from ._transport import energy_distance as energy_distance
 from ._transport import mmd as mmd
 from ._transport import sliced_wasserstein as sliced_wasserstein
+from ._unit_drift import UnitDrift as UnitDrift
+from ._unit_drift import unit_drift as unit_drift
 from .metrics import METRICS as METRICS
 from .metrics import Metric as Metric

@@ -1,131 +1,177 @@
-"""The population null: how often a random split of whole units gives a value as large.
+"""The population null: how often units that change sides differ as much as the groups observed.
 
-Every unit, a model or a layer, stays whole and is permuted between the groups, because kernels of
-one model are not independent draws. The sampling null answers another question: how large a number
-two samples of one histogram show.
+Kernels of one network are no independent draws, and neither are networks of one family. So units
+change sides whole. The sampling null answers another question: the value between two samples of one
+histogram.
 """
 
-import itertools
 import math
 from collections.abc import Callable
 
 import numpy as np
-from jaxtyping import Bool, Float, Integer, Num
+from jaxtyping import Float, Int64, Integer, Num
 
+from ._labelings import blocks_of, is_varying, labelings
 from ._nulls import AS_LARGE, PopulationNull
+from ._parts import Parts, features, parts_of, thinned, varying_alone
+from ._unit_statistic import flip_products, summed_statistic
 from ._unit_sums import unit_sums
-from .metrics import Statistic
 
-ONE_SPLIT = "one model against one: there is no other way to split them"
-NO_SPLIT = "nothing may change sides: no two that match lie in different groups"
-_BATCH = 256  # relabellings at once: both groups' histograms stay in the cache
-_ROUNDING = 1e-13  # of a sum; fewer than one kernel of all there are
+ONE_UNIT = "one unit against one: there is no other way to split them"
+ONE_VARYING = "one unit only: its parts cannot tell what other units would show"
+NO_SPLIT = "no two units that may change sides lie in different groups"
+
+ENOUGH_VARYING = 6
+"""Units in both groups that answer without the others: 2 / 2^6 = 0.03 is the least p of their swaps."""
+
+_BATCH = 256  # labelings at once: the sums of both groups stay in the cache
+
+SumsStatistic = Callable[[Float[np.ndarray, "count groups features"]], np.ndarray]
+"""From the summed rows of all groups, one value a labeling."""
 
 
 def population_null(
     rng: np.random.Generator,
-    rows: Num[np.ndarray, "units features"],
-    in_first: Bool[np.ndarray, " units"],
-    statistic: Statistic,
+    counts: Integer[np.ndarray, "layers d bins"],
+    unit: Integer[np.ndarray, " layers"],
+    group: Integer[np.ndarray, " layers"],
+    variance_ratio: Float[np.ndarray, " d"],
     *,
-    strata: Integer[np.ndarray, " units"] | None = None,
+    strata: Integer[np.ndarray, " layers"] | None = None,
     permutations: int = 1000,
+    statistic: SumsStatistic | None = None,
 ) -> PopulationNull:
-    """Return the p-value of two groups of whole units under permuted labels.
+    """Return the p-value of groups of layers under labels permuted among whole units.
 
-    p = (1 + #{permuted >= observed}) / (1 + permutations). Runs on the host. Units, each a row that
-    adds up within its group, are permuted between two groups of the sizes observed.
-    Exact under the null that the units of this pair are exchangeable, whatever the other groups are.
-    Where there are no more than `permutations` distinct splits every one of them is tried, the
-    observed one among them, and p is the share that is as large.
+    p = (1 + #{permuted >= observed}) / (1 + permutations) of the sum of U over all pairs of groups. Where
+    there are no more distinct labelings than that, every one is tried, and p is the share as large.
 
-    **Arguments:**
+    - Units of one group exchange their labels. All parts are thinned to one number of kernels before, so
+      that sizes make no p.
+    - Units with layers in several groups turn their differences round, each by itself. Nothing is thinned.
+    - A mix: six or more units in several groups, and no fewer than the smallest group has of others, answer
+      alone. Otherwise both actions are taken at once, and all parts are thinned.
 
-    - `strata`: units are exchanged only with those of the same number. For groups that divide one
-      model's layers: layers as units, their models as strata, exact if the layers of each model
-      are exchangeable between the two groups.
+    Runs on the host.
+
+    Args:
+        rng: of the thinning and the permutations.
+        counts: histograms of the layers, in whole kernels.
+        unit: the run or family of each layer, or its network.
+        group: 0, 1, ... of each layer.
+        variance_ratio: the weight of each component.
+        strata: units of one group are exchanged only with those of the same number.
+        permutations: random labelings.
+        statistic: in place of U, a function of the summed histograms (count, groups, d * bins) of thinned
+            parts, larger where groups differ more.
+
+    Returns:
+        p, None with the reason where units cannot be split in another way, and the least p possible.
+
+    Source: derived for this project; docs/method.md, Population null.
     """
-    strata = np.zeros(len(rows), np.int64) if strata is None else strata
-    sizes = _stratum_sizes(in_first, strata)
-    splits = math.prod(math.comb(a + b, a) for a, b in sizes)
-    if splits < 2 or sizes == [(1, 1)]:
-        return PopulationNull(None, 1.0, True, NO_SPLIT if len(sizes) > 1 else ONE_SPLIT)
-    exact = splits <= permutations
-    labels = _all_labels(sizes, strata) if exact else _labels(rng, sizes, strata, permutations)
-    values_of = _values_of(rows, statistic)
-    observed, values = values_of(in_first[None])[0], values_of(labels)
-    extreme = _as_large(values, observed)
-    if exact:
-        least = _as_large(values, np.max(values))
-        return PopulationNull(extreme / splits, least / splits, True)
-    return PopulationNull((1 + extreme) / (1 + permutations), 1 / (1 + permutations), False)
+    parts = parts_of(counts, np.asarray(unit), np.asarray(group), strata)
+    return parts_null(rng, parts, variance_ratio, permutations=permutations, statistic=statistic)
 
 
-def _as_large(values: Float[np.ndarray, " count"], bound: float) -> int:
-    return int(np.sum(values >= bound * AS_LARGE))
-
-
-def _stratum_sizes(
-    in_first: Bool[np.ndarray, " units"], strata: Integer[np.ndarray, " units"]
-) -> list[tuple[int, int]]:
-    """Return, for each stratum in order, the numbers of units in the first and in the second group."""
-    _, index = np.unique(strata, return_inverse=True)
-    first = np.bincount(index, in_first).astype(int)
-    return list(zip(first.tolist(), (np.bincount(index) - first).tolist(), strict=True))
-
-
-def _labels(
+def parts_null(
     rng: np.random.Generator,
-    sizes: list[tuple[int, int]],
-    strata: Integer[np.ndarray, " units"],
-    count: int,
-) -> Bool[np.ndarray, "count units"]:
-    """Return random splits: in each stratum, the first group's number of units goes to the first group."""
-    _, index = np.unique(strata, return_inverse=True)
-    # Units by stratum and in random order within each; then the first of every stratum are taken.
-    order = np.argsort(index[None] + rng.random((count, len(strata))), axis=1)
-    template = np.concatenate([np.arange(a + b) < a for a, b in sizes])
-    labels = np.empty(order.shape, bool)
-    np.put_along_axis(labels, order, template[None], axis=1)
-    return labels
+    parts: Parts,
+    variance_ratio: Float[np.ndarray, " d"],
+    *,
+    permutations: int,
+    statistic: SumsStatistic | None = None,
+) -> PopulationNull:
+    """Return `population_null` of parts that are summed already."""
+    groups, number = np.unique(parts.group, return_inverse=True)
+    if len(groups) < 2:
+        return PopulationNull(None, 1.0, True, NO_SPLIT)
+    parts = parts._replace(group=number.reshape(-1))
+    parts = varying_alone(parts, ENOUGH_VARYING)
+    if (reason := _no_test(parts)) is not None:
+        return PopulationNull(None, 1.0, True, reason)
+    if statistic is None and is_varying(parts.unit).all():
+        return _flipped(rng, parts, variance_ratio, permutations)
+    units = len(np.unique(parts.unit))
+    equal, size = thinned(rng, parts, variance_ratio)
+    rows = features(equal.counts, variance_ratio) if statistic is None else _flat(equal.counts)
+    null = relabeled_null(rng, rows, equal, statistic=statistic, permutations=permutations)
+    return null._replace(kernels=size, units_out=units - len(np.unique(equal.unit)))
 
 
-def _all_labels(
-    sizes: list[tuple[int, int]], strata: Integer[np.ndarray, " units"]
-) -> Bool[np.ndarray, "splits units"]:
-    """Return every distinct split, once."""
-    order = np.argsort(strata, kind="stable")
-    starts = np.cumsum([0, *(a + b for a, b in sizes)])
-    choices = (
-        itertools.combinations(order[start : start + a + b].tolist(), a)
-        for start, (a, b) in zip(starts, sizes, strict=False)
-    )
-    splits = [list(itertools.chain(*choice)) for choice in itertools.product(*choices)]
-    labels = np.zeros((len(splits), len(strata)), bool)
-    for row, split in zip(labels, splits, strict=True):
-        row[split] = True
-    return labels
+def relabeled_null(
+    rng: np.random.Generator,
+    rows: Num[np.ndarray, "parts features"],
+    parts: Parts,
+    *,
+    permutations: int,
+    statistic: SumsStatistic | None = None,
+) -> PopulationNull:
+    """Return the population null of parts of equal size by labels that change blocks' places.
+
+    `rows` are what the statistic reads: features for U, or what adds up within a group.
+    """
+    blocks = blocks_of(parts.unit, parts.strata)
+    labels, exact = labelings(rng, parts.group, blocks, permutations)
+    labels = np.concatenate([parts.group[None], labels])
+    if statistic is None:
+        values = summed_statistic(rows, labels, parts.unit)
+    else:
+        values = _of_sums(rows, labels, statistic)
+    return _null(values[0], values[1:], exact)
 
 
-def _values_of(
-    rows: Num[np.ndarray, "units features"], statistic: Statistic
-) -> Callable[[np.ndarray], np.ndarray]:
-    """Return the function from splits (count, units) to the statistic of both groups of each."""
-    total, sums = np.sum(rows, axis=0), unit_sums(rows)
+def _flipped(
+    rng: np.random.Generator, parts: Parts, variance_ratio: np.ndarray, permutations: int
+) -> PopulationNull:
+    rows = features(parts.counts, variance_ratio)
+    products = flip_products(rows, parts.unit, parts.group)
+    k = len(products)
+    exact = k < 60 and 2**k <= permutations
+    if exact:
+        signs = 1.0 - 2.0 * ((np.arange(2**k)[:, None] >> np.arange(k)) & 1)
+    else:
+        signs = rng.choice([-1.0, 1.0], (permutations, k))
+    values = np.einsum("rk,rk->r", signs @ products, signs)
+    return _null(float(products.sum()), values, exact)
 
-    def values_of(labels: Bool[np.ndarray, "count units"]) -> Float[np.ndarray, " count"]:
-        batches = (labels[start : start + _BATCH] for start in range(0, len(labels), _BATCH))
-        firsts = (sums(batch) for batch in batches)
-        return np.concatenate([statistic(first, _remainder(total, first)) for first in firsts])
 
-    return values_of
+def _null(observed: float, values: Float[np.ndarray, " count"], exact: bool) -> PopulationNull:
+    slack = (1 - AS_LARGE) * (abs(observed) + float(np.abs(values).max(initial=0)))
+    extreme, count = int(np.sum(values >= observed - slack)), len(values)
+    if not exact:
+        return PopulationNull((1 + extreme) / (1 + count), 1 / (1 + count), False)
+    least = int(np.sum(values >= values.max() - slack)) / count
+    if least == 1:
+        return PopulationNull(None, 1.0, True, NO_SPLIT)
+    return PopulationNull(extreme / count, least, True)
 
 
-def _remainder(
-    total: Num[np.ndarray, " features"], first: Float[np.ndarray, "count features"]
-) -> Float[np.ndarray, "count features"]:
-    """Return the sums of the units that are not in `first`."""
-    second = total[None] - first
-    # What a difference leaves of nothing: an empty bin has to stay empty.
-    second[np.abs(second) <= _ROUNDING * np.abs(total)[None]] = 0
-    return second
+def _no_test(parts: Parts) -> str | None:
+    """Return the reason why no other split exists, as far as it is plain from numbers of units."""
+    varies = is_varying(parts.unit)
+    varying = len(np.unique(parts.unit[varies]))
+    constant = np.bincount(parts.group[~varies], minlength=1 + parts.group.max())
+    if varying == 0 and constant.max() == 1:
+        return ONE_UNIT
+    if varying < 2 and np.count_nonzero(constant) < 2:
+        return ONE_VARYING
+    return None
+
+
+def _of_sums(
+    rows: Num[np.ndarray, "parts features"],
+    labels: Int64[np.ndarray, "count parts"],
+    statistic: SumsStatistic,
+) -> Float[np.ndarray, " count"]:
+    sums, groups = unit_sums(rows), 1 + int(labels[0].max())
+    values = []
+    for start in range(0, len(labels), _BATCH):
+        batch = labels[start : start + _BATCH]
+        of_groups = [sums(batch == group) for group in range(groups)]
+        values.append(statistic(np.stack(of_groups, axis=1)))
+    return np.concatenate(values)
+
+
+def _flat(counts: Num[np.ndarray, "parts d bins"]) -> Num[np.ndarray, "parts features"]:
+    return counts.reshape(len(counts), math.prod(counts.shape[1:]))

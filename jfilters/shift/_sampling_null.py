@@ -1,38 +1,44 @@
-"""The sampling null: how large a number two samples of one histogram show."""
+"""The sampling null: the value of a metric between two samples of one histogram."""
 
 import numpy as np
 from jaxtyping import Float, Num
 
 from ._metric_functions import histogram_metric, histogram_space
 from ._nulls import SamplingNull
+from ._redeal import DealtSets
 
 
 def sampling_null(
     rng: np.random.Generator,
     name: str,
     pooled: Num[np.ndarray, "d bins"],
-    sizes: tuple[float, float],
+    sizes: tuple[int, int] | tuple[float, float],
     variance_ratio: Float[np.ndarray, " d"],
     edges: Float[np.ndarray, " edges"],
     *,
     replicates: int = 200,
 ) -> SamplingNull:
-    """Return a metric of histograms between samples of `sizes` kernels from the `pooled` histogram.
+    """Return a metric of histograms between two sets of `sizes` kernels that are dealt from one histogram.
 
-    A parametric bootstrap, one multinomial draw a component and replicate, by independent Poisson
-    counts where kernels are many. Components are drawn independently, which leaves the mean as it
-    is and narrows the spread a little where they depend on each other. For large sizes the mean of
-    drift is `null_level`. Runs on the host.
+    Kernels are dealt without replacement, component by component. Where the histogram holds fewer kernels
+    than both sets, as many are drawn from it first. `drift_null` has the same for drift without drawing.
+    Runs on the host.
 
-    **Arguments:**
+    Args:
+        rng: of the draws.
+        name: a name of `METRICS` that reads histograms.
+        pooled: the histogram of both sets together, in whole kernels.
+        sizes: numbers of kernels of the two sets.
+        variance_ratio: the weight of each component.
+        edges: of the bins, in units of a coefficient.
+        replicates: draws; the 95 % quantile of 200 is good to some percent.
 
-    - `name`: a name of `METRICS` that reads histograms.
-    - `pooled`: the histogram that both samples are drawn from.
-    - `sizes`: numbers of kernels of the two samples; fractions are effective sizes.
-    - `replicates`: pairs of samples; the 95 % quantile of 200 is good to some percent.
+    Raises:
+        ValueError: for a name that is no metric of histograms.
 
-    Raises ValueError for a name that is no metric of histograms.
+    Source: derived for this project; docs/method.md, Sampling null.
     """
     space = histogram_space(variance_ratio, edges)
     metric = histogram_metric(name)
-    return metric.sampling_null(rng, space, pooled.reshape(-1), sizes, replicates=replicates)
+    sets = DealtSets(np.asarray(sizes, np.int64), np.array([True, False]), np.ones(2))
+    return metric.sampling_null(rng, space, pooled.reshape(-1), sets, replicates=replicates)

@@ -14,7 +14,7 @@ import numpy as np
 from jax.core import Tracer
 from jaxtyping import Float, Int
 
-from ..shift import drift, null_level, probability
+from ..shift import drift, drift_null, probability
 from ..statistics import Basis, fixed_edges
 from ._kernels_of import kernels_of
 from ._measurement import BINS, Measurement, checked_basis, measurement
@@ -156,8 +156,11 @@ class Watch:
 
     def _null_mean(self, a: Counts, b: Counts) -> float:
         n, m = (max(int(counts[0].sum()), 1) for counts in (a, b))
-        occupied = np.count_nonzero(a + b, axis=-1)
-        return null_level(n, m, occupied, self._basis.variance_ratio)
+        edges, ratio = (
+            fixed_edges(a.shape[-2], BINS),
+            np.asarray(self._basis.variance_ratio, np.float64),
+        )
+        return drift_null(a + b, (n, m), ratio, edges).mean
 
 
 def _counts(measured: Measurement) -> Counts:

@@ -51,6 +51,17 @@ class TestDrift:
         assert done.exit_code == 0, done.output
         assert not (scan / "drift-odd.csv").exists()
 
+    def test_says_what_was_exchanged_and_the_least_p(self, scan, meta):
+        text = run("drift", scan, "--by", "kind", "--meta", meta).stdout
+        assert "8 units (8 models), a unit is a model; the smallest p of a pair is 0.029" in text
+        text = run("drift", scan, "--by", "kind", "--meta", meta, "--unit", "odd").stdout
+        assert "2 units (8 models), a unit is one label of odd" in text
+        assert "2 units against 2 can give no p below 0.5" in text
+
+    def test_an_unknown_unit_is_one_line(self, scan, monkeypatch, capsys):
+        message = fail(monkeypatch, capsys, "drift", str(scan), "--by", "model", "--unit", "famly")
+        assert "expected an axis, got 'famly'" in message
+
     def test_file_of_pairs_and_json(self, scan, meta, tmp_path):
         out = tmp_path / "pairs.csv"
         asked = ("--by", "model", "--format", "json", "--permutations", 0)

@@ -5,8 +5,9 @@ import numpy as np
 import pytest
 
 from jfilters.questions import drift_between, drift_from_others, model_pairs
-from jfilters.questions.internal import coefficient_densities, model_labels, variance_ratios
+from jfilters.questions.internal import coefficient_densities, variance_ratios
 from jfilters.scans import group_layers
+from jfilters.scans.internal import model_labels
 from jfilters.shift import holm
 from jfilters.statistics import Moments, fit_basis, merge_moments
 

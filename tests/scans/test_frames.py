@@ -134,7 +134,10 @@ class TestShown:
         table = scan.drift("kind", permutations=100)
         assert repr(scan).startswith("Scan(")
         assert "8 models, 24 layers, 960 kernels; 24 healthy" in repr(scan)
-        assert repr(table) == "DriftTable(drift by kind: 2 groups, 1 pair; 1 shifted)"
+        assert (
+            repr(table)
+            == "DriftTable(drift by kind: 2 groups, 1 pair, 8 units (8 models); 1 shifted)"
+        )
         assert "\n" not in repr(scan) + repr(table)
 
     def test_the_worst_layers_come_first_with_the_reason(self, tmp_path):
@@ -148,7 +151,9 @@ class TestShown:
     def test_a_matrix_marks_what_is_chance(self, scan):
         shown = Cells(scan.drift("kind", permutations=0)._repr_html_())
         value = f"{scan.drift('kind', permutations=0).matrix[0, 1]:.3g}"
-        assert ["far", "0", value] in shown.rows
+        assert ["far", "0", f"{value} *"] in shown.rows
+        tested = Cells(scan.drift("kind")._repr_html_())
+        assert ["far", "0", value] in tested.rows
         near = scan.where("kind == 'near'").drift("depth", permutations=50)
         assert any("(" in cell for row in Cells(near._repr_html_()).rows for cell in row)
 

@@ -10,7 +10,13 @@ import scipy.special
 import scipy.stats
 
 from jfilters.shift import METRICS, drift_components, frechet, probability
-from jfilters.shift.internal import Space, components_of, metric_components, metric_matrix
+from jfilters.shift.internal import (
+    DealtSets,
+    Space,
+    components_of,
+    metric_components,
+    metric_matrix,
+)
 from jfilters.statistics.internal import host_set_moments
 
 D, BINS = 3, 8
@@ -143,12 +149,16 @@ class TestRecords:
         statistic = metric.statistic(self.SPACE)(self.ROWS, self.ROWS[::-1])
         np.testing.assert_allclose(statistic, np.diagonal(matrix[:, ::-1]), atol=1e-9)
 
-    def test_only_drift_has_a_large_sample_null(self):
-        nulls = {
-            name: METRICS[name].large_sample_null(self.SPACE, self.ROWS[0], (60.0, 60.0))
-            for name in [*OF_HISTOGRAMS, "frechet"]
-        }
-        assert [name for name, null in nulls.items() if null] == ["drift"]
+    SETS = DealtSets(np.array([60, 60]), np.array([True, False]), np.ones(2))
+
+    def test_only_drift_without_weights_has_a_formula_for_its_null(self):
+        weighted = DealtSets(np.array([60, 40, 20]), np.array([1, 0, 0], bool), np.arange(1.0, 4))
+        for sets, known in ((self.SETS, ["drift"]), (weighted, [])):
+            nulls = {
+                name: METRICS[name].known_null(self.SPACE, self.ROWS[0], sets)
+                for name in [*OF_HISTOGRAMS, "frechet"]
+            }
+            assert [name for name, null in nulls.items() if null] == known
 
     def test_moment_rows_give_frechet(self):
         rng = np.random.default_rng(1)
@@ -158,11 +168,8 @@ class TestRecords:
         matrix = METRICS["frechet"].matrix(self.SPACE, rows)
         assert matrix[0, 1] == pytest.approx(float(frechet(*moments)), rel=1e-5)
         rng = np.random.default_rng(2)
-        null = METRICS["frechet"].sampling_null(rng, self.SPACE, rows.sum(axis=0), (50.0, 50.0))
+        null = METRICS["frechet"].sampling_null(rng, self.SPACE, rows.sum(axis=0), self.SETS)
         assert 0 < null.mean < null.quantile95 < matrix[0, 1]
-        assert (
-            METRICS["frechet"].redrawn_null(rng, self.SPACE, rows, np.array([50.0, 50.0])) is None
-        )
 
 
 def moment_row(kernels):

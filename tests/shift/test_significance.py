@@ -1,22 +1,20 @@
-"""Null distributions against brute force, closed forms and SciPy; p-values that are what they claim."""
+"""Metrics as functions of sums, and the sampling null against drawn kernels."""
 
-import itertools
-import math
+import dataclasses
 
 import numpy as np
 import pytest
-import scipy.stats
 
 from jfilters.shift import (
     METRICS,
     drift,
+    drift_null,
     holm,
-    null_level,
-    population_null,
     probability,
     sampling_null,
 )
-from jfilters.shift.internal import histogram_statistic, large_sample_null, metric_matrix
+from jfilters.shift._redeal import redealt
+from jfilters.shift.internal import DealtSets, Space, histogram_statistic, metric_matrix
 
 D, BINS = 3, 8
 EDGES = np.linspace(-2, 2, BINS + 1)
@@ -37,18 +35,6 @@ def models(n, seed, spread=1.0, shift=0.0, kernels=200):
 def value(first, second, name="drift"):
     p, q = (probability(rows.sum(axis=0).reshape(D, BINS), EDGES) for rows in (first, second))
     return metric_matrix(name, np.stack([p, q]), RATIO, EDGES)[0, 1]
-
-
-def null(rows, in_first, *, strata=None, permutations=1000, seed=0, statistic=None):
-    statistic = histogram_statistic("drift", RATIO, EDGES) if statistic is None else statistic
-    return population_null(
-        np.random.default_rng(seed),
-        rows,
-        np.asarray(in_first, bool),
-        statistic,
-        strata=None if strata is None else np.asarray(strata),
-        permutations=permutations,
-    )
 
 
 class TestStatistic:
@@ -75,15 +61,6 @@ class TestSamplingNull:
         rng = np.random.default_rng(0)
         return sampling_null(rng, name, self.POOLED, sizes, RATIO, EDGES, replicates=replicates)
 
-    def test_of_drift_is_the_null_level(self):
-        sizes = (300_000.0, 500_000.0)
-        found, level = self.drawn(sizes=sizes), null_level(*sizes, np.full(D, BINS), RATIO)
-        assert found.mean == pytest.approx(level, rel=0.1)
-        form = large_sample_null(sizes, self.POOLED, RATIO)
-        assert form.mean == pytest.approx(level)
-        assert found.mean == pytest.approx(form.mean, rel=0.1)
-        assert found.quantile95 == pytest.approx(form.quantile95, rel=0.1)
-
     @pytest.mark.parametrize("name", OF_HISTOGRAMS)
     @pytest.mark.parametrize("sizes", [(60.0, 90.0), (2000.0, 1500.0)])
     def test_is_that_of_drawn_kernels(self, name, sizes):
@@ -101,161 +78,59 @@ class TestSamplingNull:
     def test_same_seed_same_numbers(self):
         assert self.drawn(replicates=20) == self.drawn(replicates=20)
 
-    def test_large_sample_form_of_one_component_is_a_chi_square(self):
-        one = self.POOLED[:1]
-        found = large_sample_null((10.0, 30.0), one, np.ones(1))
-        expected = scipy.stats.chi2.ppf(0.95, BINS - 1) * (1 / 10 + 1 / 30)
-        assert found.quantile95 == pytest.approx(expected, rel=0.005)
+    def test_of_drift_is_its_formula(self):
+        sizes = (1000, 3000)
+        drawn, known = self.drawn(sizes=sizes), drift_null(self.POOLED, sizes, RATIO, EDGES)
+        assert drawn.mean == pytest.approx(known.mean, rel=0.03)
+        assert drawn.quantile95 == pytest.approx(known.quantile95, rel=0.06)
 
-    def test_one_bin_has_no_chance(self):
-        one = np.zeros((D, BINS))
-        one[:, 2] = 5
-        found = large_sample_null((10.0, 30.0), one, RATIO)
-        assert (found.mean, found.quantile95) == (0, 0)
-
-
-class TestPopulationNull:
-    def test_enumeration_is_brute_force(self):
-        rows = np.concatenate([models(3, 0), models(4, 1, shift=0.4)])
-        observed = value(rows[:3], rows[3:])
-        values = [
-            value(rows[list(chosen)], rows[[i for i in range(7) if i not in chosen]])
-            for chosen in itertools.combinations(range(7), 3)
-        ]
-        found = null(rows, np.arange(7) < 3)
-        assert found.exact
-        assert found.p == np.mean(np.array(values) >= observed * (1 - 1e-9))
-        assert found.smallest == 1 / 35
-
-    def test_enumeration_within_strata_is_brute_force(self):
-        rows = np.concatenate([models(5, 0), models(3, 1, shift=0.4)])
-        in_first = np.array([1, 0, 1, 0, 0, 1, 0, 0], bool)
-        strata = np.array([4, 4, 2, 2, 2, 9, 9, 1])
-        values = []
-        for a, b, c in itertools.product((0, 1), (2, 3, 4), (5, 6)):
-            chosen = np.isin(np.arange(8), (a, b, c))
-            values.append(value(rows[chosen], rows[~chosen]))
-        found = null(rows, in_first, strata=strata)
-        observed = value(rows[in_first], rows[~in_first])
-        assert found.p == np.mean(np.array(values) >= observed * (1 - 1e-9))
-        assert found.smallest == 1 / 12
-
-    def test_swapping_equal_groups_is_no_other_split(self):
-        # All but one of the six splits come twice, so that p is never below 2 / 6.
-        rows = np.concatenate([models(2, 0), models(2, 1, shift=2)])
-        found = null(rows, [1, 1, 0, 0])
-        assert (found.p, found.smallest) == (1 / 3, 1 / 3)
-
-    def test_random_splits_agree_with_all_of_them(self):
-        rows = np.concatenate([models(6, 0), models(6, 1, shift=0.15)])
-        exact = null(rows, np.arange(12) < 6, permutations=1000)
-        drawn = null(rows, np.arange(12) < 6, permutations=900)
-        assert exact.exact
-        assert not drawn.exact
-        assert drawn.smallest == 1 / 901
-        assert drawn.p == pytest.approx(exact.p, abs=0.05)
-
-    def test_counts_itself(self):
-        rows = np.concatenate([models(20, 0), models(20, 1, shift=3)])
-        assert null(rows, np.arange(40) < 20, permutations=99).p == 1 / 100
-
-    def test_splits_keep_sizes_and_strata(self):
-        strata = np.repeat([0, 1, 2], [3, 4, 2])
-        in_first = np.array([1, 0, 0, 1, 1, 0, 0, 0, 0], bool)
-        seen = []
+    def test_no_more_kernels_than_both_samples_are_dealt_whole(self):
+        # One kernel in every bin: with replacement, many bins would have two and as many none.
+        counts, dealt = np.ones((1, 8), int), []
+        space = Space(EDGES, np.ones(1), np.eye(1))
 
         def statistic(first, second):
-            assert len(np.unique(first + second, axis=0)) == 1
-            seen.append(first)
-            return first @ np.arange(9.0)
-
-        null(np.eye(9), in_first, strata=strata, permutations=17, statistic=statistic)
-        labels = np.concatenate(seen[1:])
-        for stratum, size in ((0, 1), (1, 2), (2, 0)):
-            assert (labels[:, strata == stratum].sum(axis=1) == size).all()
-        seen.clear()
-        null(np.eye(9)[:7], in_first[:7], strata=strata[:7], permutations=18, statistic=statistic)
-        assert len(np.unique(np.concatenate(seen[1:]), axis=0)) == math.comb(3, 1) * math.comb(4, 2)
-
-    def test_drawn_splits_are_equally_likely(self):
-        seen = []
-
-        def statistic(first, second):
-            seen.append(first)
+            dealt.append(first + second)
             return first[:, 0]
 
-        splits = []
-        for seed in range(200):
-            seen.clear()
-            null(np.eye(6), np.arange(6) < 3, permutations=19, seed=seed, statistic=statistic)
-            splits.append(np.concatenate(seen[1:]))
-        _, counts = np.unique(np.concatenate(splits), axis=0, return_counts=True)
-        assert len(counts) == 20
-        assert scipy.stats.chisquare(counts).pvalue > 0.01
+        metric = dataclasses.replace(METRICS["total-variation"])
+        object.__setattr__(metric, "statistic", lambda _: statistic)
+        sets = DealtSets(np.array([3, 5]), np.array([True, False]), np.ones(2))
+        metric.sampling_null(np.random.default_rng(0), space, counts.reshape(-1), sets)
+        assert (dealt[0] == 1).all()
 
-    @pytest.mark.parametrize("units", [1, 2])
-    def test_one_against_one_has_no_p(self, units):
-        found = null(models(2, 0), np.arange(2) < units)
-        assert found.p is None
-        assert "no other way to split" in found.reason
+    def test_weighted_sets_keep_their_sizes(self):
+        sizes, weights = np.array([20.0, 500.0, 300.0]), np.array([5.0, 0.2, 1.0])
+        sets = DealtSets.of(sizes, np.array([True, True, False]), weights)
+        pooled = np.stack([np.random.default_rng(0).multinomial(820, [1 / 8] * 8)] * D)
+        first, second = redealt(np.random.default_rng(0), pooled, sets, 30)
+        np.testing.assert_allclose(first.sum(axis=-1), 20 * 5 + 500 * 0.2)
+        np.testing.assert_allclose(second.sum(axis=-1), 300)
+        assert sets.is_weighted
+        assert sets.effective == pytest.approx((200**2 / (20 * 25 + 500 * 0.04), 300))
 
-    def test_p_is_uniform_where_models_are_exchangeable(self):
-        p = [
-            null(models(12, seed), np.arange(12) < 5, permutations=99, seed=seed).p
-            for seed in range(200)
-        ]
-        assert scipy.stats.kstest(p, "uniform").pvalue > 0.01
-        assert np.mean(np.array(p) <= 0.05) <= 0.05 + 2.6 * np.sqrt(0.05 * 0.95 / 200)
+    def test_sets_of_alike_weights_are_one(self):
+        sizes, weights = np.full(50, 10.0), np.repeat([1.0, 1.1, 8.0, 8.1, 3.0], 10)
+        sets = DealtSets.of(sizes, np.arange(50) < 40, weights)
+        assert len(sets.sizes) == 3
+        assert sets.sides == (400, 100)
 
-    def test_kernels_as_units_would_call_every_pair_of_models_shifted(self):
-        # Why whole models are dealt: the sampling null takes what makes models differ for a shift.
-        rows = models(12, 0)
-        chance = sampling_null(
-            np.random.default_rng(0),
-            "drift",
-            rows.sum(axis=0).reshape(D, BINS),
-            (1000.0, 1400.0),
-            RATIO,
-            EDGES,
-        )
-        assert value(rows[:5], rows[5:]) > chance.quantile95
-        assert null(rows, np.arange(12) < 5).p > 0.05
-
-    def test_shifted_groups_are_found(self):
-        p = [
-            null(
-                np.concatenate([models(8, seed), models(8, seed + 100, shift=0.6)]),
-                np.arange(16) < 8,
-                permutations=199,
-            ).p
-            for seed in range(20)
-        ]
-        assert np.mean(np.array(p) <= 0.05) >= 0.9
-
-    def test_pairing_finds_what_models_hide(self):
-        # Models far from each other, each with a small shift of the same sign inside.
-        rng = np.random.default_rng(0)
-        centers = (EDGES[1:] + EDGES[:-1]) / 2
-        own = rng.normal(size=(10, 1, 1)) + np.array([0.0, 0.25])[None, :, None]
-        shares = np.exp(-((centers - own) ** 2))
-        counts = 500 * shares / shares.sum(axis=-1, keepdims=True)
-        rows = np.tile(counts.reshape(20, BINS), (1, D))
-        in_first = np.arange(20) % 2 == 0
-        assert null(rows, in_first).p > 0.2
-        assert null(rows, in_first, strata=np.repeat(np.arange(10), 2)).p < 0.01
-
-    def test_weights_that_are_no_integers_leave_empty_bins_empty(self):
-        rows = np.random.default_rng(0).uniform(size=(10, 40))
-        rows[5:, :20] = 0
-
-        def statistic(first, second):
-            alone = first[:, -1] == 5
-            assert (second[alone][:, :20] == 0).all()
-            assert (second[~alone][:, :-1] > 0).all()
-            return first[:, 0]
-
-        carriers = (np.arange(10) < 5).astype(float)
-        null(np.column_stack([rows, carriers]), np.arange(10) < 5, statistic=statistic)
+    @pytest.mark.parametrize("models", [[100, 1_000, 10_000], [3_000] * 6])
+    def test_weighted_models_of_one_law_pass_the_quantile_once_in_twenty(self, models):
+        rng, passed = np.random.default_rng(0), []
+        sizes = np.array(models * 2, float)
+        in_first = np.arange(len(sizes)) < len(models)
+        shares = self.POOLED / self.POOLED.sum(axis=-1, keepdims=True)
+        sets = DealtSets.of(sizes, in_first, 1 / sizes)
+        space, metric = Space(EDGES, RATIO, np.eye(D)), METRICS["drift"]
+        for _ in range(120):
+            counts = np.stack([rng.multinomial(int(n), shares) for n in sizes])
+            sums = [np.tensordot(1 / sizes[x], counts[x], 1) for x in (in_first, ~in_first)]
+            p, q = (probability(x, EDGES) for x in sums)
+            pooled = counts.sum(axis=0).reshape(-1)
+            null = metric.sampling_null(rng, space, pooled, sets, replicates=100)
+            passed.append(drift(p, q, RATIO) > null.quantile95)
+        assert 0 < np.mean(passed) <= 0.11
 
 
 class TestHolm:

@@ -7,8 +7,8 @@ import numpy as np
 
 from ...scans import Group, Groups, Scan, group_layers
 from ._drift import DEFAULTS, adjusted, check_comparable_groups, drift_between
+from ._pair import Pair
 from ._question import Question, QuestionOptions
-from ._table import Pair
 
 OTHERS = "others"
 """The second label of every pair."""

@@ -8,10 +8,17 @@ from jaxtyping import Float
 
 from ...scans import Scan
 from ...shift import PopulationNull, SamplingNull, sinkhorn_divergence
-from ...shift.internal import Statistic, energy_form, mmd_form, sliced_wasserstein_form
-from ._points import sampled_points
-from ._question import Balance, Question
-from ._sides import Side, permuted_null
+from ...shift.internal import (
+    Form,
+    Statistic,
+    energy_form,
+    mmd_form,
+    relabeled_null,
+    sliced_wasserstein_form,
+)
+from ._points import sampled_points, thinned_points
+from ._question import Question
+from ._sides import Side
 
 
 class SampleComparison:
@@ -19,13 +26,17 @@ class SampleComparison:
 
     def __init__(self, scan: Scan, sides: Sequence[Side], question: Question):
         self._sides, self._metric, self._seed = sides, question.metric, question.seed
-        self._balance: Balance = question.balance
         # Kept for as long as questions about the same pair follow each other.
         self._statistic = functools.lru_cache(maxsize=1)(self._new_statistic)
         self._value = functools.cache(self._new_value)
         self._points = sampled_points(
             np.random.default_rng(question.seed), scan, sides, question.clean
         )
+
+    @property
+    def features(self) -> int:
+        """The points of the largest side."""
+        return max(len(side.points) for side in self._points)
 
     def row(self, i: int) -> tuple[Float[np.ndarray, " m"], None]:
         """The value from side `i` to every side; NaN where no kernel of a side was sampled."""
@@ -47,25 +58,30 @@ class SampleComparison:
         return SamplingNull(float(np.mean(values)), float(np.quantile(values, 0.95)))
 
     def population(
-        self, rng: np.random.Generator, i: int, j: int, permutations: int
+        self, rng: np.random.Generator, places: Sequence[int], permutations: int
     ) -> PopulationNull:
-        """Permute the sampled kernels of whole models, or of layers within models."""
+        """Permute the sampled kernels of whole units between two sides, as many of every part."""
         if self._metric == "sinkhorn":
-            return PopulationNull(
-                None, 1.0, False, "sinkhorn would have to be solved again for every split"
-            )
-        if not (len(self._points[i].points) and len(self._points[j].points)):
-            return PopulationNull(None, 1.0, False, "no kernel of one of the groups was sampled")
-        first, second = self._sides[i], self._sides[j]
-        return permuted_null(
+            return _none("sinkhorn would have to be solved again for every split")
+        if len(places) > 2:
+            return _none(f"{self._metric} is taken from a sample, which is compared pair by pair")
+        sides = [self._points[place] for place in places]
+        if not all(len(side.points) for side in sides):
+            return _none("no kernel of one of the groups was sampled")
+        points, parts, size = thinned_points(rng, sides, [self._sides[place] for place in places])
+        form = self._form(places[0], places[1], points)
+        null = relabeled_null(
             rng,
-            self._rows(i, j),
-            first,
-            second,
-            self._statistic(i, j),
-            self._balance,
-            permutations,
+            parts.counts.reshape(len(parts.counts), -1),
+            parts,
+            permutations=permutations,
+            statistic=lambda sums: form(_share(sums[:, 0]) - _share(sums[:, 1])),
         )
+        return null._replace(kernels=size)
+
+    def effect(self, i: int, j: int) -> None:
+        """Return nothing: drift between populations of units is estimated from histograms."""
+        return None
 
     def _new_value(self, i: int, j: int) -> float:
         first, second = self._points[i], self._points[j]
@@ -90,15 +106,21 @@ class SampleComparison:
         return rows
 
     def _new_statistic(self, i: int, j: int) -> Statistic:
-        points = np.concatenate([self._points[i].points, self._points[j].points])
+        form = self._form(i, j, np.concatenate([self._points[i].points, self._points[j].points]))
+        return lambda first, second: form(_share(first) - _share(second))
+
+    def _form(self, i: int, j: int, points: Float[np.ndarray, "n d"]) -> Form:
         # The same directions and frequencies for every split, and for the pair the other way.
         rng = np.random.default_rng([self._seed, min(i, j), max(i, j)])
-        form = {
+        return {
             "sliced-wasserstein": lambda: sliced_wasserstein_form(rng, points),
             "energy": lambda: energy_form(points),
             "mmd": lambda: mmd_form(rng, points),
         }[self._metric]()
-        return lambda first, second: form(_share(first) - _share(second))
+
+
+def _none(reason: str) -> PopulationNull:
+    return PopulationNull(None, 1.0, False, reason)
 
 
 def _share(weights: Float[np.ndarray, "r n"]) -> Float[np.ndarray, "r n"]:

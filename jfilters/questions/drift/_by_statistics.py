@@ -8,14 +8,31 @@ import numpy as np
 from jaxtyping import Float, Num
 
 from ...scans import Scan
-from ...shift import METRICS, PopulationNull, SamplingNull, probability
-from ...shift.internal import AxisNull, HistogramMetric, Space, SummedMetric
-from ._question import Balance, Question
-from ._sides import Side, permuted_null
-from ._units import layer_histograms, layer_moments
+from ...shift import METRICS, PopulationNull, SamplingNull, UnitDrift, probability
+from ...shift.internal import (
+    HistogramMetric,
+    Parts,
+    Space,
+    SummedMetric,
+    SumsStatistic,
+    pair_means,
+    parts_drift,
+    parts_null,
+    parts_of,
+)
+from ._question import Question
+from ._rows import layer_histograms, layer_moments
+from ._sides import Side, dealt_sets
 
 MOST_DRAWN = 300
-"""Pairs whose sampling null is drawn; of more, that of drift follows from its large-sample form."""
+"""Pairs whose sampling null is drawn; of more, those have one whose null is known without draws."""
+
+_MOST_DEALT = 1_000_000  # numbers that are dealt for a pair: a tenth of a second
+_FEWEST_DEALT = 40  # draws of a pair with many weights: its mean is then good to some percent
+
+NO_THINNING = (
+    "moments cannot be thinned to equal numbers of kernels: ask for a metric of histograms"
+)
 
 
 class StatisticsComparison:
@@ -26,7 +43,6 @@ class StatisticsComparison:
         # Metrics of samples are compared elsewhere.
         self._metric = cast(SummedMetric, METRICS[question.metric])
         self._sides = sides
-        self._balance: Balance = question.balance
         self._space = Space(scan.edges, scan.component_weights, np.asarray(scan.basis.components))
         reads_moments = self._metric.reads == "moments"
         self._rows = (
@@ -35,6 +51,11 @@ class StatisticsComparison:
             else layer_histograms(scan, question.clean)
         )
         self._sums = np.stack([self.rows([side]).sum(axis=0) for side in sides]).astype(np.float64)
+
+    @property
+    def features(self) -> int:
+        """The numbers of a layer's row."""
+        return self._rows.shape[1]
 
     def rows(self, sides: Sequence[Side]) -> Num[np.ndarray, "layers features"]:
         """Return the weighted rows of the layers of some sides, side after side.
@@ -55,38 +76,70 @@ class StatisticsComparison:
         shares[i] = 0
         return shares.sum(axis=1), shares
 
-    def matrices(self, sums: Float[np.ndarray, "sets m features"]) -> Float[np.ndarray, "sets m m"]:
-        """Return the metric between all pairs of the rows of every set, which are sums of `rows`."""
-        return self._metric.matrices(self._space, sums)
-
     def sampling(
         self, rng: np.random.Generator, i: int, j: int, replicates: int
     ) -> SamplingNull | None:
-        """Draw both sides from their sum, a parametric bootstrap; its large-sample form for many pairs."""
-        sizes = self._sides[i].size, self._sides[j].size
-        if min(sizes) < 1:
+        """Deal the kernels of both sides anew; None for many pairs of a metric without a formula."""
+        sides = self._sides[i], self._sides[j]
+        if min(side.kernels for side in sides) < 1:
             return None
-        metric, pooled = self._metric, self._sums[i] + self._sums[j]
+        sets = dealt_sets(*sides)
+        pooled = self._pooled[i] + self._pooled[j]
+        null = self._metric.known_null(self._space, pooled, sets)
         pairs = len(self._sides) * (len(self._sides) - 1) // 2
-        if metric.is_quick_to_draw or pairs <= MOST_DRAWN:
-            return metric.sampling_null(rng, self._space, pooled, sizes, replicates=replicates)
-        return metric.large_sample_null(self._space, pooled, sizes)
-
-    def redrawn(
-        self, rng: np.random.Generator, sides: Sequence[Side], replicates: int
-    ) -> AxisNull | None:
-        """Draw some sides from their sum; None for metrics without such a null."""
-        sums = self._sums[[self._sides.index(side) for side in sides]]
-        sizes = np.array([side.size for side in sides])
-        return self._metric.redrawn_null(rng, self._space, sums, sizes, replicates=replicates)
+        if null is not None or (pairs > MOST_DRAWN and not self._metric.is_quick_to_draw):
+            return null
+        affordable = max(_MOST_DEALT // (pooled.size * len(sets.sizes)), _FEWEST_DEALT)
+        draws = min(replicates, affordable)
+        return self._metric.sampling_null(rng, self._space, pooled, sets, replicates=draws)
 
     def population(
-        self, rng: np.random.Generator, i: int, j: int, permutations: int
+        self, rng: np.random.Generator, places: Sequence[int], permutations: int
     ) -> PopulationNull:
-        """Permute whole models, or layers within models, between both sides."""
-        first, second = self._sides[i], self._sides[j]
-        rows, statistic = self.rows([first, second]), self._metric.statistic(self._space)
-        return permuted_null(rng, rows, first, second, statistic, self._balance, permutations)
+        """Permute whole units among some sides."""
+        if not isinstance(self._metric, HistogramMetric):
+            return PopulationNull(None, 1.0, False, NO_THINNING)
+        ratio = self._space.variance_ratio
+        statistic = None if self._metric.name == "drift" else self._statistic(len(places))
+        parts = self._parts_of(places)
+        return parts_null(rng, parts, ratio, permutations=permutations, statistic=statistic)
+
+    def effect(self, i: int, j: int) -> UnitDrift | None:
+        """Estimate drift between the populations of units of two sides; None for other metrics."""
+        if self._metric.name != "drift":
+            return None
+        return parts_drift(self._parts_of([i, j]), self._space.variance_ratio)
+
+    def _statistic(self, sides: int) -> SumsStatistic:
+        if sides > 2:
+            return lambda sums: pair_means(self._metric.matrices(self._space, sums))
+        of_two = self._metric.statistic(self._space)
+        return lambda sums: of_two(sums[:, 0], sums[:, 1])
+
+    def _parts_of(self, places: Sequence[int]) -> Parts:
+        """Return the parts of some sides, which are groups 0, 1, ... in this order."""
+        number = np.full(len(self._sides), -1)
+        number[list(places)] = np.arange(len(places))
+        parts = self._parts
+        chosen = parts.only(number[parts.group] >= 0)
+        return chosen._replace(group=number[chosen.group])
+
+    @functools.cached_property
+    def _parts(self) -> Parts:
+        layers, unit, matched = (
+            np.concatenate([getattr(side, name) for side in self._sides])
+            for name in ("layers", "unit", "matched")
+        )
+        group = np.repeat(np.arange(len(self._sides)), [len(side.unit) for side in self._sides])
+        counts = self._rows[layers].reshape(len(layers), len(self._space.variance_ratio), -1)
+        return parts_of(counts, unit, group, matched)
+
+    @functools.cached_property
+    def _pooled(self) -> Num[np.ndarray, "m features"]:
+        """Whole kernels of every side, which sampling deals anew; of moments, what counts."""
+        if not isinstance(self._metric, HistogramMetric):
+            return self._sums
+        return np.stack([self._rows[side.layers].sum(axis=0) for side in self._sides])
 
     @functools.cached_property
     def _probabilities(self) -> Float[np.ndarray, "m d bins"]:

@@ -8,21 +8,25 @@ import numpy as np
 from jaxtyping import Float
 
 from ...scans import Groups, Scan, group_layers
-from ...shift import METRICS, PopulationNull, SamplingNull, holm
+from ...scans.internal import Units, units_of
+from ...shift import METRICS, PopulationNull, SamplingNull, UnitDrift, holm
+from ...shift.internal import ONE_UNIT, ONE_VARYING
 from ._by_sample import SampleComparison
 from ._by_statistics import StatisticsComparison
+from ._pair import Pair, Size
 from ._question import Question, QuestionOptions
 from ._sides import Side, sides_of
-from ._table import DriftTable, Pair, Size
+from ._table import DriftTable
+from ._unit_words import reason_in, warnings_of
 
 MOST_GROUPS = 2_000
 """Groups of which all pairs are compared: two million pairs."""
 
 MOST_REPLICATES = 8_000
-"""Of the bootstrap over all pairs of a question, so that many pairs take no longer than some."""
+"""Draws of sampling nulls over all pairs of a question, so that many pairs take no longer than some."""
 
 FEWEST_REPLICATES = 50
-"""Of the bootstrap of a pair: its 95 % quantile is then off by a tenth of the spread."""
+"""Draws of the sampling null of a pair: its 95 % quantile is then off by a tenth of the spread."""
 
 DEFAULTS = Question()
 
@@ -32,6 +36,11 @@ _NOT_PERMUTED = PopulationNull(None, 1.0, False, "no permutations were asked for
 @runtime_checkable
 class Comparison(Protocol):
     """A metric between the sides of one question."""
+
+    @property
+    def features(self) -> int:
+        """The numbers of a row that is added up."""
+        ...
 
     def row(self, i: int) -> tuple[np.ndarray, np.ndarray | None]:
         """Return the values between a side and all sides, and those of each component where it has them."""
@@ -44,9 +53,13 @@ class Comparison(Protocol):
         ...
 
     def population(
-        self, rng: np.random.Generator, i: int, j: int, permutations: int
+        self, rng: np.random.Generator, places: Sequence[int], permutations: int
     ) -> PopulationNull:
-        """Return the null of permuted labels of a pair."""
+        """Return the null of units relabeled among some sides."""
+        ...
+
+    def effect(self, i: int, j: int) -> UnitDrift | None:
+        """Return the drift between the populations of units of a pair; None where none is estimated."""
         ...
 
 
@@ -84,26 +97,80 @@ def drift_between(
     """
     question = dataclasses.replace(question, **options)
     groups = groups_of(scan, by, question)
-    sides = sides_of(scan, groups.groups, question)
+    units = units_of(scan, question.unit)
+    sides = sides_of(scan, groups.groups, question, units)
     comparison = comparison_of(scan, sides, question)
-    sizes = tuple(Size(s.models, len(s.group.layers), s.kernels, s.size) for s in sides)
     rows = [comparison.row(i) for i in range(len(sides))]
     matrix = _compared(np.stack([values for values, _ in rows]), groups)
     places = list(groups.pairs)
-    replicates = min(question.replicates, max(MOST_REPLICATES // len(places), FEWEST_REPLICATES))
+    replicates = replicates_of(question, len(places))
     pairs = []
+    sizes = tuple(map(_size, sides))
     for i, j in places:
         # Each pair draws numbers of its own, which no other pair changes.
         rng = np.random.default_rng([question.seed, i, j])
         sampling = comparison.sampling(rng, i, j, replicates) if replicates else None
-        population = (
-            comparison.population(rng, i, j, question.permutations)
-            if question.permutations
-            else _NOT_PERMUTED
-        )
-        pairs.append(_pair(groups, sizes, rows[i], (i, j), sampling, population))
-    labels = tuple(group.name for group in groups.groups)
-    return DriftTable(groups.by, question, labels, sizes, matrix, adjusted(pairs), groups.unknown)
+        population = _population(rng, comparison, sides, (i, j), question)
+        reason = reason_in(population.reason, (sides[i], sides[j]), units.kind)
+        has_units = min(sizes[i].units, sizes[j].units) > 1
+        effect = comparison.effect(i, j) if has_units else None
+        null = population._replace(reason=reason)
+        pairs.append(_pair(groups, sizes, rows[i], (i, j), sampling, null, effect))
+    return _table(scan, groups, question, units, sides, sizes, matrix, adjusted(pairs))
+
+
+def _population(
+    rng: np.random.Generator,
+    comparison: Comparison,
+    sides: Sequence[Side],
+    places: tuple[int, int],
+    question: Question,
+) -> PopulationNull:
+    if not question.permutations:
+        return _NOT_PERMUTED
+    first, second = (sides[place].of_units for place in places)
+    if len(first) == len(second) == 1:  # thousands of pairs of single models need no arrays
+        reason = ONE_VARYING if first[0] == second[0] else ONE_UNIT
+        return PopulationNull(None, 1.0, True, reason)
+    return comparison.population(rng, places, question.permutations)
+
+
+def replicates_of(question: Question, pairs: int) -> int:
+    """Return the number of draws behind each sampling null: fewer for many pairs."""
+    return min(question.replicates, max(MOST_REPLICATES // max(pairs, 1), FEWEST_REPLICATES))
+
+
+def _table(
+    scan: Scan,
+    groups: Groups,
+    question: Question,
+    units: Units,
+    sides: Sequence[Side],
+    sizes: tuple[Size, ...],
+    matrix: Float[np.ndarray, "m m"],
+    pairs: tuple[Pair, ...],
+) -> DriftTable:
+    return DriftTable(
+        groups.by,
+        question,
+        tuple(group.name for group in groups.groups),
+        sizes,
+        matrix,
+        pairs,
+        groups.unknown,
+        unit=units.kind,
+        units=_count([side.unit for side in sides]),
+        models=_count([side.model for side in sides]),
+        warnings=warnings_of(scan, groups.by, sides, units),
+    )
+
+
+def _count(numbers: Sequence[np.ndarray]) -> int:
+    return len(np.unique(np.concatenate(numbers)))
+
+
+def _size(side: Side) -> Size:
+    return Size(side.models, side.units, len(side.layers), side.kernels, side.size)
 
 
 def groups_of(scan: Scan, by: str | Groups, question: Question) -> Groups:
@@ -161,22 +228,28 @@ def _pair(
     places: tuple[int, int],
     sampling: SamplingNull | None,
     population: PopulationNull,
+    effect: UnitDrift | None,
 ) -> Pair:
     (i, j), (values, shares) = places, row
     first, second = groups.groups[i], groups.groups[j]
+    value = None if np.isnan(values[j]) else float(values[j])
     return Pair(
-        first=first.label,
-        second=second.label,
-        within=first.within,
-        value=None if np.isnan(values[j]) else float(values[j]),
-        shares=None if shares is None else tuple(shares[j].tolist()),
-        first_size=sizes[i],
-        second_size=sizes[j],
-        null=sampling,
+        first.label,
+        second.label,
+        first.within,
+        value,
+        None if value is None or sampling is None else value - sampling.mean,
+        *((None, None, None) if effect is None else effect),
+        None if shares is None else tuple(shares[j].tolist()),
+        sizes[i],
+        sizes[j],
+        sampling,
         p=population.p,
         p_adjusted=None,
         smallest_p=population.smallest,
         reason=population.reason,
+        thinned_to=population.kernels,
+        units_out=population.units_out,
     )
 
 

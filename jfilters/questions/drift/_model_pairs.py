@@ -6,9 +6,11 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float
 
-from ...scans import Scan, axis_values
+from ...scans import Scan
+from ...scans.internal import model_labels
 from ._drift import drift_between
-from ._table import FEWEST, DriftTable
+from ._pair import FEWEST
+from ._table import DriftTable
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,21 +46,6 @@ def model_pairs(
         _pairs(axis, table, [of_models[i] for i in order])
         for axis, of_models in zip(axes, labels, strict=True)
     )
-
-
-def model_labels(scan: Scan, by: str) -> list[object]:
-    """The label of every model along an axis, in the order of `model_names`; None where it is unknown.
-
-    Raises ValueError for an axis that is not there or divides the layers of one model.
-    """
-    labels: dict[int, object] = {}
-    for model, label in zip(scan.model_of_layer.tolist(), axis_values(scan, by), strict=True):
-        if labels.setdefault(model, label) != label:
-            raise ValueError(
-                f"expected an axis of whole models, got {by}: it divides the layers of "
-                f"{scan.model_names[model]}"
-            )
-    return [labels[i] for i in range(len(scan.model_names))]
 
 
 def _pairs(axis: str, table: DriftTable, labels: list[object]) -> ModelPairs:

@@ -7,8 +7,9 @@ import numpy as np
 from jaxtyping import Bool, Float, Int64
 
 from ...scans import Scan
+from ...shift.internal import Parts, common_size
+from ._rows import kernel_counts
 from ._sides import Side
-from ._units import kernel_counts
 
 MOST_POINTS = 500
 """Sampled kernels of a side that are compared, where there are few pairs of sides."""
@@ -62,14 +63,53 @@ def most_points(sides: int) -> int:
     return int(min(max(_ALL_POINTS / pairs**0.5, FEWEST_POINTS), MOST_POINTS))
 
 
+def thinned_points(
+    rng: np.random.Generator, points: Sequence[Points], sides: Sequence[Side]
+) -> tuple[Float[np.ndarray, "n d"], Parts, int]:
+    """Return as many points of every part of some sides, the parts as rows over them, and the number.
+
+    A part is the points of one unit on one side. Points are drawn in proportion to their weights, and each
+    counts the same then. Parts of fewer points stay out.
+    """
+    keys = [
+        np.stack(
+            [side.unit[part.layer], np.full(len(part.layer), number), side.matched[part.layer]]
+        )
+        for number, (part, side) in enumerate(zip(points, sides, strict=True))
+    ]
+    key, place, sizes = np.unique(
+        np.concatenate(keys, axis=1), axis=1, return_inverse=True, return_counts=True
+    )
+    group = key[1].astype(np.int64)
+    size = common_size(sizes, group, 1 / float(np.median(sizes)), 1.0)
+    is_large = np.flatnonzero(sizes >= size)
+    weights = np.concatenate([part.weights for part in points])
+    chosen = [
+        _chosen(rng, np.flatnonzero(place.reshape(-1) == part), weights, size) for part in is_large
+    ]
+    rows = np.repeat(np.eye(len(is_large), dtype=np.int64), size, axis=1)[:, None]
+    parts = Parts(rows, key[0, is_large], group[is_large], key[2, is_large])
+    return np.concatenate([part.points for part in points])[np.concatenate(chosen)], parts, size
+
+
+def _chosen(
+    rng: np.random.Generator, at: Int64[np.ndarray, " n"], weights: np.ndarray, size: int
+) -> Int64[np.ndarray, " size"]:
+    return rng.choice(at, size, replace=False, p=weights[at] / weights[at].sum())
+
+
 def _kernels_a_point(
     scan: Scan, sample_layer: Int64[np.ndarray, " m"]
 ) -> Float[np.ndarray, " layers"]:
-    """The kernels that a sampled kernel of a layer stands for: each model is sampled evenly."""
-    model = scan.model_of_layer
-    sampled = np.bincount(model[sample_layer], minlength=len(scan.model_names))
-    kernels = np.bincount(model, kernel_counts(scan, clean=False))
-    return (kernels / np.maximum(sampled, 1))[model]
+    """The kernels that a sampled kernel of a layer stands for, since layers are not sampled evenly.
+
+    The sampled layers of a model stand for its layers without a sampled kernel too.
+    """
+    model, kernels = scan.model_of_layer, kernel_counts(scan, clean=False)
+    sampled = np.bincount(sample_layer, minlength=len(model))
+    totals = np.bincount(model, kernels)
+    covered = np.bincount(model, np.where(sampled > 0, kernels, 0), minlength=len(totals))
+    return kernels / np.maximum(sampled, 1) * (totals / np.maximum(covered, 1))[model]
 
 
 def _is_sparse(

@@ -7,8 +7,8 @@ from typing import Literal, TypedDict, get_args
 
 from ...shift import METRICS
 
-Balance = Literal["kernels", "layers", "models"]
-"""What counts the same in a group: every kernel, every layer, or every model."""
+Balance = Literal["kernels", "layers", "models", "units"]
+"""What counts the same in a group: every kernel, every layer, every model, or every unit."""
 
 
 class QuestionOptions(TypedDict, total=False):
@@ -18,6 +18,7 @@ class QuestionOptions(TypedDict, total=False):
     metric: str
     clean: bool
     balance: Balance
+    unit: str
     matched: Sequence[str]
     permutations: int
     replicates: int
@@ -31,13 +32,16 @@ class Question:
     - `within`: another axis; groups are compared inside each of its values alone.
     - `metric`: a name of `METRICS`.
     - `clean`: without sparse kernels.
-    - `balance`: what counts the same in a group: every kernel, every layer or every model.
-    - `matched`: axes of models; the permutations exchange only models with the same labels on all of
+    - `balance`: what counts the same in a group: every kernel, layer, model or unit.
+    - `unit`: what a test exchanges: "auto" for families and runs where there are any, else models; "model";
+      or an axis with one label a model.
+    - `matched`: axes of models; the permutations exchange only units with the same labels on all of
       them. In a crossed design, where each kind of model is in every group, this takes what these axes do
       out of the null.
-    - `permutations`: random splits a pair; all distinct ones where there are no more. 0: no p.
-    - `replicates`: of the bootstrap behind the sampling null, fewer for many pairs. 0: no sampling null.
-    - `seed`: of the bootstrap and the permutations; the same seed gives the same numbers.
+    - `permutations`: random labelings of units a pair; all distinct ones where there are no more. 0: no p.
+    - `replicates`: draws behind the sampling null where no formula is known, fewer for many pairs. 0: no
+      sampling null.
+    - `seed`: of all random numbers; the same question with the same seed gives the same numbers.
 
     Raises ValueError for a value that is none of its field.
     """
@@ -46,6 +50,7 @@ class Question:
     metric: str = "drift"
     clean: bool = False
     balance: Balance = "kernels"
+    unit: str = "auto"
     matched: Sequence[str] = ()
     permutations: int = 1000
     replicates: int = 200

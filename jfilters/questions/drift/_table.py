@@ -5,7 +5,7 @@ import dataclasses
 from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -15,79 +15,12 @@ from ... import _html
 from ..._files import written_whole
 from ...answers import Answer
 from ...scans.internal import Frame, frame, matrix_csv, matrix_frame
-from ...shift import METRICS, SamplingNull
+from ...shift import METRICS
+from ._pair import Label, Pair, Size
 from ._question import Question
-
-Label = Literal["shifted", "within null", "too few kernels"]
-
-FEWEST = 100
-"""Kernels of a group below which no number says much: sampling alone makes a drift of about 1 nat."""
-
-ENOUGH = 10_000
-"""Kernels of a group from which on sampling makes little: a drift of about 0.005 nats."""
-
-ALPHA = 0.05
-"""The probability of one false "shifted" among all pairs of a question."""
-
 
 MOST_SHOWN = 20
 """Groups whose matrix a notebook shows; of more it shows as many of the largest pairs."""
-
-
-@dataclasses.dataclass(frozen=True)
-class Size:
-    """The size of a group; `effective` is the number of equally weighted kernels of the same precision."""
-
-    models: int
-    layers: int
-    kernels: int
-    effective: float
-
-
-@dataclasses.dataclass(frozen=True)
-class Pair:
-    """Two groups compared: from the first to the second.
-
-    `shares` is what each component adds to `value`; `p_adjusted` is corrected for the number of pairs,
-    and `smallest_p` what p could be at least. What is not known is None; `reason` says why there is no p.
-    """
-
-    first: str
-    second: str
-    within: str | None
-    value: float | None
-    shares: tuple[float, ...] | None
-    first_size: Size
-    second_size: Size
-    null: SamplingNull | None
-    p: float | None
-    p_adjusted: float | None
-    smallest_p: float
-    reason: str | None
-
-    @property
-    def label(self) -> Label | None:
-        """The result in words; None where no null is known.
-
-        Too few kernels: fewer than `FEWEST` in a group, or fewer than `ENOUGH` while sampling alone
-        makes half of the value. Shifted: the value lies above the sampling null's 95 %, and the
-        adjusted p is at most `ALPHA`; where models cannot be split in another way the former is all,
-        which says that these models differ, not that their kinds do.
-        """
-        kernels = min(self.first_size.effective, self.second_size.effective)
-        if self.value is None or kernels < FEWEST:
-            return "too few kernels"
-        if self.null and kernels < ENOUGH and self.value <= 2 * self.null.quantile95:
-            return "too few kernels"
-        if self.p_adjusted is not None:
-            return "shifted" if self.p_adjusted <= ALPHA and self._above_null else "within null"
-        if self.null is None:
-            return None
-        return "shifted" if self._above_null else "within null"
-
-    @property
-    def _above_null(self) -> bool:
-        return self.null is None or (self.value or 0) > self.null.quantile95
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -95,7 +28,8 @@ class DriftTable(Answer):
     """One question's answer: the matrix, row against column, and a record of every pair.
 
     Groups of different values of `within` are not compared: NaN in the matrix. `unknown` counts the
-    layers without a label, which are in no group.
+    layers without a label, which are in no group. `unit` is the kind of unit that the test exchanged, and
+    `units` and `models` count those of all groups. `warnings` are sentences about what limits the test.
     """
 
     by: str
@@ -105,6 +39,10 @@ class DriftTable(Answer):
     matrix: Float[np.ndarray, "m m"]
     pairs: tuple[Pair, ...] = dataclasses.field(repr=False)
     unknown: int
+    unit: str
+    units: int
+    models: int
+    warnings: tuple[str, ...] = ()
 
     @property
     def metric(self) -> str:
@@ -129,6 +67,11 @@ class DriftTable(Answer):
         return {
             "by": self.by,
             **{name: getattr(self.question, name) for name in names},
+            "unit": self.unit,
+            "units": self.units,
+            "models": self.models,
+            "smallest_p": min((pair.smallest_p for pair in self.pairs), default=1.0),
+            "warnings": list(self.warnings),
             "unknown": self.unknown,
             "groups": groups,
             "matrix": matrix,
@@ -151,17 +94,18 @@ class DriftTable(Answer):
 
     def __repr__(self) -> str:
         within = "" if self.within is None else f" within {self.within}"
-        labels = Counter(pair.label or "without a null" for pair in self.pairs)
+        labels = Counter(pair.label for pair in self.pairs)
         counts = ", ".join(f"{count:,} {label}" for label, count in labels.most_common())
         pairs = f"{len(self.pairs):,} pair{'' if len(self.pairs) == 1 else 's'}"
-        sizes = f"{len(self.labels):,} groups, {pairs}"
+        units = f"{self.units:,} units ({self.models:,} models)"
+        sizes = f"{len(self.labels):,} groups, {pairs}, {units}"
         return f"DriftTable({self.metric} by {self.by}{within}: {sizes}; {counts})"
 
     def _repr_html_(self) -> str:
         return drift_html(self)
 
 
-def marks(table: DriftTable) -> dict[tuple[int, int], Label | None]:
+def marks(table: DriftTable) -> dict[tuple[int, int], Label]:
     """Return the label of every compared pair, by its places in the matrix, in both orders."""
     place = {label: i for i, label in enumerate(table.labels)}
     labels = {}
@@ -176,7 +120,8 @@ def drift_html(table: DriftTable) -> str:
     """Return the matrix with a mark for values within the null; of many groups the largest pairs."""
     line = _html.paragraph(repr(table))
     if len(table.labels) > MOST_SHOWN:
-        largest = sorted(table.pairs, key=lambda pair: -(pair.value or 0))[:MOST_SHOWN]
+        readable = [pair for pair in table.pairs if not pair.is_of_few_kernels]
+        largest = sorted(readable, key=lambda pair: -(pair.value or 0))[:MOST_SHOWN]
         rows = [[pair.within, pair.first, pair.second, pair.value, pair.label] for pair in largest]
         head = ["within", "from", "to", table.metric, ""]
         return line + _html.table(
@@ -191,14 +136,15 @@ def drift_html(table: DriftTable) -> str:
     return line + _html.table([table.by, *table.labels], rows, caption=caption)
 
 
-_MARKS = "in parentheses: within null; with ?: too few kernels to tell"
+_MARKS = "in parentheses: within null; with *: no test; with ?: too few kernels to tell"
 
 
 def _cell(value: float, label: str | None) -> str:
     if np.isnan(value):
         return ""
     shown = f"{value:.3g}"
-    return {"within null": f"({shown})", "too few kernels": f"{shown} ?"}.get(label or "", shown)
+    forms = {"within null": "({})", "too few kernels": "{} ?", "no test": "{} *"}
+    return forms.get(label or "", "{}").format(shown)
 
 
 def save_matrix(table: DriftTable, path: Path) -> None:
@@ -226,11 +172,13 @@ def pairs_table(table: DriftTable) -> pa.Table:
 
 
 def _schema(metric: str, d: int) -> pa.Schema:
-    numbers = [metric, "null_mean", "null_95", "p", "p_adjusted", "smallest_p"]
+    numbers = [metric, "debiased", "effect", "effect_low", "effect_high"]
+    numbers += ["sampling_mean", "sampling_95", "p", "p_adjusted", "smallest_p"]
     return pa.schema(
         [(name, pa.string()) for name in ("within", "first", "second")]
         + [(name, pa.float64()) for name in numbers]
         + [(name, pa.string()) for name in ("label", "reason")]
+        + [(name, pa.int64()) for name in ("thinned_to", "units_out")]
         + [
             (f"{side}_{of.name}", pa.int64() if of.type is int else pa.float64())
             for side in ("first", "second")
@@ -241,11 +189,14 @@ def _schema(metric: str, d: int) -> pa.Schema:
 
 
 def _pair_row(pair: Pair, d: int) -> list[object]:
-    null = (None, None) if pair.null is None else (pair.null.mean, pair.null.quantile95)
+    null = pair.sampling_null
+    sampling = (None, None) if null is None else (null.mean, null.quantile95)
+    effect = (pair.effect, pair.effect_low, pair.effect_high)
     sizes = dataclasses.astuple(pair.first_size) + dataclasses.astuple(pair.second_size)
     return [
-        *(pair.within, pair.first, pair.second, pair.value, *null, pair.p, pair.p_adjusted),
-        *(pair.smallest_p, pair.label, pair.reason, *sizes),
+        *(pair.within, pair.first, pair.second, pair.value, pair.debiased, *effect, *sampling),
+        *(pair.p, pair.p_adjusted, pair.smallest_p, pair.label, pair.reason),
+        *(pair.thinned_to, pair.units_out, *sizes),
         *(pair.shares or (None,) * d),
     ]
 

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ...questions import ModelPairs, model_pairs
-from ...questions.internal import model_labels
 from ...scans import Scan, axes_of
+from ...scans.internal import model_labels
 from ...shift import METRICS
 from ._boxes import FEW, boxes
 from ._canvas import ACCENT, COLUMN, OTHER, GivenAxes, axes_on, plain_numbers

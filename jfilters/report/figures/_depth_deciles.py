@@ -19,8 +19,8 @@ def depth_deciles(
 ) -> Canvas:
     """Draw the drift between all deciles of depth, and beside it of each from all other layers, in nats.
 
-    Blue bars are more than the null by the rules of docs/drift.md, gray ones are not; the black line in a
-    bar is the 95 % quantile of the null of sampling.
+    Blue bars are shifted by the rules of docs/drift.md, gray ones are not; the black line in a bar is the
+    95 % quantile of the sampling null.
 
     Raises ValueError for layers of one decile.
 
@@ -44,15 +44,19 @@ def _bars(ax: "matplotlib.axes.Axes", pairs: tuple[Pair, ...]) -> None:
     colors = [ACCENT if pair.label == "shifted" else FAINT for pair in pairs]
     ax.bar(range(len(pairs)), values, color=colors, width=0.75)
     for place, pair in enumerate(pairs):
-        if pair.null is not None:
+        if pair.sampling_null is not None:
             ax.hlines(
-                pair.null.quantile95, place - 0.45, place + 0.45, color="black", linewidth=0.9
+                pair.sampling_null.quantile95,
+                place - 0.45,
+                place + 0.45,
+                color="black",
+                linewidth=0.9,
             )
     name_ticks(ax.xaxis, [pair.first for pair in pairs], rotation=90)
     ax.set(xlabel="decile of relative depth", ylabel="D from all other layers (nats)")
     handles = [
         Patch(color=ACCENT, label="shifted"),
-        Patch(color=FAINT, label="within null, or too few kernels"),
-        Line2D([], [], color="black", label="null of sampling, 95 %"),
+        Patch(color=FAINT, label="within null, no test, or too few kernels"),
+        Line2D([], [], color="black", label="sampling null, 95 %"),
     ]
     ax.legend(handles=handles, loc="lower left", bbox_to_anchor=(0, 1), borderpad=0, frameon=False)

@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 MOST_NAMES = 60
 """Groups with a name of their own beside the map."""
 
-MARKS = {"within null": "o", "too few kernels": "x"}
-"""The markers of pairs by their label; a pair without a marker is shifted."""
+MARKS = {"shifted": "D", "within null": "o", "too few kernels": "x"}
+"""The markers of pairs by their label; a pair without a marker has no test."""
 
 _LEAST = 1e-4  # nats; what is smaller, as between copies of one model, has the color of this
 _SPAN = 2.0  # the scale goes at least so many times below and above its middle
@@ -41,9 +41,9 @@ def drift_map(
 ) -> "matplotlib.axes.Axes":
     """Draw the matrix of drift between the groups of the axis `by`, row against column, in nats.
 
-    Dark is near, bright is far, on a logarithmic scale. A circle marks a pair that is within the null, a
-    cross one of too few kernels to tell (docs/drift.md has the rules). Instead of a scan a `DriftTable`
-    may be given, which knows the question.
+    Dark is near, bright is far, on a logarithmic scale, which pairs of too few kernels do not stretch. A
+    diamond marks a pair that is shifted, a circle one within the null, a cross one of too few kernels
+    (docs/drift.md has the rules). Instead of a scan a `DriftTable` may be given, which knows the question.
 
     Raises ValueError for an axis or a metric that is not there, and for fewer than two groups.
 
@@ -65,7 +65,9 @@ def drift_map(
 def _map(ax: "matplotlib.axes.Axes", table: DriftTable) -> None:
     values = table.matrix.copy()
     np.fill_diagonal(values, np.nan)
-    image = ax.imshow(values, cmap=SEQUENTIAL, norm=_scale(values), interpolation="nearest")
+    image = ax.imshow(
+        values, cmap=SEQUENTIAL, norm=_scale(_readable(table)), interpolation="nearest"
+    )
     ax.set_facecolor("0.92")
     unit = METRICS[table.metric].unit
     name = "D" if table.metric == "drift" else table.metric
@@ -77,7 +79,13 @@ def _map(ax: "matplotlib.axes.Axes", table: DriftTable) -> None:
         plain_numbers(bar.ax.yaxis, *image.get_clim())
 
 
-def _scale(values: Float[np.ndarray, "m m"]) -> "matplotlib.colors.LogNorm":
+def _readable(table: DriftTable) -> Float[np.ndarray, " pairs"]:
+    """Return the values of all pairs but those of too few kernels; of all if there is no other."""
+    pairs = [pair for pair in table.pairs if not pair.is_of_few_kernels] or table.pairs
+    return np.array([pair.value for pair in pairs], float)
+
+
+def _scale(values: Float[np.ndarray, " pairs"]) -> "matplotlib.colors.LogNorm":
     from matplotlib.colors import LogNorm
 
     finite = values[np.isfinite(values)]
@@ -102,8 +110,8 @@ def _marked(ax: "matplotlib.axes.Axes", table: DriftTable) -> None:
             style = {"marker": marker, "markersize": size, "color": color, "linestyle": "none"}
             ax.plot(columns[at], rows[at], fillstyle="none", markeredgewidth=0.5, **style)
         handles.append(_handle(marker, name))
-    if "shifted" in labels.values():
-        handles.append(_handle("", "no mark: shifted"))
+    if "no test" in labels.values():
+        handles.append(_handle("", "no mark: no test"))
     where = {"loc": "lower left", "bbox_to_anchor": (0, 1), "borderpad": 0, "frameon": False}
     ax.legend(handles=handles, handlelength=1, labelspacing=0.2, **where)
 

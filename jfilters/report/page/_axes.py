@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 
 from ...questions import DriftTable, phenotypes
+from ...questions.internal import FOLLOWS, ruler_text, unit_in_words
 from ...scans import Group, Scan
 from ._pack import packed, rounded
 from ._view import MOST_GROUPS, View
@@ -27,6 +28,7 @@ def axes_section(view: View) -> dict[str, Any] | None:
         "left_out": list(view.left_out),
         "components": min(view.scan.d, MOST_COMPONENTS),
         "edges": [rounded(float(edge)) for edge in view.scan.edges],
+        "ruler": ruler_text(),
     }
 
 
@@ -34,7 +36,9 @@ def _axis(view: View, axis: str) -> dict[str, Any]:
     scan, table = view.along(axis), view.drift(axis)
     return {
         "labels": list(table.labels),
-        "sizes": [[size.models, size.layers, size.kernels] for size in table.sizes],
+        "sizes": [[x.units, x.models, x.layers, x.kernels] for x in table.sizes],
+        "tested": [unit_in_words(table.unit), table.units, table.models],
+        "warnings": list(table.warnings),
         "groups": len(view.groups(axis).groups),
         "unknown": table.unknown,
         "pairs": _pairs(table),
@@ -51,10 +55,17 @@ def _pairs(table: DriftTable) -> dict[str, Any]:
     parts = parts[:, :MOST_COMPONENTS]
     return {
         "value": [rounded(pair.value) for pair in table.pairs],
-        "null_95": [rounded(pair.null and pair.null.quantile95) for pair in table.pairs],
+        "debiased": [rounded(pair.debiased) for pair in table.pairs],
+        "effect": [rounded(pair.effect) for pair in table.pairs],
+        "effect_low": [rounded(pair.effect_low) for pair in table.pairs],
+        "effect_high": [rounded(pair.effect_high) for pair in table.pairs],
+        "sampling_95": [
+            rounded(pair.sampling_null and pair.sampling_null.quantile95) for pair in table.pairs
+        ],
         "p": [rounded(pair.p_adjusted) for pair in table.pairs],
         "smallest_p": [rounded(pair.smallest_p) for pair in table.pairs],
         "label": [pair.label for pair in table.pairs],
+        "reason": [pair.reason for pair in table.pairs],
         "parts": packed(parts * _FULL, "u2"),
     }
 
@@ -91,12 +102,14 @@ def _places(view: View, axis: str, labels: tuple[str, ...]) -> np.ndarray:
 
 
 def _ranking(view: View) -> dict[str, Any]:
-    """Return the axes by the median drift between their groups, as `jfilters axes` has it."""
+    """Return the axes by the debiased drift between their groups, as `jfilters axes` has it."""
     record = view.ranking.record()
-    names = ("median", "mean", "maximum", "null_mean", "p")
+    names = ("median", "debiased", "mean", "maximum", "p")
     rows = [row | {name: rounded(row[name]) for name in names} for row in record["axes"]]
     listed = {row["axis"] for row in rows} | record["left_out"].keys()
-    crowded = {
-        axis: f"more than {MOST_GROUPS} groups" for axis in view.compared if axis not in listed
+    reasons = {
+        axis: FOLLOWS.get(axis, f"more than {MOST_GROUPS} groups")
+        for axis in view.compared
+        if axis not in listed
     }
-    return {"rows": rows, "left_out": record["left_out"] | crowded}
+    return {"rows": rows, "left_out": record["left_out"] | reasons}

@@ -102,7 +102,7 @@ def _models(view: View) -> Sentences:
         yield "Models", "There is one model: nothing to compare.", "models"
         return
     table = view.drift("model")
-    pairs = sorted((x for x in table.pairs if x.label not in (None, "too few kernels")), key=_value)
+    pairs = sorted((x for x in table.pairs if not x.is_of_few_kernels), key=_value)
     small = len(table.pairs) - len(pairs)
     note = f" {_large(small, 'pair')} too few kernels." if small else ""
     if not pairs:
@@ -123,18 +123,20 @@ def _value(pair: Pair) -> float:
 
 def _pair(pair: Pair) -> str:
     sizes = f"{count(pair.first_size.kernels)} and {count(pair.second_size.kernels)} kernels"
-    null_95 = "unknown" if pair.null is None else f"{pair.null.quantile95:.2g}"
+    null = pair.sampling_null
+    null_95 = "unknown" if null is None else f"{null.quantile95:.2g}"
     return (
-        f"{pair.first} and {pair.second}: D = {_value(pair):.3g} nats, the 95 % quantile of the null "
-        f"of sampling is {null_95} (n = {sizes}): {_LABELS.get(pair.label or '', 'not tested')}."
+        f"{pair.first} and {pair.second}: D = {_value(pair):.3g} nats, the 95 % quantile of the "
+        f"sampling null is {null_95} (n = {sizes}): {_judged(pair)}."
     )
 
 
-_LABELS = {"shifted": "above the null", "within null": "within null"}
+def _judged(pair: Pair) -> str:
+    return pair.label if pair.reason is None else f"{pair.label}, {pair.reason}"
 
 
 def _axes(view: View) -> Sentences:
-    """The axis of the largest median among those that people chose; models and verdicts are measured."""
+    """The axis of the largest D0 among those that people chose; models and verdicts are measured."""
     rows = [row for row in view.ranking.axes if row.axis not in ("model", "verdict")]
     if not rows:
         return
@@ -144,16 +146,17 @@ def _axes(view: View) -> Sentences:
     text = (
         f"Of {axes}, {top.axis} has the largest drift: median D = {top.median:.3g} nats between its "
         f"{top.groups} groups, at most {top.maximum:.3g} ({first} against {second}). "
-        f"{_tested(top.p)} {_surest(rows)}"
+        f"{_tested(top)} {_surest(rows)}"
     )
     yield "Axes", text.rstrip(), "drift"
 
 
-def _tested(p: float | None) -> str:
-    if p is None:
-        return "It has no p: there is no other permutation of its labels."
-    relation = "more than" if p <= ALPHA else "not more than"
-    return f"That is {relation} under permuted labels: p = {p:.2g}."
+def _tested(row: AxisRow) -> str:
+    units = f"{count(row.units)} units ({quantity(row.models, 'model')})"
+    if row.p is None:
+        return f"It has no p: {row.reason or 'none was asked for'}."
+    relation = "more than" if row.p <= ALPHA else "not more than"
+    return f"That is {relation} under labels permuted among {units}: p = {row.p:.2g}."
 
 
 def _surest(rows: list[AxisRow]) -> str:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from ...questions import AxisTable, DriftTable, axes_table, drift_between
-from ...questions.internal import ALPHA
+from ...questions.internal import ALPHA, FOLLOWS
 from ...scans import Groups, Scan, axes_of, group_layers
 
 MOST_GROUPS = 60
@@ -17,13 +17,13 @@ MOST_AXES = 16
 """Axes that are compared, unless they are named."""
 
 PERMUTATIONS = 400
-"""Of models or layers, for axes of few pairs."""
+"""Of units, for axes of few pairs."""
 
 PERMUTATIONS_IF_NAMED = 2_000
 """The same for named axes."""
 
 REPLICATES = 50
-"""Of the bootstrap of a pair."""
+"""Draws of the sampling null of a pair."""
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -78,7 +78,7 @@ class View:
 
     @property
     def permutations(self) -> int:
-        """Permutations of models or layers, for axes of so few pairs that p can be small enough."""
+        """Permutations of units, for axes of so few pairs that p can be small enough."""
         return PERMUTATIONS_IF_NAMED if self.by else PERMUTATIONS
 
     def drift(self, axis: str) -> DriftTable:
@@ -102,8 +102,12 @@ class View:
 
     @functools.cached_property
     def ranking(self) -> AxisTable:
-        """The axes by how much they shift kernels, but those of more than `MOST_GROUPS` groups."""
-        axes = [x for x in self.compared if len(self.groups(x).groups) <= MOST_GROUPS]
+        """The axes by how much they shift kernels.
+
+        Those of more than `MOST_GROUPS` groups, and those that `axes_table` leaves out, are not among them.
+        """
+        few = [x for x in self.compared if len(self.groups(x).groups) <= MOST_GROUPS]
+        axes = [x for x in few if self.by or x not in FOLLOWS]
         return axes_table(self.scan, axes, permutations=self.permutations)
 
     @functools.cached_property

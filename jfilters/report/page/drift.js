@@ -1,7 +1,7 @@
 // Drift: the matrix of an axis, the pair that is looked at, all pairs as a table, and the ridges of groups.
 let pair = [0, 1];
 let markChosen = () => {};
-const MARKS = { "within null": "○", "too few kernels": "×" };
+const MARKS = { shifted: "●", "within null": "○", "too few kernels": "×" };
 
 function centers() {
   return page.axes.edges.slice(1).map((edge, i) => (edge + page.axes.edges[i]) / 2);
@@ -10,16 +10,10 @@ function centers() {
 // The record of a pair of groups of the current axis.
 function pairOf(i, j) {
   const place = pairPlace(i, j), { pairs, labels, sizes } = axis.table;
-  const numbers = Object.fromEntries(["value", "null_95", "p", "smallest_p", "label"].map((x) => [x, pairs[x][place]]));
+  const numbers = Object.fromEntries(["value", "debiased", "effect", "effect_low", "effect_high", "sampling_95", "p", "smallest_p", "label", "reason"].map((x) => [x, pairs[x][place]]));
   const d = page.axes.components;
   const parts = Array.from(axis.table.parts.subarray(place * d, (place + 1) * d), (part) => part / 65535);
   return { ...numbers, parts, names: [labels[i], labels[j]], sizes: [sizes[i], sizes[j]] };
-}
-
-// The label of a pair in words: without p it says that these models differ, not their kinds.
-function wordOf(record) {
-  if (record.label === "shifted" && record.p === null) return "above the null of sampling";
-  return record.label === "shifted" ? "above the null" : record.label ?? "not known";
 }
 
 function matrixRows() {
@@ -32,7 +26,7 @@ function matrixRows() {
       const mark = MARKS[record.label] ?? "";
       rows.push({
         first, second, key: `${first} ${second}`, value: record.value, from: record.names[0], to: record.names[1], D: `${number(record.value)} nats`,
-        "null 95 %": `below ${number(record.null_95)}`, p: number(record.p), verdict: wordOf(record), light: record.value > 0.42 * top, reliable: record.label !== "too few kernels",
+        "sampling 95 %": `below ${number(record.sampling_95)}`, p: number(record.p), verdict: record.label, light: record.value > 0.42 * top, reliable: record.label !== "too few kernels",
         mark: n <= 10 ? `${number(record.value, 2)} ${mark}`.trim() : mark,
       });
     }
@@ -73,14 +67,17 @@ function choosePair(first, second, moveFocus = false) {
 
 function pairSentences(record) {
   const [a, b] = record.sizes;
-  const group = ([models, layers, kernels], name) =>
-    `${name}: ${quantity(models, "model")}, ${quantity(layers, "layer")}, ${quantity(kernels, "kernel")}.`;
-  const nullText = record.null_95 === null ? "" : ` The 95 % quantile of the null of sampling is ${number(record.null_95)}.`;
-  const p = record.p === null ? " No p: see the note above the matrix."
+  const group = ([units, models, layers, kernels], name) =>
+    `${name}: ${quantity(units, "unit")} (${quantity(models, "model")}), ${quantity(layers, "layer")}, ${quantity(kernels, "kernel")}.`;
+  const nullText = record.sampling_95 === null ? ""
+    : ` The 95 % quantile of the sampling null is ${number(record.sampling_95)}; less the mean of that null, D0 = ${number(record.debiased)}.`;
+  const between = record.effect_low === null ? "" : `, 95 % over units ${number(record.effect_low, 2)} to ${number(record.effect_high, 2)}`;
+  const effect = record.effect === null ? "" : ` Between the populations of units, U = ${number(record.effect)}${between}.`;
+  const p = record.p === null ? ` No p: ${record.reason ?? "see the note above the matrix"}.`
     : ` p = ${number(record.p, 2)}, corrected for the number of pairs; the smallest possible p of one pair is ${number(record.smallest_p, 2)}.`;
   const most = record.parts.indexOf(Math.max(...record.parts));
   const part = record.value > 0 ? ` Component ${most + 1} contributes ${percent(record.parts[most])}.` : "";
-  return `D = ${number(record.value)} nats: ${wordOf(record)}.${nullText}${p}${part} ${group(a, record.names[0])} ${group(b, record.names[1])}`;
+  return `D = ${number(record.value)} nats: ${record.label}.${nullText}${effect}${p}${part} ${group(a, record.names[0])} ${group(b, record.names[1])}`;
 }
 
 function showPair() {
@@ -166,9 +163,11 @@ function axisNote() {
   if (page.axes.components < d) notes.push(`densities along the first ${page.axes.components} of ${d} components`);
   if (table.unknown) notes.push(`${quantity(table.unknown, "layer")} without a label`);
   if (table.pairs.p.every((p) => p === null)) {
-    notes.push("no permutation test: too many pairs, or no other permutation; marks use the null of sampling alone");
+    notes.push("no test: too many pairs, or units that cannot be split in another way");
   }
-  return notes.join("; ");
+  const [unit, units, models] = table.tested;
+  notes.unshift(`${quantity(units, "unit")} (${quantity(models, "model")}); a unit is ${unit}`);
+  return [...notes, ...table.warnings].join("; ");
 }
 
 function showPairTable() {
@@ -176,14 +175,14 @@ function showPairTable() {
   for (let j = 1; j < n; j++) {
     for (let i = 0; i < j; i++) {
       const record = pairOf(i, j);
-      rows.push([record.names[0], record.names[1], record.value, record.null_95, record.p, wordOf(record), i, j]);
+      rows.push([record.names[0], record.names[1], record.value, record.sampling_95, record.debiased, record.effect, record.p, record.label, i, j]);
     }
   }
-  const link = (text, row) => linkButton(text, () => { choosePair(row[6], row[7], true); });
+  const link = (text, row) => linkButton(text, () => { choosePair(row[8], row[9], true); });
   const { box } = makeTable({
     caption: `All ${whole(rows.length)} pairs by ${axis.name}`, rows, limit: 20, sorted: { place: 2, up: false },
     columns: [{ label: "first", kind: "text", head: true, show: link }, { label: "second", kind: "text" },
-      { label: "D", kind: "number" }, { label: "null 95 %", kind: "number" }, { label: "p", kind: "number" },
+      ...["D", "sampling 95 %", "D0", "U", "p"].map((label) => ({ label, kind: "number" })),
       { label: "verdict", kind: "text" }],
   });
   byId("pair-table").replaceChildren(box);
@@ -211,18 +210,22 @@ function placesOf(place) {
 function showRanking() {
   const { rows, left_out: leftOut } = page.axes.ranking;
   const { box } = makeTable({
-    caption: "Axes by the median of D", sorted: { place: 2, up: false },
-    rows: rows.map((x) => [x.axis, x.groups, x.median, x.null_mean, x.mean, x.maximum, x.p, x.furthest.join(" | ")]),
+    caption: "Axes by D0", sorted: { place: 4, up: false },
+    rows: rows.map((x) => [x.axis, x.groups, x.units, x.median, x.debiased, x.maximum, x.p, x.furthest.join(" | ")]),
     columns: [
       { label: "axis", kind: "text", head: true,
         show: (name) => linkButton(name, () => { axis.choose(name); byId("drift").scrollIntoView(); byId("axis").focus(); }) },
-      ...["groups", "median", "null", "mean", "max", "p"].map((label) => ({ label, kind: "number" })),
+      ...["groups", "units", "median", "D0", "max", "p"].map((label) => ({ label, kind: "number" })),
       { label: "furthest apart", kind: "text" }],
   });
   byId("axes-table").replaceChildren(box);
   const notes = [...Object.entries(leftOut).map(([name, why]) => `${name}: left out, ${why}`),
     ...Object.entries(page.axes.same).map(([name, same]) => `${name} makes the same groups as ${same}`)];
   if (page.axes.left_out.length) notes.push(`not compared: ${page.axes.left_out.join(", ")} (jfilters report --by compares them)`);
+  for (const row of rows) {
+    if (row.few) notes.push(`${row.axis}: ${quantity(row.few, "pair")} of too few kernels to be read, left out`);
+    notes.push(...row.warnings.map((warning) => `${row.axis}: ${warning}`));
+  }
   byId("axes-note").textContent = notes.length ? `${notes.join("; ")}.` : "";
 }
 
@@ -244,6 +247,7 @@ function startDrift() {
       choosePair(first, second);
     });
   }
+  byId("ruler").textContent = page.axes.ruler;
   axis.listeners.push(showAxis);
   showRanking();
   return names[0];

@@ -124,7 +124,7 @@ function showDensities() {
       if (value === null) continue;
       const mark = x.distinguishable ? "" : "○";
       rows.push({ first, second, key: `${first} ${second}`, value: Math.max(value, 0), from: labels[first], to: labels[second], D: plusMinus(value, error),
-        "null 95 %": "–", p: "–", verdict: x.distinguishable ? "distinguishable" : "within its error", light: value > 0.42 * top, reliable: true,
+        "sampling 95 %": "–", p: "–", verdict: x.distinguishable ? "distinguishable" : "within its error", light: value > 0.42 * top, reliable: true,
         mark: labels.length <= 8 ? `${number(value, 2)} ${mark}`.trim() : mark });
     }
   }
@@ -135,7 +135,7 @@ function showDensities() {
       fitMatrix(spec, width, labels.length, top);
       spec.layer[0].encoding.color.condition.legend.title = "KL(row || column), nats";
       for (const tip of spec.layer[0].encoding.tooltip) if (tip.field === "D") tip.title = "KL, nats";
-      spec.layer[0].encoding.tooltip = spec.layer[0].encoding.tooltip.filter((tip) => !["null 95 %", "p"].includes(tip.field));
+      spec.layer[0].encoding.tooltip = spec.layer[0].encoding.tooltip.filter((tip) => !["sampling 95 %", "p"].includes(tip.field));
       spec.layer[0].mark.cursor = "default";
     },
   });

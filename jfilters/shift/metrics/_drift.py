@@ -6,8 +6,9 @@ import numpy as np
 from jaxtyping import Float, Num
 
 from .._divergence import EMPTY_DENSITY, drift_matrix
-from .._null_level import large_sample_null
+from .._drift_null import drift_null
 from .._nulls import SamplingNull
+from .._redeal import DealtSets
 from ._histogram_metric import ByComponent, HistogramMetric, Probabilities
 from ._metric import Space, Statistic
 from ._rates import SAMPLING
@@ -41,12 +42,14 @@ class _Drift(HistogramMetric):
         batches = (sums[start : start + batch] for start in range(0, len(sums), batch))
         return np.concatenate([_matrices(space, rows.astype(np.float64)) for rows in batches])
 
-    def large_sample_null(
-        self, space: Space, pooled: Num[np.ndarray, " features"], sizes: tuple[float, float]
+    def known_null(
+        self, space: Space, pooled: Num[np.ndarray, " features"], sets: DealtSets
     ) -> SamplingNull | None:
-        """Return the scaled chi-square that the sampling null goes to."""
+        """Return `drift_null`; None for weighted sets."""
+        if sets.is_weighted:
+            return None
         histogram = pooled.reshape(len(space.variance_ratio), -1)
-        return large_sample_null(sizes, histogram, space.variance_ratio)
+        return drift_null(histogram, sets.sides, space.variance_ratio, space.edges)
 
     def statistic(self, space: Space) -> Statistic:
         """Return drift of unnormalized densities: half the time.

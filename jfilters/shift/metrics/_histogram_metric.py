@@ -12,8 +12,8 @@ import numpy as np
 from jaxtyping import Float, Num
 
 from .._divergence import probability
-from .._draws import draw_histograms, shares_of
-from .._nulls import AxisNull, SamplingNull, axis_null, pair_medians
+from .._nulls import SamplingNull
+from .._redeal import DealtSets, redealt
 from ._metric import OtherRows, Reads, Rows, Space, SummedMetric
 
 Probabilities = Float[np.ndarray, "*#sets d bins"]
@@ -65,33 +65,17 @@ class HistogramMetric(SummedMetric):
         rng: np.random.Generator,
         space: Space,
         pooled: Num[np.ndarray, " features"],
-        sizes: tuple[float, float],
+        sets: DealtSets,
         *,
         replicates: int = 200,
     ) -> SamplingNull:
-        """Return the null of `jfilters.shift.sampling_null`, by a parametric bootstrap."""
-        shares = shares_of(pooled.reshape(len(space.variance_ratio), -1))
-        first, second = (
-            draw_histograms(rng, shares, size, replicates).reshape(replicates, -1) for size in sizes
+        """Return the null of `jfilters.shift.sampling_null`: all kernels dealt anew to their sets."""
+        counts = pooled.reshape(len(space.variance_ratio), -1)
+        first, second = redealt(rng, counts, sets, replicates)
+        values = self.statistic(space)(
+            first.reshape(replicates, -1), second.reshape(replicates, -1)
         )
-        values = self.statistic(space)(first, second)
         return SamplingNull(float(np.mean(values)), float(np.quantile(values, 0.95)))
-
-    def redrawn_null(
-        self,
-        rng: np.random.Generator,
-        space: Space,
-        sums: Num[np.ndarray, "m features"],
-        sizes: Float[np.ndarray, " m"],
-        *,
-        replicates: int = 400,
-    ) -> AxisNull | None:
-        """Return the null of `jfilters.shift.redrawn_null`, by a parametric bootstrap."""
-        shares = shares_of(np.sum(sums, axis=0).reshape(len(space.variance_ratio), -1))
-        groups = np.stack([draw_histograms(rng, shares, n, replicates) for n in sizes], axis=1)
-        draws = groups.reshape(*groups.shape[:2], -1)
-        observed = pair_medians(self.matrices(space, sums[None]))
-        return axis_null(float(observed[0]), pair_medians(self.matrices(space, draws)))
 
 
 def _probabilities(space: Space, rows: Num[np.ndarray, "r features"]) -> Probabilities:

@@ -8,7 +8,8 @@ from typing import ClassVar, Literal, NamedTuple
 import numpy as np
 from jaxtyping import Float, Num
 
-from .._nulls import AxisNull, SamplingNull
+from .._nulls import SamplingNull
+from .._redeal import DealtSets
 
 Reads = Literal["histogram", "moments", "sample"]
 Rows = Num[np.ndarray, "n features"]
@@ -71,28 +72,19 @@ class SummedMetric(Metric, ABC):
         rng: np.random.Generator,
         space: Space,
         pooled: Num[np.ndarray, " features"],
-        sizes: tuple[float, float],
+        sets: DealtSets,
         *,
         replicates: int = 200,
     ) -> SamplingNull:
-        """Return what two samples of `sizes` kernels from the `pooled` features show, by drawing."""
+        """Return the null of two sides of one distribution with the sets that they have, by drawing.
 
-    def large_sample_null(
-        self, space: Space, pooled: Num[np.ndarray, " features"], sizes: tuple[float, float]
+        `pooled` are the features of both sides together, those of histograms in whole kernels.
+        """
+
+    def known_null(
+        self, space: Space, pooled: Num[np.ndarray, " features"], sets: DealtSets
     ) -> SamplingNull | None:
-        """Return the limit of `sampling_null` for large sizes; None where no formula is known."""
-        return None
-
-    def redrawn_null(
-        self,
-        rng: np.random.Generator,
-        space: Space,
-        sums: Num[np.ndarray, "m features"],
-        sizes: Float[np.ndarray, " m"],
-        *,
-        replicates: int = 400,
-    ) -> AxisNull | None:
-        """Return the null of the median over all pairs of groups drawn from their sum, or None."""
+        """Return `sampling_null` without drawing; None where no formula is known."""
         return None
 
     def statistic(self, space: Space) -> Statistic:

@@ -9,6 +9,7 @@ from jaxtyping import Float, Num
 
 from ...statistics import Moments
 from .._nulls import SamplingNull
+from .._redeal import DealtSets
 from ._metric import OtherRows, Reads, Rows, Space, SummedMetric
 
 MomentComponents = Callable[[Moments, Moments, np.ndarray], np.ndarray]
@@ -42,13 +43,16 @@ class MomentMetric(SummedMetric):
         rng: np.random.Generator,
         space: Space,
         pooled: Num[np.ndarray, " features"],
-        sizes: tuple[float, float],
+        sets: DealtSets,
         *,
         replicates: int = 200,
     ) -> SamplingNull:
-        """Return the null of samples from the Gaussian of the pooled moments."""
+        """Return the null of samples from the Gaussian of the pooled moments.
+
+        Weighted sets count as so many kernels as have a mean of the same variance.
+        """
         moments = Moments(*(leaf[0] for leaf in moments_of_rows(pooled[None])))
-        values = self.draws(rng, moments, sizes, replicates)
+        values = self.draws(rng, moments, sets.effective, replicates)
         return SamplingNull(float(np.mean(values)), float(np.quantile(values, 0.95)))
 
 

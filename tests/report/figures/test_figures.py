@@ -94,11 +94,14 @@ class TestDriftMap:
             for line in ax.get_lines()
             for x, y in zip(line.get_xdata(), line.get_ydata(), strict=True)
         }
-        assert marked == {place for place, word in marks(table).items() if word != "shifted"}
+        assert marked == {place for place, word in marks(table).items() if word != "no test"}
         assert labels(ax.yaxis) == list(table.labels) == labels(ax.xaxis)
 
     def test_each_word_has_its_marker_at_its_row_and_column(self, scan, monkeypatch):
-        words = {(0, 1): "within null", (2, 0): "too few kernels", (3, 1): "shifted"}
+        words = {
+            **{(0, 1): "within null", (2, 0): "too few kernels"},
+            **{(3, 1): "shifted", (3, 2): "no test"},
+        }
         monkeypatch.setattr("jfilters.report.figures._drift_map.marks", lambda _: words)
         ax = figures.drift_map(scan, permutations=0)
         found = {
@@ -106,8 +109,23 @@ class TestDriftMap:
             for line in ax.get_lines()
             if len(line.get_xdata())
         }
-        assert found == {("o", 0, 1), ("x", 2, 0)}
-        assert texts(ax.get_legend()) == ["within null", "too few kernels", "no mark: shifted"]
+        assert found == {("o", 0, 1), ("x", 2, 0), ("D", 3, 1)}
+        assert texts(ax.get_legend()) == [
+            "shifted",
+            "within null",
+            "too few kernels",
+            "no mark: no test",
+        ]
+
+    def test_pairs_of_few_kernels_do_not_stretch_the_colors(self, scan):
+        counts = scan.histogram.copy()
+        counts[:4] = np.where(np.arange(counts.shape[-1]) == 3, 20, 0)
+        few = replaced(scan, histogram=counts)
+        table = drift_between(few, "model", permutations=0)
+        readable = [pair.value for pair in table.pairs if not pair.is_of_few_kernels]
+        assert len(readable) == 3
+        assert figures.drift_map(table).images[0].get_clim()[1] < 4 * max(readable)
+        assert max(pair.value for pair in table.pairs) > 4 * max(readable)
 
     def test_a_table_and_other_metrics_on_given_axes(self, scan):
         table = drift_between(scan, "kind", metric="wasserstein", permutations=0)
@@ -197,7 +215,7 @@ class TestDepthDeciles:
         lines = [
             c.get_segments()[0][0][1] for c in right.collections if isinstance(c, LineCollection)
         ]
-        np.testing.assert_allclose(lines, [pair.null.quantile95 for pair in pairs])
+        np.testing.assert_allclose(lines, [pair.sampling_null.quantile95 for pair in pairs])
         assert labels(left.yaxis) == labels(right.xaxis) == [pair.first for pair in pairs]
 
 

@@ -37,9 +37,12 @@ class TestAxes:
         pairs = table["pairs"]
         assert table["labels"] == list(expected.labels)
         assert pairs["value"] == [rounded(pair.value) for pair in expected.pairs]
-        assert pairs["null_95"] == [rounded(pair.null.quantile95) for pair in expected.pairs]
+        nulls = [pair.sampling_null.quantile95 for pair in expected.pairs]
+        assert pairs["sampling_95"] == list(map(rounded, nulls))
+        assert pairs["debiased"] == [rounded(pair.debiased) for pair in expected.pairs]
+        assert pairs["reason"] == [pair.reason for pair in expected.pairs]
         assert pairs["label"] == [pair.label for pair in expected.pairs]
-        assert set(pairs["label"]) == {"shifted", "within null"}
+        assert set(pairs["label"]) == {"no test"}
         shares = np.array([pair.shares for pair in expected.pairs])
         parts = unpacked(pairs["parts"], "u2").reshape(shares.shape) / 65535
         np.testing.assert_allclose(parts, shares / shares.sum(axis=1, keepdims=True), atol=1e-5)
@@ -86,6 +89,7 @@ class TestAxes:
         expected = axes_table(scan, permutations=400)
         told = {row.axis: rounded(row.median) for row in expected.axes}
         assert {row["axis"]: row["median"] for row in ranking["rows"]} == told
+        assert "verdict" in ranking["left_out"]
 
     def test_of_many_groups_the_largest_are_shown_and_it_is_told(self, tmp_path):
         sizes = {f"m{i}.pt": 1 + i % 2 for i in range(MOST_GROUPS + 10)}
