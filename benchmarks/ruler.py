@@ -39,16 +39,17 @@ def main(arguments: list[str] | None = None) -> None:
     """Write ruler.json and ruler.md."""
     parser = argparse.ArgumentParser("python -m benchmarks.ruler", description=__doc__)
     parser.add_argument("real", type=Path, help="a scan of real networks with families")
-    parser.add_argument("study", type=Path, help="the scan of `make study`")
+    parser.add_argument("study", type=Path, nargs="?", help="the scan of `make study`")
     parser.add_argument("--axes", help="axis order of the real checkpoints, if they do not say")
     parser.add_argument("--out", type=Path, default=OUT)
     options = parser.parse_args(arguments)
-    real, study = open_scan(options.real), open_scan(options.study)
+    real = open_scan(options.real)
+    study = {} if options.study is None else {x: open_scan(options.study) for x in KINDS}
     values = {
         "copy in float16": list(copies(real, as_float16, options.axes)),
         "smaller half of weights set to zero": list(copies(real, half_pruned, options.axes)),
         "fine-tuned from each other": list(kin(real)),
-        **{name: list(differing(study, axis)) for axis, name in KINDS.items()},
+        **{KINDS[axis]: list(differing(scan, axis)) for axis, scan in study.items()},
         "strangers": list(strangers(real)),
     }
     rows = sorted(
@@ -92,12 +93,7 @@ def copies(
     """
     ratio, edges = scan.component_weights, scan.edges
     for entry in scan.record["checkpoints"]:
-        path = (
-            Path(scan.record["root"]) / entry["path"]
-            if "root" in scan.record
-            else Path(entry["path"])
-        )
-        checkpoint = open_checkpoint(path, axes=axes)
+        checkpoint = open_checkpoint(entry["path"], axes=axes)
         counts = np.zeros((2, scan.d, len(edges) - 1), np.int64)
         for layer in checkpoint.layers:
             if tuple(layer.shape[2:]) != tuple(scan.spatial):

@@ -107,10 +107,11 @@ def drift_between(
     pairs = []
     sizes = tuple(map(_size, sides))
     for i, j in places:
-        # Each pair draws numbers of its own, which no other pair changes.
-        rng = np.random.default_rng([question.seed, i, j])
-        sampling = comparison.sampling(rng, i, j, replicates) if replicates else None
-        population = _population(rng, comparison, sides, (i, j), question)
+        # Each pair draws numbers of its own, which no other pair changes; neither do those of one null the
+        # other's, so that p is the same for every balance.
+        draws, relabelings = (np.random.default_rng([question.seed, i, j, k]) for k in range(2))
+        sampling = comparison.sampling(draws, i, j, replicates) if replicates else None
+        population = _population(relabelings, comparison, sides, (i, j), question)
         reason = reason_in(population.reason, (sides[i], sides[j]), units.kind)
         has_units = min(sizes[i].units, sizes[j].units) > 1
         effect = comparison.effect(i, j) if has_units else None
