@@ -59,10 +59,15 @@ class AxisRow:
 
 @dataclasses.dataclass(frozen=True)
 class AxisTable(Answer):
-    """Every axis by its debiased median, the largest first, and the axes left out with their reasons."""
+    """Every axis by its debiased median, the largest first, and the axes left out with their reasons.
+
+    `unit` is the kind of unit that the tests exchange, and `units` and `models` count those of the scan.
+    """
 
     question: Question
     unit: str
+    units: int
+    models: int
     axes: tuple[AxisRow, ...]
     left_out: dict[str, str]
 
@@ -72,6 +77,8 @@ class AxisTable(Answer):
         return {
             **{name: getattr(self.question, name) for name in names},
             "unit": self.unit,
+            "units": self.units,
+            "models": self.models,
             "axes": self.rows(),
             "left_out": self.left_out,
         }
@@ -112,7 +119,8 @@ def axes_table(
         else:
             rows.append(row)
     rows.sort(key=lambda row: -(row.median if row.debiased is None else row.debiased))
-    return AxisTable(question, units.kind, tuple(rows), left_out)
+    number, models = len(np.unique(units.of_model)), len(scan.model_names)
+    return AxisTable(question, units.kind, number, models, tuple(rows), left_out)
 
 
 def _axis(scan: Scan, groups: Groups, question: Question, units: Units) -> AxisRow | str:

@@ -6,7 +6,7 @@ from rich.text import Text
 from ..questions import AxisTable
 from ..questions.internal import ALPHA, FEWEST, unit_in_words
 from ..shift import METRICS
-from ._cells import number, plain_table, quantity
+from ._cells import count, number, plain_table, quantity
 
 
 def axes_text(table: AxisTable) -> RenderableType:
@@ -28,7 +28,8 @@ def axes_text(table: AxisTable) -> RenderableType:
     note = Text(
         f"{table.question.metric} ({metric.unit}) over all pairs of groups; D0: the median of values less "
         "the mean of their sampling null, by which axes are sorted; p: population null, the share of "
-        f"relabelings of whole units{_matched(table)} that differ as much over all groups. A unit is "
+        f"relabelings of whole units{_matched(table)} that differ as much over all groups. The scan "
+        f"has {count(table.units)} units ({quantity(table.models, 'model')}), a unit is "
         f"{unit_in_words(table.unit)}. p is not corrected for the number of axes"
     )
     notes = [Text(line) for line in _limits(table)]
