@@ -47,7 +47,8 @@ def test_an_axis_that_is_not_there_is_an_error(tmp_path):
 
 
 def test_the_strip_judges_every_layer_anew(tmp_path):
-    base = made_scan(tmp_path, {"a.pt": 2}, told={("a.pt", 0): {"variance_entropy": 0.4}})
+    # Of 40 kernels an entropy of 0.4 can be chance, 0.2 cannot.
+    base = made_scan(tmp_path, {"a.pt": 2}, told={("a.pt", 0): {"variance_entropy": 0.2}})
     # Of 40 kernels six are 15 %: above 0.14, the limit of METHOD.
     sparse_at = np.array([[0, 6, 40], [0, 5, 6]])
     found = quality(replaced(base, sparse_at=sparse_at))
