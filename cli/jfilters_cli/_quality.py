@@ -18,19 +18,22 @@ def quality(
         bool, typer.Option("--layers", help="Show every model and layer, beside random weights.")
     ] = False,
     fold_batchnorm: Annotated[
-        bool,
+        bool | None,
         typer.Option(
-            "--fold-batchnorm",
-            help="Read the checkpoints again, and judge layers with their BatchNorm folded in too.",
+            "--fold-batchnorm/--no-fold-batchnorm",
+            help="Read all checkpoints again, and judge layers with their BatchNorm folded in too; "
+            "or read none.",
+            show_default="small ones, for what could be pruned",
         ),
-    ] = False,
+    ] = None,
     meta: MetaOption = None,
     where: WhereOption = None,
     form: Annotated[Form, form_option("layer")] = Form.table,
 ) -> None:
     """Show which layers are degenerate, along an axis, and what could be pruned.
 
-    Verdicts are those of the scan, with its epsilon. A second table shows those of other epsilons.
+    Verdicts are those of the scan, with its epsilon. A second table shows those of other epsilons. What
+    could be pruned is counted with BatchNorm folded in, where the checkpoints can be read again.
 
     Example: jfilters quality results/zoo --layers --where "verdict == 'sparse'"
     """

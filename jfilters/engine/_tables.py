@@ -65,7 +65,7 @@ def models_table(measurements: Measurements, layers: pa.Table) -> pa.Table:
     """One row a model with layers of the chosen shape.
 
     Counts add over layers, sparsity is that of all kernels together, entropies and orthogonality are
-    medians over layers, and the verdict is the most worrying one. The bytes of a file that is a
+    medians over layers, and the layers of each verdict are counted. The bytes of a file that is a
     population are those of none of its models.
     """
     models = _models(measurements)

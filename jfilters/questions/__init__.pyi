@@ -22,6 +22,8 @@ from ._nearest import nearest as nearest
 from ._phenotypes import PhenotypeRow as PhenotypeRow
 from ._phenotypes import Phenotypes as Phenotypes
 from ._phenotypes import phenotypes as phenotypes
+from ._prunable import SparseKernels as SparseKernels
+from ._prunable import sparse_kernels as sparse_kernels
 from ._quality import Quality as Quality
 from ._quality import quality as quality
 from ._trajectory import Point as Point

@@ -10,15 +10,15 @@ from typing import Any
 import numpy as np
 
 from ..answers import Answer
-from ..converters.internal import numeric_dtype
 from ..scans import Scan, axis_values
-from ..scans.internal import DEGENERATE
+from ..scans.internal import BAD, DEGENERATE, verdict_counts
 from ..statistics import VERDICTS, judge, random_orthogonality, randomness_threshold
 from ._folding import FoldedScan, folded_scan
+from ._prunable import Prunable, prunable
 
 OF_MODELS = (
     *("model", "n_layers", "n_degenerate", "n_kernels", "sparsity", "variance_entropy"),
-    *("variance_entropy_ratio", "orthogonality", "verdict"),
+    *("variance_entropy_ratio", "orthogonality"),
 )
 NUMBERS = ("n_kernels", "sparsity", "variance_entropy", "orthogonality", "verdict", "reason")
 
@@ -38,22 +38,13 @@ class Share:
 
 
 @dataclass(frozen=True)
-class Prunable:
-    """The sparse kernels of a model, and the bytes that they take as stored."""
-
-    model: str
-    kernels: int
-    sparse: int
-    bytes: int
-
-
-@dataclass(frozen=True)
 class Quality(Answer):
     """The health of the layers of a scan, from their statistics.
 
     `layers` has a record for each: its numbers, and beside them those of random weights of its size. In
     `strip` the layers of every verdict are counted for every epsilon of the test for sparse kernels; None
-    if the scan did not count for them. `models` are pooled over their layers.
+    if the scan did not count for them. `models` are pooled over their layers; `verdicts` of a model counts
+    its layers. `prunable` are the models with kernels that could be zero.
     """
 
     by: str
@@ -70,6 +61,7 @@ class Quality(Answer):
         labels = [{**vars(share), "share": round(share.share, 6)} for share in self.shares]
         record = {
             "verdicts": self.verdicts,
+            "bad": list(BAD),
             "degenerate": {"by": self.by, "labels": labels},
             "strip": self.strip and {str(eps): verdicts for eps, verdicts in self.strip.items()},
             "prunable": [vars(model) for model in self.prunable],
@@ -83,7 +75,7 @@ class Quality(Answer):
         return self.folded.rows() if self.folded else self.layers
 
 
-def quality(scan: Scan, *, by: str = "depth_decile", fold_batchnorm: bool = False) -> Quality:
+def quality(scan: Scan, *, by: str = "depth_decile", fold_batchnorm: bool | None = None) -> Quality:
     """Return the verdicts of all layers, the share of degenerate ones along an axis, and sparse kernels.
 
     Degenerate are layers that look random, are collapsed, or all zero (METHOD, Degeneration).
@@ -91,8 +83,9 @@ def quality(scan: Scan, *, by: str = "depth_decile", fold_batchnorm: bool = Fals
     Args:
         scan: in memory or opened.
         by: the axis along which degenerate layers are counted.
-        fold_batchnorm: read the checkpoints again, and add the quality of every layer with its BatchNorm
-            folded in.
+        fold_batchnorm: read all checkpoints again, and add the quality of every layer with its BatchNorm
+            folded in. False reads none; by default some small ones are read again, to count the kernels
+            that could be zero with BatchNorm folded in.
 
     Raises:
         ValueError: for an axis that is not there.
@@ -103,8 +96,8 @@ def quality(scan: Scan, *, by: str = "depth_decile", fold_batchnorm: bool = Fals
         _counted(row["verdict"] for row in rows),
         _shares(rows, axis_values(scan, by)),
         _strip(scan, rows),
-        _prunable(rows),
-        [{name: row[name] for name in OF_MODELS} for row in scan.model_table.to_pylist()],
+        prunable(scan, fold_batchnorm=fold_batchnorm),
+        [_of_model(row) for row in scan.model_table.to_pylist()],
         [_beside_random(row, scan.d) for row in rows],
         folded_scan(scan) if fold_batchnorm else None,
     )
@@ -168,24 +161,8 @@ def _or_nan(value: float | None) -> float:
     return math.nan if value is None else value
 
 
-def _prunable(rows: list[dict]) -> list[Prunable]:
-    """The models with sparse kernels, those with the most bytes in them first."""
-    models: dict[str, list[int]] = {}
-    for row in rows:
-        taps = math.prod(map(int, row["spatial"].split("x")))
-        sums = models.setdefault(row["model"], [0, 0, 0])
-        sums[0] += row["n_kernels"]
-        sums[1] += row["n_sparse"]
-        sums[2] += row["n_sparse"] * taps * _bits(row["dtype"]) // 8
-    prunable = [Prunable(model, *sums) for model, sums in models.items() if sums[1]]
-    return sorted(prunable, key=lambda model: (-model.bytes, model.model))
-
-
-def _bits(dtype: str) -> int:
-    if dtype.lstrip("u") == "int4" or dtype.startswith("float4"):
-        return 4
-    stored = numeric_dtype(dtype)
-    return 32 if stored is None else 8 * stored.itemsize
+def _of_model(row: dict) -> dict[str, Any]:
+    return {name: row[name] for name in OF_MODELS} | {"verdicts": verdict_counts(row)}
 
 
 def _beside_random(row: dict, d: int) -> dict[str, Any]:

@@ -5,7 +5,7 @@ from ._density_samples import Sampled as Sampled
 from ._density_samples import group_samples as group_samples
 from ._folding import FOLDED_LAYERS as FOLDED_LAYERS
 from ._phenotypes import coefficient_plane as coefficient_plane
-from ._quality import Prunable as Prunable
+from ._prunable import Prunable as Prunable
 from ._quality import Share as Share
 from ._rules import Rule as Rule
 from ._rules import read_rules as read_rules

@@ -1,7 +1,11 @@
 """Numbers and words as the terminal shows them."""
 
+from collections.abc import Mapping
+
 from rich.table import Table
 from rich.text import Text
+
+from ..scans.internal import BAD, HEALTHY, verdicts_text
 
 _STYLES = {
     "healthy": "green",
@@ -13,6 +17,10 @@ _STYLES = {
     "all-zero": "bold red",
     "non-finite": "bold red",
 }
+
+
+LEGEND = f"bad: {', '.join(BAD)}; worth a look: sparse, low-diversity; too-few-kernels says nothing"
+"""Of the verdicts."""
 
 
 def plain_table() -> Table:
@@ -33,6 +41,11 @@ def quantity(value: int, noun: str) -> str:
 def number(value: float | None, digits: int) -> str:
     """A number with fixed digits, a dash where it is undefined."""
     return "-" if value is None else f"{value:.{digits}f}"
+
+
+def verdicts(counts: Mapping[str, int]) -> Text:
+    """The layers of a model that are not healthy, in the color of the most worrying verdict."""
+    return Text(verdicts_text(counts), _STYLES[next(iter(counts), HEALTHY)])
 
 
 def verdict(label: str) -> Text:

@@ -9,7 +9,7 @@ from rich.text import Text
 from ..questions import Quality
 from ..questions.internal import Prunable, Share
 from ..statistics import VERDICTS
-from ._cells import count, number, plain_table, quantity, verdict
+from ._cells import LEGEND, count, number, plain_table, quantity, verdict, verdicts
 from ._folding import folded_text
 
 MOST_MODELS = 10
@@ -36,7 +36,7 @@ def _verdicts(quality: Quality) -> Text:
     text = Text(f"{quantity(len(quality.layers), 'layer')}: ")
     for i, (label, n) in enumerate(quality.verdicts.items()):
         text.append(", " if i else "").append(f"{count(n)} ").append_text(verdict(label))
-    return text
+    return text.append(f"\n{LEGEND}", "dim")
 
 
 def _shares(quality: Quality) -> Table:
@@ -81,21 +81,44 @@ def _prunable(models: list[Prunable]) -> RenderableType:
         return Text("no kernel is sparse: nothing to prune")
     table = plain_table()
     table.add_column("could be pruned", overflow="fold", ratio=1)
-    for heading in ("sparse", "of kernels", "share", "KB"):
+    for heading in ("sparse", "share", "channels", "share", "KB", "all KB"):
         table.add_column(heading, justify="right", no_wrap=True)
     for model in models[:MOST_MODELS]:
-        table.add_row(Text(model.model), *_numbers(model.sparse, model.kernels, model.bytes))
+        name = f"{model.model}{'' if model.channels is None else _AGAIN}"
+        table.add_row(Text(name), *_numbers([model]))
     if (hidden := len(models) - MOST_MODELS) > 0:
         table.add_row(f"and {quantity(hidden, 'more model')}: --format json has all")
-    sparse, kernels, size = (
-        sum(getattr(model, name) for model in models) for name in ("sparse", "kernels", "bytes")
+    table.add_row(Text("all of these"), *_numbers(models))
+    return Group(table, Text(_PRUNABLE))
+
+
+_AGAIN = " *"
+_PRUNABLE = (
+    "share: kernels that could be zero, and those of whole output channels. A dense file saves "
+    "the KB of removed channels alone; storage for sparse arrays saves all KB.\n"
+    "*: read again, with BatchNorm folded in where there is one. Others: weights as stored; "
+    "--fold-batchnorm reads them too"
+)
+
+
+def _numbers(models: list[Prunable]) -> tuple[str, ...]:
+    kernels, sparse, size = (
+        sum(getattr(model, name) for model in models) for name in ("kernels", "sparse", "bytes")
     )
-    table.add_row(Text("all of these"), *_numbers(sparse, kernels, size))
-    return table
+    again = [model for model in models if model.channels is not None]
+    if not again:
+        return count(sparse), f"{sparse / kernels:.1%}", "-", "-", "-", _kilobytes(size)
+    channels, in_channels, saved, of = (
+        sum(getattr(model, name) or 0 for model in again)
+        for name in ("channels", "channel_kernels", "channel_bytes", "kernels")
+    )
+    share = f"{in_channels / of:.1%}"
+    shown = (count(channels), share, _kilobytes(saved), _kilobytes(size))
+    return count(sparse), f"{sparse / kernels:.1%}", *shown
 
 
-def _numbers(sparse: int, kernels: int, size: int) -> tuple[str, str, str, str]:
-    return count(sparse), count(kernels), f"{sparse / kernels:.1%}", count(round(size / 1000))
+def _kilobytes(size: int) -> str:
+    return count(round(size / 1000))
 
 
 def _layers(quality: Quality) -> Table:
@@ -105,7 +128,7 @@ def _layers(quality: Quality) -> Table:
     table.add_column("kernels", justify="right")
     for heading in ("S", "H", "random", "O", "random"):
         table.add_column(heading, justify="right", no_wrap=True)
-    table.add_column("verdict", no_wrap=True)
+    table.add_column("verdict", overflow="fold", max_width=18)
     models = {row["model"]: row for row in quality.models}
     for model, layers in itertools.groupby(quality.layers, lambda row: row["model"]):
         table.add_row(Text(model, "bold"), *_row(models[model]))
@@ -124,4 +147,5 @@ def _row(row: dict) -> tuple[str | Text, ...]:
     )
     # Random weights of the size of a whole model mean nothing.
     numbers = (number(row[name], 2) if name in row else "" for name in names)
-    return count(row["n_kernels"]), *numbers, verdict(row["verdict"])
+    label = verdicts(row["verdicts"]) if "verdicts" in row else verdict(row["verdict"])
+    return count(row["n_kernels"]), *numbers, label

@@ -11,8 +11,8 @@ from rich.text import Text
 
 from ..answers import Answer
 from ..scans import Scan
-from ..scans.internal import FAILURES, left_out, model_drift
-from ._cells import count, number, plain_table, quantity, verdict
+from ..scans.internal import FAILURES, left_out, model_drift, verdict_counts
+from ._cells import LEGEND, count, number, plain_table, quantity, verdicts
 
 _DRIFT_TITLE = "drift D between models in nats: 0 is the same, larger is more different"
 MOST_ROWS = 100  # models; the rest is only in the table
@@ -83,7 +83,7 @@ def _models(models: list[dict]) -> Table:
     table.add_column("format", overflow="fold")
     for heading in ("layers", "kernels", "sparse", "H/T"):
         table.add_column(heading, justify="right", overflow="fold")
-    table.add_column("verdict", overflow="fold")
+    table.add_column("verdict", overflow="fold", max_width=18)
     for row in models:
         table.add_row(
             Text(row["model"]),
@@ -92,12 +92,12 @@ def _models(models: list[dict]) -> Table:
             count(row["n_kernels"]),
             number(row["sparsity"], 3),
             number(row["variance_entropy_ratio"], 2),
-            verdict(row["verdict"]),
+            verdicts(verdict_counts(row)),
         )
     table.caption = (
         "sparse: share of sparse kernels; H/T: variance entropy over its threshold for random "
         "kernels, median of the layers; "
-        "verdict: the most worrying of all layers"
+        f"verdict: layers that are not healthy; {LEGEND}"
     )
     table.caption_justify = "left"
     return table

@@ -23,6 +23,7 @@ from ..errors import CheckpointError
 from ..lineage.internal import HASHES, WIDTH
 from ..statistics import load_basis
 from ..statistics.internal import basis_arrays
+from ._pooled import with_verdicts_counted
 from ._scan import Scan
 from ._sketches import FIELDS, sketch_arrays
 from ._validate import (
@@ -128,6 +129,7 @@ def _assembled(
     arrays |= basis_arrays(basis)
     layers, models = current_layers(layers), current_models(models)
     check_tables(path, layers, models)
+    models = with_verdicts_counted(models, layers)
     shapes = {name: (str(array.dtype), array.shape) for name, array in arrays.items()}
     sizes = check_shapes(path, shapes, {"layers": layers.num_rows, "d": d})
     for name, array in arrays.items():

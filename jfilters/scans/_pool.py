@@ -2,10 +2,11 @@
 
 Each takes the columns of the layers of one model, as object arrays with None for what is unknown, and the
 name of the column. Counts add, sparsity is that of all kernels together, entropies and orthogonality are
-medians over layers, and the verdict is the most worrying one.
+medians over layers, and of verdicts the layers are counted.
 """
 
 import math
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,14 @@ Columns = dict[str, np.ndarray]
 
 DEGENERATE = ("random-like", "collapsed", "all-zero")
 """The verdicts of degenerate layers (METHOD, Degeneration)."""
+
+HEALTHY = "healthy"
+
+BAD = tuple(label for label in VERDICTS if label in ("non-finite", *DEGENERATE))
+"""The verdicts that say that something is wrong with a layer; the others are worth a look at most."""
+
+VERDICT_COLUMNS = {f"layers_{label.replace('-', '_')}": label for label in VERDICTS}
+"""The verdict that each column of models counts the layers of."""
 
 
 def n_layers(columns: Columns, name: str) -> int:
@@ -60,9 +69,29 @@ def n_degenerate(columns: Columns, name: str) -> int:
     return int(np.isin(columns["verdict"].astype(str), DEGENERATE).sum())
 
 
-def worst_verdict(columns: Columns, name: str) -> str | None:
-    """Return the most worrying verdict."""
-    return min(_defined(columns[name]), key=VERDICTS.index, default=None)
+def n_with_verdict(columns: Columns, name: str) -> int:
+    """Count the layers with the verdict that a column of `VERDICT_COLUMNS` is named after."""
+    return int((columns["verdict"].astype(str) == VERDICT_COLUMNS[name]).sum())
+
+
+def verdict_counts(model: Mapping[str, Any]) -> dict[str, int]:
+    """Return the layers of every verdict in a row of the table of models, most worrying first."""
+    counts = {label: model[name] or 0 for name, label in VERDICT_COLUMNS.items()}
+    return {label: count for label, count in counts.items() if count}
+
+
+def verdicts_text(counts: Mapping[str, int]) -> str:
+    """Return the layers that are not healthy, most worrying first: `1 of 18 collapsed, 2 sparse`.
+
+    >>> verdicts_text({"collapsed": 1, "sparse": 2, "healthy": 15})
+    '1 of 18 collapsed, 2 sparse'
+    """
+    worrying = [(label, count) for label, count in counts.items() if label != HEALTHY]
+    if not worrying:
+        return HEALTHY
+    (label, count), *others = worrying
+    texts = [f"{count:,} of {sum(counts.values()):,} {label}"]
+    return ", ".join(texts + [f"{count:,} {label}" for label, count in others])
 
 
 def _defined(values: np.ndarray) -> list[Any]:

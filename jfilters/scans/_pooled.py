@@ -1,10 +1,12 @@
 """The rows of models, pooled from those of their layers as the schema says."""
 
+from collections import Counter
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
+from ._pool import VERDICT_COLUMNS
 from .schema import LAYERS, MODEL_COLUMNS
 
 
@@ -25,6 +27,8 @@ def pooled_again(models: pa.Table, layers: pa.Table) -> pa.Table:
     places: dict[str, list[int]] = {}
     for place, model in enumerate(layers["model"].to_pylist()):
         places.setdefault(model, []).append(place)
+    if "verdict" in models.column_names:  # of an earlier version, and of all layers
+        models = models.drop_columns(["verdict"])
     has_layers = [model in places for model in models["model"].to_pylist()]
     models = models.filter(pa.array(has_layers, pa.bool_()))
     columns = object_columns(layers)
@@ -34,5 +38,20 @@ def pooled_again(models: pa.Table, layers: pa.Table) -> pa.Table:
     ]
     for name in rows[0] if rows else ():
         values = pa.array([row[name] for row in rows], models.schema.field(name).type)
+        models = models.set_column(models.column_names.index(name), name, values)
+    return models
+
+
+def with_verdicts_counted(models: pa.Table, layers: pa.Table) -> pa.Table:
+    """Return the models with the layers of each verdict counted.
+
+    An earlier version wrote the most worrying verdict in their place.
+    """
+    if "verdict" not in models.column_names:
+        return models
+    pairs = zip(layers["model"].to_pylist(), layers["verdict"].to_pylist(), strict=True)
+    counts, names = Counter(pairs), models["model"].to_pylist()
+    for name, label in VERDICT_COLUMNS.items():
+        values = pa.array([counts[model, label] for model in names], pa.int64())
         models = models.set_column(models.column_names.index(name), name, values)
     return models

@@ -11,6 +11,7 @@ from ..errors import CheckpointError, UnreadableError
 from ..statistics import load_basis
 from ._arrays import ArrayFile
 from ._bundle import is_bundle, open_bundle
+from ._pooled import with_verdicts_counted
 from ._scan import Scan
 from ._validate import check_record, check_tables, current_layers, current_models, damaged, taps
 
@@ -57,6 +58,7 @@ def _open_folder(folder: Path) -> Scan:
     layers = current_layers(_table(folder / "layers.parquet"))
     models = current_models(_table(folder / "models.parquet"))
     check_tables(folder, layers, models)
+    models = with_verdicts_counted(models, layers)
     if layers.num_rows != record["totals"]["layers"]:
         reason = f"expected the {record['totals']['layers']} layers of scan.json, found"
         raise damaged(folder, f"{reason} {layers.num_rows}")

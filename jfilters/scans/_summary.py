@@ -9,6 +9,7 @@ import pyarrow as pa
 from .. import _html
 from ..errors import printable, redacted
 from ..statistics import VERDICTS
+from ._pool import BAD, verdict_counts, verdicts_text
 from ._status import FINDINGS
 
 MOST_MODELS = 200
@@ -59,17 +60,19 @@ def _models_html(rows: list[dict[str, Any]]) -> str:
         "S": "sparsity",
         "H/T": "variance_entropy_ratio",
         "O": "orthogonality",
-        "verdict": "verdict",
     }
-    cells = [[row[name] for name in columns.values()] for row in rows[:MOST_MODELS]]
+    cells = [
+        [*(row[name] for name in columns.values()), verdicts_text(verdict_counts(row))]
+        for row in rows[:MOST_MODELS]
+    ]
     remainder = (
         "" if len(rows) <= MOST_MODELS else f", {MOST_MODELS} of {len(rows):,}; .models has all"
     )
     caption = (
         f"models{remainder} (S: share of sparse kernels; H/T: variance entropy over that of random "
-        "kernels; O: orthogonality; the verdict is the most worrying of all layers)"
+        f"kernels; O: orthogonality; verdicts: layers by verdict, of which {', '.join(BAD)} are bad)"
     )
-    return _html.table(list(columns), cells, caption=caption)
+    return _html.table([*columns, "verdicts"], cells, caption=caption)
 
 
 def _worst_html(rows: list[dict[str, Any]]) -> str:

@@ -22,7 +22,11 @@ from ._metadata import Cell as Cell
 from ._metadata import Joined as Joined
 from ._metadata import join_metadata as join_metadata
 from ._metadata import typed_column as typed_column
+from ._pool import BAD as BAD
 from ._pool import DEGENERATE as DEGENERATE
+from ._pool import HEALTHY as HEALTHY
+from ._pool import verdict_counts as verdict_counts
+from ._pool import verdicts_text as verdicts_text
 from ._pooled import object_columns as object_columns
 from ._pooled import pooled as pooled
 from ._read import CACHE as CACHE

@@ -14,15 +14,16 @@ from ._fields import Column as Column
 from ._fields import StoredArray as StoredArray
 from ._fields import arrow_schema as arrow_schema
 from ._pool import (
+    VERDICT_COLUMNS,
     largest,
     median,
     n_degenerate,
     n_layers,
+    n_with_verdict,
     root_of_squares,
     share_sparse,
     sum_of_counts,
     sum_of_numbers,
-    worst_verdict,
 )
 
 VERSION = 1
@@ -204,15 +205,24 @@ MODEL_COLUMNS: tuple[Column, ...] = (
         pool=n_layers,
     ),
     *_NUMBERS,
+    *(
+        Column(
+            name,
+            _INT,
+            f"layers that are {label}",
+            unit="layers",
+            source="METHOD, Degeneration",
+            optional=True,
+            pool=n_with_verdict,
+        )
+        for name, label in VERDICT_COLUMNS.items()
+    ),
     Column(
         "n_degenerate",
         _INT,
         "layers that are random-like, collapsed or all-zero",
         unit="layers",
         pool=n_degenerate,
-    ),
-    Column(
-        "verdict", _TEXT, "most worrying verdict of its layers", nullable=False, pool=worst_verdict
     ),
 )
 """The columns of models.parquet, one row a model with layers; its numbers pool those of the layers."""

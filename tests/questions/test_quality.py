@@ -1,12 +1,17 @@
 """Verdicts counted along an axis and for every epsilon, and what could be pruned."""
 
 import json
+import shutil
 
 import numpy as np
 import pytest
+import torch
+from safetensors.numpy import save_file
 
-from jfilters.questions import quality
+from jfilters.engine import scan_into
+from jfilters.questions import _prunable, quality, sparse_kernels
 from jfilters.report import quality_text
+from jfilters.scans import open_scan
 
 from ..report.pages import shown
 from ..scans.scans import made_scan, replaced
@@ -63,6 +68,78 @@ def test_without_counts_there_is_no_strip(tmp_path):
     found = quality(replaced(scan(tmp_path), sparse_at=None, sparse_eps=None))
     assert found.strip is None
     assert found.record()["strip"] is None
+
+
+def test_models_count_their_verdicts(tmp_path):
+    (first, second) = quality(scan(tmp_path)).models
+    assert first["verdicts"] == {"all-zero": 1, "random-like": 1, "healthy": 1}
+    assert second["verdicts"] == {"healthy": 2}
+    assert "verdict" not in first
+
+
+@pytest.fixture(scope="module")
+def scanned(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("nets")
+    torch.manual_seed(0)
+    net = torch.nn.Sequential(
+        torch.nn.Conv2d(3, 16, 3), torch.nn.BatchNorm2d(16), torch.nn.Conv2d(16, 8, 3)
+    )
+    with torch.no_grad():
+        net[1].weight[:4] = 1e-4  # the norm turns these channels off
+        net[2].weight[2, :5] *= 1e-4
+    torch.save(net.state_dict(), folder / "net.pt")
+    scan_into(folder / "out", folder / "net.pt")
+    return folder
+
+
+class TestPrunable:
+    """Kernels that could be zero, of checkpoints that can be read again."""
+
+    def test_it_counts_with_batchnorm_folded_in(self, scanned):
+        (model,) = quality(open_scan(scanned / "out")).prunable
+        assert (model.weights, model.kernels, model.sparse) == ("folded", 176, 4 * 3 + 5)
+        assert (model.channels, model.channel_kernels) == (4, 12)
+        assert (model.bytes, model.channel_bytes) == (17 * 36, 12 * 36)
+
+    def test_of_weights_as_stored_channels_are_unknown(self, scanned):
+        (model,) = quality(open_scan(scanned / "out"), fold_batchnorm=False).prunable
+        assert (model.weights, model.sparse, model.bytes) == ("stored", 5, 5 * 36)
+        assert model.channels is model.channel_kernels is model.channel_bytes is None
+
+    def test_large_checkpoints_are_read_when_asked_alone(self, scanned, monkeypatch):
+        monkeypatch.setattr(_prunable, "READ_AGAIN", 100)
+        opened = open_scan(scanned / "out")
+        assert quality(opened).prunable[0].weights == "stored"
+        assert quality(opened, fold_batchnorm=True).prunable[0].weights == "folded"
+
+    def test_a_checkpoint_that_changed_is_not_read(self, scanned, tmp_path):
+        shutil.copytree(scanned, tmp_path, dirs_exist_ok=True)
+        record = json.loads((tmp_path / "out/scan.json").read_text())
+        record["checkpoints"][0]["path"] = str(tmp_path / "net.pt")
+        (tmp_path / "out/scan.json").write_text(json.dumps(record))
+        with open(tmp_path / "net.pt", "ab") as file:
+            file.write(b"more")
+        assert quality(open_scan(tmp_path / "out")).prunable[0].weights == "stored"
+
+    def test_the_kernels_are_named(self, scanned):
+        first, second = sparse_kernels(scanned / "net.pt")
+        assert (first.layer, first.weights, second.weights) == ("0.weight", "folded", "stored")
+        np.testing.assert_array_equal(first.is_sparse, np.tile(np.arange(16)[:, None] < 4, 3))
+        assert np.argwhere(second.is_sparse).tolist() == [[2, i] for i in range(5)]
+
+    def test_kernels_that_are_not_finite_are_not_sparse(self, tmp_path):
+        weights = np.ones((2, 3, 3, 3), np.float32)
+        weights[0, 0], weights[0, 1] = np.nan, 0
+        save_file({"c.weight": weights}, tmp_path / "a.safetensors", {"format": "pt"})
+        (layer,) = sparse_kernels(tmp_path / "a.safetensors")
+        assert np.argwhere(layer.is_sparse).tolist() == [[0, 1]]
+
+    def test_the_text_tells_dense_bytes_from_all_bytes(self, scanned):
+        text = shown(quality_text(quality(open_scan(scanned / "out"))), 80)
+        assert "net.pt *" in text
+        (line,) = (line for line in text.splitlines() if line.startswith("net.pt"))
+        assert line.split()[2:] == ["17", "9.7%", "4", "6.8%", "0", "1"]
+        assert "A dense file saves" in " ".join(text.split())
 
 
 def test_prunable_bytes_follow_the_dtype(tmp_path):

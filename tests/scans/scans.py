@@ -11,6 +11,7 @@ from jfilters.engine import Options, scan_into
 from jfilters.lineage.internal import Sketcher
 from jfilters.scans import Scan
 from jfilters.scans.internal import sketch_arrays, with_families, write_scan
+from jfilters.scans._pool import VERDICT_COLUMNS
 from jfilters.scans.schema import LAYERS, MODELS
 from jfilters.statistics import Basis, Moments, fixed_edges
 from jfilters.statistics.internal import basis_arrays
@@ -65,8 +66,9 @@ def model_row(rows):
         "orthogonality": median(rows, "orthogonality"),
         "l2": float(np.sqrt(sum(row["l2"] ** 2 for row in rows))),
         "n_degenerate": 0,
-        "verdict": "healthy",
     }
+    for name, label in VERDICT_COLUMNS.items():
+        row[name] = sum(layer["verdict"] == label for layer in rows)
     return {name: row.get(name) for name in MODELS.names}
 
 

@@ -1,4 +1,7 @@
-"""The golden scan: what version 0.1 wrote is opened, and gives the answers that it gave then."""
+"""The golden scan: what version 0.1 wrote is opened, and gives the answers that it gave then.
+
+But for quality: the rules of verdicts changed, and quality.json is what the same scan gives now.
+"""
 
 import json
 from pathlib import Path

@@ -14,6 +14,7 @@ from safetensors.numpy import load_file, save_file
 from jfilters import CheckpointError
 from jfilters.errors import UnreadableError
 from jfilters.scans import open_scan
+from jfilters.scans.internal import verdict_counts, verdicts_text
 
 from .scans import made_scan, real_scan, rewrite_record
 
@@ -133,7 +134,7 @@ class TestRefusals:
         with pytest.raises(UnreadableError, match=r"layers\.parquet: expected a table"):
             open_scan(folder)
 
-    @pytest.mark.parametrize(("name", "column"), [("layers", "depth"), ("models", "verdict")])
+    @pytest.mark.parametrize(("name", "column"), [("layers", "depth"), ("models", "n_degenerate")])
     def test_a_table_without_a_column(self, folder, name, column):
         path = folder / f"{name}.parquet"
         pq.write_table(pq.read_table(path).drop_columns([column]), path)
@@ -235,18 +236,20 @@ class TestOnly:
         assert row["l2"] == pytest.approx(np.hypot(3, 3))
         assert row["variance_entropy_ratio"] is None
 
-    def test_the_most_worrying_verdict_of_those_left_counts(self, tmp_path):
+    def test_verdicts_of_the_layers_that_are_left_are_counted(self, tmp_path):
         told = {("a", 0): {"verdict": "collapsed"}, ("a", 1): {"verdict": "sparse"}}
         scan = made_scan(tmp_path, {"a": 3}, told=told)
-        assert scan.only(np.array([True, True, True])).model_table["verdict"].to_pylist() == [
-            "collapsed"
-        ]
-        assert scan.only(np.array([True, True, True])).model_table["n_degenerate"].to_pylist() == [
-            1
-        ]
-        part = scan.only(np.array([False, True, True]))
-        assert part.model_table["verdict"].to_pylist() == ["sparse"]
-        assert part.model_table["n_degenerate"].to_pylist() == [0]
+        (row,) = scan.only(np.array([True, True, True])).model_table.to_pylist()
+        assert verdict_counts(row) == {"collapsed": 1, "sparse": 1, "healthy": 1}
+        assert row["n_degenerate"] == 1
+        (row,) = scan.only(np.array([False, True, True])).model_table.to_pylist()
+        assert verdict_counts(row) == {"sparse": 1, "healthy": 1}
+        assert row["n_degenerate"] == 0
+
+    def test_a_model_is_told_by_counts_and_not_by_its_worst_layer(self):
+        counts = {"collapsed": 1, "sparse": 2, "healthy": 15}
+        assert verdicts_text(counts) == "1 of 18 collapsed, 2 sparse"
+        assert verdicts_text({"healthy": 3}) == "healthy"
 
     def test_nothing_is_left(self, made):
         part = made.only(np.zeros(8, bool))

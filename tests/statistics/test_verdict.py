@@ -185,7 +185,9 @@ def shares(rng, law, n, d, layers):
     threshold = float(randomness_threshold(n, d))
     values = entropies(rng, LAWS[law], n, d, layers)
     labels = Counter(
-        judge(**(SOUND | {"n_kernels": n, "d": d, "variance_entropy": h, "threshold": threshold})).label
+        judge(
+            **(SOUND | {"n_kernels": n, "d": d, "variance_entropy": h, "threshold": threshold})
+        ).label
         for h in values.tolist()
     )
     return {label: count / layers for label, count in labels.items()}

@@ -3,6 +3,7 @@
 from typing import Any
 
 from ...scans import Scan
+from ...scans.internal import verdict_counts, verdicts_text
 from ...scans.schema import LAYERS
 from ._pack import rounded
 from ._view import View
@@ -28,10 +29,12 @@ def models_section(view: View) -> dict[str, Any]:
     columns = [{"label": "model", "kind": "text"}]
     columns += [{"label": "format", "kind": "text"}]
     columns += [{"label": label, "kind": "number"} for label in measured.values()]
-    columns += [{"label": "verdict", "kind": "verdict"}] if view.has_quality else []
+    columns += [{"label": "verdicts", "kind": "verdicts"}] if view.has_quality else []
     columns += [{"label": name, "kind": _kind(values)} for name, values in metadata.items()]
-    names = ["model", "format", *measured, *(["verdict"] if view.has_quality else [])]
-    rows = sorted(enumerate(scan.model_table.to_pylist()), key=lambda row: -row[1]["n_kernels"])
+    names = ["model", "format", *measured, *(["verdicts"] if view.has_quality else [])]
+    rows = sorted(
+        enumerate(map(_counted, scan.model_table.to_pylist())), key=lambda row: -row[1]["n_kernels"]
+    )
     shown = sorted(rows[:MOST_ROWS], key=lambda row: row[0])
     return {
         "columns": columns,
@@ -44,6 +47,10 @@ def models_section(view: View) -> dict[str, Any]:
         ],
         "total": len(rows),
     }
+
+
+def _counted(row: dict[str, Any]) -> dict[str, Any]:
+    return row | {"verdicts": verdicts_text(verdict_counts(row))}
 
 
 def _metadata(scan: Scan) -> dict[str, list]:

@@ -39,7 +39,8 @@ function showFindings() {
 
 function startModels() {
   const { columns, rows, total } = page.models;
-  const verdictAt = columns.findIndex((column) => column.kind === "verdict");
+  const verdictAt = columns.findIndex((column) => column.kind === "verdicts");
+  const has = (row, word) => row[verdictAt].split(", ").some((part) => part === word || part.endsWith(` ${word}`));
   const shown = new Map(page.layers.models.map((name, i) => [name, i]));
   const link = (name) => (shown.has(name)
     ? linkButton(name, () => showLayerAt(layers.model.indexOf(shown.get(name)))) : name);
@@ -48,12 +49,12 @@ function startModels() {
     columns: columns.map((column, i) => (i === 0 ? { ...column, head: true, show: link } : column)), rows, limit: 100,
   });
   byId("model-table").replaceChildren(table.box);
-  const words = (page.quality?.order ?? []).filter((word) => rows.some((row) => row[verdictAt] === word));
+  const words = (page.quality?.order ?? []).filter((word) => rows.some((row) => has(row, word)));
   if (verdictAt < 0) byId("model-verdict-label").remove();
   else fillSelect(byId("model-verdict"), [["", "any"], ...words.map((word) => [word, word])]);
   const narrow = () => {
     const text = byId("model-search").value.trim().toLowerCase(), word = byId("model-verdict")?.value ?? "";
-    const count = table.narrow((row) => (word === "" || row[verdictAt] === word)
+    const count = table.narrow((row) => (word === "" || has(row, word))
       && row.some((cell) => String(cell ?? "").toLowerCase().includes(text)));
     byId("model-count").textContent = `${whole(count)} of ${quantity(rows.length, "model")}`;
   };
