@@ -19,6 +19,7 @@ from ..statistics.internal import (
     host_histogram,
     host_max_abs,
     host_normalize,
+    host_normalize_in_half,
     host_orthogonality,
     host_set_moments,
 )
@@ -116,10 +117,7 @@ def _population(prepared: Prepared, options: Options) -> Rows:
     rows = prepared.rows
     if options.population == "clean":
         rows = rows[~_is_sparse(prepared, options)]
-    if options.dtype == "float16":
-        largest = np.float32(np.finfo(np.float16).max)
-        rows = np.clip(rows, -largest, largest).astype(np.float16).astype(np.float32)
-    return rows
+    return host_normalize_in_half(rows) if options.dtype == "float16" else rows
 
 
 def _is_sparse(prepared: Prepared, options: Options) -> Mask:

@@ -20,6 +20,7 @@ from ..statistics.internal import (
     coefficient_histograms,
     coefficient_range,
     inverse_max_abs,
+    normalize_in_half,
     relative_max_abs,
     sums,
 )
@@ -142,11 +143,10 @@ def _sparse(segments: Segments, options: Options) -> Bool[Array, "segments rows"
 def _population(
     segments: Segments, options: Options
 ) -> tuple[Float[Array, "segments rows d"], Bool[Array, "segments rows"]]:
-    """The kernels that are normalized, rounded to the chosen precision, and a mask of them."""
+    """The kernels that are normalized, in the chosen precision, and a mask of them."""
     kernels, valid = segments.kernels, segments.valid
     if options.dtype == "float16":
-        largest = jnp.finfo(jnp.float16).max.astype(kernels.dtype)
-        kernels = jnp.clip(kernels, -largest, largest).astype(jnp.float16).astype(kernels.dtype)
+        kernels = normalize_in_half(kernels)
     if options.population == "clean":
         valid = valid & ~_sparse(segments, options)
     return kernels, valid

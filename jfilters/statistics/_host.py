@@ -77,6 +77,17 @@ def host_normalize(kernels: Rows) -> Float[np.ndarray, "m d"]:
     return kernels / np.where(largest > 0, largest, 1)[:, None]
 
 
+def host_normalize_in_half(kernels: Rows) -> Rows:
+    """Round kernels to float16, and divide them by their largest weight in float16.
+
+    Twin of `normalize_in_half`, in the type of the kernels. Runs on the host.
+    """
+    bound = np.asarray(np.finfo(np.float16).max, kernels.dtype)
+    rounded = np.clip(kernels, -bound, bound).astype(np.float16)
+    largest = host_max_abs(rounded)[:, None]
+    return (rounded / np.where(largest > 0, largest, np.float16(1))).astype(kernels.dtype)
+
+
 def host_set_moments(kernels: Rows) -> Moments:
     """Return the `moments` of one kernel set in float64; every row counts, so none may be NaN.
 

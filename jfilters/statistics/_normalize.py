@@ -7,6 +7,7 @@ arbitrary, does not count.
 import functools
 from collections.abc import Callable
 
+import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
@@ -37,6 +38,25 @@ def normalize(kernels: Float[Array, "n d"]) -> Float[Array, "n d"]:
     scaled = kernels / positive_or_one(largest)
     # XLA may multiply by a reciprocal, which would leave one kernel in seven without a tap at +-1.
     return jnp.where(jnp.abs(kernels) == largest, jnp.sign(kernels), scaled)
+
+
+def normalize_in_half(kernels: Float[Array, "*sets n d"]) -> Float[Array, "*sets n d"]:
+    """Return kernels rounded to float16 and divided by their largest weight in float16.
+
+    The quotients, which float16 holds, come in the type of the kernels; a zero kernel stays zero. What
+    is beyond float16 counts as its largest number. `host_normalize_in_half` is the twin on the host.
+
+    Source: Gavrikov & Keuper, CVPR 2022, arXiv:2203.15331, whose data set was normalized so.
+    """
+    half = jnp.finfo(jnp.float16)
+    bound = half.max.astype(kernels.dtype)
+    # reduce_precision rounds for certain; XLA may take a conversion to float16 and back for nothing.
+    # It has no subnormal numbers, which a conversion has.
+    rounded = jnp.clip(kernels, -bound, bound).astype(jnp.float16).astype(kernels.dtype)
+    largest = positive_or_one(kernel_max_abs(rounded))[..., None]
+    quotients = rounded / largest
+    halved = jax.lax.reduce_precision(quotients, half.nexp, half.nmant)
+    return jnp.where(jnp.abs(quotients) < float(half.tiny), quotients, halved)
 
 
 def max_abs(kernels: Float[Array, "n d"], valid: Bool[Array, " n"]) -> Float[Array, ""]:

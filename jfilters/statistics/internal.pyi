@@ -10,6 +10,7 @@ from ._host import host_counts as host_counts
 from ._host import host_histogram as host_histogram
 from ._host import host_max_abs as host_max_abs
 from ._host import host_normalize as host_normalize
+from ._host import host_normalize_in_half as host_normalize_in_half
 from ._host import host_orthogonality as host_orthogonality
 from ._host import host_set_moments as host_set_moments
 from ._host import host_unit_kernels as host_unit_kernels
@@ -18,6 +19,7 @@ from ._moments import moments_from_gram as moments_from_gram
 from ._normalize import absolute_by_tap as absolute_by_tap
 from ._normalize import inverse_max_abs as inverse_max_abs
 from ._normalize import kernel_max_abs as kernel_max_abs
+from ._normalize import normalize_in_half as normalize_in_half
 from ._sparsity import relative_max_abs as relative_max_abs
 from ._sums import Terms as Terms
 from ._sums import WeightedPoints as WeightedPoints
