@@ -1,10 +1,14 @@
 """The kernels and the table of a scan as a Filter DB, and what cannot be exported."""
 
 import json
+import pickle
 import shutil
 import sys
+import warnings
 
+import h5py
 import numpy as np
+import pandas
 import pyarrow.parquet as pq
 import pytest
 from safetensors.numpy import save_file
@@ -14,6 +18,7 @@ from jfilters.converters._hdf5._filterdb import population
 from jfilters.engine import export_filterdb, scan
 from jfilters.engine._digest import digest
 from jfilters.errors import MissingExtraError
+from jfilters.scans import read_metadata
 
 MODELS = ["a.safetensors", "deep/b.safetensors", "deep/c.safetensors"]
 
@@ -149,3 +154,64 @@ def test_without_h5py_the_extra_is_named(folder, monkeypatch):
     monkeypatch.setitem(sys.modules, "h5py", None)
     with pytest.raises(MissingExtraError, match=r"pip install 'jfilters\[keras\]'"):
         export_filterdb(folder / "out", folder / "new.h5")
+
+
+class TestNotebook:
+    """What the notebooks of the papers do with a Filter DB, in our own words."""
+
+    @pytest.fixture(scope="class")
+    @classmethod
+    def path(cls, tmp_path_factory):
+        root = tmp_path_factory.mktemp("labeled")
+        for seed, model in enumerate(MODELS):
+            save_network(root / "in" / model, seed)
+        labels = ("x,true,seg", "y,false,cls", "x,false,cls")
+        lines = [f"{model},{label}" for model, label in zip(MODELS, labels, strict=True)]
+        text = "\n".join(["model,Training-Dataset,Robust,Task", *lines])
+        (root / "models.csv").write_text(text)
+        scan(root / "in", metadata=read_metadata(root / "models.csv")).save(root / "out")
+        export_filterdb(root / "out", root / "all.h5")
+        return root / "all.h5"
+
+    def frame(self, path):
+        """The table as `pandas.read_hdf` gives it: its columns, indexed by the levels that it names."""
+        with h5py.File(path) as file:
+            records = file["meta/table"][...]
+            levels = pickle.loads(file["meta"].attrs["levels"])
+            assert file["meta"].attrs["table_type"] == b"appendable_multiframe"
+            for name in levels:
+                assert pickle.loads(file["meta/table"].attrs[f"{name}_kind"]) == [name]
+        frame = pandas.DataFrame({name: records[name] for name in records.dtype.names[1:]})
+        for name in frame.select_dtypes(object):
+            frame[name] = [value.decode() for value in frame[name]]
+        return frame.set_index(levels)
+
+    def test_the_index_has_the_levels_of_the_published_table(self, path):
+        frame = self.frame(path)
+        assert frame.index.names == ["model_id", "conv_depth", "conv_depth_norm"]
+        assert frame.index.get_level_values("conv_depth").tolist() == [0, 2] * 3
+        assert len(frame.loc[1]) == 2
+        assert frame.reset_index().columns[:3].tolist() == frame.index.names
+
+    def test_kernels_are_gathered_by_labels_and_by_levels(self, path):
+        self.check(self.frame(path), path)
+
+    def test_pandas_reads_it(self, path):
+        pytest.importorskip("tables")
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # names that are no Python identifiers
+            self.check(pandas.read_hdf(path, "meta"), path)
+
+    def check(self, frame, path):
+        bounds = frame["filter_ids"].str.split(":")
+        frame["filter_ids"] = [np.arange(int(first), int(last) + 1) for first, last in bounds]
+        groups = frame.groupby(["Training-Dataset", "Robust"]).filter_ids.apply(np.hstack)
+        assert groups.index.tolist() == [("x", False), ("x", True), ("y", False)]
+        with h5py.File(path) as file:
+            kernels = file["filters"][...].reshape(-1, 9)
+        columns = frame.groupby("Task").filter_ids.apply(lambda ids: kernels[np.hstack(ids)].T)
+        assert {task: x.shape for task, x in columns.items()} == {"cls": (9, 176), "seg": (9, 88)}
+        first = frame.groupby(level="conv_depth_norm").filter_ids.apply(np.hstack)
+        assert first.iloc[0].tolist() == [*range(24), *range(88, 112), *range(176, 200)]
+        of_models = frame.groupby("model_id").filter_ids.apply(np.hstack)
+        assert [len(ids) for ids in of_models] == [88] * 3

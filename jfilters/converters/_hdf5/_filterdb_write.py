@@ -1,7 +1,8 @@
 """A Filter DB file from any kernels: streamed into `/filters`, their table into `/meta`.
 
 The table is laid out as pandas would through PyTables, and opens as the papers' notebooks open theirs,
-by `pandas.read_hdf(path, "meta")` and `h5py.File(path)["filters"]`. Neither pandas nor PyTables is needed.
+by `pandas.read_hdf(path, "meta")` and `h5py.File(path)["filters"]`: indexed by network and depth, as the
+published files are. Neither pandas nor PyTables is needed.
 """
 
 import pickle
@@ -14,6 +15,9 @@ import pyarrow as pa
 
 from ..._files import written_whole
 from ...io import require_h5py
+
+LEVELS = ("model_id", "conv_depth", "conv_depth_norm")
+"""Columns that are the index of the published tables, as far as a table has them."""
 
 CHUNK = 4096
 """Kernels in one chunk of the file, 147 KB."""
@@ -29,7 +33,8 @@ def write_filterdb(path: str | Path, kernels: Iterable[np.ndarray], meta: pa.Tab
 
     - `path`: the file, replaced if it exists.
     - `kernels`: one array a row of `meta`, (n, 3, 3) or (out, in, 3, 3); taken one at a time.
-    - `meta`: one row a layer, with columns such as model and conv_depth; `filter_ids` is added.
+    - `meta`: one row a layer, with columns such as model and conv_depth; `filter_ids` is added. Those
+      of model_id, conv_depth and conv_depth_norm that it has are the index of the table in pandas.
 
     **Raises:** ValueError for other shapes, another number of arrays, or a column that does not fit;
     MissingExtraError without h5py.
@@ -90,7 +95,7 @@ def _write_table(file: Any, meta: pa.Table) -> None:
     group = file.create_group("meta")
     stored = group.create_dataset("table", data=records, maxshape=(None,), chunks=(1024,))
     booleans = {name for name in names if pa.types.is_boolean(meta.schema.field(name).type)}
-    _set(group, _frame_attributes(names))
+    _set(group, _frame_attributes(names, [name for name in LEVELS if name in names]))
     _set(stored, _table_attributes(columns, booleans))
 
 
@@ -109,15 +114,15 @@ def _column(name: str, column: pa.ChunkedArray) -> np.ndarray:
     raise ValueError(f"column {name!r}: expected text, numbers or booleans, got {kind}")
 
 
-def _frame_attributes(names: list[str]) -> dict[str, object]:
-    """Return the attributes that pandas reads from the group of a table."""
+def _frame_attributes(names: list[str], levels: list[str]) -> dict[str, object]:
+    """Return the attributes that pandas reads from the group of a table, with its index levels."""
     return {
         "CLASS": "GROUP",
         "VERSION": "1.0",
         "TITLE": "",
         "pandas_type": "frame_table",
         "pandas_version": "0.15.2",
-        "table_type": "appendable_frame",
+        "table_type": "appendable_multiframe" if levels else "appendable_frame",
         "index_cols": [(0, "index")],
         "values_cols": names,
         "data_columns": names,
@@ -126,7 +131,7 @@ def _frame_attributes(names: list[str]) -> dict[str, object]:
         "nan_rep": "nan",
         "encoding": "UTF-8",
         "errors": "strict",
-        "levels": 1,
+        "levels": levels or 1,
     }
 
 
