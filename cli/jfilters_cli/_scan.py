@@ -99,6 +99,14 @@ def scan(
     sample: Annotated[
         int, typer.Option(help="Kernels of each model to keep, for sample-based metrics.", min=0)
     ] = 1000,
+    run: Annotated[
+        str | None,
+        typer.Option(
+            metavar="PATTERN",
+            help="The runs of models: a glob whose last star is the step, or a regular expression.",
+            show_default="by name",
+        ),
+    ] = None,
     axes: AxesOption = None,
     network: NetworkOption = None,
     standardize: StandardizeOption = False,
@@ -181,6 +189,7 @@ def scan(
             "weights": weights.value,
             "sparse_strict": sparse_test is SparseTest.less,
             "sample": sample,
+            "run": run,
             "axes": axes,
             "network": network,
             "standardize": standardize,

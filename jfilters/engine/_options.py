@@ -5,6 +5,8 @@ import math
 from collections.abc import Mapping
 from typing import Any, Literal
 
+from ..scans.internal import matcher
+
 
 @dataclasses.dataclass(frozen=True)
 class Options:
@@ -26,6 +28,7 @@ class Options:
         strict: end the scan at the first checkpoint that is not wholly read.
         sha256: hash the content of every local checkpoint into the record.
         sample: kernels of each model that are kept, for metrics that need more than histograms.
+        run: a pattern that tells the runs of models and their steps, as `trajectories` takes it.
 
     Raises:
         ValueError: a value that no scan can run with.
@@ -52,6 +55,7 @@ class Options:
     strict: bool = False
     sha256: bool = True
     sample: int = 1_000
+    run: str | None = None
 
     def __post_init__(self):
         if not 1 <= len(self.spatial) <= 3 or min(self.spatial) < 1 or self.d < 2:
@@ -74,6 +78,8 @@ class Options:
                 raise ValueError(f"expected {name} of {least} or more, got {value}")
         if not 0 < self.sparse_eps < 1:
             raise ValueError(f"expected sparse_eps between 0 and 1, got {self.sparse_eps}")
+        if self.run is not None:
+            matcher(self.run)
 
     @classmethod
     def of_record(cls, config: Mapping[str, Any]) -> "Options":

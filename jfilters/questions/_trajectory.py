@@ -10,7 +10,13 @@ from jaxtyping import Int64
 
 from ..answers import Answer
 from ..scans import Scan
-from ..scans.internal import model_counts, model_probabilities, run_and_step
+from ..scans.internal import (
+    LAYER_IDENTITY,
+    architectures_of,
+    find_runs,
+    model_counts,
+    model_probabilities,
+)
 from ..shift import drift_matrix, sampling_null
 
 SETTLED = 0.05
@@ -60,7 +66,8 @@ class Trajectory:
 class Trajectories(tuple[Trajectory, ...], Answer):
     """Runs of a scan, by name; a tuple of `Trajectory`.
 
-    A run is a set of models whose names differ in their step alone. `rows()` gives one row a step of a run,
+    A run is a set of models whose names differ in a step alone, of equal layers. `rows()` gives one row a
+    step of a run,
     `record()` one record a run with its points; drifts are in nats.
     """
 
@@ -82,42 +89,49 @@ class Trajectories(tuple[Trajectory, ...], Answer):
                 yield {"run": run.run, "settled": run.settled, **vars(point)}
 
 
-def trajectories(scan: Scan) -> Trajectories:
-    """Return the runs of a scan: models whose names differ in their step alone, two or more of them.
+def trajectories(scan: Scan, *, run: str | None = None) -> Trajectories:
+    """Return the runs of a scan: models of equal layers whose names differ in a step alone, two or more.
 
-    The step is that of a checkpoint manager, or the number in the name. Runs on the host and needs no JAX.
+    The step is that of a checkpoint manager, the number of a counted word (step, epoch, iter, ckpt), or a
+    number of its own that rises; seeds, folds, versions and sizes are no steps. Runs on the host and needs
+    no JAX.
 
     Args:
         scan: in memory or opened.
+        run: a pattern that tells runs and steps in place of these rules: a glob whose last star is the step
+            (`net_s*_e*.pt`), or a regular expression with a group `run`, or its first one, and a group
+            `step`, or the last number outside the run. That of the scan, if it had one, by default.
 
     Returns:
         One trajectory a run, with the drift between its steps in nats.
 
     Raises:
-        ValueError: if there is no run.
+        ValueError: if there is no run, or the pattern is none.
     """
-    runs = _runs(scan)
+    runs = _runs(scan, run or scan.record.get("config", {}).get("run"))
     if not runs:
         raise ValueError(
             f"{scan.name} holds no run: expected the steps of a checkpoint manager, or names such as "
-            "step_100.safetensors and step_200.safetensors"
+            "step_100.safetensors and step_200.safetensors; --run PATTERN tells other steps"
         )
     return Trajectories(_trajectory(scan, run, steps) for run, steps in sorted(runs.items()))
 
 
-def _runs(scan: Scan) -> dict[str, dict[int, int]]:
+def _runs(scan: Scan, pattern: str | None) -> dict[str, dict[int, int]]:
     """Return for every run the places of its models by step."""
-    steps_of_models = dict(
-        zip(
-            scan.model_table["model"].to_pylist(), scan.model_table["step"].to_pylist(), strict=True
-        )
+    rows = {row["model"]: row for row in scan.model_table.to_pylist()}
+    names = scan.model_names
+    layers = architectures_of(scan.layer_table.select(LAYER_IDENTITY).to_pydict())
+    families = [rows[name]["family"] for name in names]
+    numbers = {family: number for number, family in enumerate(families)}
+    runs = find_runs(
+        names,
+        [rows[name]["step"] for name in names],
+        None if None in families else [numbers[family] for family in families],
+        [layers[name] for name in names],
+        pattern,
     )
-    runs: dict[str, dict[int, int]] = {}
-    for place, model in enumerate(scan.model_names):
-        run, step = run_and_step(model, steps_of_models[model])
-        if step is not None:
-            runs.setdefault(run, {}).setdefault(step, place)
-    return {run: dict(sorted(steps.items())) for run, steps in runs.items() if len(steps) > 1}
+    return {run.name: run.places for run in runs}
 
 
 def _trajectory(scan: Scan, run: str, steps: dict[int, int]) -> Trajectory:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
-from ._runs import runs_of
+from ._runs import LAYER_IDENTITY, architectures_of, runs_of
 from ._sketches import networks_of
 
 if TYPE_CHECKING:
@@ -36,6 +36,13 @@ def with_families(scan: "Scan") -> "Scan":
     return dataclasses.replace(scan, record=record, model_table=_labeled(scan, labels))
 
 
+def _runs(scan: "Scan", numbers: Sequence[int] | None) -> list[str | None]:
+    models, steps = (scan.model_table[name].to_pylist() for name in ("model", "step"))
+    of_models = architectures_of(scan.layer_table.select(LAYER_IDENTITY).to_pydict())
+    pattern = scan.record.get("config", {}).get("run")
+    return runs_of(models, steps, numbers, [of_models.get(model) for model in models], pattern)
+
+
 def _families(scan: "Scan") -> "Families | None":
     networks = networks_of(scan)
     if networks is None:
@@ -56,8 +63,8 @@ def _labeled(scan: "Scan", labels: Sequence[int] | None) -> pa.Table:
         number_of = dict(zip(names, labels, strict=True))
         numbers = [number_of[name] for name in table["model"].to_pylist()]
     models = table["model"].to_pylist()
-    runs = runs_of(models, table["step"].to_pylist(), numbers)
-    return _with(_with(table, "family", [firsts[model] for model in models]), "run", runs)
+    families = _with(table, "family", [firsts[model] for model in models])
+    return _with(families, "run", _runs(scan, numbers))
 
 
 def _with(table: pa.Table, name: str, values: list[str | None]) -> pa.Table:

@@ -31,6 +31,10 @@ from ._pooled import object_columns as object_columns
 from ._pooled import pooled as pooled
 from ._read import CACHE as CACHE
 from ._read import is_written as is_written
+from ._runs import LAYER_IDENTITY as LAYER_IDENTITY
+from ._runs import architectures_of as architectures_of
+from ._runs import find_runs as find_runs
+from ._runs import matcher as matcher
 from ._runs import run_and_step as run_and_step
 from ._scan import checkpoint_of as checkpoint_of
 from ._sketches import networks_of as networks_of

@@ -144,5 +144,5 @@ def _unsuspicious(n: int, sparsity: float, entropy: float, threshold: float, d: 
 
 
 def _can_tell_random(n: int, d: int) -> bool:
-    """Return whether the entropy of random layers varies by no more than the margin: from 47 kernels of 9 taps."""
+    """Return whether the entropy of random layers varies within the margin: from 47 kernels of 9 taps."""
     return _DEVIATIONS * random_entropy_deviation(n, d) <= RANDOM_MARGIN

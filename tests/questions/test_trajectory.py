@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from safetensors.numpy import save_file
 
-from jfilters.engine import scan_into
+from jfilters.engine import Options, scan_into
 from jfilters.questions import trajectories
 from jfilters.report import trajectory_text
 from jfilters.scans import open_scan
@@ -94,6 +94,22 @@ def test_a_scan_without_runs_is_an_error_that_says_what_was_expected(scan):
     names = np.array(scan.layer_table["model"].to_pylist())
     with pytest.raises(ValueError, match=r"holds no run: expected the steps"):
         trajectories(scan.only(names == "alone.safetensors"))
+
+
+def test_seeds_are_no_run_but_a_pattern_makes_one_of_them(tmp_path):
+    for seed in range(3):
+        name = tmp_path / f"resnet18_seed{seed}.safetensors"
+        save_file(network(seed, 1), name, {"format": "pt"})
+    scan_into(tmp_path / "out", tmp_path)
+    seeds = open_scan(tmp_path / "out")
+    with pytest.raises(ValueError, match="--run PATTERN"):
+        trajectories(seeds)
+    (run,) = trajectories(seeds, run="resnet18_seed*.safetensors")
+    assert [point.step for point in run.points] == [0, 1, 2]
+    assert seeds.model_table["run"].to_pylist() == [None] * 3
+    again = scan_into(tmp_path / "out", tmp_path, Options(run="resnet18_seed*.safetensors"))
+    assert again.model_table["run"].to_pylist() == ["resnet18_seed*.safetensors"] * 3
+    assert len(trajectories(open_scan(tmp_path / "out"))) == 1
 
 
 def test_the_record_is_json_and_the_page_fits(scan):

@@ -10,8 +10,8 @@ from safetensors.numpy import save_file
 from jfilters.engine import Options, scan_into
 from jfilters.lineage.internal import Sketcher
 from jfilters.scans import Scan
-from jfilters.scans.internal import sketch_arrays, with_families, write_scan
 from jfilters.scans._pool import VERDICT_COLUMNS
+from jfilters.scans.internal import sketch_arrays, with_families, write_scan
 from jfilters.scans.schema import LAYERS, MODELS
 from jfilters.statistics import Basis, Moments, fixed_edges
 from jfilters.statistics.internal import basis_arrays

@@ -1,6 +1,7 @@
 """The golden scan: what version 0.1 wrote is opened, and gives the answers that it gave then.
 
-But for quality: the rules of verdicts changed, and quality.json is what the same scan gives now.
+But for the rules of verdicts and of runs, which changed: quality.json is what the same scan gives now, and
+trajectory.json lacks two runs that were none.
 """
 
 import json
