@@ -34,8 +34,8 @@ def page() -> str:
         "Numbers pool those of the layers: counts add, entropies and orthogonality are medians.\n",
         *_columns(MODEL_COLUMNS),
         "\n## arrays.safetensors\n",
-        "`layers` are the rows of layers.parquet, `d` the taps of a kernel, `m` sampled kernels.\n"
-        "`width` is 64.\n",
+        "`layers` are the rows of layers.parquet, `d` the taps of a kernel, `m` sampled kernels,\n"
+        "each of which has one of `marks`. `width` is 64.\n",
         "| array | type | axes | unit | meaning | required |",
         "| --- | --- | --- | --- | --- | --- |",
         *(

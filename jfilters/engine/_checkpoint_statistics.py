@@ -58,6 +58,7 @@ def dump(statistics: CheckpointStatistics) -> bytes:
     arrays = _arrays(statistics.layers) | {
         "sample": statistics.sample.kernels,
         "sample.layer": statistics.sample.layer,
+        "sample.is_even": statistics.sample.marks(),
         **{f"sketches.{name}": getattr(statistics.sketches, name) for name in _OF_SKETCHES},
     }
     return safetensors.numpy.save(arrays, {_RECORD: json.dumps(record)})
@@ -79,7 +80,7 @@ def load(data: bytes, entry: Entry) -> CheckpointStatistics:
         record = json.loads(header["__metadata__"][_RECORD])
         arrays = safetensors.numpy.load(data)
         statistics = _layer_statistics(arrays, record.pop("bins"))
-        sample = Sample(arrays["sample"], arrays["sample.layer"])
+        sample = Sample(arrays["sample"], arrays["sample.layer"], arrays["sample.is_even"])
         sketches = Sketches(**{name: arrays[f"sketches.{name}"] for name in _OF_SKETCHES})
         layers = _planned_layers(record.pop("layers"), record.pop("metadata"))
         bins_key = record.pop("bins_key")

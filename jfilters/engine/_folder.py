@@ -226,6 +226,7 @@ def _arrays(measurements: Measurements) -> dict[str, np.ndarray]:
     if options.sample:
         sample = measurements.sample
         arrays |= {"sample": sample.kernels, "sample.layer": sample.layer}
+        arrays |= {"sample.is_even": sample.marks()}
     arrays |= sketch_arrays(measurements.sketches)
     for name in MOMENTS:
         moments = getattr(statistics, name)

@@ -151,7 +151,8 @@ class _Stack:
         rows, kernels = self.rows(place), self.kernels(place)
         part = slice(rows.start, rows.stop)
         layers, sketches = self.layers.take(part), self.sketches.take(part)
-        sample = Sample(*(values[kernels.start : kernels.stop] for values in self.sample))
+        values = self.sample.kernels, self.sample.layer, self.sample.marks()
+        sample = Sample(*(value[kernels.start : kernels.stop] for value in values))
         return CheckpointStatistics(self.entries[place], layers, sample, sketches, self.keys[place])
 
     def rows(self, place: int) -> range:
@@ -202,8 +203,8 @@ def _popped_sample(
     samples.clear()
     _release_unused()
     if not _is_range(kernels, len(sample.layer)):
-        sample = Sample(sample.kernels[kernels], sample.layer[kernels])
-    return Sample(sample.kernels, sample.layer + first_rows)
+        sample = Sample(sample.kernels[kernels], sample.layer[kernels], sample.marks()[kernels])
+    return Sample(sample.kernels, sample.layer + first_rows, sample.marks())
 
 
 def _popped_sketches(parts: list[Sketches], rows: Int64[np.ndarray, " layers"]) -> Sketches:

@@ -91,4 +91,7 @@ def _sample(scan: Scan) -> tuple[np.ndarray, np.ndarray]:
             f"{scan.name}: expected a scan with a sample of its kernels, found none; "
             "scan again with --sample 20000"
         )
-    return scan.sample, scan.sample_layer
+    sample, layer = scan.even_sample
+    assert sample is not None
+    assert layer is not None
+    return sample, layer

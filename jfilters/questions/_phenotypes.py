@@ -62,7 +62,8 @@ class Phenotypes(Answer):
 def phenotypes(scan: Scan, by: str = "model") -> Phenotypes:
     """Classify the plane of the first two coefficients of every group along an axis.
 
-    Runs on the host and needs no JAX. The sample holds as many kernels of every model, however large it is.
+    Runs on the host and needs no JAX. Of every model as many kernels are looked at, however large it is,
+    drawn evenly from all of its kernels; of single layers all that were sampled.
 
     Args:
         scan: in memory or opened, with a sample.
@@ -74,16 +75,18 @@ def phenotypes(scan: Scan, by: str = "model") -> Phenotypes:
     Raises:
         ValueError: for a scan without a sample, and for an axis that is not there.
     """
-    points, layer_of = coefficient_plane(scan)
+    points, layer_of = coefficient_plane(scan, is_even=by != "layer")
     groups, unknown = _groups(scan, by)
     rows = [_row(label, layers, points, layer_of) for label, layers in groups]
     return Phenotypes(by, tuple(rows), unknown)
 
 
 def coefficient_plane(
-    scan: Scan,
+    scan: Scan, *, is_even: bool = True
 ) -> tuple[Float[np.ndarray, "m 2"], Int64[np.ndarray, " m"]]:
     """The first two coefficients of the sampled kernels that are finite, and the row of each one's layer.
+
+    `is_even`: of those alone that are drawn evenly from the kernels of each model.
 
     Raises ValueError for a scan without a sample, and for kernels of one tap.
     """
@@ -92,10 +95,13 @@ def coefficient_plane(
             f"{scan.folder}: expected a sample of kernels, found none; "
             "run `jfilters scan` again without `--sample 0`"
         )
-    finite = np.isfinite(scan.sample).all(axis=1)
+    sample, layer = scan.even_sample if is_even else (scan.sample, scan.sample_layer)
+    assert sample is not None
+    assert layer is not None
+    finite = np.isfinite(sample).all(axis=1)
     if scan.d < 2:
         raise ValueError(f"{scan.folder}: expected kernels of 2 taps or more, found {scan.d}")
-    return scan.coefficients(scan.sample[finite])[:, :2], scan.sample_layer[finite]
+    return scan.coefficients(sample[finite])[:, :2], layer[finite]
 
 
 def _groups(scan: Scan, by: str) -> tuple[list[tuple[str, np.ndarray]], int]:

@@ -49,7 +49,7 @@ class Prunable:
     - `kernels`, `sparse`: kernels, and the sparse ones among them.
     - `bytes`: of the sparse kernels as stored: only storage for sparse arrays saves all of them.
     - `channels`, `channel_kernels`, `channel_bytes`: output channels of sparse kernels alone, their
-      kernels, and the bytes that a dense file saves without them. None if the checkpoint was not read again.
+      kernels, and the bytes that a dense file saves without them. None if it was not read again.
     - `weights`: "folded" if BatchNorm was folded in where a layer has one, else "stored".
     """
 

@@ -92,6 +92,12 @@ ARRAYS: tuple[StoredArray, ...] = (
         together="sample",
         nonnegative=True,
     ),
+    StoredArray(
+        "sample.is_even",
+        "bool",
+        ("marks",),
+        "drawn evenly from all kernels of the model; the others complete layers to 64, and first layers",
+    ),
     *(
         StoredArray(
             f"{moments}.{part}",

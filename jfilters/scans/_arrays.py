@@ -82,10 +82,10 @@ class LayerArrays(Mapping[str, np.ndarray]):
         return len(self._whole)
 
     def _selected(self, name: str, array: np.ndarray) -> np.ndarray:
-        if name in ("sample", "sample.layer"):
+        if name in ("sample", "sample.layer", "sample.is_even"):
             layer = self._whole["sample.layer"]
             in_mask = self._mask[layer]
-            if name == "sample":
+            if name != "sample.layer":
                 return array[in_mask]
             return (np.cumsum(self._mask) - 1)[layer[in_mask]]
         is_of_layers = name in ARRAY and ARRAY[name].axes[0] == "layers"

@@ -66,6 +66,7 @@ _LABELS = {
     **{f"{name}.{part}": f"{name} moments" for name in MOMENTS for part in MOMENT_PARTS},
     "sparse_eps": "sparse_at",
     "sample.layer": "sample",
+    "sample.is_even": "sample",
     **dict.fromkeys(FIELDS, "sketches"),
 }
 
@@ -182,6 +183,8 @@ def _not_in_all(scans: Sequence[Scan]) -> list[str]:
     """Return the arrays that only some of the scans have, or have for other thresholds."""
     names = [array.name for array in ARRAYS if not array.required]
     missing = [name for name in names if len({name in scan.arrays for scan in scans}) > 1]
+    if "sample" not in missing and _MARKS in missing:
+        missing.remove(_MARKS)
     if "sparse_eps" not in missing and any(_other_eps(scans[0], scan) for scan in scans[1:]):
         missing += ["sparse_at", "sparse_eps"]
     return missing
@@ -195,10 +198,11 @@ def _other_eps(a: Scan, b: Scan) -> bool:
 
 def _arrays(scans: Sequence[Scan], missing: list[str]) -> dict[str, np.ndarray]:
     """Return the arrays that all scans have: those of layers one scan after the other, the others once."""
-    names = [name for name in scans[0].arrays if name not in missing and name in ARRAY]
+    in_any = dict.fromkeys(name for scan in scans for name in scan.arrays)
+    names = [name for name in in_any if name not in missing and name in ARRAY]
     of_layers = [name for name in names if ARRAY[name].axes[0] in _BY_LAYERS]
     arrays = {name: scans[0].arrays[name] for name in names if name not in of_layers}
-    arrays |= {name: np.concatenate([s.arrays[name] for s in scans]) for name in of_layers}
+    arrays |= {name: np.concatenate([_array(s, name) for s in scans]) for name in of_layers}
     starts = np.cumsum([0, *(scan.layer_table.num_rows for scan in scans[:-1])])
     for name in {"sample.layer", "kernel_hash.layer"} & set(arrays):
         rows = [scan.arrays[name] + start for scan, start in zip(scans, starts, strict=True)]
@@ -206,7 +210,16 @@ def _arrays(scans: Sequence[Scan], missing: list[str]) -> dict[str, np.ndarray]:
     return arrays
 
 
-_BY_LAYERS = ("layers", "m", "sketch_rows", "hashes")
+def _array(scan: Scan, name: str) -> np.ndarray:
+    """Return an array; scans of an earlier version drew every kernel of their sample evenly."""
+    if name == _MARKS and name not in scan.arrays:
+        return np.ones(len(scan.arrays["sample"]), bool)
+    return scan.arrays[name]
+
+
+_MARKS = "sample.is_even"
+
+_BY_LAYERS = ("layers", "m", "marks", "sketch_rows", "hashes")
 """First axes of arrays that hold something of each layer."""
 
 

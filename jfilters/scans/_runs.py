@@ -78,7 +78,7 @@ def find_runs(
         families: a number for the family of each. Strangers with the numbers 0, 1, 2 are no run.
         architectures: equal for models of equal layers. Others are no steps of one run.
         pattern: a glob whose last star is the step, or a regular expression with a group `run` (or its
-            first group) and a group `step` (or the last number outside the run); it replaces all other rules.
+            first group) and a group `step` (or the last number outside the run); it replaces other rules.
 
     Raises:
         ValueError: the pattern is none.

@@ -174,6 +174,21 @@ class Scan:
         return self.arrays.get("sample.layer")
 
     @property
+    def even_sample(
+        self,
+    ) -> tuple[Float32[np.ndarray, "k d"], Int64[np.ndarray, " k"]] | tuple[None, None]:
+        """The part of `sample` that is drawn evenly from all kernels of each model, with its layers.
+
+        What is said of a model or a group has to be of this part: the others complete small layers.
+        """
+        if self.sample is None or self.sample_layer is None:
+            return None, None
+        is_even = self.arrays.get("sample.is_even")
+        if is_even is None:  # of an earlier version, which took no others
+            return self.sample, self.sample_layer
+        return self.sample[is_even], self.sample_layer[is_even]
+
+    @property
     def sketches(self) -> Sketches | None:
         """The sketches of all layers; None if the scan took none."""
         return sketches_in(self.arrays)

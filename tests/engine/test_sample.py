@@ -7,6 +7,7 @@ from safetensors.numpy import save_file
 
 from jfilters.engine import Options, scan, scan_into
 from jfilters.engine._run import measure_checkpoints
+from jfilters.engine._sample import _completed
 from jfilters.statistics.internal import EPSILONS
 
 from . import reference
@@ -38,17 +39,57 @@ def layer_rows(folder):
 def test_sampled_kernels_are_kernels_of_their_layers_and_none_comes_twice(folder):
     found = measure_checkpoints(folder, Options(sample=100)).sample
     layers = list(layer_rows(folder))
-    assert np.bincount(found.layer // 2).tolist() == [100, 100]
-    assert len(np.unique(found.kernels, axis=0)) == 200
+    assert np.bincount(found.layer[found.is_even] // 2).tolist() == [100, 100]
+    assert len(np.unique(found.kernels, axis=0)) == len(found.kernels)
     for kernel, layer in zip(found.kernels, found.layer, strict=True):
         assert (layers[layer] == kernel).all(axis=1).any()
 
 
-def test_a_sample_holds_layers_in_proportion(folder):
+def test_an_even_sample_holds_layers_in_proportion(folder):
     found = measure_checkpoints(folder, Options(sample=424)).sample
+    even = found.layer[found.is_even]
     # 800 kernels of 848 lie in the second layer: a hypergeometric draw.
-    share = (found.layer[found.layer < 2] == 1).mean()
+    share = (even[even < 2] == 1).mean()
     assert share == pytest.approx(800 / 848, abs=0.03)
+
+
+@pytest.mark.parametrize("size", [1, 30, 5000])
+def test_every_layer_has_64_kernels_and_first_layers_have_all(tmp_path, size):
+    sizes = {"a": (16, 8), "b": (40, 20), "c": (3, 5), "d": (64, 64), "e": (10, 7)}
+    arrays = {f"{name}.weight": weights(name, *shape) for name, shape in sizes.items()}
+    save_file(arrays, tmp_path / "one.safetensors", metadata={"format": "pt"})
+    found = scan(tmp_path, Options(sample=size))
+    counts = np.array([out * inner for out, inner in sizes.values()])
+    sampled = np.bincount(found.sample_layer, minlength=5)
+    assert (sampled >= np.minimum(64, counts)).all()
+    assert sampled[0] == counts[0]  # the first layer
+    even = np.bincount(found.even_sample[1], minlength=5)
+    assert even.sum() == min(size, counts.sum())
+    assert (sampled == np.maximum(even, np.minimum([4096, 64, 64, 64, 64], counts))).all()
+
+
+def test_what_completes_a_layer_is_drawn_from_all_of_it():
+    rng = np.random.default_rng(0)
+    taken = np.zeros(1000)
+    for _ in range(300):
+        drawn = _completed(rng, np.arange(0, 1000, 100), 1000, 64)
+        assert drawn.is_even.sum() == 10
+        taken[drawn.indices[~drawn.is_even]] += 1
+    assert taken[::100].max() == 0
+    others = np.delete(taken, np.arange(0, 1000, 100))
+    assert others.mean() == pytest.approx(300 * 54 / 990)
+    assert others.var() == pytest.approx(others.mean(), rel=0.25)
+
+
+def test_even_kernels_stand_for_the_population_and_all_do_not(folder):
+    """The mean of a model's kernels over its sample: small layers would weigh too much."""
+    found = scan(folder, Options(sample=400))
+    rows = np.concatenate(list(layer_rows(folder))[:2])
+    share = 800 / 848
+    even, all_ = (layer[layer < 2] for layer in (found.even_sample[1], found.sample_layer))
+    assert abs((even == 1).mean() - share) < 0.03
+    assert abs((all_ == 1).mean() - share) > 0.03
+    assert len(rows) == 848
 
 
 def test_a_sample_of_more_than_there_is_holds_all(folder):

@@ -8,7 +8,7 @@ import pytest
 
 from jfilters.errors import CheckpointError
 from jfilters.questions import axes_table, drift_between, phenotypes, quality, trajectories
-from jfilters.report.page import _axes
+from jfilters.report.page import _axes, _sample
 from jfilters.report.page._axes import axes_section
 from jfilters.report.page._densities import densities_section
 from jfilters.report.page._layers import layers_section, quality_section
@@ -129,12 +129,16 @@ class TestAxes:
 class TestSample:
     def test_tiles_are_the_kernels_scaled_to_themselves(self, scan):
         found = tiles_section(View(scan))
-        assert found["counts"] == [TILES] * 14 + [0]
+        is_first = np.array(scan.layer_table["depth"].to_pylist()) == 0
+        # Of first layers all that were sampled.
+        assert found["counts"] == [*np.where(is_first, 300, TILES)[:14], 0]
         assert found["sampled"] == [300] * 14 + [0]
         taps = (unpacked(found["taps"], "u1").reshape(-1, D).astype(float) - 128) / 127
-        first = scan.sample[300 : 300 + TILES]
-        expected = first / np.abs(first).max(axis=1, keepdims=True)
-        np.testing.assert_allclose(taps[TILES : 2 * TILES], expected, atol=0.005)
+        assert is_first[0]
+        assert not is_first[1]
+        second = scan.sample[300 : 300 + TILES]
+        expected = second / np.abs(second).max(axis=1, keepdims=True)
+        np.testing.assert_allclose(taps[300 : 300 + TILES], expected, atol=0.005)
 
     def test_peaks_are_shares_of_the_largest_weight_of_the_layer(self, scan):
         sample = scan.sample / np.abs(scan.sample).max(axis=1, keepdims=True) * 0.25
@@ -147,13 +151,27 @@ class TestSample:
         peaks = (unpacked(found["peaks"], "u1") / 255) ** 2
         np.testing.assert_allclose(peaks, 0.25, atol=0.005)
 
-    def test_many_layers_share_the_bytes(self, tmp_path):
+    def test_many_layers_share_the_bytes(self, tmp_path, monkeypatch):
+        monkeypatch.setattr(_sample, "MOST_BYTES", 1_000_000)
+        made = made_scan(tmp_path, {f"m{i}.pt": 50 for i in range(50)})
+        layer = np.repeat(np.arange(2500), 100)
+        sample = np.ones((len(layer), D), np.float32)
+        found = tiles_section(View(replaced(made, sample=sample, sample_layer=layer)))
+        assert len(found["taps"]) + len(found["peaks"]) <= 1_000_000 * 4 / 3 + 8
+        assert min(found["counts"]) == max(found["counts"]) > 30
+
+    def test_every_layer_of_many_has_its_tiles(self, tmp_path):
         made = made_scan(tmp_path, {f"m{i}.pt": 50 for i in range(50)})
         layer = np.repeat(np.arange(2500), 100)
         sample = np.ones((len(layer), D), np.float32)
         found = tiles_section(View(replaced(made, sample=sample, sample_layer=layer)))
         assert len(found["taps"]) + len(found["peaks"]) <= MOST_BYTES * 4 / 3 + 8
-        assert min(found["counts"]) == max(found["counts"]) > 30
+        assert found["counts"] == [100, *[TILES] * 49] * 50
+
+    def test_the_plane_holds_kernels_that_were_drawn_evenly(self, scan):
+        is_even = np.arange(len(scan.sample)) % 3 == 0
+        found = points_section(View(replaced(scan, **{"sample.is_even": is_even})))
+        assert sum(found["counts"]) == is_even.sum()
 
     def test_points_are_coefficients_in_the_basis(self, scan):
         scan = replaced(scan, **{"basis.mean": np.linspace(-0.5, 0.5, D)})
