@@ -16,6 +16,7 @@ import numpy as np
 import pyarrow as pa
 from jaxtyping import Bool, Float, Float32, Int64
 
+from ..errors import CheckpointError
 from ..lineage.internal import Sketches
 from ..statistics import Basis, Moments
 from ..statistics.internal import host_normalize
@@ -186,6 +187,9 @@ class Scan:
         is_even = self.arrays.get("sample.is_even")
         if is_even is None:  # of an earlier version, which took no others
             return self.sample, self.sample_layer
+        if len(is_even) != len(self.sample):
+            reason = f"expected sample.is_even of {len(self.sample)} kernels, found {len(is_even)}"
+            raise CheckpointError(reason, path=self.folder, remedy="run `jfilters scan` again")
         return self.sample[is_even], self.sample_layer[is_even]
 
     @property

@@ -94,8 +94,6 @@ def check_values(path: Path, name: str, array: np.ndarray, sizes: Mapping[str, i
         raise damaged(path, f"expected no negative number in {name}")
     if name in ("sample.layer", "kernel_hash.layer") and np.any(array >= sizes["layers"]):
         raise damaged(path, f"expected {name} below {sizes['layers']}")
-    if name == "sample.is_even" and len(array) != sizes["m"]:
-        raise damaged(path, f"expected {name} of the {sizes['m']} kernels of sample")
     if name == "kernel_hash.layer" and np.any(np.diff(array) < 0):
         raise damaged(path, f"expected {name} in ascending order")
     if name in ("sketch.spread", "sketch.zeros") and not np.isfinite(array).all():
