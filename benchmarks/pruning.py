@@ -1,8 +1,8 @@
 """Accuracy of small trained networks before and after the kernels that `quality` names are set to zero.
 
-`python -m benchmarks.pruning --out results/pruning`: networks with BatchNorm on pictures of ten classes made
-from a seed, trained on the CPU without and with penalties that make kernels vanish, 20 s each. No data set is
-needed, and no weights are kept.
+`python -m benchmarks.pruning --out results/pruning`: networks with BatchNorm on pictures of ten classes
+that are made from a seed, trained on the CPU without and with penalties that make kernels vanish, 20 s each.
+No data set is needed, and no weights are kept.
 """
 
 import argparse
@@ -56,7 +56,10 @@ def measured(seed: int, name: str, steps: int = STEPS) -> dict[str, Any]:
         torch.save(net.state_dict(), Path(folder) / "net.pt")
         layers = list(sparse_kernels(Path(folder) / "net.pt"))
     named = {layer.layer: layer.is_sparse for layer in layers}
-    channels = {name: np.repeat(x.all(1)[:, None], x.shape[1], 1) for name, x in named.items()}
+    channels = {
+        name: np.tile(mask.all(axis=1, keepdims=True), mask.shape[1])
+        for name, mask in named.items()
+    }
     kernels = sum(x.size for x in named.values())
     return {
         "network": name,
@@ -194,10 +197,10 @@ def text(rows: list[dict[str, Any]]) -> str:
 _HEAD = """# Accuracy after the kernels that `quality` names are zeroed
 
 Networks of three convolutions with BatchNorm, 1,552 kernels, trained on synthetic pictures of ten classes:
-`plain`, `slim` with a penalty on the scales of BatchNorm, and `lasso` with one on the lengths of kernels. Named are kernels that are sparse with
-BatchNorm folded in, by `jfilters.questions.sparse_kernels`; some lie in output channels that are sparse as a
-whole, which a dense file can leave out. Others are as many kernels of each layer that are not named, drawn at
-random. Accuracy is that on 2,000 pictures, without any training after.
+`plain`, `slim` with a penalty on the scales of BatchNorm, and `lasso` with one on the lengths of kernels.
+Named are kernels that are sparse with BatchNorm folded in, by `jfilters.questions.sparse_kernels`; some lie
+in output channels that are sparse as a whole, which a dense file can leave out. Others are as many kernels
+of each layer that are not named, drawn at random. Accuracy is that on 2,000 pictures, without training after.
 
 `python -m benchmarks.pruning` wrote this; pruning.json has versions and settings.
 

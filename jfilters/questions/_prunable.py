@@ -138,7 +138,10 @@ def _stored(scan: Scan) -> dict[str, Prunable]:
         model[0] += row["n_kernels"]
         model[1] += row["n_sparse"]
         model[2] += row["n_sparse"] * taps * _bits(row["dtype"]) // 8
-    return {model: Prunable(model, *counts) for model, counts in sums.items()}
+    return {
+        model: Prunable(model, kernels, sparse, size)
+        for model, (kernels, sparse, size) in sums.items()
+    }
 
 
 def _again(scan: Scan, models: dict[str, Prunable], most: int | float) -> Iterator[Prunable]:
@@ -195,18 +198,19 @@ def _counted(model: str, layers: Iterable[SparseKernels]) -> Prunable:
     weights: Literal["folded", "stored"] = "stored"
     for layer in layers:
         whole = layer.is_sparse.all(axis=1)
-        size, in_channels = layer.d * _bits(layer.dtype), layer.is_sparse.shape[1]
+        bits, in_channels = layer.d * _bits(layer.dtype), layer.is_sparse.shape[1]
         sparse, channels = int(layer.is_sparse.sum()), int(whole.sum())
         counts += (
             layer.is_sparse.size,
             sparse,
-            sparse * size // 8,
+            sparse * bits // 8,
             channels,
             channels * in_channels,
-            channels * in_channels * size // 8,
+            channels * in_channels * bits // 8,
         )
         weights = "folded" if layer.weights == "folded" else weights
-    return Prunable(model, *counts.tolist(), weights=weights)
+    kernels, sparse, size, channels, in_channels, saved = counts.tolist()
+    return Prunable(model, kernels, sparse, size, channels, in_channels, saved, weights)
 
 
 def _bits(dtype: str) -> int:
