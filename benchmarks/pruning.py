@@ -1,8 +1,8 @@
 """Accuracy of small trained networks before and after the kernels that `quality` names are set to zero.
 
 `python -m benchmarks.pruning --out results/pruning`: networks with BatchNorm on pictures of ten classes
-that are made from a seed, trained on the CPU without and with penalties that make kernels vanish, 20 s each.
-No data set is needed, and no weights are kept.
+that are made from a seed, trained on the CPU without and with penalties that make kernels vanish. No data
+set is needed, and no weights are kept.
 """
 
 import argparse
@@ -198,9 +198,10 @@ _HEAD = """# Accuracy after the kernels that `quality` names are zeroed
 
 Networks of three convolutions with BatchNorm, 1,552 kernels, trained on synthetic pictures of ten classes:
 `plain`, `slim` with a penalty on the scales of BatchNorm, and `lasso` with one on the lengths of kernels.
-Named are kernels that are sparse with BatchNorm folded in, by `jfilters.questions.sparse_kernels`; some lie
-in output channels that are sparse as a whole, which a dense file can leave out. Others are as many kernels
-of each layer that are not named, drawn at random. Accuracy is that on 2,000 pictures, without training after.
+Named are kernels that are sparse with BatchNorm folded in, by `jfilters.questions.sparse_kernels`; some
+lie in output channels that are sparse as a whole, which a dense file can leave out. Others are as many
+kernels of each layer that are not named, drawn at random. Accuracy is that on 2,000 pictures,
+without training after.
 
 `python -m benchmarks.pruning` wrote this; pruning.json has versions and settings.
 
