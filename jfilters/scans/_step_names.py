@@ -24,7 +24,7 @@ _VARIANTS = """
 seed seeds rng random init fold folds cv split splits part shard rank gpu worker device
 node version ver rev release size sizes scale scales width depth dim dims layers channels
 ch px pixels res resolution img image patch window bits bit int fp lr wd bs batch alpha
-beta gamma sigma tau eps temperature swa ema avg average top best run trial rep repeat
+beta gamma sigma tau eps temperature swa ema avg average top best trial rep repeat
 replica replicate exp experiment member ensemble task client user group cluster subject
 stage level block head variant type id no num noise snr jpeg quality class classes params
 rate factor crop length len

@@ -206,3 +206,21 @@ class TestRefusals:
         record = {**scan.record, "config": {**scan.record["config"], "sparse_eps": 0.02}}
         with pytest.raises(ValueError, match=r"sparse_eps is 0\.01 in one and 0\.02 in the other"):
             merge_scans([scan, dataclasses.replace(scan, record=record)])
+
+
+class TestMarksOfTheSample:
+    def test_an_earlier_scan_drew_all_of_its_sample_evenly(self, scan, tmp_path):
+        is_even = np.arange(len(scan.sample)) % 2 == 0
+        marked = replaced(scan, **{"sample.is_even": is_even})
+        for parts in ([marked, other(tmp_path, {"d": 1})], [other(tmp_path, {"d": 1}), marked]):
+            merged, lost = merge_scans(parts)
+            assert lost == []
+            assert len(merged.even_sample[0]) == is_even.sum() + 5
+            assert len(merged.sample) == len(is_even) + 5
+
+    def test_a_part_of_a_scan_has_the_marks_of_its_kernels(self, scan):
+        is_even = np.arange(len(scan.sample)) % 3 == 0
+        marked = replaced(scan, **{"sample.is_even": is_even})
+        mask = scan.model_of_layer != 1
+        expected = scan.sample[is_even & mask[scan.sample_layer]]
+        np.testing.assert_array_equal(marked.only(mask).even_sample[0], expected)

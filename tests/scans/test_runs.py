@@ -68,7 +68,6 @@ NO_STEPS = {
     "years": "trained_2012 trained_2017",
     "hashes": "vgg13-19584684 vgg13-55731022",
     "decimals": "alpha_0.5 alpha_0.7",
-    "runs": "run_3 run_7 run_12",
     "counted from 0": "net_0 net_1 net_2",
     "counted from 1": "net_1 net_2 net_3",
 }
