@@ -37,24 +37,37 @@ def sampled_points(
     A point has the weight of the kernels that it stands for. Raises ValueError for a scan that kept
     no sample.
     """
-    if scan.sample is None or scan.sample_layer is None:
+    kernels, layers = scan.sample, scan.sample_layer
+    if kernels is None or layers is None:
         raise ValueError(
             f"{scan.folder}: expected a sample of kernels, which this metric needs, found none; "
             "scan again with --sample, or ask for a metric of histograms"
         )
-    kernels, layers = scan.sample, scan.sample_layer
-    mask = ~_is_sparse(scan, kernels, layers) if clean else np.ones(len(kernels), bool)
     most = most_points(len(sides))
-    stands_for = _kernels_a_point(scan, layers)
+    whole, (even_kernels, even_layers) = _pool(scan, kernels, layers, clean), scan.even_sample
+    has_even = even_kernels is not None and even_layers is not None
+    even = _pool(scan, even_kernels, even_layers, clean) if has_even else whole
     points_of_sides = []
     for side in sides:
         place = np.full(scan.layer_table.num_rows, -1)
         place[side.group.layers] = np.arange(len(side.group.layers))
-        at = np.flatnonzero(mask & (place[layers] >= 0))
+        # Small layers, of which all kernels are there, would crowd the others out.
+        pool = even if np.sum(place[even.layer] >= 0) >= FEWEST_POINTS else whole
+        at = np.flatnonzero(place[pool.layer] >= 0)
         at = np.sort(rng.choice(at, most, replace=False)) if len(at) > most else at
-        weights = stands_for[layers[at]] * side.weights[place[layers[at]]]
-        points_of_sides.append(Points(scan.coefficients(kernels[at]), weights, place[layers[at]]))
+        layer = place[pool.layer[at]]
+        weights = pool.weights[at] * side.weights[layer]
+        points_of_sides.append(Points(scan.coefficients(pool.points[at]), weights, layer))
     return points_of_sides
+
+
+def _pool(
+    scan: Scan, kernels: Float[np.ndarray, "n d"], layer: Int64[np.ndarray, " n"], clean: bool
+) -> Points:
+    """Return sampled kernels with the numbers of kernels that they stand for, and their layers."""
+    is_in = ~_is_sparse(scan, kernels, layer) if clean else np.ones(len(kernels), bool)
+    weights = _kernels_a_point(scan, layer)[layer]
+    return Points(kernels[is_in].astype(np.float64), weights[is_in], layer[is_in])
 
 
 def most_points(sides: int) -> int:
