@@ -5,13 +5,15 @@ NumPy on the host; weights are float32 as they were read, and their values may h
 
 import functools
 import itertools
+import math
+from collections.abc import Iterator
 from typing import NamedTuple
 
 import ml_dtypes
 import numpy as np
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int, Num
 
-from ._difference import half_unit, numpy_dtype, sample
+from ._difference import SAMPLED, half_unit, narrowest, numpy_dtype, sample
 
 Weight = Float[np.ndarray, "out *rest"]
 Rows = Float[np.ndarray, "channels m"]
@@ -20,16 +22,34 @@ LEVELS = 255
 """Steps from zero to the largest weight on the finest grid that counts as quantized, of 8 bits."""
 
 GRID_TOLERANCE = 0.07
-"""Steps by which a value may miss its grid: half a float16 unit at 127 steps, for stored products."""
+"""Steps by which a value of float32 may miss its grid: products were computed in narrower types."""
 
-GRID_VALUES = 9
-"""Nonzero values from which a channel tells a grid: 8 free ones fit one of 255 by chance once in 10^4."""
+ROUNDED_AGAIN = 1.02
+"""Half units of its own type by which a value of a narrower type may miss its grid, beside `ARITHMETIC`."""
+
+ARITHMETIC = 1e-3
+"""Steps by which float32 arithmetic moves a value of a grid."""
+
+GRID_VALUES = 4
+"""Different values from which a channel says anything about a grid; fewer do if there are `CODE_VALUES`."""
+
+LEAST_CHANCE = 1e-4
+"""Chance of free values to lie on a grid, of all channels together, below which they lie on one."""
+
+STEPS_TRIED = 4.0
+"""Free steps near each number of levels, for that chance: one value is always on its grid."""
 
 FEW = 16
 """Values that are looked at first: free ones all lie within the tolerance of a grid once in 10^13."""
 
+NEAR_ALL = 0.95
+"""Share of the other weight's values within half a step from which no further kind of grid is tried."""
+
 CODES = ("float8_e5m2", "float8_e4m3fn")
 """Narrow floating-point types that weights are stored in with a scale beside them."""
+
+CODE_VALUES = 9
+"""Nonzero values from which a channel tells whether it holds values of a narrow type."""
 
 CODE_TOLERANCE = np.float32(1.02 * 2.0**-7)
 """Part of itself by which a value may miss its code: half a bfloat16 unit, and as much of the largest."""
@@ -55,40 +75,66 @@ class Grid(NamedTuple):
 def grid(weight: Weight, other: Weight) -> Grid | None:
     """The grid of at most 8 bits that the values of `weight` lie on; None if there is none.
 
-    Of the whole weight, or of each output channel by itself. A grid holds zero, so that its step is the
-    largest value divided by a whole number; `other` is what may have been rounded to it.
+    Of the whole weight, or of each output channel by itself. A grid holds zero or the smallest value, and
+    its values may have been rounded to float16 or bfloat16 since; `other` is what may have been rounded to
+    it. Several grids may fit the same values; one that `other` rounds to comes first.
     """
     rows, other_rows = (x.reshape(len(x), -1) for x in (weight, other))
+    if not np.isfinite(rows).all():
+        return None
+    name = narrowest(weight)
+    lattices = []
     for per_channel in (False, True):
         parts = rows if per_channel else rows.reshape(1, -1)
-        apart = np.abs(other_rows.reshape(parts.shape) - parts)
-        lattice = _steps(parts, apart, per_channel) or _codes(parts, apart, per_channel)
-        if lattice is not None:
-            return lattice
-    return None
+        with np.errstate(invalid="ignore"):
+            apart = np.abs(other_rows.reshape(parts.shape) - parts)
+        for lattice in _lattices(parts, apart, name, per_channel):
+            if lattice.near >= NEAR_ALL:
+                return lattice
+            lattices.append(lattice)
+    return lattices[0] if lattices else None
 
 
-def _steps(parts: Rows, apart: Rows, per_channel: bool) -> Grid | None:
-    levels = _levels(parts)
-    if levels is None:
-        return None
-    steps = (np.abs(parts).max(axis=1) / np.maximum(levels, 1))[:, None]
-    near = apart <= _HALF_STEP * steps
+def _lattices(parts: Rows, apart: Rows, name: str | None, per_channel: bool) -> Iterator[Grid]:
+    """Yield the grids of rows: with zero, of a narrow type, and with the smallest value of each row."""
+    yield from _steps(parts, apart, _errors(parts, name), per_channel)
+    yield from _codes(parts, apart, per_channel)
+    lowest = parts.min(axis=1, keepdims=True)
+    errors = _errors(parts, name)
+    errors = None if errors is None else errors + half_unit(lowest, str(name))
+    yield from _steps(parts - lowest, apart, errors, per_channel)
+
+
+def _errors(rows: Rows, name: str | None) -> Rows | None:
+    """Return the most that rounding to their type moved values; None for float32, of which none is known."""
+    return None if name is None else np.float32(ROUNDED_AGAIN) * half_unit(rows, name)
+
+
+def _steps(parts: Rows, apart: Rows, errors: Rows | None, per_channel: bool) -> Iterator[Grid]:
+    steps, levels = _row_steps(parts, errors)
     is_telling = levels > 0
-    error = _mean_error(parts[is_telling], apart[is_telling] / steps[is_telling])
-    return Grid(int(levels.max()), per_channel, float(np.mean(near[is_telling])), error)
+    if not is_telling.any():
+        return
+    near = apart[is_telling] <= _HALF_STEP * steps[is_telling, None] + (
+        0 if errors is None else errors[is_telling]
+    )
+    error = _mean_error(parts[is_telling], apart[is_telling] / steps[is_telling, None])
+    yield Grid(int(levels.max()), per_channel, float(np.mean(near)), error)
 
 
 def _mean_error(values: Rows, errors: Rows) -> float:
-    """Return the mean of errors of less than a step; values that clipping or training moved are further."""
-    is_counted = (errors < 1) & ((values != 0) | (errors != 0))
+    """Return the mean of errors of less than a step; values that clipping or training moved are further.
+
+    Values that are zero on the grid do not count: with a few levels most round to zero from near it.
+    """
+    is_counted = (errors < 1) & (values != 0)
     return float(np.mean(errors[is_counted])) if is_counted.any() else 0.0
 
 
-def _codes(parts: Rows, apart: Rows, per_channel: bool) -> Grid | None:
+def _codes(parts: Rows, apart: Rows, per_channel: bool) -> Iterator[Grid]:
     telling = _telling(parts)
     if telling is None:
-        return None
+        return
     for code in CODES:
         scales = list(itertools.takewhile(bool, (_scale(row, code) for row in parts[telling])))
         if len(scales) == np.count_nonzero(telling):
@@ -98,37 +144,105 @@ def _codes(parts: Rows, apart: Rows, per_channel: bool) -> Grid | None:
             allowed = _HALF_STEP * step + CODE_TOLERANCE * np.abs(values)
             near = float(np.mean(apart[telling] <= allowed))
             error = _mean_error(values, apart[telling] / (scale * _spacing(values / scale, code)))
-            return Grid(len(_positive(code)), per_channel, near, error, code)
-    return None
+            yield Grid(len(_positive(code)), per_channel, near, error, code)
+            return
 
 
-def _levels(rows: Rows) -> np.ndarray | None:
-    """Levels of each row's grid, 0 where the row cannot tell; None unless all rows that can have one."""
-    telling = _telling(rows)
-    if telling is None:
-        return None
-    levels = np.zeros(len(rows), np.int64)
-    for index in np.flatnonzero(telling):
-        levels[index] = _row_levels(rows[index])
+def _row_steps(
+    rows: Rows, errors: Rows | None
+) -> tuple[Float[np.ndarray, " channels"], Int[np.ndarray, " channels"]]:
+    """Return the step and the levels of each row's grid; no levels where a row cannot tell.
+
+    None of the rows has any if one of them lies on no grid, or if free values would do so too.
+    """
+    steps, levels = np.zeros(len(rows), np.float32), np.zeros(len(rows), np.int64)
+    total = 0.0
+    for index, row in enumerate(rows):
+        row_errors = None if errors is None else errors[index]
+        if np.count_nonzero(row) < CODE_VALUES and _n_different(row) < GRID_VALUES:
+            continue
+        steps[index], levels[index], chance = _row_step(row, row_errors)
         if not levels[index]:
-            return None
-    return levels
+            return steps, np.zeros_like(levels)
+        total += chance
+    is_enough = 2 * np.count_nonzero(levels) >= len(rows) and total <= math.log(LEAST_CHANCE)
+    return steps, levels if is_enough else np.zeros_like(levels)
 
 
-def _row_levels(row: Float[np.ndarray, " m"]) -> int:
-    relative = row / np.abs(row).max()
-    counts = np.arange(1, LEVELS + 1, dtype=np.float32)
-    for values in (_few(relative), sample(relative)):
-        counts = counts[_misses(values[None, :] * counts[:, None]) <= GRID_TOLERANCE]
+def _n_different(row: Float[np.ndarray, " m"]) -> int:
+    """Return the different absolute values of a row that are not zero, of the first few hundred."""
+    values = np.abs(row[np.flatnonzero(row)[:SAMPLED]])
+    return len(np.unique(values))
+
+
+def _row_step(
+    row: Float[np.ndarray, " m"], errors: Float[np.ndarray, " m"] | None
+) -> tuple[float, int, float]:
+    """Return step and levels of a row, and the logarithm of the chance of free values; 0 levels for none."""
+    values, places, repeats = np.unique(np.abs(row), return_index=True, return_counts=True)
+    is_nonzero = values > 0
+    values, places = values[is_nonzero].astype(np.float64), places[is_nonzero]
+    # Of so few levels it is the repetition that tells.
+    repeats = repeats[is_nonzero] if len(values) < GRID_VALUES else np.ones(len(values))
+    allowed = None if errors is None else errors[places].astype(np.float64)
+    counts = np.arange(1, LEVELS + 1)
+    for stride in (max(1, len(values) // FEW), max(1, len(values) // SAMPLED)):
+        part = slice(None, None, -stride)  # the largest value first: it says the step
+        counts = counts[_fits(values[part], None if allowed is None else allowed[part], counts)]
     for count in counts:
-        if _misses((relative * count)[None])[0] <= GRID_TOLERANCE:
-            return int(count)
-    return 0
+        fit = _fit(values, allowed, int(count), repeats)
+        if fit is not None:
+            return fit[0], int(count), fit[1] + math.log(STEPS_TRIED * count)
+    return 0.0, 0, 0.0
+
+
+def _fits(
+    values: Float[np.ndarray, " m"],
+    allowed: Float[np.ndarray, " m"] | None,
+    counts: Int[np.ndarray, " k"],
+) -> Bool[np.ndarray, " k"]:
+    """Return the numbers of levels of which the values may be; the error of the largest one counts twice."""
+    steps = values[0] / counts[:, None]
+    multiples = values / steps
+    misses = np.abs(multiples - np.rint(multiples))
+    if allowed is None:
+        return misses.max(axis=1) <= 2 * GRID_TOLERANCE
+    of_step = allowed[0] / values[0] * multiples
+    return np.all(misses <= 2 * ARITHMETIC + of_step + allowed / steps, axis=1)
+
+
+def _fit(
+    values: Float[np.ndarray, " m"],
+    allowed: Float[np.ndarray, " m"] | None,
+    count: int,
+    repeats: Num[np.ndarray, " m"],
+) -> tuple[float, float] | None:
+    """Return the step of which all values are multiples within their errors, and the logarithm of the
+    chance of free ones; None if there is none."""
+    step = values.max() / count
+    for _ in range(2):
+        multiples = np.rint(values / step)
+        step = float(values @ multiples / max(multiples @ multiples, 1))
+    multiples = np.rint(values / step)
+    width = (
+        np.full_like(values, GRID_TOLERANCE * step)
+        if allowed is None
+        else allowed + ARITHMETIC * step
+    )
+    is_counted = multiples > 0
+    if not is_counted.any() or multiples.max() > LEVELS or np.any(values > width, where=~is_counted):
+        return None
+    lowest = np.max((values - width)[is_counted] / multiples[is_counted])
+    highest = np.min((values + width)[is_counted] / multiples[is_counted])
+    if lowest > highest:
+        return None
+    chances = np.log(np.minimum(1.0, 2 * width / step))
+    return (float(lowest) + float(highest)) / 2, float(chances @ repeats)
 
 
 def _telling(rows: Rows) -> Bool[np.ndarray, " channels"] | None:
     """Rows of values enough; None if most have too few, or one is not finite."""
-    telling = np.count_nonzero(rows, axis=1) >= GRID_VALUES
+    telling = np.count_nonzero(rows, axis=1) >= CODE_VALUES
     is_enough = 2 * np.count_nonzero(telling) >= len(rows) and telling.any()
     return telling if is_enough and np.isfinite(rows).all() else None
 
@@ -172,7 +286,3 @@ def _positive(code: str) -> Float[np.ndarray, " k"]:
     """The positive finite values of an 8-bit type, the largest first."""
     values = np.arange(1, 128, dtype=np.uint8).view(numpy_dtype(code)).astype(np.float32)
     return np.sort(values[np.isfinite(values)])[::-1]
-
-
-def _misses(multiples: Float[np.ndarray, "k m"]) -> Float[np.ndarray, " k"]:
-    return np.abs(multiples - np.rint(multiples)).max(axis=1)
