@@ -17,6 +17,7 @@ from ..statistics.internal import host_unit_kernels
 from ._kinship import layer_kinship
 
 Weight = Float[np.ndarray, "out in *spatial"]
+Wide = Float[np.ndarray, "out_wide in_wide *spatial_wide"]
 Rows = Float[np.ndarray, "channels m"]
 
 CLEAR = 0.3
@@ -63,7 +64,27 @@ class Block(NamedTuple):
     groups: int = 1
     copied: float | None = None
 
-    def of(self, wide: Weight) -> Weight:
+    @property
+    def text(self) -> str:
+        """How many of how many channels there are, or the groups."""
+        out, inner = self.shape[:2]
+        if self.groups > 1:
+            return f"{self.groups} groups of {len(self.inputs)} of {inner} input channels"
+        sides = ((len(self.outputs), out, "output"), (len(self.inputs), inner, "input"))
+        counts = [f"{few} of {many} {name}" for few, many, name in sides if few < many]
+        return f"{' and '.join(counts)} channels"
+
+    def record(self, wide: int) -> dict[str, object]:
+        """Return the places for JSON, and which of both weights is the wider one."""
+        return {
+            "wide": wide,
+            "groups": self.groups,
+            "outputs": self.outputs.tolist(),
+            "inputs": self.inputs.tolist(),
+            "copied": self.copied,
+        }
+
+    def of(self, wide: Wide) -> Weight:
         """Return the block of the wider weight."""
         if self.groups == 1:
             return np.ascontiguousarray(wide[self.outputs][:, self.inputs])
@@ -74,7 +95,7 @@ class Block(NamedTuple):
 
 
 def find_block(
-    wide: Weight, narrow: Weight, sources: Sequence[Int[np.ndarray, " k"]] = ()
+    wide: Wide, narrow: Weight, sources: Sequence[Int[np.ndarray, " k"]] = ()
 ) -> Block | None:
     """Return the places of the channels of `narrow` in `wide`; None if it is no block of that.
 
@@ -101,12 +122,12 @@ def find_block(
 
 
 def _is_grouped(wide: tuple[int, ...], narrow: tuple[int, ...]) -> bool:
-    """Return whether the narrow weight may be that of a grouped convolution, the wide one of a dense one."""
+    """Return whether the narrow weight may be that of a grouped convolution, the wide one dense."""
     groups, remainder = divmod(wide[1], max(narrow[1], 1))
     return wide[0] == narrow[0] and groups > 1 and not remainder and wide[0] % groups == 0
 
 
-def _grouped(wide: Weight, narrow: Weight) -> Block | None:
+def _grouped(wide: Wide, narrow: Weight) -> Block | None:
     outputs, inputs = np.arange(len(wide)), np.arange(narrow.shape[1])
     block = Block(outputs, inputs, wide.shape, wide.shape[1] // narrow.shape[1])
     kinship = layer_kinship(block.of(wide), narrow)
@@ -118,7 +139,7 @@ def _grouped(wide: Weight, narrow: Weight) -> Block | None:
     return block._replace(copied=float(n_outside == 0))
 
 
-def _plain_block(wide: Weight, narrow: Weight) -> Block | None:
+def _plain_block(wide: Wide, narrow: Weight) -> Block | None:
     """Return the block of fewer inputs and all outputs, of a convolution without groups."""
     u, v = (_directions(x) for x in (wide, narrow))
     for inputs in _searched(u, v):
@@ -199,8 +220,8 @@ def _places(
     return places if is_agreed and _is_distinct(places[has_direction]) else None
 
 
-def _nearest(a: Rows, b: Rows) -> Int[np.ndarray, " k"]:
-    """Return the place of the row of `a` with the largest cosine for each row of `b`, the first of equals."""
+def _nearest(a: Float[np.ndarray, "many m"], b: Rows) -> Int[np.ndarray, " k"]:
+    """Return the place of the nearest row of `a` for each row of `b`, by cosine, the first of equals."""
     lengths = np.sqrt(np.einsum("ij,ij->i", a, a))
     cosines = (b @ a.T) / np.where(lengths > 0, lengths, 1)
     return np.argmax(np.round(cosines, 4), axis=1)

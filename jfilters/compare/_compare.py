@@ -7,30 +7,29 @@ eight times the largest pair of layers, whatever the size of the checkpoints.
 import dataclasses
 import itertools
 from collections.abc import Sequence
+from typing import Literal
 
 import numpy as np
-from jaxtyping import Float, Float32
+from jaxtyping import Float, Float32, Int64
 
 from ..converters import Checkpoint, Location, open_checkpoint
 from ..errors import redacted
-from ..shift import KernelSimilarity, drift, kernel_similarity, null_level, probability
+from ..shift import drift, null_level, probability
 from ..shift.internal import (
     Difference,
     change_rank,
-    channel_order,
     difference,
-    grid,
-    is_related,
-    rescaling,
     rounding,
     rounding_beside_zeros,
 )
 from ..statistics import Basis, Moments, fit_basis, fixed_edges, layer_quality, merge_moments
 from ..statistics.internal import host_counts, host_normalize, host_set_moments
+from ._alignment import align, grids, scaling
 from ._comparison import Comparison, Comparisons, Detail, MatchedLayer, Side, Storage
-from ._kinship import LEAST_Z, layer_kinship, least_z, mean_parallelism
+from ._kinship import LEAST_Z, layer_kinship, least_z
+from ._other_arrays import other_arrays
 from ._pairing import Pair, ReadableLayer, pair_layers
-from ._relation import relate
+from ._relation import EQUAL_KERNELS, relate, with_other_arrays
 from ._totals import Sums
 
 Weight = Float32[np.ndarray, "out in *spatial"]
@@ -103,7 +102,14 @@ def compare_pair(
     **Returns:** the relationship with its reasons, the matched layers, and those without a partner.
     """
     sides = side_of(first), side_of(second)
-    return compare_layers(first.layers, second.layers, sides, detailed=detailed, kin_z=kin_z)
+    comparison = compare_layers(
+        first.layers, second.layers, sides, detailed=detailed, kin_z=kin_z, reshaped=True
+    )
+    if comparison.relation.label not in EQUAL_KERNELS:
+        return comparison
+    arrays = other_arrays(first, second)
+    relation = with_other_arrays(comparison.relation, arrays)
+    return dataclasses.replace(comparison, relation=relation, other_arrays=arrays)
 
 
 def compare_layers(
@@ -113,6 +119,7 @@ def compare_layers(
     *,
     detailed: bool = False,
     kin_z: float = LEAST_Z,
+    reshaped: bool = False,
 ) -> Comparison:
     """Compare two networks by layers that are stored or in memory, or by parts of their weights.
 
@@ -121,8 +128,9 @@ def compare_layers(
         sides: the checkpoints that they come from.
         detailed: measure drift in nats and quality of every layer too.
         kin_z: standard deviations above strangers from which they are kin.
+        reshaped: look for blocks of channels and exchanged axes among layers of other shapes too.
     """
-    pairs, unmatched = pair_layers(first, second)
+    pairs, unmatched = pair_layers(first, second, reshaped=reshaped)
     bases = _Bases()
     layers = [_matched(pair, bases if detailed else None) for pair in pairs]
     if detailed:
@@ -162,29 +170,35 @@ class _Bases:
 
 def _matched(pair: Pair, bases: _Bases | None) -> MatchedLayer:
     """Return the numbers of one reading; with `bases` the quality too, and the moments added to them."""
-    a, b = pair.first.read(), pair.second.read()
+    a, b = pair.read()
     b = a if np.array_equal(a, b) else b
-    detail = _quality(a, b, pair, bases) if bases is not None else None
-    similarity, b, reordered = _in_order(a, b)
+    detail = _quality(a, b, bases) if bases is not None else None
+    aligned = align(a, b)
+    b, similarity = aligned.weight, aligned.similarity
     explained, change = rounding(a, b), difference(a, b)
     is_close = explained is None and similarity.mean >= CLOSE
+    numbers = scaling(a, b) if explained is None else None
     return MatchedLayer(
         first=pair.first.qualified.name,
         second=pair.second.qualified.name,
-        shape=pair.first.shape,
+        shape=a.shape,
         how=pair.how,
         stored=(_storage(pair.first), _storage(pair.second)),
-        reordered=reordered,
+        reordered=aligned.reordered,
         difference=change,
         similarity=similarity,
         kinship=layer_kinship(a, b),
         rounding=explained,
-        rescaling=None if explained is not None else rescaling(a, b),
-        parallelism=mean_parallelism(a, b) if explained is None else abs(similarity.mean),
+        rescaling=numbers.remainder if numbers else None,
+        parallelism=numbers.parallelism if numbers else abs(similarity.mean),
         rounding_beside_zeros=_beside_zeros(a, b, explained, change),
-        grids=(grid(a, b), grid(b, a)) if is_close else (None, None),
+        grids=grids(a, b) if is_close else (None, None),
         change_rank=change_rank(a, b) if is_close else None,
         detail=detail,
+        transform=pair.transform or aligned.transform,
+        block=pair.block,
+        wide=pair.wide,
+        factors=numbers.scope if numbers else None,
     )
 
 
@@ -197,22 +211,10 @@ def _beside_zeros(a: Weight, b: Weight, explained: str | None, change: Differenc
     return rounding_beside_zeros(a, b) if explained is None and has_zeros else explained
 
 
-def _in_order(a: Weight, b: Weight) -> tuple[KernelSimilarity, Weight, bool]:
-    """Return the cosines of the kernels, `b` in the order of channels that is compared, and whether that
-    is another than the stored one."""
-    similarity = kernel_similarity(_rows(a), _rows(b))
-    order = None if is_related(similarity) else channel_order(a, b)
-    if order is None:
-        return similarity, b, False
-    ordered = b[order[0]][:, order[1]]
-    again = kernel_similarity(_rows(a), _rows(ordered))
-    return (again, ordered, True) if is_related(again) else (similarity, b, False)
-
-
-def _quality(a: Weight, b: Weight, pair: Pair, bases: _Bases) -> Detail:
+def _quality(a: Weight, b: Weight, bases: _Bases) -> Detail:
     weights = [a] if a is b else [a, b]
     moments = [host_set_moments(host_normalize(_rows(weight))) for weight in weights]
-    bases.add(pair.first.shape[2:], merge_moments(moments[0], moments[-1]))
+    bases.add(a.shape[2:], merge_moments(moments[0], moments[-1]))
     qualities = [layer_quality(weight) for weight in weights]
     return Detail(None, None, qualities[0], qualities[-1])
 
@@ -223,8 +225,8 @@ def _with_drift(layer: MatchedLayer, pair: Pair, bases: _Bases) -> MatchedLayer:
     if basis is None or layer.detail is None:
         return layer
     edges = fixed_edges(len(basis.mean), BINS)
-    stored = [pair.first] if layer.difference.changed == 0 else [pair.first, pair.second]
-    counts = [host_counts(host_normalize(_rows(x.read())), basis, edges) for x in stored]
+    sides: tuple[Literal[0, 1], ...] = (0,) if layer.difference.changed == 0 else (0, 1)
+    counts = [_counts(_read(pair, layer, side), basis, edges) for side in sides]
     first, second = counts[0], counts[-1]
     n, m = float(first[0].sum()), float(second[0].sum())
     if not (n and m):
@@ -234,6 +236,18 @@ def _with_drift(layer: MatchedLayer, pair: Pair, bases: _Bases) -> MatchedLayer:
     level = null_level(n, m, np.count_nonzero(first + second, axis=1), ratio)
     detail = dataclasses.replace(layer.detail, drift=float(value), null_mean=level)
     return dataclasses.replace(layer, detail=detail)
+
+
+def _read(pair: Pair, layer: MatchedLayer, side: Literal[0, 1]) -> Weight:
+    """Return the weight of one side again, arranged and transformed as it was compared."""
+    stored = pair.first if side == 0 else pair.second
+    weight = pair.arranged(stored.read(), side)
+    is_turned = side == 1 and layer.transform is not None and pair.transform is None
+    return layer.transform(weight) if is_turned and layer.transform else weight
+
+
+def _counts(weight: Weight, basis: Basis, edges: np.ndarray) -> Int64[np.ndarray, "d bins"]:
+    return host_counts(host_normalize(_rows(weight)), basis, edges)
 
 
 def _rows(weight: Weight) -> Float[np.ndarray, "n d"]:

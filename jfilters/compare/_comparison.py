@@ -9,17 +9,28 @@ from ..answers import Answer
 from ..shift import KernelSimilarity
 from ..shift.internal import Difference, Grid
 from ..statistics import LayerQuality
+from ._blocks import Block
+from ._factors import Scope
 from ._kinship import Kinship, LayerKinship
+from ._other_arrays import OtherArrays
 from ._pairing import How, Unmatched
+from ._transforms import Transform
 
 Relationship = Literal[
     "identical",
+    "kernels identical, other arrays differ",
     "re-saved",
+    "re-saved, other arrays differ",
+    "pruned by channels",
+    "widened",
+    "sub-network",
     "quantized",
     "pruned",
     "pruned and fine-tuned",
-    "rescaled",
+    "rescaled per channel",
+    "related, transformed",
     "fine-tuned",
+    "weakly alike",
     "partly kin",
     "trained apart",
     "unrelated",
@@ -79,6 +90,10 @@ class MatchedLayer:
     stays when every kernel may be multiplied by a number, None without a difference; and `parallelism` the
     mean absolute cosine. Where rounding explains too little and the kernels are close, `grids` are looked
     for, and `change_rank` is the rank of the difference if that is low.
+
+    Where one is a `block` of channels of the other, `wide` is the one with more, and all numbers are those
+    of the block. `transform` was done to the second before it was compared. `factors` says for what there
+    is one number each, where the kernels are those of the first times numbers.
     """
 
     first: str
@@ -97,6 +112,10 @@ class MatchedLayer:
     grids: tuple[Grid | None, Grid | None]
     change_rank: int | None = None
     detail: Detail | None = None
+    transform: Transform | None = None
+    block: Block | None = None
+    wide: Literal[0, 1] = 0
+    factors: Scope | None = None
 
     @property
     def n_kernels(self) -> int:
@@ -125,6 +144,9 @@ class MatchedLayer:
             "zeroed_first": change.zeroed_first,
             "zeroed_second": change.zeroed_second,
             "change_rank": self.change_rank,
+            "transformation": self.transform.text if self.transform else None,
+            "factors": self.factors,
+            "block": None if self.block is None else self.block.record(self.wide),
         }
         return _defined(numbers | (_detail_record(self.detail) if self.detail else {}))
 
@@ -136,11 +158,15 @@ class Relation:
     - `label`: one of `RELATIONSHIPS`.
     - `reasons`: the sentences, those about the scope of the comparison first.
     - `source`: the checkpoint that the other was made from, 0 the first and 1 the second; None if unknown.
+      Where a `caveat` says so, it may also be a relative of that checkpoint.
+    - `caveat`: another history that explains the numbers as well, which is the last reason too; empty
+      without one.
     """
 
     label: Relationship
     reasons: tuple[str, ...]
     source: Literal[0, 1] | None = None
+    caveat: str = ""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -152,6 +178,7 @@ class Comparison:
     - `kinship`: the numbers that say whether they are kin.
     - `layers`: the matched layers, in the order of the first checkpoint.
     - `unmatched`: the layers of either without a partner, each with the reason.
+    - `other_arrays`: what else the files hold, compared where all kernels are equal; None elsewhere.
     """
 
     first: Side
@@ -160,6 +187,7 @@ class Comparison:
     kinship: Kinship
     layers: tuple[MatchedLayer, ...]
     unmatched: tuple[Unmatched, ...]
+    other_arrays: OtherArrays | None = None
 
     def record(self) -> dict[str, Any]:
         """Return the comparison for JSON."""
@@ -169,10 +197,12 @@ class Comparison:
             "verdict": self.relation.label,
             "source": self.relation.source,
             "reason": list(self.relation.reasons),
+            "caveat": self.relation.caveat or None,
             "kinship": self.kinship.record(),
             "unread": {"first": self.first.unread, "second": self.second.unread},
             "layers": [layer.record() for layer in self.layers],
             "unmatched": [dataclasses.asdict(layer) for layer in self.unmatched],
+            "other_arrays": self.other_arrays.record() if self.other_arrays else None,
         }
 
 
@@ -189,8 +219,9 @@ class Comparisons(tuple[Comparison, ...], Answer):
 
     def rows(self) -> Iterator[dict[str, Any]]:
         """Return one row a pair."""
+        names = ("first", "second", "verdict", "source", "caveat", "reason")
         for pair in self.record():
-            yield {name: pair[name] for name in ("first", "second", "verdict", "source", "reason")}
+            yield {name: pair[name] for name in names}
 
     def by_layer(self) -> "LayerComparisons":
         """Return the same comparisons, with one row a matched layer."""

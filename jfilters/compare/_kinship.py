@@ -99,6 +99,16 @@ class Kinship(NamedTuple):
         """Chance of strangers to reach `least_z`, of either sign."""
         return math.erfc(self.least_z / math.sqrt(2))
 
+    def evident_layers(self, names: Sequence[str]) -> list[str]:
+        """Return the sentence on layers that are kin by themselves; none without such layers."""
+        if not self.evident:
+            return []
+        layers = ", ".join(names[i] for i in self.evident)
+        return [
+            f"yet kin in {len(self.evident)} of {len(names)} matched layers, each with r of "
+            f"{SMALLEST_COSINE} and z of {SMALLEST_Z} or more: {layers}"
+        ]
+
     def record(self) -> dict[str, float | int | None]:
         """Return the numbers for JSON; None where they are undefined."""
         numbers = {
@@ -164,17 +174,8 @@ def kinship_reasons(kinship: Kinship, names: Sequence[str]) -> list[str]:
     if kinship.smallest >= 1:
         return [f"{numbers}; too few kernels: of equal ones too no kinship would show"]
     limit = f"kin of r {kinship.smallest:.2g} or more would have been seen"
-    return [f"{numbers}; {limit} (strangers: {_rate(kinship)})", *_partly(kinship, names)]
-
-
-def _partly(kinship: Kinship, names: Sequence[str]) -> list[str]:
-    if not kinship.are_partly_kin:
-        return []
-    layers = ", ".join(names[i] for i in kinship.evident)
-    return [
-        f"yet kin in {len(kinship.evident)} of {len(names)} matched layers, each with r of "
-        f"{SMALLEST_COSINE} and z of {SMALLEST_Z} or more: {layers}"
-    ]
+    partly = kinship.evident_layers(names) if kinship.are_partly_kin else []
+    return [f"{numbers}; {limit} (strangers: {_rate(kinship)})", *partly]
 
 
 def _rate(kinship: Kinship) -> str:

@@ -116,7 +116,9 @@ def pair_layers(
     matching.add("name", [pair for pair in same if matching.is_open(*pair)])
     matching.add("order", _by_order(*matching.open))
     if reshaped and len(first) == len(second):
-        matching.add_reshaped("order", [(i, i) for i in range(len(first)) if matching.is_open(i, i)])
+        matching.add_reshaped(
+            "order", [(i, i) for i in range(len(first)) if matching.is_open(i, i)]
+        )
     pairs = [matching.pairs[i] for i in sorted(matching.pairs)]
     return pairs, matching.unmatched(namesakes)
 

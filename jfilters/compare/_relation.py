@@ -5,13 +5,26 @@ the most distant one.
 """
 
 import dataclasses
-import math
-from collections.abc import Iterable, Sequence
 from typing import Literal
 
-from ..shift.internal import ARITHMETIC
-from ._comparison import MatchedLayer, Relation, Relationship, Side, Storage
+from ._comparison import MatchedLayer, Relation, Relationship, Side
 from ._kinship import kinship_reasons
+from ._other_arrays import OtherArrays
+from ._sentences import (
+    alignment_reasons,
+    beside_pruned,
+    block_reasons,
+    cosines,
+    grid_text,
+    layer_count,
+    low_rank,
+    matching,
+    rounding_text,
+    scale_reason,
+    share,
+    storage_differences,
+    unread_parts,
+)
 from ._totals import Sums
 
 MIN_SHARED = 0.5
@@ -25,6 +38,9 @@ QUANTIZED_WEIGHTS = 0.9
 
 NEAR = 0.95
 """Share of a layer's weights within half a step of the grid; quantizers clip or compensate the rest."""
+
+NEAR_DIRECT = 0.999
+"""The same, from which the grid is that of the other network itself and hardly of a relative's."""
 
 ROUNDED, FEW_LEVELS = 0.18, 7
 """Mean distance from the grid in steps from which values were rounded to it, which makes 0.25; values that
@@ -40,15 +56,32 @@ ONE_SIDED = 0.1
 EQUAL_REST = 0.01
 """Share of the weights that pruning left and that differ, up to which the rest counts as equal."""
 
-RESCALED = 0.05
-"""Share of the squared difference that numbers for each kernel leave; of 9 taps training leaves 8/9."""
+WEAK = 0.1
+"""Kinship r below which networks are weakly alike: two bases of one recipe reach it, which neither was
+made from the other."""
 
-PARALLEL = 1 - 1e-4
-"""Mean absolute cosine from which all kernels are parallel (METHOD, Lineage)."""
+COPIED = 0.8
+"""Share of the further channels that are copies or zero, from which the wider network is the later one."""
 
-ONE_START = 0.95
-"""Mean cosine below which two trainings from one initialization can look the same as fine-tuning."""
+ONE_BLOCK = 0.9
+"""Cosine that a block needs if it is the only one: the channels of first layers are alike in strangers."""
 
+EQUAL_KERNELS: tuple[Relationship, ...] = ("identical", "re-saved")
+"""Verdicts after which the other arrays of the files are compared."""
+
+ONE_START = (
+    "caveat: two trainings from one initialization, or from one base, look the same; "
+    "neither need come from the other"
+)
+RELATIVE = "caveat: it may also have been made from a relative of the other, which looks the same"
+WIDENED = (
+    "caveat: the wider network may as well have been made from the narrower one, by adding channels"
+)
+
+COMPACTED = (
+    "caveat: the narrower network may as well have been cut from the wider one, whose further channels "
+    "do nothing of their own"
+)
 
 DIRECTIONS: tuple[tuple[Literal[0, 1], Literal[0, 1]], ...] = ((1, 0), (0, 1))
 """Which side was made from which: the second from the first, and the other way round."""
@@ -56,57 +89,132 @@ DIRECTIONS: tuple[tuple[Literal[0, 1], Literal[0, 1]], ...] = ((1, 0), (0, 1))
 
 def relate(sums: Sums, first: Side, second: Side) -> Relation:
     """Return the relationship of two checkpoints, given the sums of their matched layers."""
-    scope = (_matching(sums, first, second), *_unread(first, second))
+    scope = (matching(sums, first, second), *unread_parts(first, second))
     if not sums.layers:
         return Relation("unrelated", scope)
     if max(sums.shared) < MIN_SHARED:
         relation = _kin_in_few(sums) or Relation("unrelated", tuple(_kinship(sums)))
-        return dataclasses.replace(relation, reasons=(*scope, *relation.reasons))
-    relation = (
+    else:
+        relation = _of_shared(sums, first, second)
+    caveats = [relation.caveat] if relation.caveat else []
+    return dataclasses.replace(relation, reasons=(*scope, *relation.reasons, *caveats))
+
+
+def with_other_arrays(relation: Relation, arrays: OtherArrays) -> Relation:
+    """Return the relation of two files whose kernels are equal, given their other arrays.
+
+    Another format may need other arrays, so that for re-saved kernels those of both files alone count.
+    """
+    reasons = (*relation.reasons, *arrays.sentences())
+    if relation.label == "identical" and not arrays.are_equal:
+        reasons = tuple(x.replace("weight", "kernel weight") for x in relation.reasons)
+        reasons = (*reasons, *arrays.sentences())
+        return Relation("kernels identical, other arrays differ", reasons)
+    if relation.label == "re-saved" and arrays.differing:
+        return Relation("re-saved, other arrays differ", reasons)
+    return dataclasses.replace(relation, reasons=reasons)
+
+
+def _of_shared(sums: Sums, first: Side, second: Side) -> Relation:
+    return (
         _equal(sums, first, second)
+        or _by_channels(sums)
+        or _part(sums, first, second)
         or _quantized(sums)
         or _pruned(sums)
         or _rescaled(sums)
-        or _fine_tuned(sums)
+        or _transformed(sums)
+        or _trained(sums)
         or _partly_kin(sums)
+        or _weakly_alike(sums)
         or _apart(sums)
-        or Relation("unrelated", (_cosines(sums), *_kinship(sums)))
+        or Relation("unrelated", (cosines(sums), *_kinship(sums)))
     )
-    return dataclasses.replace(relation, reasons=(*scope, *relation.reasons))
 
 
 def _equal(sums: Sums, first: Side, second: Side) -> Relation | None:
     layers = sums.layers
-    if not first.n_layers == second.n_layers == len(layers):
+    if not first.n_layers == second.n_layers == len(layers) or not _are_equal(sums):
         return None
-    if any(layer.rounding is None for layer in layers):
-        return None
-    differences = _storage(layers, first, second)
+    differences = storage_differences(layers, first, second)
     if sums.changed == 0 and not differences:
         return Relation("identical", ("every weight is bit-equal, and stored alike",))
     reasons = [f"stored in another way: {', '.join(differences)}"] if differences else []
-    if sums.changed == 0:
-        reasons.append("every weight is bit-equal")
-    else:
-        reasons.append(
-            f"{_share(sums.changed, sums.weights)} of the weights differ, all by no more "
-            f"than {_rounding({layer.rounding for layer in layers})} makes"
-        )
-    return Relation("re-saved", tuple(reasons))
+    return Relation("re-saved", (*reasons, _equality(sums)))
 
 
-def _storage(layers: Sequence[MatchedLayer], first: Side, second: Side) -> list[str]:
-    """In what the storage of two equal networks differs."""
-    axes, dtypes, applied = _stored(layers)
-    facts = (
-        (f"format {first.format} and {second.format}", first.format != second.format),
-        ("axes", any(a != b for a, b in axes)),
-        ("dtype", any(a != b for a, b in dtypes)),
-        (_composition(applied), any(a != b for a, b in applied)),
-        ("names", any(layer.first != layer.second for layer in layers)),
-        ("order of channels", any(layer.reordered for layer in layers)),
+def _are_equal(sums: Sums) -> bool:
+    """Return whether all matched layers are equal up to rounding, as they are stored."""
+    return all(
+        layer.rounding is not None and layer.transform is None and layer.block is None
+        for layer in sums.layers
     )
-    return [label for label, is_so in facts if is_so]
+
+
+def _equality(sums: Sums) -> str:
+    if sums.changed == 0:
+        return "every weight is bit-equal"
+    return (
+        f"{share(sums.changed, sums.weights)} of the weights differ, all by no more "
+        f"than {rounding_text(layer.rounding for layer in sums.layers)} makes"
+    )
+
+
+def _by_channels(sums: Sums) -> Relation | None:
+    """Relation where layers of one network are blocks of channels of the other's."""
+    blocks = [layer for layer in sums.layers if layer.block is not None]
+    if not blocks or not _are_evident(blocks) or not sums.are_related:
+        return None
+    wides = {layer.wide for layer in blocks}
+    reasons = (*block_reasons(sums.layers), *alignment_reasons(sums.layers), *_remainder(sums))
+    if len(wides) > 1:
+        return Relation("related, transformed", (*reasons, cosines(sums)), caveat=ONE_START)
+    (wide,) = wides
+    copied = [
+        layer.block.copied for layer in blocks if layer.block and layer.block.copied is not None
+    ]
+    if copied and sum(copied) >= COPIED * len(copied):
+        text = "the further channels of the wider network are copies or zero"
+        reasons = (*reasons, text, cosines(sums))
+        return Relation("widened", reasons, DIRECTIONS[wide][0], COMPACTED)
+    caveat = WIDENED if _is_explained(sums) else RELATIVE
+    return Relation("pruned by channels", (*reasons, cosines(sums)), wide, caveat)
+
+
+def _are_evident(blocks: list[MatchedLayer]) -> bool:
+    return len(blocks) > 1 or blocks[0].kinship.cosine >= ONE_BLOCK
+
+
+def _is_explained(sums: Sums) -> bool:
+    """Return whether rounding and numbers for each kernel explain every difference."""
+    return all(layer.rounding is not None or layer.factors for layer in sums.layers)
+
+
+def _remainder(sums: Sums) -> list[str]:
+    """Return the sentence on what differs between weights that were aligned."""
+    if any(layer.factors for layer in sums.layers) and _is_explained(sums):
+        return [scale_reason(sums.layers)]
+    if _is_explained(sums):
+        return [_equality(sums)]
+    quantized = _quantized(sums)
+    if quantized is not None:
+        return [quantized.reasons[0]]
+    text = (
+        f"beyond that {share(sums.changed, sums.weights)} of the weights differ, as training makes"
+    )
+    return [text, *_coarse_reasons(sums)]
+
+
+def _part(sums: Sums, first: Side, second: Side) -> Relation | None:
+    """Relation where all layers of one network are layers of the other, which has more."""
+    n = len(sums.layers)
+    if first.n_layers == second.n_layers or n != min(first.n_layers, second.n_layers):
+        return None
+    if not _are_equal(sums):
+        return None
+    text = f"all {layer_count(n)} of the smaller network are layers of the larger one"
+    equal = "every matched weight is bit-equal" if sums.changed == 0 else _equality(sums)
+    return Relation("sub-network", (text, equal))
 
 
 def _quantized(sums: Sums) -> Relation | None:
@@ -116,7 +224,9 @@ def _quantized(sums: Sums) -> Relation | None:
     for target, source in DIRECTIONS:
         on_grid = [layer for layer in changed if _is_quantized(layer, target, source)]
         if total and sum(x.difference.n for x in on_grid) >= QUANTIZED_WEIGHTS * total:
-            return Relation("quantized", (_grid_text(on_grid, target), _cosines(sums)), source)
+            near = min(grid.near for x in on_grid if (grid := x.grids[target]) is not None)
+            reasons = (grid_text(on_grid, target), *alignment_reasons(sums.layers), cosines(sums))
+            return Relation("quantized", reasons, source, RELATIVE if near < NEAR_DIRECT else "")
     return None
 
 
@@ -125,35 +235,6 @@ def _is_quantized(layer: MatchedLayer, target: int, source: int) -> bool:
     if grid is None or grid.near < NEAR or (other is not None and other.levels <= grid.levels):
         return False
     return grid.levels < FEW_LEVELS or grid.error >= ROUNDED
-
-
-def _stored(layers: Sequence[MatchedLayer]) -> tuple[list[tuple[str, str]], ...]:
-    """The axes, the dtypes and the compositions of all layers, each as pairs of both sides."""
-    names = Storage._fields
-    return tuple(
-        [(getattr(a, x), getattr(b, x)) for a, b in (y.stored for y in layers)] for x in names
-    )
-
-
-def _composition(applied: Sequence[tuple[str, str]]) -> str:
-    pairs = dict.fromkeys(pair for pair in applied if pair[0] != pair[1])
-    return "composition (" + ", ".join(f"{a} and {b}" for a, b in pairs) + ")"
-
-
-def _grid_text(layers: Sequence[MatchedLayer], target: int) -> str:
-    grids = [grid for layer in layers if (grid := layer.grids[target]) is not None]
-    levels, near = max(grid.levels for grid in grids), min(grid.near for grid in grids)
-    scope = "of each output channel" if any(grid.per_channel for grid in grids) else "of the layer"
-    codes = sorted({grid.code for grid in grids if grid.code})
-    kind = (
-        f"values of {' and '.join(codes)} times one scale {scope}"
-        if codes
-        else f"whole multiples of one step {scope}, at most {levels} from zero"
-    )
-    return (
-        f"in {len(layers)} layers the weights are {kind}; at least {near:.1%} of the other's "
-        "weights lie within half a step"
-    )
 
 
 def _pruned(sums: Sums) -> Relation | None:
@@ -166,118 +247,102 @@ def _pruned(sums: Sums) -> Relation | None:
         if altered and zeroed < MIN_PRUNED * sums.weights:
             continue
         is_trained = altered > EQUAL_REST * remainder
-        if is_trained and not sums.are_related:
+        # Rounding to few levels makes zeros too.
+        if is_trained and (not sums.are_related or _are_coarse(sums, target)):
             continue
         label: Relationship = "pruned and fine-tuned" if is_trained else "pruned"
-        text = f"{_share(zeroed, sums.weights)} of the weights are zero in one alone; "
-        return Relation(label, (text + _beside(sums, altered, remainder), _cosines(sums)), source)
+        text = f"{share(zeroed, sums.weights)} of the weights are zero in one alone; "
+        reasons = (text + beside_pruned(sums, altered, remainder), *alignment_reasons(sums.layers))
+        return Relation(label, (*reasons, cosines(sums)), source, RELATIVE if is_trained else "")
     return None
 
 
-def _beside(sums: Sums, altered: int, remainder: int) -> str:
-    """Return a phrase for the weights that are not pruned."""
-    roundings = {layer.rounding_beside_zeros for layer in sums.layers} - {"", None}
-    if altered:
-        return f"{_share(altered, remainder)} of the rest differ"
-    return f"the rest is equal up to {_rounding(roundings)}" if roundings else "the rest is equal"
+def _are_coarse(sums: Sums, side: int) -> bool:
+    """Return whether the weights of one side alone lie on grids of 8 bits or fewer."""
+    changed = [layer for layer in sums.layers if layer.difference.changed]
+    coarse = [x for x in changed if x.grids[side] is not None and x.grids[1 - side] is None]
+    total = sum(x.difference.n for x in changed)
+    return bool(total) and sum(x.difference.n for x in coarse) >= QUANTIZED_WEIGHTS * total
+
+
+def _coarse_reasons(sums: Sums) -> list[str]:
+    """Return the sentence on one network that was quantized, though not from the other itself."""
+    sides = [name for side, name in enumerate(("first", "second")) if _are_coarse(sums, side)]
+    return [
+        f"the {name} lies on grids of 8 bits or fewer, so that it was quantized from a relative"
+        for name in sides
+    ]
 
 
 def _rescaled(sums: Sums) -> Relation | None:
-    """Relation where each kernel is its partner times a number, as folded norms and ReLU scaling make."""
-    changed = [layer for layer in sums.layers if layer.rescaling is not None]
-    distance = sum(layer.difference.distance**2 for layer in changed)
-    remainder = sum((layer.rescaling or 0) * layer.difference.distance**2 for layer in changed)
-    if not distance or remainder > RESCALED * distance or not sums.parallelism >= PARALLEL:
+    """Relation where kernels are those of the other times numbers, as folded norms make."""
+    if any(layer.transform for layer in sums.layers) or not _is_explained(sums):
         return None
-    text = f"in {_layers(len(changed))} every kernel is its partner times a number, up to rounding"
-    turned = ["for some kernels the number is negative"] if sums.cosine < PARALLEL else []
-    return Relation("rescaled", (text, *turned, _cosines(sums)))
-
-
-def _fine_tuned(sums: Sums) -> Relation | None:
-    if not sums.are_related:
+    scopes = {layer.factors for layer in sums.layers if layer.factors}
+    if not scopes:
         return None
-    reasons = [_cosines(sums), *_kinship(sums), *_low_rank(sums)]
-    if sums.changed == 0:
-        reasons.append("every matched weight is bit-equal")
-    elif sums.cosine < ONE_START:
-        reasons.append("two trainings from one initialization can look the same")
-    return Relation("fine-tuned", tuple(reasons))
+    turned = (
+        ["for some kernels the number is negative"] if sums.cosine < sums.parallelism - 1e-4 else []
+    )
+    label: Relationship = "related, transformed" if "kernel" in scopes else "rescaled per channel"
+    return Relation(label, (scale_reason(sums.layers), *turned, cosines(sums)))
 
 
-def _low_rank(sums: Sums) -> list[str]:
-    """The low rank of the change, as of a merged adapter, where every changed layer has one."""
-    ranks = [layer.change_rank for layer in sums.layers if layer.rounding is None]
-    low = [rank for rank in ranks if rank is not None]
-    if not low or len(low) < len(ranks):
-        return []
-    return [
-        f"the change of {_layers(len(ranks))} has rank {max(low)} at most, as a merged adapter makes"
-    ]
+def _transformed(sums: Sums) -> Relation | None:
+    """Relation where layers of one are those of the other mirrored, transposed or negated."""
+    if not any(layer.transform for layer in sums.layers) or not sums.are_related:
+        return None
+    if abs(sums.kinship.cosine) < WEAK:
+        return None
+    reasons = (*alignment_reasons(sums.layers), *_remainder(sums), cosines(sums))
+    caveat = "" if _is_explained(sums) else ONE_START
+    return Relation("related, transformed", reasons, caveat=caveat)
+
+
+def _trained(sums: Sums) -> Relation | None:
+    if not sums.are_related or abs(sums.kinship.cosine) < WEAK:
+        return None
+    equal = ["every matched weight is bit-equal"] if sums.changed == 0 else []
+    reasons = [cosines(sums), *_kinship(sums), *low_rank(sums), *equal, *_coarse_reasons(sums)]
+    return Relation("fine-tuned", tuple(reasons), caveat=ONE_START)
+
+
+def _weakly_alike(sums: Sums) -> Relation | None:
+    """Relation where networks are more alike than strangers, by too little to say how they are kin."""
+    kinship = sums.kinship
+    if not abs(kinship.z) >= kinship.least_z:
+        return None
+    text = (
+        f"more alike than strangers (z {kinship.z:.0f}), by too little to say that one was made from the "
+        f"other: r {kinship.cosine:.3f}, below {WEAK}"
+    )
+    return Relation("weakly alike", (cosines(sums), text, *kinship.evident_layers(_names(sums))))
 
 
 def _partly_kin(sums: Sums) -> Relation | None:
     """Return the relation of networks of which a few layers go back to one another."""
     if not sums.kinship.are_partly_kin:
         return None
-    return Relation("partly kin", (_cosines(sums), *_kinship(sums)))
+    return Relation("partly kin", (cosines(sums), *_kinship(sums)))
 
 
 def _kin_in_few(sums: Sums) -> Relation | None:
     """Return the relation of networks whose matched layers are kin, though most have no partner."""
-    if not sums.are_related:
-        return _partly_kin(sums)
-    share = f"the matched layers are kin: {', '.join(layer.first for layer in sums.layers)}"
-    return Relation("partly kin", (share, _cosines(sums), *_kinship(sums)))
+    if not sums.are_related or abs(sums.kinship.cosine) < WEAK:
+        return _partly_kin(sums) or _weakly_alike(sums)
+    text = f"the matched layers are kin: {', '.join(_names(sums))}"
+    return Relation("partly kin", (text, cosines(sums), *_kinship(sums)))
 
 
 def _apart(sums: Sums) -> Relation | None:
     if min(sums.shared) < SAME_SHAPES:
         return None
-    return Relation("trained apart", (_cosines(sums), *_kinship(sums)))
+    return Relation("trained apart", (cosines(sums), *_kinship(sums)))
 
 
 def _kinship(sums: Sums) -> list[str]:
-    return kinship_reasons(sums.kinship, [layer.first for layer in sums.layers])
+    return kinship_reasons(sums.kinship, _names(sums))
 
 
-def _unread(first: Side, second: Side) -> list[str]:
-    """The convolutions that could not be read, of which the relation says nothing."""
-    sides = (("first", first.unread), ("second", second.unread))
-    return [f"of the {name} only {unread}" for name, unread in sides if unread]
-
-
-def _matching(sums: Sums, first: Side, second: Side) -> str:
-    n = len(sums.layers)
-    if not n:
-        counts = f"({first.n_layers} and {second.n_layers})"
-        return f"cannot be compared: no layer of one has the shape of one of the other {counts}"
-    ways = ("name", "content", "order")
-    counts = {how: sum(layer.how == how for layer in sums.layers) for how in ways}
-    counted = ", ".join(f"{count} by {how}" for how, count in counts.items() if count)
-    a, b = sums.shared
-    return (
-        f"{n} layers matched of {first.n_layers} and {second.n_layers} ({counted}), "
-        f"{a:.0%} and {b:.0%} of the kernels"
-    )
-
-
-def _cosines(sums: Sums) -> str:
-    if math.isnan(sums.cosine):
-        return "no kernels to compare that are not zero"
-    null = f"null mean {sums.null_mean:.3f} ± {sums.spread:.3f}"
-    return f"mean cosine of matched kernels {sums.cosine:.3f} ({null})"
-
-
-def _layers(count: int) -> str:
-    return "one layer" if count == 1 else f"{count} layers"
-
-
-def _share(part: int, total: int) -> str:
-    return f"{part / max(total, 1):.1%}"
-
-
-def _rounding(names: Iterable[str | None]) -> str:
-    """Return the rounding of layers as text."""
-    types = sorted({part for name in names if name for part in name.split(" and ")} - {ARITHMETIC})
-    return f"rounding to {' and '.join(types)}" if types else f"rounding in {ARITHMETIC}"
+def _names(sums: Sums) -> list[str]:
+    return [layer.first for layer in sums.layers]

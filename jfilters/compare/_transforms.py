@@ -10,18 +10,21 @@ from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, Int, Num
 
 from ..lineage.internal import SMALLEST_Z, centered_directions
 
 Weight = Float[np.ndarray, "out in *spatial"]
+Other = Float[np.ndarray, "out_2 in_2 *spatial_2"]
 
 CLEAR = 0.3
 """Cosine of a layer under a transformation from which it counts: of strangers the best of 32 is less."""
 
 MORE = 2.0
-"""Multiple of the cosine without a transformation that it has to exceed: smooth kernels look alike
-mirrored."""
+"""Multiple of the cosine without a transformation that the one with it exceeds, or ..."""
+
+NEARER = 0.25
+"""... the distance from 1 that it has, as a share of that without: smooth kernels look alike mirrored."""
 
 MOST_AXES = 3
 """Spatial axes up to which transformations are looked for; three have 48, twice as many with channels."""
@@ -52,13 +55,19 @@ class Transform(NamedTuple):
     negates: bool = False
     reverses_inputs: bool = False
 
+    def identity(self) -> "Transform":
+        """Return the transformation of the same spatial axes that changes nothing."""
+        return Transform(False, *_still(len(self.order)))
+
     def shape(self, shape: Sequence[int]) -> tuple[int, ...]:
         """Return the shape that a weight of this shape gets."""
         out, inner, *spatial = shape
         channels = (inner, out) if self.swaps else (out, inner)
         return (*channels, *(spatial[axis] for axis in self.order))
 
-    def __call__(self, weight: Weight) -> Weight:
+    def __call__(
+        self, weight: Num[np.ndarray, "out in *spatial"]
+    ) -> Num[np.ndarray, "a b *turned"]:
         """Return the transformed weight."""
         axes = (1, 0) if self.swaps else (0, 1)
         weight = weight.transpose(*axes, *(2 + axis for axis in self.order))
@@ -87,7 +96,7 @@ def transforms(rank: int) -> Iterator[Transform]:
         yield Transform(swaps, order, reverses)
 
 
-def find_transform(a: Weight, b: Weight, cosine: float = 0.0) -> Transform | None:
+def find_transform(a: Weight, b: Other, cosine: float = 0.0) -> Transform | None:
     """Return the transformation under which `b` is like `a`; None if it is so as it is, or under none.
 
     Runs on the host. Tried are all orders and reversals of the spatial axes, exchanged channels and both
@@ -100,14 +109,15 @@ def find_transform(a: Weight, b: Weight, cosine: float = 0.0) -> Transform | Non
     rank = a.ndim - 2
     if rank != b.ndim - 2 or not 1 <= rank <= MOST_AXES:
         return None
-    best, largest = None, max(CLEAR, MORE * abs(cosine), 0.0)
+    cosine = max(cosine, 0.0)
+    best, largest = None, max(CLEAR, min(MORE * cosine, 1 - NEARER * (1 - cosine)))
     for transform, value, z in _cosines(a, b):
         if abs(value) > largest and abs(z) >= SMALLEST_Z:
             best, largest = transform._replace(negates=value < 0), abs(value)
     return None if best is None or not best.text else best
 
 
-def _cosines(a: Weight, b: Weight) -> Iterator[tuple[Transform, float, float]]:
+def _cosines(a: Weight, b: Other) -> Iterator[tuple[Transform, float, float]]:
     """Yield the transformations that make shapes equal, each with the cosine under it and its z."""
     candidates = [x for x in transforms(a.ndim - 2) if x.shape(b.shape) == a.shape]
     u, n = _centered(a)
@@ -118,7 +128,9 @@ def _cosines(a: Weight, b: Weight) -> Iterator[tuple[Transform, float, float]]:
             continue
         orders = [("", v)]
         if b.shape[1] in (3, 4) and not swaps:
-            orders.append(("reversed", v.reshape(*channels.shape[:2], -1)[:, ::-1].reshape(v.shape)))
+            orders.append(
+                ("reversed", v.reshape(*channels.shape[:2], -1)[:, ::-1].reshape(v.shape))
+            )
         taps = np.arange(v.shape[1]).reshape(b.shape[2:])
         grams = [(x.T @ x).astype(np.float64) for x in (u, v)]
         for name, rows in orders:
@@ -134,7 +146,7 @@ def _cosines(a: Weight, b: Weight) -> Iterator[tuple[Transform, float, float]]:
                         yield transform._replace(reverses_inputs=bool(name)), value / length, z
 
 
-def _turned(taps: np.ndarray, transform: Transform) -> np.ndarray:
+def _turned(taps: Int[np.ndarray, "*spatial"], transform: Transform) -> Int[np.ndarray, "*turned"]:
     spatial = transform._replace(swaps=False, negates=False, reverses_inputs=False)
     return spatial(taps[None, None])[0, 0]
 
@@ -154,4 +166,6 @@ def _axes_text(order: tuple[int, ...], reverses: tuple[bool, ...]) -> str:
     is_ordered = order == tuple(range(len(order)))
     moved = [] if is_ordered else [f"spatial axes in the order {' '.join(map(str, order))}"]
     axes = [str(axis) for axis, reverse in enumerate(reverses) if reverse]
-    return ", ".join([*moved, *([f"reversed along spatial axis {' and '.join(axes)}"] if axes else [])])
+    return ", ".join(
+        [*moved, *([f"reversed along spatial axis {' and '.join(axes)}"] if axes else [])]
+    )

@@ -14,13 +14,22 @@ LARGEST_MATRIX = 4  # checkpoints; the verdicts of more are a list
 
 _STYLES = {
     **dict.fromkeys(("unrelated", "trained apart"), "dim"),
-    **dict.fromkeys(("identical", "re-saved", "rescaled"), "green"),
+    **dict.fromkeys(("identical", "re-saved", "rescaled per channel"), "green"),
+    "weakly alike": "dim",
 }
-_MADE = {word: f"{word} from" for word in ("quantized", "pruned", "pruned and fine-tuned")}
+_MADE = {
+    word: f"{word} from"
+    for word in ("quantized", "pruned", "pruned and fine-tuned", "pruned by channels", "widened")
+}
+_OR_RELATIVE = " or from a relative of it"
 _WHOLE = {
-    "rescaled": "one from the other with kernels rescaled",
+    "kernels identical, other arrays differ": "kernels identical, other arrays differ",
+    "sub-network": "one is a part of the other, in whole layers",
+    "rescaled per channel": "one from the other with channels rescaled",
+    "related, transformed": "one from the other, transformed",
+    "weakly alike": "weakly alike: more than strangers, too little to say kin",
     "partly kin": "partly kin: a few layers go back to one another",
-    "fine-tuned": "fine-tuned from one another",
+    "fine-tuned": "fine-tuned from one another, or both from one start",
     "trained apart": "same architecture, trained apart",
 }
 

@@ -106,7 +106,7 @@ def _lattices(parts: Rows, apart: Rows, name: str | None, per_channel: bool) -> 
 
 
 def _errors(rows: Rows, name: str | None) -> Rows | None:
-    """Return the most that rounding to their type moved values; None for float32, of which none is known."""
+    """Return the most that rounding to their type moved values; None for float32."""
     return None if name is None else np.float32(ROUNDED_AGAIN) * half_unit(rows, name)
 
 
@@ -178,17 +178,17 @@ def _n_different(row: Float[np.ndarray, " m"]) -> int:
 def _row_step(
     row: Float[np.ndarray, " m"], errors: Float[np.ndarray, " m"] | None
 ) -> tuple[float, int, float]:
-    """Return step and levels of a row, and the logarithm of the chance of free values; 0 levels for none."""
-    values, places, repeats = np.unique(np.abs(row), return_index=True, return_counts=True)
-    is_nonzero = values > 0
-    values, places = values[is_nonzero].astype(np.float64), places[is_nonzero]
-    # Of so few levels it is the repetition that tells.
-    repeats = repeats[is_nonzero] if len(values) < GRID_VALUES else np.ones(len(values))
-    allowed = None if errors is None else errors[places].astype(np.float64)
+    """Return step and levels of a row, and the log of the chance of free values; 0 levels for none."""
     counts = np.arange(1, LEVELS + 1)
-    for stride in (max(1, len(values) // FEW), max(1, len(values) // SAMPLED)):
-        part = slice(None, None, -stride)  # the largest value first: it says the step
-        counts = counts[_fits(values[part], None if allowed is None else allowed[part], counts)]
+    largest = int(np.argmax(np.abs(row)))
+    nonzero = np.flatnonzero(row)
+    for most in (FEW, SAMPLED):  # they refute most grids before all values are sorted
+        places = np.append(largest, nonzero[:: max(1, len(nonzero) // most)])
+        part = None if errors is None else errors[places].astype(np.float64)
+        counts = counts[_fits(np.abs(row[places]).astype(np.float64), part, counts)]
+    if not len(counts):
+        return 0.0, 0, 0.0
+    values, allowed, repeats = _different(row, errors)
     for count in counts:
         fit = _fit(values, allowed, int(count), repeats)
         if fit is not None:
@@ -196,12 +196,24 @@ def _row_step(
     return 0.0, 0, 0.0
 
 
+def _different(
+    row: Float[np.ndarray, " m"], errors: Float[np.ndarray, " m"] | None
+) -> tuple[Float[np.ndarray, " k"], Float[np.ndarray, " k"] | None, Num[np.ndarray, " k"]]:
+    """Return the different absolute values but zero, with their errors, and how often each one counts."""
+    values, places, repeats = np.unique(np.abs(row), return_index=True, return_counts=True)
+    is_nonzero = values > 0
+    values, places = values[is_nonzero].astype(np.float64), places[is_nonzero]
+    # Of few levels it is the repetition that tells.
+    repeats = repeats[is_nonzero] if len(values) < GRID_VALUES else np.ones(len(values))
+    return values, None if errors is None else errors[places].astype(np.float64), repeats
+
+
 def _fits(
     values: Float[np.ndarray, " m"],
     allowed: Float[np.ndarray, " m"] | None,
     counts: Int[np.ndarray, " k"],
 ) -> Bool[np.ndarray, " k"]:
-    """Return the numbers of levels of which the values may be; the error of the largest one counts twice."""
+    """Return the numbers of levels that the values may have; that of the largest is no exact one."""
     steps = values[0] / counts[:, None]
     multiples = values / steps
     misses = np.abs(multiples - np.rint(multiples))
@@ -230,7 +242,11 @@ def _fit(
         else allowed + ARITHMETIC * step
     )
     is_counted = multiples > 0
-    if not is_counted.any() or multiples.max() > LEVELS or np.any(values > width, where=~is_counted):
+    if (
+        not is_counted.any()
+        or multiples.max() > LEVELS
+        or np.any(values > width, where=~is_counted)
+    ):
         return None
     lowest = np.max((values - width)[is_counted] / multiples[is_counted])
     highest = np.min((values + width)[is_counted] / multiples[is_counted])

@@ -97,7 +97,7 @@ class TestPruned:
         small = network() | {"a.weight": network()["a.weight"] * np.float32(1e-8)}
         assert pair(small, cast(small, "float16")).relation.label == "re-saved"
         more = cast(small, "float16") | {"head.weight": network(5)["a.weight"]}
-        assert pair(small, more).relation.label == "fine-tuned"
+        assert pair(small, more).relation.label == "sub-network"
 
     @pytest.mark.parametrize("prune", [masked, without_channels])
     def test_a_mask_over_a_fine_tuned_network(self, pair, prune):

@@ -42,11 +42,11 @@ class TestRescaled:
     @pytest.mark.parametrize("factors", [scales, signs], ids=["ReLU", "signs"])
     def test_channels_in_and_out(self, pair, factors):
         result = pair(network(), with_factors(network(), factors))
-        assert result.relation.label == "rescaled"
+        assert result.relation.label == "rescaled per channel"
         assert result.relation.source is None
         assert "every kernel is its partner times a number" in result.relation.reasons[1]
         assert ("the number is negative" in result.relation.reasons[2]) == (factors is signs)
-        assert "one from the other with kernels rescaled" in shown(comparison_text([result]), 80)
+        assert "one from the other with channels rescaled" in shown(comparison_text([result]), 80)
 
     def test_a_folded_batchnorm(self, pair):
         torch.manual_seed(0)
@@ -59,13 +59,13 @@ class TestRescaled:
             norm.running_var = torch.rand(len(weight)) + 0.5
             fused = torch.nn.utils.fuse_conv_bn_eval(conv, norm)
             folded[name] = fused.weight.detach().numpy()
-        assert pair(network(), folded).relation.label == "rescaled"
+        assert pair(network(), folded).relation.label == "rescaled per channel"
 
     def test_one_layer_alone(self, pair):
         other = network()
         other["b.weight"] = other["b.weight"] * scales(0, 32)[:, None, None, None]
         result = pair(network(), other).relation
-        assert result.label == "rescaled"
+        assert result.label == "rescaled per channel"
         assert "in one layer every kernel" in result.reasons[1]
 
     @pytest.mark.parametrize("size", [1e-5, 1e-3, 1e-2])
@@ -121,7 +121,7 @@ class TestPartlyKin:
     def test_negated_kernels_are_said_to_be(self, pair):
         negated = {name: -w for name, w in tuned(network()).items()}
         result = pair(network(), negated).relation
-        assert result.label == "fine-tuned"
+        assert result.label == "related, transformed"
         assert any("negated" in reason for reason in result.reasons)
 
     def test_strangers_go_with_the_rate_of_false_alarms(self, pair):
