@@ -10,6 +10,13 @@ Factors = Float[np.ndarray, "out in"]
 
 Scope = Literal["layer", "output channel", "input channel", "output and input channel", "kernel"]
 
+_ONE_EACH: tuple[tuple[Scope, tuple[int, ...]], ...] = (
+    ("layer", (0, 1)),
+    ("output channel", (1,)),
+    ("input channel", (0,)),
+)
+"""Scopes with the axes over which their factors are equal."""
+
 EQUAL = 0.01
 """Relative deviation up to which factors are those of their channels: rounding to bfloat16 makes less."""
 
@@ -31,7 +38,7 @@ def factor_scope(factors: Factors) -> Scope:
     filled = np.where(is_defined, factors, 0)
     if not is_defined.any():
         return "layer"
-    for scope, axes in (("layer", (0, 1)), ("output channel", (1,)), ("input channel", (0,))):
+    for scope, axes in _ONE_EACH:
         counts = np.maximum(is_defined.sum(axis=axes, keepdims=True), 1)
         if _is_near(filled, filled.sum(axis=axes, keepdims=True) / counts, is_defined):
             return scope

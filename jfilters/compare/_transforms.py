@@ -29,7 +29,7 @@ NEARER = 0.25
 MOST_AXES = 3
 """Spatial axes up to which transformations are looked for; three have 48, twice as many with channels."""
 
-_TURNS = {
+_TURNS: dict[tuple[tuple[int, ...], tuple[bool, ...]], str] = {
     ((0, 1), (True, True)): "turned by 180 degrees (rot180)",
     ((0, 1), (True, False)): "mirrored from top to bottom",
     ((0, 1), (False, True)): "mirrored from left to right",

@@ -29,6 +29,7 @@ _Source = tuple[Literal[0, 1] | None, str]
 _CUES = {
     "quantized": "the other rounds to its grid",
     "pruned": "the zeros are in the copy alone",
+    "transformed": "the relatives have the axes of the other",
 }
 
 
@@ -65,9 +66,19 @@ def _copy(family: FamilyWeights, i: int, j: int) -> Copy | None:
         return _made(i, j, relation.label, _saved_from(family, i, j, comparison))
     if relation.label in ("quantized", "pruned"):
         return _made(i, j, relation.label, (relation.source, _CUES[relation.label]))
-    if relation.label == "rescaled":
-        return _made(i, j, relation.label, _unfolded(family, i, j))
+    if relation.label == "rescaled per channel" or _is_scaled(comparison):
+        return _made(i, j, "rescaled", _unfolded(family, i, j))
+    if relation.label == "related, transformed" and not relation.caveat:
+        return _made(i, j, "transformed", (_nearer_to_all(family, i, j), _CUES["transformed"]))
     return _part(family, i, j)
+
+
+def _is_scaled(comparison: Comparison) -> bool:
+    """Return whether kernels alone have other signs or lengths: their taps are where they were."""
+    if comparison.relation.label != "related, transformed" or comparison.relation.caveat:
+        return False
+    turns = [layer.transform for layer in comparison.layers if layer.transform is not None]
+    return all(turn == turn.identity()._replace(negates=True) for turn in turns)
 
 
 def _made(i: int, j: int, relation: str, source: _Source) -> Copy:

@@ -35,8 +35,9 @@ class LineageEdge:
     """One step of descent between two models.
 
     - `parent`, `child`: without `directed` their order says nothing.
-    - `relation`: identical, re-saved, quantized, pruned, rescaled, soup (one part of an average),
-      fine-tuned, sub-network, common ancestor, or unknown where it needs weights that were not read.
+    - `relation`: identical, re-saved, quantized, pruned, rescaled, transformed, soup (one part
+      of an average), fine-tuned, sub-network, common ancestor, or unknown where it needs weights that
+      were not read.
     - `cue`: what decided about the direction; empty without one.
     - `evidence`: one line of numbers.
     - `cosine`, `z`: of all matched layers, by their sketches.
