@@ -95,7 +95,7 @@ class Block(NamedTuple):
 
 
 def find_block(
-    wide: Wide, narrow: Weight, sources: Sequence[Int[np.ndarray, " k"]] = ()
+    wide: Wide, narrow: Weight, sources: Sequence[Int[np.ndarray, " _"]] = ()
 ) -> Block | None:
     """Return the places of the channels of `narrow` in `wide`; None if it is no block of that.
 
@@ -153,7 +153,7 @@ def _plain_block(wide: Wide, narrow: Weight) -> Block | None:
 def _inputs(
     u: Float[np.ndarray, "O I d"],
     v: Float[np.ndarray, "o i d"],
-    sources: Sequence[Int[np.ndarray, " k"]],
+    sources: Sequence[Int[np.ndarray, " _"]],
 ) -> Iterator[Int[np.ndarray, " i"]]:
     """Yield the likely places of input channels: all, those of earlier layers, those found by kernels."""
     if u.shape[1] == v.shape[1]:
@@ -185,7 +185,7 @@ def _searched(
 def _outputs(
     u: Float[np.ndarray, "O i d"],
     v: Float[np.ndarray, "o i d"],
-    sources: Sequence[Int[np.ndarray, " k"]],
+    sources: Sequence[Int[np.ndarray, " _"]],
 ) -> Iterator[Int[np.ndarray, " o"]]:
     """Yield the likely places of output channels: all, those that their kernels show, those of others."""
     if len(u) == len(v):

@@ -10,6 +10,7 @@ from ..shift import KernelSimilarity
 from ..shift.internal import Difference, Grid
 from ..statistics import LayerQuality
 from ._blocks import Block
+from ._caveats import RELATIVE
 from ._factors import Scope
 from ._kinship import Kinship, LayerKinship
 from ._other_arrays import OtherArrays
@@ -167,6 +168,11 @@ class Relation:
     reasons: tuple[str, ...]
     source: Literal[0, 1] | None = None
     caveat: str = ""
+
+    @property
+    def may_be_relative(self) -> bool:
+        """Return whether a relative of the source explains the numbers as well."""
+        return self.caveat == RELATIVE
 
 
 @dataclasses.dataclass(frozen=True)

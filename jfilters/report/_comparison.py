@@ -77,7 +77,8 @@ def _words(relation: Relation, first: int, second: int) -> str:
     if relation.source is None or relation.label not in _MADE:
         return f"{first} and {second}: {_WHOLE.get(relation.label, relation.label)}"
     derived, source = (second, first) if relation.source == 0 else (first, second)
-    return f"{derived} {_MADE[relation.label]} {source}"
+    relative = _OR_RELATIVE if relation.may_be_relative else ""
+    return f"{derived} {_MADE[relation.label]} {source}{relative}"
 
 
 def _verdict(relation: Relation, first: int, second: int) -> Text:

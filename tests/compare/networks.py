@@ -1,6 +1,12 @@
 """Small trained networks for comparisons: what is known to come from what, because it was made here."""
 
+import copy
+import functools
+
+import numpy as np
 import torch
+
+Weights = dict[str, np.ndarray]
 
 IMAGE = 12
 _CLASSES = 4
@@ -35,6 +41,32 @@ def train(
         loss.backward()
         optimizer.step()
     return net
+
+
+@functools.cache
+def family() -> dict[str, Weights]:
+    """A network, one trained on from it, siblings from the same start, and a stranger.
+
+    `near` and `near sibling` were trained from one start with small steps, so that they are hardly apart.
+    """
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    start = network(0)
+    net = train(copy.deepcopy(start), seed=1, steps=60)
+    nets = {
+        "net": net,
+        "tuned": train(copy.deepcopy(net), seed=2, steps=15),
+        "sibling": train(copy.deepcopy(start), seed=3, steps=60),
+        "near": train(copy.deepcopy(start), seed=1, steps=60, rate=5e-4),
+        "near sibling": train(copy.deepcopy(start), seed=3, steps=60, rate=5e-4),
+        "other": train(network(1), seed=1, steps=60),
+    }
+    torch.set_num_threads(threads)
+    return {name: _weights(net) for name, net in nets.items()}
+
+
+def _weights(net: torch.nn.Module) -> Weights:
+    return {name: value.numpy().copy() for name, value in net.state_dict().items()}
 
 
 def _gratings(generator: torch.Generator) -> tuple[torch.Tensor, torch.Tensor]:

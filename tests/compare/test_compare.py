@@ -1,6 +1,5 @@
 """Pairs whose truth is known because they were made here."""
 
-import copy
 import json
 import tracemalloc
 from pathlib import Path
@@ -17,7 +16,7 @@ from jfilters.converters import open_checkpoint
 from jfilters.engine import inspect
 from jfilters.shift import kernel_drift
 
-from .networks import network, train
+from .networks import family
 
 Weights = dict[str, np.ndarray]
 
@@ -25,22 +24,7 @@ Weights = dict[str, np.ndarray]
 @pytest.fixture(scope="module")
 def trained() -> dict[str, Weights]:
     """A network, one trained on from it, one from the same start, and one from another."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    start = network(0)
-    net = train(copy.deepcopy(start), seed=1, steps=60)
-    nets = {
-        "net": net,
-        "tuned": train(copy.deepcopy(net), seed=2, steps=15),
-        "sibling": train(copy.deepcopy(start), seed=3, steps=60),
-        "other": train(network(1), seed=1, steps=60),
-    }
-    torch.set_num_threads(threads)
-    return {name: _weights(net) for name, net in nets.items()}
-
-
-def _weights(net: torch.nn.Module) -> Weights:
-    return {name: value.numpy().copy() for name, value in net.state_dict().items()}
+    return family()
 
 
 def kernels(weights: Weights) -> list[str]:
