@@ -40,6 +40,11 @@ ARCHITECTURES: dict[str, tuple[tuple[int, ...], ...]] = {
     "wide": ((64, 3, 7, 7), (128, 64, 3, 3), (128, 128, 3, 3)),
 }
 
+DEPENDENT = (
+    "Pairs with a network in common are not independent, and real networks of one family still less, so "
+    "that the true bounds are wider."
+)
+
 Weights = dict[str, np.ndarray]
 Change = Callable[[np.random.Generator, np.ndarray], np.ndarray]
 
@@ -203,8 +208,8 @@ def markdown(counts: dict[str, Counter[str]], about: dict) -> str:
         "",
         "Pairs of networks of different families that have a layer to compare, and the verdicts that they "
         "get. *random*: random weights, half of them smooth. *trained*: trained from different seeds on "
-        "one task. Of both, some are rounded, pruned, cut or scaled. *real*: public networks. The last column "
-        "is the upper end of the 95 % interval of the rate over all pairs.",
+        "one task. Of both, some are rounded, pruned, cut or scaled. *real*: public networks. The last "
+        "column is the upper end of the one-sided 95 % interval of the rate over all pairs.",
         "",
         f"| verdict | {head} | rate below |",
         f"|---|{'---:|' * len(counts)}---:|",
@@ -221,7 +226,7 @@ def markdown(counts: dict[str, Counter[str]], about: dict) -> str:
     networks = ", ".join(f"{n} {name}" for name, n in about["networks"].items())
     families = about["families"].get("real")
     real_families = f" The real ones are of {families} families." if families else ""
-    lines += ["", f"{networks} networks, {about['seconds']} s.{real_families}", ""]
+    lines += ["", f"{networks} networks, {about['seconds']} s.{real_families} {DEPENDENT}", ""]
     return "\n".join(lines)
 
 

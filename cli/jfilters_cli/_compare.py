@@ -21,10 +21,10 @@ def compare(
     standardize: StandardizeOption = False,
     form: Annotated[Form, form_option("pair, or a matched layer with --layers")] = Form.table,
 ) -> None:
-    """Say whether checkpoints are identical, re-saved, quantized, pruned, rescaled, kin or unrelated.
+    """Say whether checkpoints are identical, quantized, pruned, transformed, kin or unrelated.
 
-    Layers are matched by name, by content and by order; formats may differ. Convolution kernels of
-    all sizes but 1x1 are compared, and no other weights.
+    Layers are matched by name, by content and by order; formats and numbers of channels may differ.
+    Convolution kernels of all sizes but 1x1 are compared; other arrays where all kernels are equal.
 
     Example: jfilters compare pretrained.pth finetuned.safetensors --layers
     """

@@ -55,6 +55,7 @@ DIRECTIONS: tuple[tuple[Literal[0, 1], Literal[0, 1]], ...] = ((1, 0), (0, 1))
 
 
 def equal(sums: Sums, first: Side, second: Side) -> Relation | None:
+    """Relation of networks whose layers are all equal up to rounding."""
     layers = sums.layers
     if not first.n_layers == second.n_layers == len(layers) or not _are_equal(sums):
         return None
@@ -161,6 +162,7 @@ def _is_quantized(layer: MatchedLayer, target: int, source: int) -> bool:
 
 
 def pruned(sums: Sums) -> Relation | None:
+    """Relation where weights are zero in one network alone."""
     for target, source in DIRECTIONS:
         zeroed, zeroed_source = sums.zeroed[target], sums.zeroed[source]
         if not zeroed or zeroed_source > ONE_SIDED * zeroed:

@@ -12,6 +12,7 @@ SHOWN = 3
 
 
 def matching(sums: Sums, first: Side, second: Side) -> str:
+    """Return the sentence on the matched layers: how many, by what, and their share of the kernels."""
     n = len(sums.layers)
     if not n:
         counts = f"({first.n_layers} and {second.n_layers})"
@@ -33,6 +34,7 @@ def unread_parts(first: Side, second: Side) -> list[str]:
 
 
 def cosines(sums: Sums) -> str:
+    """Return the sentence on the mean cosine, beside its null."""
     if math.isnan(sums.cosine):
         return "no kernels to compare that are not zero"
     null = f"null mean {sums.null_mean:.3f} ± {sums.spread:.3f}"
@@ -61,6 +63,7 @@ def beside_pruned(sums: Sums, altered: int, remainder: int) -> str:
 
 
 def grid_text(layers: Sequence[MatchedLayer], target: int) -> str:
+    """Return the phrase for the grids of layers, and for the other weights near them."""
     grids = [grid for layer in layers if (grid := layer.grids[target]) is not None]
     levels, near = max(grid.levels for grid in grids), min(grid.near for grid in grids)
     scope = "of each output channel" if any(grid.per_channel for grid in grids) else "of the layer"
@@ -104,10 +107,12 @@ def _composition(applied: Sequence[tuple[str, str]]) -> str:
 
 
 def layer_count(count: int) -> str:
+    """Return a number of layers in words."""
     return "one layer" if count == 1 else f"{count} layers"
 
 
 def share(part: int, total: int) -> str:
+    """Return a part of a total in percent."""
     return f"{part / max(total, 1):.1%}"
 
 

@@ -21,6 +21,7 @@ _MADE = {
     word: f"{word} from"
     for word in ("quantized", "pruned", "pruned and fine-tuned", "pruned by channels", "widened")
 }
+_SHORT = {"fine-tuned": "fine-tuned, or siblings"}
 _OR_RELATIVE = " or from a relative of it"
 _WHOLE = {
     "kernels identical, other arrays differ": "kernels identical, other arrays differ",
@@ -105,7 +106,11 @@ def _matrix(comparisons: Sequence[Comparison], n: int) -> RenderableType:
 
 
 def _cell(relation: Relation, first: int, second: int) -> Text:
-    label = relation.label if relation.source is None else _words(relation, first, second)
+    label = (
+        _SHORT.get(relation.label, relation.label)
+        if relation.source is None
+        else _words(relation, first, second)
+    )
     return Text(label, _STYLES.get(relation.label, "yellow"))
 
 
@@ -139,11 +144,20 @@ def _first_line(layer: MatchedLayer) -> list[RenderableType]:
 
 def _second_line(layer: MatchedLayer) -> list[RenderableType]:
     partner = layer.second if layer.second != layer.first else ""
-    how = "reordered channels" if layer.reordered else f"by {layer.how}"
+    how = _how(layer)
     name = Text(f"  {partner} {how}" if partner else f"  {how}", "dim")
     detail = layer.detail
     label = verdict(detail.second.verdict.label) if detail else ""
     return [name, *[""] * 6, *_quality(layer.record(), "second"), label]
+
+
+def _how(layer: MatchedLayer) -> str:
+    """How a layer was matched, and what was done to it before."""
+    if layer.block is not None:
+        return layer.block.text
+    if layer.transform is not None:
+        return layer.transform.text
+    return "reordered channels" if layer.reordered else f"by {layer.how}"
 
 
 def _quality(record: dict, side: str) -> list[str]:

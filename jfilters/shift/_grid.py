@@ -97,17 +97,13 @@ def grid(weight: Weight, other: Weight) -> Grid | None:
 
 def _lattices(parts: Rows, apart: Rows, name: str | None, per_channel: bool) -> Iterator[Grid]:
     """Yield the grids of rows: with zero, of a narrow type, and with the smallest value of each row."""
-    yield from _steps(parts, apart, _errors(parts, name), per_channel)
+    errors = None if name is None else np.float32(ROUNDED_AGAIN) * half_unit(parts, name)
+    yield from _steps(parts, apart, errors, per_channel)
     yield from _codes(parts, apart, per_channel)
     lowest = parts.min(axis=1, keepdims=True)
-    errors = _errors(parts, name)
-    errors = None if errors is None else errors + half_unit(lowest, str(name))
+    if errors is not None:
+        errors += half_unit(lowest, str(name))
     yield from _steps(parts - lowest, apart, errors, per_channel)
-
-
-def _errors(rows: Rows, name: str | None) -> Rows | None:
-    """Return the most that rounding to their type moved values; None for float32."""
-    return None if name is None else np.float32(ROUNDED_AGAIN) * half_unit(rows, name)
 
 
 def _steps(parts: Rows, apart: Rows, errors: Rows | None, per_channel: bool) -> Iterator[Grid]:

@@ -57,6 +57,12 @@ def cast(weights: Weights, name: str) -> Weights:
     return {key: w.astype(dtype).astype(np.float32) for key, w in weights.items()}
 
 
+def rounded_to_grid(weight: np.ndarray, levels: int, *, per_channel: bool) -> np.ndarray:
+    axes = (1, 2, 3) if per_channel else None
+    step = np.abs(weight).max(axis=axes, keepdims=True) / levels
+    return (np.rint(weight / step) * step).astype(np.float32)
+
+
 def saved(path: Path, weights: Weights) -> Path:
     save_file({k: np.ascontiguousarray(w) for k, w in weights.items()}, path, {"format": "pt"})
     return path
@@ -174,6 +180,31 @@ class TestQuantized:
         found = pair(network(), cast(small, stored)).relation
         assert (found.label, found.source) == ("quantized", 0)
         assert any(f"values of {code} times one scale" in x for x in found.reasons)
+
+    @pytest.mark.parametrize("stored", ["float16", "bfloat16"])
+    @pytest.mark.parametrize("levels", [127, 7])
+    @pytest.mark.parametrize("per_channel", [True, False])
+    def test_integers_stored_in_half_precision(self, pair, stored, levels, per_channel):
+        small = {
+            name: rounded_to_grid(w, levels, per_channel=per_channel)
+            for name, w in network().items()
+        }
+        relation = pair(network(), cast(small, stored)).relation
+        assert (relation.label, relation.source) == ("quantized", 0)
+        assert relation.caveat == ""
+
+    def test_a_folded_norm_before_it(self, pair):
+        rng = np.random.default_rng(0)
+        small = {}
+        for name, w in network().items():
+            folded = w * np.exp(rng.standard_normal((len(w), 1, 1, 1))).astype(np.float32)
+            small[name] = rounded_to_grid(folded, 127, per_channel=True)
+        relation = pair(network(), small).relation
+        assert (relation.label, relation.source) == ("quantized", 0)
+
+    def test_integers_of_a_stranger_are_none(self, pair):
+        small = {name: rounded_to_grid(w, 127, per_channel=True) for name, w in network(9).items()}
+        assert pair(network(), small).relation.label == "trained apart"
 
 
 class TestMergedAdapter:

@@ -11,6 +11,20 @@ from jfilters.shift.internal import grid
 from .test_difference import cast, quantized, weights
 
 
+def integers(values: np.ndarray, bits: int, kind: str, *, per_channel: bool) -> np.ndarray:
+    """Values on integers times a scale, from zero, from a whole zero point or from the smallest value."""
+    axes = tuple(range(1, values.ndim)) if per_channel else None
+    if kind == "symmetric":
+        return quantized(values, 2 ** (bits - 1) - 1, per_channel=per_channel)
+    low = np.minimum(values.min(axis=axes, keepdims=True), 0)
+    scale = (values.max(axis=axes, keepdims=True) - low) / (2**bits - 1)
+    if kind == "affine":
+        return (np.rint((values - low) / scale) * scale + low).astype(np.float32)
+    zero = np.rint(-low / scale)
+    codes = np.clip(np.rint(values / scale) + zero, 0, 2**bits - 1)
+    return ((codes - zero) * scale).astype(np.float32)
+
+
 class TestGrid:
     @pytest.mark.parametrize("levels", [1, 7, 127, 255])
     @pytest.mark.parametrize("per_channel", [False, True])
@@ -32,6 +46,27 @@ class TestGrid:
         found = grid(cast(quantized(a, 127, per_channel=False), "float16"), a)
         assert found is not None
         assert found.levels == 127
+
+    @pytest.mark.parametrize("kind", ["symmetric", "zero point", "affine"])
+    @pytest.mark.parametrize("stored", ["float32", "float16", "bfloat16"])
+    @pytest.mark.parametrize("per_channel", [False, True])
+    @pytest.mark.parametrize("bits", [8, 4])
+    def test_integers_that_were_rounded_again(self, kind, stored, per_channel, bits):
+        a = weights(shape=(32, 16, 3, 3)) * np.exp(weights(1, (32, 1, 1, 1)) / 2)
+        found = grid(cast(integers(a, bits, kind, per_channel=per_channel), stored), a)
+        assert found is not None
+        assert found.near >= 0.95
+        assert found.error >= 0.18
+        assert found.levels <= 2**bits
+
+    @given(
+        st.integers(0, 300),
+        st.sampled_from(["float16", "bfloat16", "float8_e4m3fn"]),
+        st.sampled_from([(16, 8, 3, 3), (96, 1, 3, 3), (4, 3, 3, 3)]),
+    )
+    def test_narrow_weights_are_no_integers(self, seed, stored, shape):
+        found = grid(cast(weights(seed, shape), stored), weights(seed + 1, shape))
+        assert found is None or found.near < 0.1
 
     @given(st.integers(0, 500), st.sampled_from([(16, 8, 3, 3), (96, 1, 3, 3), (4, 3, 1, 3)]))
     def test_plain_weights_lie_on_none(self, seed, shape):
