@@ -9,7 +9,7 @@ from ..shift import KernelSimilarity, kernel_similarity
 from ..shift.internal import Grid, channel_order, grid, is_related, rescaling
 from ._factors import Scope, factor_scope, kernel_factors
 from ._kinship import layer_kinship, mean_parallelism
-from ._transforms import Transform, find_transform
+from ._transforms import Transform, find_transform, negation
 
 Weight = Float32[np.ndarray, "out in *spatial"]
 
@@ -64,7 +64,8 @@ def align(a: Weight, b: Weight) -> Alignment:
     if transform is not None:
         turned = transform(b)
         return Alignment(turned, kernel_similarity(_rows(a), _rows(turned)), False, transform)
-    order = None if is_related(similarity) else channel_order(a, b)
+    is_found = is_related(similarity) or mean_parallelism(a, b) >= PARALLEL
+    order = None if is_found else channel_order(a, b)
     if order is None:
         return Alignment(b, similarity)
     ordered = np.ascontiguousarray(b[order[0]][:, order[1]])
@@ -100,14 +101,13 @@ def _scaled(weight: Weight, to: Weight) -> Weight:
 
 
 def _transform(a: Weight, b: Weight) -> Transform | None:
+    """Return the transformation under which `b` is like `a`; of parallel kernels their sign alone."""
     cosine = layer_kinship(a, b).cosine
     if cosine >= ALIKE:
         return None
-    transform = find_transform(a, b, 0.0 if np.isnan(cosine) else cosine)
-    is_sign = transform is not None and transform == transform.identity()._replace(negates=True)
-    if is_sign and cosine > NEGATED and mean_parallelism(a, b) >= PARALLEL:
-        return None
-    return transform
+    if mean_parallelism(a, b) >= PARALLEL:
+        return negation(a.ndim - 2) if cosine <= NEGATED else None
+    return find_transform(a, b, 0.0 if np.isnan(cosine) else cosine)
 
 
 def _rows(weight: Weight) -> Float[np.ndarray, "n d"]:

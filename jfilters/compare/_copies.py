@@ -201,7 +201,8 @@ def coarse_reasons(sums: Sums) -> list[str]:
 
 def rescaled(sums: Sums) -> Relation | None:
     """Relation where kernels are those of the other times numbers, as folded norms make."""
-    if any(layer.transform for layer in sums.layers) or not _is_explained(sums):
+    turns = [layer.transform for layer in sums.layers if layer.transform]
+    if not all(turn.is_negation for turn in turns) or not _is_explained(sums):
         return None
     scopes = {layer.factors for layer in sums.layers if layer.factors}
     if not scopes:
@@ -210,14 +211,14 @@ def rescaled(sums: Sums) -> Relation | None:
         ["for some kernels the number is negative"] if sums.cosine < sums.parallelism - 1e-4 else []
     )
     label: Relationship = "related, transformed" if "kernel" in scopes else "rescaled per channel"
-    return Relation(label, (scale_reason(sums.layers), *turned, cosines(sums)))
+    reasons = (scale_reason(sums.layers), *turned, *alignment_reasons(sums.layers))
+    return Relation(label, (*reasons, cosines(sums)))
 
 
 def transformed(sums: Sums) -> Relation | None:
     """Relation where layers of one are those of the other mirrored, transposed or negated."""
-    if not any(layer.transform for layer in sums.layers) or not sums.are_related:
-        return None
-    if abs(sums.kinship.cosine) < WEAK:
+    is_kin = sums.are_related and abs(sums.kinship.cosine) >= WEAK
+    if not any(layer.transform for layer in sums.layers) or not (is_kin or _is_explained(sums)):
         return None
     reasons = (*alignment_reasons(sums.layers), *_remainder(sums), cosines(sums))
     caveat = "" if _is_explained(sums) else ONE_START

@@ -55,9 +55,10 @@ class Transform(NamedTuple):
     negates: bool = False
     reverses_inputs: bool = False
 
-    def identity(self) -> "Transform":
-        """Return the transformation of the same spatial axes that changes nothing."""
-        return Transform(False, *_still(len(self.order)))
+    @property
+    def is_negation(self) -> bool:
+        """Return whether every value changes its sign, and nothing else happens."""
+        return self == negation(len(self.order))
 
     def shape(self, shape: Sequence[int]) -> tuple[int, ...]:
         """Return the shape that a weight of this shape gets."""
@@ -86,6 +87,11 @@ class Transform(NamedTuple):
         if turn != _still(len(self.order)):
             parts.append(_TURNS.get(turn) or _axes_text(*turn))
         return ", ".join([*parts, *(["negated"] if self.negates else [])])
+
+
+def negation(rank: int) -> Transform:
+    """Return the transformation that changes the signs of weights of so many spatial axes alone."""
+    return Transform(False, *_still(rank), negates=True)
 
 
 def transforms(rank: int) -> Iterator[Transform]:

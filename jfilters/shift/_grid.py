@@ -7,7 +7,7 @@ import functools
 import itertools
 import math
 from collections.abc import Iterator
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import ml_dtypes
 import numpy as np
@@ -99,7 +99,7 @@ def _lattices(parts: Rows, apart: Rows, name: str | None, per_channel: bool) -> 
     """Yield the grids of rows: with zero, of a narrow type, and with the smallest value of each row."""
     errors = None if name is None else np.float32(ROUNDED_AGAIN) * half_unit(parts, name)
     yield from _steps(parts, apart, errors, per_channel)
-    yield from _codes(parts, apart, per_channel)
+    yield from _codes(parts, apart, name, per_channel)
     lowest = parts.min(axis=1, keepdims=True)
     if errors is not None:
         errors += half_unit(lowest, str(name))
@@ -127,12 +127,14 @@ def _mean_error(values: Rows, errors: Rows) -> float:
     return float(np.mean(errors[is_counted])) if is_counted.any() else 0.0
 
 
-def _codes(parts: Rows, apart: Rows, per_channel: bool) -> Iterator[Grid]:
+def _codes(parts: Rows, apart: Rows, name: str | None, per_channel: bool) -> Iterator[Grid]:
     telling = _telling(parts)
     if telling is None:
         return
     for code in CODES:
-        scales = list(itertools.takewhile(bool, (_scale(row, code) for row in parts[telling])))
+        scales = list(
+            itertools.takewhile(bool, (_scale(row, code, name) for row in parts[telling]))
+        )
         if len(scales) == np.count_nonzero(telling):
             scale = np.array(scales, np.float32)[:, None]
             values = parts[telling]
@@ -155,7 +157,8 @@ def _row_steps(
     total = 0.0
     for index, row in enumerate(rows):
         row_errors = None if errors is None else errors[index]
-        if np.count_nonzero(row) < CODE_VALUES and _n_different(row) < GRID_VALUES:
+        values = row[np.flatnonzero(row)[:CODE_VALUES]]
+        if len(values) < CODE_VALUES and len(np.unique(np.abs(values))) < GRID_VALUES:
             continue
         steps[index], levels[index], chance = _row_step(row, row_errors)
         if not levels[index]:
@@ -163,12 +166,6 @@ def _row_steps(
         total += chance
     is_enough = 2 * np.count_nonzero(levels) >= len(rows) and total <= math.log(LEAST_CHANCE)
     return steps, levels if is_enough else np.zeros_like(levels)
-
-
-def _n_different(row: Float[np.ndarray, " m"]) -> int:
-    """Return the different absolute values of a row that are not zero, of the first few hundred."""
-    values = np.abs(row[np.flatnonzero(row)[:SAMPLED]])
-    return len(np.unique(values))
 
 
 def _row_step(
@@ -259,15 +256,17 @@ def _telling(rows: Rows) -> Bool[np.ndarray, " channels"] | None:
     return telling if is_enough and np.isfinite(rows).all() else None
 
 
-def _scale(row: Float[np.ndarray, " m"], code: str) -> float:
+def _scale(row: Float[np.ndarray, " m"], code: str, name: str | None) -> float:
     """The scale of which a row holds values of a narrow type; 0 if there is none."""
     largest = float(np.abs(row).max())
     tops = _positive(code)
     relative = row / np.float32(largest)
+    # The smallest values of float16 are multiples of 6e-8, whatever their size.
+    least = half_unit(np.zeros(1, np.float32), name)[0] / largest if name else 0.0
     for values in (_few(relative), sample(relative)):
-        tops = tops[_is_coded(values[None, :] * tops[:, None], code)]
+        tops = tops[_is_coded(values[None, :] * tops[:, None], code, least * tops[:, None])]
     for top in tops:
-        if _is_coded((relative * top)[None], code)[0]:
+        if _is_coded((relative * top)[None], code, least * top)[0]:
             return largest / float(top)
     return 0.0
 
@@ -287,10 +286,10 @@ def _spacing(values: Rows, code: str) -> Rows:
     return np.maximum(power * np.float32(limits.eps), np.float32(limits.smallest_subnormal))
 
 
-def _is_coded(values: Float[np.ndarray, "k m"], code: str) -> Bool[np.ndarray, " k"]:
+def _is_coded(values: Float[np.ndarray, "k m"], code: str, least: Any) -> Bool[np.ndarray, " k"]:
     with np.errstate(over="ignore", invalid="ignore"):
         rounded = values.astype(numpy_dtype(code)).astype(np.float32)
-        return np.all(np.abs(rounded - values) <= CODE_TOLERANCE * np.abs(values), axis=1)
+        return np.all(np.abs(rounded - values) <= CODE_TOLERANCE * np.abs(values) + least, axis=1)
 
 
 @functools.cache

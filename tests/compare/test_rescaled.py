@@ -68,6 +68,18 @@ class TestRescaled:
         assert result.label == "rescaled per channel"
         assert "in one layer every kernel" in result.reasons[1]
 
+    def test_signs_of_channels_and_of_a_whole_layer(self, pair):
+        other = with_factors(network(), signs)
+        other["c.weight"] = -network()["c.weight"]
+        result = pair(network(), other).relation
+        assert result.label == "rescaled per channel"
+        assert any("c.weight: negated" in x for x in result.reasons)
+
+    def test_the_reasons_say_for_which_channels(self, pair):
+        result = pair(network(), with_factors(network(), scales)).relation
+        numbers = "one for each output and input channel; one for each output channel"
+        assert any(numbers in x for x in result.reasons)
+
     @pytest.mark.parametrize("size", [1e-5, 1e-3, 1e-2])
     def test_a_step_of_training_is_none_however_small(self, pair, size):
         assert pair(network(), tuned(network(), size)).relation.label == "fine-tuned"

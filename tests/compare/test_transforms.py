@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from jfilters.compare import Comparison, compare
-from jfilters.compare._transforms import Transform, find_transform, transforms
+from jfilters.compare._transforms import Transform, find_transform, negation, transforms
 from jfilters.report import comparison_text
 
 from ..report.test_summary import shown
@@ -77,7 +77,8 @@ class TestSearch:
         still = Transform(False, (0, 1, 2), (False, True, False))
         assert still.text == "reversed along spatial axis 1"
         assert Transform(True, (0,), (False,)).text == "output and input channels exchanged"
-        assert still.identity().text == ""
+        assert negation(3).is_negation
+        assert not still._replace(negates=True).is_negation
 
 
 class TestVerdicts:

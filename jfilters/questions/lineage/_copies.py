@@ -78,7 +78,7 @@ def _is_scaled(comparison: Comparison) -> bool:
     if comparison.relation.label != "related, transformed" or comparison.relation.caveat:
         return False
     turns = [layer.transform for layer in comparison.layers if layer.transform is not None]
-    return all(turn == turn.identity()._replace(negates=True) for turn in turns)
+    return all(turn.is_negation for turn in turns)
 
 
 def _made(i: int, j: int, relation: str, source: _Source) -> Copy:
