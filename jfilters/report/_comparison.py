@@ -24,10 +24,8 @@ _MADE = {
 _SHORT = {"fine-tuned": "fine-tuned, or siblings"}
 _OR_RELATIVE = " or from a relative of it"
 _WHOLE = {
-    "kernels identical, other arrays differ": "kernels identical, other arrays differ",
-    "sub-network": "one is a part of the other, in whole layers",
-    "rescaled per channel": "one from the other with channels rescaled",
-    "related, transformed": "one from the other, transformed",
+    "sub-network": "sub-network: one is a part of the other, in whole layers",
+    "rescaled per channel": "rescaled per channel, one from the other",
     "weakly alike": "weakly alike: more than strangers, too little to say kin",
     "partly kin": "partly kin: a few layers go back to one another",
     "fine-tuned": "fine-tuned from one another, or both from one start",

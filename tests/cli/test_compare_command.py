@@ -4,7 +4,7 @@ import json
 
 import numpy as np
 import pytest
-from safetensors.numpy import save_file
+from safetensors.numpy import load_file, save_file
 
 from .commands import fail, run
 
@@ -65,6 +65,33 @@ def test_json(files):
     assert layer["drift"] < layer["null_mean"]
     assert {layer["verdict_first"], layer["verdict_second"]} == {"random-like"}
     assert "drift" not in found[2]["layers"][0]
+
+
+def test_the_caveat_goes_with_the_verdict(files):
+    net = load_file(files[0])["conv.weight"]
+    step = 0.1 * np.random.default_rng(1).standard_normal(net.shape).astype(np.float32)
+    save_file({"conv.weight": net + step}, "next.safetensors", metadata={"format": "pt"})
+    text = " ".join(run("compare", files[0], "next.safetensors").stdout.split())
+    assert "1 and 2: fine-tuned from one another, or both from one start" in text
+    assert "caveat: two trainings from one initialization" in text
+    table = run("compare", files[0], "next.safetensors", "--format", "csv").stdout
+    assert "caveat: two trainings from one initialization" in table
+    matrix = run("compare", files[0], files[1], "next.safetensors").stdout
+    assert "fine-tuned, or siblings" in matrix
+
+
+def test_channels_and_transformations_are_in_the_table_of_layers(files):
+    net = load_file(files[0])["conv.weight"]
+    for name, weight in (("cut", net[2:]), ("turned", net[..., ::-1, ::-1])):
+        stored = {"conv.weight": np.ascontiguousarray(weight)}
+        save_file(stored, f"{name}.safetensors", metadata={"format": "pt"})
+    done = run("compare", files[0], "cut.safetensors", "turned.safetensors", "--layers")
+    text = " ".join(done.stdout.split())
+    assert "2 pruned by channels from 1" in text
+    assert "14 of 16 output" in text
+    assert "1 and 3: related, transformed" in text
+    assert "turned by 180" in text
+    assert max(map(len, done.stdout.splitlines())) <= 80
 
 
 def test_axes_are_passed_on(tmp_path):

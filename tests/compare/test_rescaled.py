@@ -46,7 +46,7 @@ class TestRescaled:
         assert result.relation.source is None
         assert "every kernel is its partner times a number" in result.relation.reasons[1]
         assert ("the number is negative" in result.relation.reasons[2]) == (factors is signs)
-        assert "one from the other with channels rescaled" in shown(comparison_text([result]), 80)
+        assert "rescaled per channel, one from the other" in shown(comparison_text([result]), 80)
 
     def test_a_folded_batchnorm(self, pair):
         torch.manual_seed(0)

@@ -92,7 +92,7 @@ class TestVerdicts:
         assert "every weight is bit-equal" in result.relation.reasons
         assert result.relation.caveat == ""
         assert all(name in layer["transformation"] for layer in result.record()["layers"])
-        assert "one from the other, transformed" in shown(comparison_text([result]), 80)
+        assert "1 and 2: related, transformed" in shown(comparison_text([result]), 80)
 
     @pytest.mark.parametrize("name", TURNS)
     def test_rounded_and_trained_onward(self, pair, name):
