@@ -27,8 +27,8 @@ QUANTIZED_WEIGHTS = 0.9
 NEAR = 0.95
 """Share of a layer's weights within half a step of the grid; quantizers clip or compensate the rest."""
 
-NEAR_DIRECT = 0.999
-"""The same, from which the grid is that of the other network itself and hardly of a relative's."""
+NEAR_DIRECT = 0.9999
+"""The same, from which it is no relative that was rounded: of ternary siblings a few weights cross."""
 
 ROUNDED, FEW_LEVELS = 0.18, 7
 """Mean distance from the grid in steps from which values were rounded to it, which makes 0.25; values that

@@ -52,6 +52,16 @@ def test_a_quantized_sibling_is_not_quantized_from_the_other(pair, levels):
     assert any("the second lies on grids of 8 bits or fewer" in x for x in relation.reasons)
 
 
+@pytest.mark.parametrize("levels", [1, 3])
+def test_a_sibling_on_few_levels_goes_with_the_caveat(pair, levels):
+    """Half a step of few levels is more than near siblings are apart."""
+    near, sibling = family()["near"], family()["near sibling"]
+    coarse = changed(sibling, lambda w: rounded_to_grid(w, levels, per_channel=False))
+    assert pair(near, coarse).relation.caveat != ""
+    exact = changed(near, lambda w: rounded_to_grid(w, levels, per_channel=False))
+    assert pair(near, exact).relation.caveat == ""
+
+
 def test_a_pruned_sibling_may_come_from_a_relative(pair):
     zeros = changed(family()["sibling"], lambda w: pruned(w, 0.5))
     result = pair(family()["net"], zeros)
