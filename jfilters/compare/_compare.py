@@ -14,7 +14,7 @@ from jaxtyping import Float, Float32, Int64
 
 from ..converters import Checkpoint, Location, open_checkpoint
 from ..errors import redacted
-from ..shift import drift, null_level, probability
+from ..shift import drift, drift_null, probability
 from ..shift.internal import (
     Difference,
     change_rank,
@@ -233,7 +233,7 @@ def _with_drift(layer: MatchedLayer, pair: Pair, bases: _Bases) -> MatchedLayer:
         return layer
     ratio = np.asarray(basis.variance_ratio)
     value = drift(probability(first, edges), probability(second, edges), ratio)
-    level = null_level(n, m, np.count_nonzero(first + second, axis=1), ratio)
+    level = drift_null(first + second, (n, m), ratio, edges).mean
     detail = dataclasses.replace(layer.detail, drift=float(value), null_mean=level)
     return dataclasses.replace(layer, detail=detail)
 
