@@ -2,11 +2,13 @@
 
 import functools
 import math
-from typing import Any
+from typing import Any, ClassVar
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+import jax.scipy.linalg
+import jax.scipy.stats.logistic
 from jaxtyping import Array, Float, Key
 
 from ..errors import MissingExtraError
@@ -19,8 +21,12 @@ A kernel unlike any in training then costs at most -log(UNIFORM) + log(area) nat
 flow alone would have it cost any number, and one kernel decide a divergence.
 """
 
+TAILS = tuple(0.4 * 1.19**k for k in range(9))
+"""Tails to choose from: 0.45 makes the base a Gaussian variable to 1e-6 nats, 1 a logistic one."""
+
 _SMALLEST_SCALE = 1e-3
 _UNIT_LOGISTIC = 3**0.5 / math.pi  # the scale of a logistic variable of deviation 1
+_KNEE = 2.67 * _UNIT_LOGISTIC  # where a tail of 0.45 comes closest to a Gaussian one
 
 
 class KernelDensity(eqx.Module):
@@ -63,20 +69,25 @@ def new_density(
     log_face: Float[Array, " faces"],
     loc: Float[Array, " rest"],
     scale: Float[Array, " rest"],
+    tail: Float[Array, ""] | float = 1.0,
+    unmix: Float[Array, "rest rest"] | None = None,
     *,
     layers: int,
     width: int,
 ) -> KernelDensity:
-    """An unfitted density: near a logistic one of this mean and deviation in the space of atanh.
+    """An unfitted density: taps of this location, scale, tail and correlation in the space of atanh.
 
     **Arguments:**
 
     - `log_face`: logarithms of the probabilities of the 2d faces.
     - `loc`, `scale`: of atanh of the d - 1 other taps, over all faces.
+    - `tail`: of all taps; 1 for a logistic variable, whose deviation is the scale.
+    - `unmix`: a lower triangular matrix that makes standardized taps uncorrelated; they are if not given.
     - `layers`, `width`: coupling layers of the flow, and units of the network in each.
     """
+    unmix = jnp.eye(loc.size, dtype=loc.dtype) if unmix is None else unmix
     template = _template(loc.size + 1, layers, width)
-    flow = _flow(key, loc, jnp.maximum(scale, _SMALLEST_SCALE), layers, width)
+    flow = _flow(key, loc, jnp.maximum(scale, _SMALLEST_SCALE), tail, unmix, layers, width)
     new = KernelDensity(log_face, flow, loc.size + 1)
     # Two flows made alike differ in closures that they hold, and jit would compile again for each.
     return jax.tree.unflatten(jax.tree.structure(template), jax.tree.leaves(new))
@@ -84,7 +95,8 @@ def new_density(
 
 @functools.lru_cache(maxsize=32)
 def _template(d: int, layers: int, width: int) -> KernelDensity:
-    flow = _flow(jax.random.key(0), jnp.zeros(d - 1), jnp.ones(d - 1), layers, width)
+    zeros, ones = jnp.zeros(d - 1), jnp.ones(d - 1)
+    flow = _flow(jax.random.key(0), zeros, ones, 1.0, jnp.eye(d - 1), layers, width)
     return KernelDensity(jnp.zeros(faces(d)), flow, d)
 
 
@@ -97,6 +109,8 @@ def _flow(
     key: Key[Array, ""],
     loc: Float[Array, " rest"],
     scale: Float[Array, " rest"],
+    tail: Float[Array, ""] | float,
+    unmix: Float[Array, "rest rest"],
     layers: int,
     width: int,
 ) -> Any:
@@ -111,7 +125,60 @@ def _flow(
     coupling = coupling_flow(
         key, base_dist=base, cond_dim=faces(loc.size + 1), flow_layers=layers, nn_width=width
     )
-    return Transformed(base, Chain([coupling.bijection, Affine(loc, scale), Tanh(loc.shape)]))
+    shape = _shape_class()(jnp.log(jnp.asarray(tail, loc.dtype)), unmix, loc.shape)
+    parts = [_identity(coupling.bijection), shape, Affine(loc, scale), Tanh(loc.shape)]
+    return Transformed(base, Chain(parts))
+
+
+def _identity(coupling: Any) -> Any:
+    """Return the coupling layers with last weights of 0: a fit then starts without their noise."""
+
+    def last_weights(coupling: Any) -> tuple[Array, Array]:
+        layer = coupling.bijection.bijection
+        layer = getattr(layer, "bijections", (layer,))[0]
+        last = layer.conditioner.layers[-1]
+        return last.weight, last.bias
+
+    return eqx.tree_at(last_weights, coupling, replace_fn=jnp.zeros_like)
+
+
+@functools.cache
+def _shape_class() -> Any:
+    from flowjax.bijections import AbstractBijection
+
+    class Shape(AbstractBijection):
+        """The tails of uncorrelated taps, then their correlation."""
+
+        log_tail: Array
+        unmix: Array  # of which the lower triangle counts
+        shape: tuple[int, ...]
+        cond_shape: ClassVar[None] = None
+
+        def transform_and_log_det(self, x: Array, condition: Array | None = None) -> tuple:
+            y, log_det = bent(x, jnp.exp(self.log_tail))
+            mixed = jax.scipy.linalg.solve_triangular(self.unmix, y, lower=True)
+            return mixed, log_det - self._log_det()
+
+        def inverse_and_log_det(self, y: Array, condition: Array | None = None) -> tuple:
+            x, log_det = bent(jnp.tril(self.unmix) @ y, jnp.exp(-self.log_tail))
+            return x, log_det + self._log_det()
+
+        def _log_det(self) -> Array:
+            return jnp.log(jnp.abs(jnp.diagonal(self.unmix))).sum()
+
+    return Shape
+
+
+def log_base(x: Float[Array, ""], tail: Float[Array, ""]) -> Float[Array, ""]:
+    """Return the log-density of a tap of location 0 and scale 1 in the space of atanh."""
+    base, log_det = bent(x, 1 / tail)
+    return jax.scipy.stats.logistic.logpdf(base, scale=_UNIT_LOGISTIC) + log_det
+
+
+def bent(x: Float[Array, "*rest"], power: Float[Array, ""]) -> tuple[Array, Array]:
+    arc = jnp.arcsinh(x / _KNEE)
+    log_det = jnp.log(power) + jnp.log(jnp.cosh(power * arc)) - jnp.log(jnp.cosh(arc))
+    return _KNEE * jnp.sinh(power * arc), log_det.sum()
 
 
 def one_of(densities: KernelDensity, index: int) -> KernelDensity:

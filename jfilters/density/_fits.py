@@ -14,14 +14,16 @@ FEWEST = 100
 class Fits(NamedTuple):
     """Densities fitted side by side; every array has a first axis of m.
 
-    `held_out` marks the kernels that no density was trained on, the same places in every set. `log_prob` is
-    that of the held-out kernels, in nats. `epochs` were run until the best held-out likelihood of each.
+    `held_out` marks the kernels that are only scored, the same places in every set: no density was trained
+    or stopped by them. `log_prob` is their log-density, in nats. `stopping` marks the kernels that chose
+    the epoch; the others were trained on. `epochs` were run until the best of each, 0 where the start was.
     """
 
     densities: Any  # a KernelDensity
     held_out: Bool[np.ndarray, " n"]
     log_prob: Float[RealArray, "m held"]
     epochs: Int[RealArray, " m"]
+    stopping: Bool[np.ndarray, " n"] | None = None
 
     def density(self, i: int) -> Any:
         """Return one of the densities, a `KernelDensity` without the first axis."""

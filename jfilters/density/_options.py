@@ -20,6 +20,7 @@ class FitOptions:
     patience: int = 5
     learning_rate: float = 3e-3
     held_out: float = 0.2
+    stopping: float = 0.2
 
     def __post_init__(self):
         for name in ("layers", "width", "batch", "epochs", "patience"):

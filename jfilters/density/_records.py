@@ -5,8 +5,11 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
-FOLDS = 4
-"""Fits of each density in a divergence, each with another part of the kernels held out."""
+FOLDS = 3
+"""Parts of each set in a divergence, from each of which a density is learned."""
+
+FEWEST_FOLDS = 3
+"""A fold is scored under two densities at least, whose difference shows the noise of the fits."""
 
 DISTINGUISHABLE = 2.0
 """Standard errors that J has to lie above 0 for two sets to be distinguishable."""
@@ -17,7 +20,9 @@ class Divergences(NamedTuple):
 
     `kl[i, j]` is KL(i || j): the nats by which a kernel of i is likelier under its own density than
     under that of j. `jeffreys` is the sum of both directions, as D is. 0 on the diagonal; an
-    estimate may fall below 0. `likelihood` is the held-out log-density of each set under its own density.
+    estimate may fall below 0. On average they are lower bounds: by what a flow cannot learn they are too
+    low. The errors are those of drawing the kernels. `likelihood` is the log-density of each set under
+    densities of its own that did not see the kernels.
     """
 
     kl: Float[np.ndarray, "m m"]

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, Int
 
 from ._dequantized import Dequantized
 from ._fits import Fits
@@ -56,6 +56,7 @@ def seeded_divergences(
     kernels: Float[np.ndarray, "m n d"],
     *,
     seed: int,
+    fold: Int[np.ndarray, "m n"] | None = None,
     folds: int = FOLDS,
     options: FitOptions = DEFAULTS,
 ) -> Divergences:
@@ -64,12 +65,14 @@ def seeded_divergences(
     **Arguments:**
 
     - `seed`: of the folds and the fits.
+    - `fold`: of every kernel; at random if not given.
 
-    Raises ValueError for fewer than 2 folds, and for too few kernels in a fold.
+    Raises ValueError for fewer than 3 folds, and for too few kernels in a fold.
     """
     from ._divergence import divergences
 
-    return divergences(_stream(seed, _FIT), _device(kernels), folds=folds, options=options)
+    key = _stream(seed, _FIT)
+    return divergences(key, _device(kernels), fold=fold, folds=folds, options=options)
 
 
 def seeded_tests(kernels: Float[np.ndarray, "m n d"], *, seed: int) -> TwoSampleTests:
