@@ -12,7 +12,7 @@ import jax
 import jax.numpy as jnp
 import jax.scipy.stats.norm
 import numpy as np
-from jaxtyping import Array, Float, Int, Key
+from jaxtyping import Array, Bool, Float, Int, Key
 
 from ._records import TwoSampleTests
 from ._training import adam, stepped
@@ -20,54 +20,66 @@ from ._training import adam, stepped
 MOST = 2_000
 """Kernels of each set that are looked at: enough to see an accuracy of 0.54."""
 
-_WIDTH, _EPOCHS, _BATCH, _RATE, _DECAY, _HELD_OUT = 64, 60, 128, 2e-3, 1e-2, 0.5
+_WIDTH, _EPOCHS, _BATCH, _RATE, _DECAY = 64, 60, 128, 2e-3, 1e-2
 _AT_ONCE = 16  # pairs, by vmap
 
 
-def two_sample_tests(key: Key[Array, ""], kernels: Float[Array, "m n d"]) -> TwoSampleTests:
+def two_sample_tests(
+    key: Key[Array, ""],
+    kernels: Float[Array, "m n d"],
+    *,
+    judged: Bool[np.ndarray, " n"] | None = None,
+) -> TwoSampleTests:
     """Test every two of m sets of kernels on the cube's surface by a classifier.
 
-    At most `MOST` kernels of each set are used, half of them to train on.
+    At most `MOST` kernels of each set are used, at most half of them to train on.
+
+    **Arguments:**
+
+    - `kernels`: as `dequantize` gives them.
+    - `judged`: the kernels not to train on; a random half of them if not given.
 
     Source: Lopez-Paz & Oquab, ICLR 2017, arXiv:1610.06545.
     """
     m, n, _ = kernels.shape
     pairs = np.array([(i, j) for j in range(m) for i in range(j)], np.int32).reshape(-1, 2)
     of_draw, of_pairs = jax.random.split(key)
-    subset = kernels[:, jax.random.permutation(of_draw, n)[: min(n, MOST)]]
-    correct, jeffreys = _tested(jax.random.split(of_pairs, len(pairs)), subset, jnp.asarray(pairs))
-    judged = 2 * (subset.shape[1] - _trained(subset.shape[1]))
-    above = (np.asarray(correct, np.float64) - 0.5) * 2 * math.sqrt(judged)
+    order = np.asarray(jax.random.permutation(of_draw, n))
+    is_judged = np.arange(n) >= n - n // 2 if judged is None else judged[order]
+    trained, scored = order[~is_judged][: MOST // 2], order[is_judged][: MOST // 2]
+    correct, jeffreys = _tested(
+        jax.random.split(of_pairs, len(pairs)),
+        kernels[:, trained],
+        kernels[:, scored],
+        jnp.asarray(pairs),
+    )
+    above = (np.asarray(correct, np.float64) - 0.5) * 2 * math.sqrt(2 * len(scored))
     p = np.asarray(jax.scipy.stats.norm.sf(jnp.asarray(above, jnp.float32)), np.float64)
     return TwoSampleTests(
         pairs, np.asarray(correct, np.float64), p, np.asarray(jeffreys, np.float64)
     )
 
 
-def _trained(n: int) -> int:
-    return n - round(n * _HELD_OUT)
-
-
 @jax.jit
 def _tested(
-    keys: Key[Array, " P"], kernels: Float[Array, "m n d"], pairs: Int[Array, "P 2"]
+    keys: Key[Array, " P"],
+    trained: Float[Array, "m n d"],
+    scored: Float[Array, "m judged d"],
+    pairs: Int[Array, "P 2"],
 ) -> tuple[Float[Array, " P"], Float[Array, " P"]]:
     return jax.lax.map(
-        lambda pair: _test(pair[0], kernels[pair[1][0]], kernels[pair[1][1]]),
+        lambda pair: _test(pair[0], trained[pair[1]], scored[pair[1]]),
         (keys, pairs),
         batch_size=_AT_ONCE,
     )
 
 
 def _test(
-    key: Key[Array, ""], first: Float[Array, "n d"], second: Float[Array, "n d"]
+    key: Key[Array, ""], trained: Float[Array, "2 n d"], scored: Float[Array, "2 judged d"]
 ) -> tuple[Float[Array, ""], Float[Array, ""]]:
     """The accuracy on held-out kernels, and J by the density ratio."""
-    n = len(first)
-    k = _trained(n)
-    classifier = _classifier(key, jnp.concatenate([first[:k], second[:k]]))
-    logit = jax.vmap(classifier)
-    of_first, of_second = logit(first[k:]), logit(second[k:])
+    classifier = _classifier(key, trained.reshape(-1, trained.shape[2]))
+    of_first, of_second = jax.vmap(jax.vmap(classifier))(scored)
     right = (jnp.mean(of_first > 0) + jnp.mean(of_second <= 0)) / 2
     return right, jnp.mean(of_first) - jnp.mean(of_second)
 

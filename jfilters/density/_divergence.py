@@ -93,9 +93,7 @@ def _scores(
 
 
 @eqx.filter_jit
-def _under_each(
-    densities: KernelDensity, kernels: Float[Array, "n d"]
-) -> Float[Array, "m n"]:
+def _under_each(densities: KernelDensity, kernels: Float[Array, "n d"]) -> Float[Array, "m n"]:
     """Return the log-density of the same kernels under each of several densities."""
 
     def of_one(density: KernelDensity) -> Float[Array, " n"]:

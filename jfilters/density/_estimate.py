@@ -39,9 +39,7 @@ def estimated(under: Float[np.ndarray, "m m folds views size"]) -> Divergences:
             jeffreys_error[i, j] = jeffreys_error[j, i] = error
     own = np.einsum("iifvs->ifvs", under)
     likelihood = own.mean(axis=(1, 2, 3))
-    return Divergences(
-        kl, kl_error, kl + kl.T, jeffreys_error, likelihood, _likelihood_error(own)
-    )
+    return Divergences(kl, kl_error, kl + kl.T, jeffreys_error, likelihood, _likelihood_error(own))
 
 
 def _pair(

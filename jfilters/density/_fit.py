@@ -44,18 +44,19 @@ def fit_many(
     **Arguments:**
 
     - `kernels`: as `dequantize` gives them; as many in every set, drawn from it where it has more.
-    - `held_out`: the kernels not to train on; a random `options.held_out` of them if not given.
+    - `held_out`: the kernels that are only scored; a random `options.held_out` of them if not given. Of the
+      others a random `options.stopping` chooses the epoch, and the rest is trained on.
 
     Raises ValueError for fewer than `FEWEST` kernels or 2 taps.
     """
-    m, n, d = kernels.shape
+    _, n, d = kernels.shape
     if n < FEWEST or d < 2:
         raise ValueError(f"expected {FEWEST} kernels or more of 2 taps or more, got {n} of {d}")
     of_split, of_stopping, of_fit = jax.random.split(key, 3)
     if held_out is None:
         held_out = split(of_split, n, options.held_out)
     stopping = np.zeros(n, bool)
-    stopping[~held_out] = split(of_stopping, n - held_out.sum(), options.stopping)
+    stopping[~held_out] = split(of_stopping, int((~held_out).sum()), options.stopping)
     trained = kernels[:, ~held_out & ~stopping]
     densities, epochs = train(of_fit, trained, kernels[:, stopping], options)
     scores = log_probs(densities, kernels[:, held_out])

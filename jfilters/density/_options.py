@@ -7,10 +7,11 @@ import dataclasses
 class FitOptions:
     """The sizes of the flow, and how it is trained.
 
-    `layers` coupling layers with a network of `width` units each; Adam in batches of `batch` kernels, its
-    rate falling from `learning_rate` to 0 by a cosine over `epochs`. `held_out` of the kernels are left
-    out of training: after every epoch they give the likelihood, the best epoch is kept, and a fit ends
-    after `patience` epochs without a better one.
+    `layers` coupling layers with a network of `width` units each; Adam in batches of at most `batch`
+    kernels, its rate falling from `learning_rate` to 0 by a cosine over `epochs`. `held_out` of the kernels
+    are only scored. `stopping` of the others are not trained on either: after every epoch they give the
+    likelihood, the best epoch or the start is kept, and a fit ends after `patience` epochs without a better
+    one. A divergence scores kernels of other folds, and has no use for `held_out`.
     """
 
     layers: int = 8
@@ -26,8 +27,9 @@ class FitOptions:
         for name in ("layers", "width", "batch", "epochs", "patience"):
             if getattr(self, name) < 1:
                 raise ValueError(f"expected {name} of 1 or more, got {getattr(self, name)}")
-        if not 0 < self.held_out < 1:
-            raise ValueError(f"expected held_out between 0 and 1, got {self.held_out}")
+        for name in ("held_out", "stopping"):
+            if not 0 < getattr(self, name) < 1:
+                raise ValueError(f"expected {name} between 0 and 1, got {getattr(self, name)}")
         if not self.learning_rate > 0:
             raise ValueError(f"expected a learning_rate above 0, got {self.learning_rate}")
 

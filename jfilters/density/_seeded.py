@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Float
 
 from ._dequantized import Dequantized
 from ._fits import Fits
@@ -41,36 +41,43 @@ def seeded_fits(
 ) -> Fits:
     """Fit a density to each of m sets of dequantized kernels, as `fit_many` with a key does.
 
+    The last `options.held_out` of the kernels are held out: `kernels` are in the order of such parts.
+
     **Arguments:**
 
-    - `seed`: of the split, the starts and the order of the batches.
+    - `seed`: of the kernels that stop a fit, the starts and the order of the batches.
 
     Raises ValueError for fewer than `FEWEST` kernels or 2 taps.
     """
     from ._fit import fit_many
 
-    return fit_many(_stream(seed, _FIT), _device(kernels), options=options)
+    n = kernels.shape[1]
+    held_out = np.arange(n) >= int(n * (1 - options.held_out))
+    key = _stream(seed, _FIT)
+    return fit_many(key, _device(kernels), options=options, held_out=held_out)
 
 
 def seeded_divergences(
     kernels: Float[np.ndarray, "m n d"],
     *,
     seed: int,
-    fold: Int[np.ndarray, "m n"] | None = None,
     folds: int = FOLDS,
     options: FitOptions = DEFAULTS,
 ) -> Divergences:
     """Estimate KL between every two of m sets of dequantized kernels, as `divergences` does.
 
+    Folds are consecutive kernels, so that whoever orders these says which are never on two sides.
+
     **Arguments:**
 
-    - `seed`: of the folds and the fits.
-    - `fold`: of every kernel; at random if not given.
+    - `seed`: of the kernels that stop a fit, the starts and the order of the batches.
 
     Raises ValueError for fewer than 3 folds, and for too few kernels in a fold.
     """
     from ._divergence import divergences
 
+    m, n, _ = kernels.shape
+    fold = np.broadcast_to(np.arange(n) // max(n // max(folds, 1), 1), (m, n))
     key = _stream(seed, _FIT)
     return divergences(key, _device(kernels), fold=fold, folds=folds, options=options)
 
@@ -78,13 +85,17 @@ def seeded_divergences(
 def seeded_tests(kernels: Float[np.ndarray, "m n d"], *, seed: int) -> TwoSampleTests:
     """Test every two of m sets of dequantized kernels by a classifier, as `two_sample_tests` does.
 
+    The last of `FOLDS` consecutive parts of the kernels is judged, the others are trained on.
+
     **Arguments:**
 
     - `seed`: of the kernels that are used, the starts and the order of the batches.
     """
     from ._classifier import two_sample_tests
 
-    return two_sample_tests(_stream(seed, _TEST), _device(kernels))
+    n = kernels.shape[1]
+    judged = np.arange(n) >= n // FOLDS * (FOLDS - 1)
+    return two_sample_tests(_stream(seed, _TEST), _device(kernels), judged=judged)
 
 
 def seeded_scores(

@@ -73,9 +73,7 @@ def _of_tail(
         return loc + scale * _scored(of_loc), log_scale + _scored(of_scale)
 
     spread = jnp.maximum(jnp.std(free, axis=0), 1e-3)
-    loc, log_scale = jax.lax.fori_loop(
-        0, _STEPS, step, (jnp.mean(free, axis=0), jnp.log(spread))
-    )
+    loc, log_scale = jax.lax.fori_loop(0, _STEPS, step, (jnp.mean(free, axis=0), jnp.log(spread)))
     log_scale = jnp.maximum(log_scale, jnp.log(1e-3))
     values = log_density((free - loc) / jnp.exp(log_scale)) - log_scale
     return loc, log_scale, jnp.mean(jnp.sum(values, axis=1))

@@ -13,7 +13,7 @@ import numpy as np
 
 from ..answers import Answer
 from ..density import Divergences, FitOptions, Fits, TwoSampleTests, baselines
-from ..density.internal import BASELINES, seeded_divergences, seeded_fits, seeded_tests
+from ..density.internal import BASELINES, FOLDS, seeded_divergences, seeded_fits, seeded_tests
 from ..scans import Scan
 from ._density_samples import GroupSamples, Sampled, group_samples
 
@@ -131,7 +131,8 @@ def fit_densities(
         ValueError: for a scan without a sample, an unknown axis, and too few kernels.
     """
     options = options or FitOptions()
-    samples = group_samples(scan, by, kernels, seed=seed)
+    shares = (1 - options.held_out, options.held_out)
+    samples = group_samples(scan, by, kernels, shares=shares, seed=seed)
     fits = seeded_fits(samples.kernels, seed=seed, options=options)
     likelihoods = tuple(_likelihood(samples, fits, i) for i in range(len(samples.groups)))
     return FittedDensities(samples, fits, likelihoods, options, seed, _source(scan))
@@ -162,7 +163,7 @@ def density_divergence(
     Raises:
         ValueError: as `fit_densities` does, and for fewer than two groups.
     """
-    samples = group_samples(scan, by, kernels, seed=seed)
+    samples = group_samples(scan, by, kernels, shares=(1 / FOLDS,) * FOLDS, seed=seed)
     if len(samples.groups) == 1:
         raise ValueError(
             f"expected two groups or more along {by} with enough kernels, found one; ask for fewer "
@@ -217,6 +218,8 @@ def _group_record(group: Sampled) -> dict[str, Any]:
     return {
         "label": group.label,
         "models": group.models,
+        "units": group.units,
+        "split": "units" if group.by_units else "kernels",
         "kernels": group.sampled,
         "zero": group.zero,
     }
@@ -224,6 +227,7 @@ def _group_record(group: Sampled) -> dict[str, Any]:
 
 def _likelihood(samples: GroupSamples, fits: Fits, i: int) -> Likelihood:
     rows = np.asarray(samples.kernels[i], np.float64)
+    # The kernels that stop a flow are part of what it is fitted to: a simple density has them too.
     simple = baselines(rows[~fits.held_out], rows[fits.held_out])
     nats = np.asarray(fits.log_prob[i], np.float64)
     return Likelihood(

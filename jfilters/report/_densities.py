@@ -6,7 +6,7 @@ from rich.console import Group, RenderableType
 from rich.text import Text
 
 from ..questions import DensityTable, FittedDensities, LayerScore
-from ..questions.internal import Sampled
+from ..questions.internal import GroupSamples, Sampled
 from ._cells import count, number, plain_table, quantity
 
 _LIKELIHOOD = (
@@ -14,9 +14,10 @@ _LIKELIHOOD = (
     "the best of uniform, Gaussian and histogram; below 0 do not use it"
 )
 _DIVERGENCE = (
-    "KL and their sum J in nats, +- one standard error; 0 is the same, larger is more "
-    "different; = not distinguishable (J within 2 errors of 0); acc.: accuracy of a classifier "
-    "on held-out kernels, 0.5 for equal distributions"
+    "KL and their sum J in nats, +- one standard error of drawing kernels; 0 is the same, larger "
+    "is more different; a lower bound on average: what the flows cannot learn is not in it; "
+    "= not distinguishable (J within 2 errors of 0); acc.: accuracy of a classifier on held-out "
+    "kernels, 0.5 for equal distributions"
 )
 
 
@@ -36,8 +37,9 @@ def densities_text(fitted: FittedDensities) -> RenderableType:
         group = likelihood.group
         table.add_row(Text(group.label), count(group.sampled), count(group.zero), *simple, *numbers)
     used = fitted.samples.kernels.shape[1]
-    each = Text(f"{quantity(used, 'kernel')} of each group, a fifth of them held out")
-    return Group(table, each, *_left_out(fitted.samples.left_out), Text(_LIKELIHOOD, "dim"))
+    share = f"{fitted.options.held_out:.0%}"
+    each = Text(f"{quantity(used, 'kernel')} of each group, {share} of them held out")
+    return Group(table, each, *_notes(fitted.samples), Text(_LIKELIHOOD, "dim"))
 
 
 def divergence_text(divergences: DensityTable) -> RenderableType:
@@ -59,7 +61,7 @@ def divergence_text(divergences: DensityTable) -> RenderableType:
     each = Text(
         f"{quantity(used, 'kernel')} of each of {quantity(len(divergences.labels), 'group')}"
     )
-    return Group(table, each, *_left_out(divergences.samples.left_out), Text(_DIVERGENCE, "dim"))
+    return Group(table, each, *_notes(divergences.samples), Text(_DIVERGENCE, "dim"))
 
 
 def scores_text(scores: Sequence[LayerScore], *, most: int) -> RenderableType:
@@ -86,6 +88,23 @@ def scores_text(scores: Sequence[LayerScore], *, most: int) -> RenderableType:
     return Group(
         table, *notes, Text("mean log-density in nats per kernel: lower is more unusual", "dim")
     )
+
+
+def _notes(samples: GroupSamples) -> list[Text]:
+    """Groups that were left out, and those whose kin are on both sides of a split."""
+    return [*_left_out(samples.left_out), *_cut_between_kernels(samples.groups)]
+
+
+def _cut_between_kernels(groups: Sequence[Sampled]) -> list[Text]:
+    cut = [group for group in groups if not group.by_units]
+    if not cut:
+        return []
+    names = ", ".join(f"{group.label} ({quantity(group.units, 'unit')})" for group in cut)
+    if all(group.units == 1 for group in cut) and len(cut) == len(groups):
+        names = "all groups have one unit"
+    return [
+        Text(f"split between kernels, not units: {names}; errors tell nothing about other networks")
+    ]
 
 
 def _left_out(groups: Sequence[Sampled]) -> list[Text]:
