@@ -27,10 +27,10 @@ D, SHIFT, SCALE = 9, 0.15, 0.4
 FACES = np.full(2 * D, 1 / (2 * D)), np.linspace(0.6, 1.4, 2 * D) / (2 * D)
 PACKAGES = ("jax", "equinox", "flowjax", "optax")
 
-PAIRS = {1_000: 320, 3_000: 160, 10_000: 80}
+PAIRS = {1_000: 320, 3_000: 160, 10_000: 60}
 """Independent pairs of each kind, by the number of kernels in a set."""
 
-SETS = 4
+SETS = {1_000: 16, 3_000: 10, 10_000: 6}
 """Of each population in one call: all pairs are scored, and few of them are independent."""
 
 Draw = Callable[[np.random.Generator, float, tuple[int, int]], np.ndarray]
@@ -65,7 +65,7 @@ def main(arguments: list[str] | None = None) -> None:
         {"population": name, "kernels": n, **row}
         for name in FAMILIES
         for n in chosen.kernels
-        for row in calibration(name, n, chosen.pairs or PAIRS.get(n, 100))
+        for row in calibration(name, n, chosen.pairs or PAIRS.get(n, 60))
     ]
     about = {"seconds": round(time.perf_counter() - start), "machine": machine(PACKAGES)}
     chosen.out.mkdir(parents=True, exist_ok=True)
@@ -77,10 +77,10 @@ def main(arguments: list[str] | None = None) -> None:
 def calibration(name: str, kernels: int, pairs: int) -> list[dict[str, float | str]]:
     """Rows of one population at one number of kernels."""
     draw, kl = FAMILIES[name]
-    estimates = []
-    for repeat in range(-(-pairs // SETS)):
-        sets = population(draw, SETS, kernels, seed=repeat)
-        estimates.append(independent(divergences(jax.random.key(repeat), sets), SETS))
+    at_once, estimates = SETS.get(kernels, 4), []
+    for repeat in range(-(-pairs // at_once)):
+        sets = population(draw, at_once, kernels, seed=repeat)
+        estimates.append(independent(divergences(jax.random.key(repeat), sets), at_once))
     joined = {of: np.concatenate([part[of] for part in estimates], axis=1) for of in estimates[0]}
     true = truth((D - 1) * kl)
     rows = [_row(of, true[of], *values) for of, values in joined.items()]
@@ -140,7 +140,7 @@ def _row(name: str, true: float, values: np.ndarray, errors: np.ndarray) -> dict
     return {
         "of": name,
         "pairs": len(z),
-        "true": true,
+        "true": float(true),
         "mean": float(values.mean()),
         "mean_error": float(values.std(ddof=1) / np.sqrt(len(z))),
         "deviation": float(values.std(ddof=1)),

@@ -133,7 +133,7 @@ def _flow(
 def _identity(coupling: Any) -> Any:
     """Return the coupling layers with last weights of 0: a fit then starts without their noise."""
 
-    def last_weights(coupling: Any) -> tuple[Array, Array]:
+    def last_weights(coupling: Any) -> Any:
         layer = coupling.bijection.bijection
         layer = getattr(layer, "bijections", (layer,))[0]
         last = layer.conditioner.layers[-1]

@@ -9,11 +9,11 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 import jax.scipy.linalg
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, Int
 
 from ._density import TAILS, log_base
 
-_STEPS = 12  # of Fisher scoring: ten times as many as a logistic variable needs
+_STEPS = 12  # of Fisher scoring: from mean and deviation a tap of 2,000 kernels is settled by then
 _MOST = 0.5  # of a scale, or of its logarithm, in one step
 _MOST_CORRELATED = 0.999  # so that kernels on a plane have a density
 _RIDGE = 1e-6  # of a unit information: taps that are all the same have a finite step
@@ -64,7 +64,7 @@ def _of_tail(
     log_density = jax.vmap(jax.vmap(lambda x: log_base(x, tail)))
     score = jax.vmap(jax.vmap(jax.grad(lambda x: -log_base(x, tail))))
 
-    def step(_: int, at: tuple[Array, Array]) -> tuple[Array, Array]:
+    def step(_: Int[Array, ""], at: tuple[Array, Array]) -> tuple[Array, Array]:
         loc, log_scale = at
         scale = jnp.exp(log_scale)
         x = (free - loc) / scale

@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 
 from jfilters import kernel_drift
-from jfilters.density import FitOptions, divergences, two_sample_tests
+from jfilters.density import FitOptions, _divergence, divergences, two_sample_tests
+from jfilters.density._fit import train
 
-from .populations import SMALL, logistic, logistic_kl, placed
+from .populations import SMALL, gaussian, logistic, logistic_kl, placed
 
 pytestmark = pytest.mark.slow
 
@@ -74,6 +75,39 @@ class TestKnown:
         assert tests.jeffreys[different] == pytest.approx(expected, rel=0.4)
 
 
+class TestSplits:
+    """Kernels that say by their face which unit they are of: whoever trains on them likes their kind."""
+
+    def test_no_kernel_is_scored_by_a_density_that_saw_its_fold(self, monkeypatch):
+        trained, stopped = [], []
+
+        def record(key, training, stopping, options):
+            trained.append(np.asarray(training))
+            stopped.append(np.asarray(stopping))
+            return train(key, training, stopping, options)
+
+        monkeypatch.setattr(_divergence, "train", record)
+        rng = np.random.default_rng(2)
+        fold = np.tile(np.arange(3).repeat(60), (2, 1))
+        faces = [np.eye(6)[2 * k : 2 * k + 2].sum(axis=0) / 2 for k in range(3)]
+        sets = np.stack(
+            [np.concatenate([gaussian(rng, 60, face=face) for face in faces]) for _ in range(2)]
+        )
+        options = FitOptions(layers=1, width=4, epochs=1)
+        found = divergences(jax.random.key(0), jnp.asarray(sets), fold=fold, options=options)
+        # One density a set and fold, which learns from one pair of faces alone.
+        (training,), (stopping,) = trained, stopped
+        assert (training.shape, stopping.shape) == ((6, 48, 3), (6, 12, 3))
+        for part in (training, stopping):
+            largest = np.argmax(np.abs(part), axis=2)
+            assert (largest == np.tile(np.arange(3), 2)[:, None]).all()
+        together = np.concatenate([training, stopping], axis=1)
+        blocks = sets.reshape(6, 60, 3)
+        assert (np.sort(together.view("V12"), axis=1) == np.sort(blocks.view("V12"), axis=1)).all()
+        # Under densities of other faces a kernel has what the even share and half a kernel leave.
+        assert (found.likelihood < np.log(0.5 / 51)).all()
+
+
 @pytest.fixture(scope="module")
 def pair():
     rng = np.random.default_rng(1)
@@ -103,5 +137,15 @@ class TestJointShape:
 
 class TestBadInput:
     def test_too_few_kernels_a_fold(self):
-        with pytest.raises(ValueError, match="2 folds or more of 50 kernels or more, got 4 of 40"):
-            divergences(jax.random.key(0), jnp.ones((2, 160, 9)))
+        with pytest.raises(ValueError, match="3 folds or more of 50 kernels or more, got 3 of 40"):
+            divergences(jax.random.key(0), jnp.ones((2, 120, 9)))
+
+    def test_too_few_folds_to_see_the_noise_of_fits(self):
+        with pytest.raises(ValueError, match="3 folds or more of 50 kernels or more, got 2 of 300"):
+            divergences(jax.random.key(0), jnp.ones((2, 600, 9)), folds=2)
+
+    def test_folds_of_other_sizes(self):
+        fold = np.zeros((2, 600), int)
+        fold[:, 300:] = 1
+        with pytest.raises(ValueError, match="200 kernels in each of 3 folds of a set, got 0 to 300"):
+            divergences(jax.random.key(0), jnp.ones((2, 600, 9)), fold=fold)

@@ -6,11 +6,11 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jfilters.density import FitOptions, fit, fit_many, log_probs
-from jfilters.density._fit import _judged, _State
+from jfilters.density import FitOptions, _fit, fit, fit_many, log_probs
+from jfilters.density._fit import _judged, _State, train
 from jfilters.density.internal import FEWEST
 
-from .populations import SMALL, gaussian
+from .populations import SMALL, gaussian, logistic
 
 pytestmark = pytest.mark.slow
 
@@ -69,6 +69,30 @@ class TestFit:
         expected = log_probs(fits.densities, kernels[:, fits.held_out])
         np.testing.assert_array_equal(fits.log_prob, expected)
 
+    def test_training_stopping_and_scoring_share_no_kernel(self, kernels, fits, monkeypatch):
+        parts = {}
+
+        def record(key, trained, stopping, options):
+            parts.update(trained=np.asarray(trained), stopping=np.asarray(stopping))
+            return train(key, trained, stopping, options)
+
+        monkeypatch.setattr(_fit, "train", record)
+        again = fit_many(KEY, kernels, options=OPTIONS)
+        sets = np.asarray(kernels)
+        np.testing.assert_array_equal(parts["stopping"], sets[:, again.stopping])
+        learned = ~again.stopping & ~again.held_out
+        np.testing.assert_array_equal(parts["trained"], sets[:, learned])
+        assert not (again.stopping & again.held_out).any()
+        assert (again.stopping.sum(), learned.sum()) == (320, 1280)
+
+    def test_a_flow_that_learns_noise_alone_stays_at_its_start(self):
+        rng = np.random.default_rng(5)
+        face = np.full(6, 1 / 6)
+        few = np.stack([logistic(rng, 150, loc=0.2, scale=0.3, face=face) for _ in range(6)])
+        eager = dataclasses.replace(OPTIONS, learning_rate=0.3, epochs=3)
+        found = fit_many(KEY, jnp.asarray(few), options=eager)
+        assert (np.asarray(found.epochs) == 0).any()
+
     def test_a_face_never_seen_is_unlikely_but_possible(self):
         rng = np.random.default_rng(3)
         only = gaussian(rng, FEWEST, face=[1, 0, 0, 0, 0, 0])
@@ -110,7 +134,7 @@ class TestEarlyStopping:
 
 class TestOptions:
     @pytest.mark.parametrize(
-        "wrong", [{"layers": 0}, {"batch": 0}, {"held_out": 1.0}, {"learning_rate": 0.0}]
+        "wrong", [{"layers": 0}, {"batch": 0}, {"held_out": 1.0}, {"stopping": 0.0}, {"learning_rate": 0.0}]
     )
     def test_what_cannot_be_is_refused(self, wrong):
         (name,) = wrong
