@@ -39,7 +39,7 @@ def start(taps: Float[Array, "n rest"]) -> Start:
     loc, log_scale, likelihood = jax.vmap(lambda tail: _of_tail(free, tail))(tails)
     best = jnp.argmax(likelihood)
     scale = jnp.exp(log_scale[best])
-    return Start(loc[best], scale, tails[best], _unmixing((free - loc[best]) / scale))
+    return Start(loc[best], scale, tails[best], _unmixing((free - loc[best][None]) / scale[None]))
 
 
 def _unmixing(free: Float[Array, "n rest"]) -> Float[Array, "rest rest"]:
@@ -48,7 +48,9 @@ def _unmixing(free: Float[Array, "n rest"]) -> Float[Array, "rest rest"]:
     Source: Schäfer & Strimmer, Statistical Applications in Genetics and Molecular Biology 4(1), 2005.
     """
     n, taps = free.shape
-    x = (free - jnp.mean(free, axis=0)) / (jnp.std(free, axis=0) + _RIDGE)
+    x = (free - jnp.mean(free, axis=0, keepdims=True)) / (
+        jnp.std(free, axis=0, keepdims=True) + _RIDGE
+    )
     correlation = x.T @ x / n
     noise = ((x**2).T @ x**2 / n - correlation**2) / n
     off = 1 - jnp.eye(taps, dtype=x.dtype)
@@ -67,7 +69,7 @@ def _of_tail(
     def step(_: Int[Array, ""], at: tuple[Array, Array]) -> tuple[Array, Array]:
         loc, log_scale = at
         scale = jnp.exp(log_scale)
-        x = (free - loc) / scale
+        x = (free - loc[None]) / scale[None]
         of_loc = score(x)
         of_scale = x * of_loc - 1
         return loc + scale * _scored(of_loc), log_scale + _scored(of_scale)
@@ -75,7 +77,8 @@ def _of_tail(
     spread = jnp.maximum(jnp.std(free, axis=0), 1e-3)
     loc, log_scale = jax.lax.fori_loop(0, _STEPS, step, (jnp.mean(free, axis=0), jnp.log(spread)))
     log_scale = jnp.maximum(log_scale, jnp.log(1e-3))
-    values = log_density((free - loc) / jnp.exp(log_scale)) - log_scale
+    x = (free - loc[None]) / jnp.exp(log_scale)[None]
+    values = log_density(x) - log_scale[None]
     return loc, log_scale, jnp.mean(jnp.sum(values, axis=1))
 
 

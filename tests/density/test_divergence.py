@@ -147,5 +147,7 @@ class TestBadInput:
     def test_folds_of_other_sizes(self):
         fold = np.zeros((2, 600), int)
         fold[:, 300:] = 1
-        with pytest.raises(ValueError, match="200 kernels in each of 3 folds of a set, got 0 to 300"):
+        with pytest.raises(
+            ValueError, match="200 kernels in each of 3 folds of a set, got 0 to 300"
+        ):
             divergences(jax.random.key(0), jnp.ones((2, 600, 9)), fold=fold)

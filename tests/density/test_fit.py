@@ -134,7 +134,8 @@ class TestEarlyStopping:
 
 class TestOptions:
     @pytest.mark.parametrize(
-        "wrong", [{"layers": 0}, {"batch": 0}, {"held_out": 1.0}, {"stopping": 0.0}, {"learning_rate": 0.0}]
+        "wrong",
+        [{"layers": 0}, {"batch": 0}, {"held_out": 1.0}, {"stopping": 0.0}, {"learning_rate": 0.0}],
     )
     def test_what_cannot_be_is_refused(self, wrong):
         (name,) = wrong

@@ -46,7 +46,9 @@ def test_sets_are_dequantized_and_shuffled(kernels):
 
 def test_fits_are_those_of_the_second_stream(kernels):
     fits = seeded_fits(kernels, seed=SEED, options=OPTIONS)
-    expected = fit_many(KEYS[1], jnp.asarray(kernels), options=OPTIONS)
+    last = np.arange(220) >= 176  # a fifth is held out
+    expected = fit_many(KEYS[1], jnp.asarray(kernels), options=OPTIONS, held_out=last)
+    np.testing.assert_array_equal(fits.held_out, last)
     jax.tree.map(np.testing.assert_array_equal, fits.log_prob, expected.log_prob)
     rows = SETS[0].astype(np.float64)
     values = seeded_scores(fits.density(0), rows, seed=SEED)
@@ -64,10 +66,15 @@ def test_divergences_and_tests_have_streams_of_their_own(monkeypatch):
 
     monkeypatch.setattr(_divergence, "divergences", record(table))
     monkeypatch.setattr(_classifier, "two_sample_tests", record(tests))
-    assert seeded_divergences(SETS, seed=SEED, folds=2, options=OPTIONS) is table
+    assert seeded_divergences(SETS, seed=SEED, folds=4, options=OPTIONS) is table
     assert seeded_tests(SETS, seed=SEED) is tests
     for (key, kernels, _), expected in zip(calls, KEYS[1:], strict=True):
         assert (jax.random.key_data(key) == jax.random.key_data(expected)).all()
         assert isinstance(kernels, jax.Array)
         np.testing.assert_array_equal(kernels, SETS)
-    assert [options for *_, options in calls] == [{"folds": 2, "options": OPTIONS}, {}]
+    (*_, of_divergences), (*_, of_tests) = calls
+    fold = of_divergences.pop("fold")
+    assert of_divergences == {"folds": 4, "options": OPTIONS}
+    # Folds are consecutive, and the last of three consecutive parts is judged by a classifier.
+    np.testing.assert_array_equal(fold, np.tile(np.arange(4).repeat(55), (2, 1)))
+    np.testing.assert_array_equal(of_tests["judged"], np.arange(220) >= 146)
