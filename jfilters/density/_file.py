@@ -23,7 +23,7 @@ from ._density import KernelDensity, like, one_of
 KEY = "jfilters.density"
 """Of the metadata in the file's header."""
 
-VERSION = 1
+VERSION = 2
 
 _PACKAGES = ("jfilters", "jax", "equinox", "flowjax")
 _MOST = {"d": 1_000, "layers": 1_000, "width": 10_000}

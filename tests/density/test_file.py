@@ -94,7 +94,8 @@ class TestDamage:
     @pytest.mark.parametrize(
         ("change", "said"),
         [
-            ({"version": 9}, "expected densities of version 1, got 9"),
+            ({"version": 1}, "expected densities of version 2, got 1"),
+            ({"version": 9}, "expected densities of version 2, got 9"),
             ({"d": 10**6}, "expected d of 1 to 1000"),
             ({"d": 1}, "2 taps or more"),
             ({"width": "8"}, "expected width"),
