@@ -152,14 +152,14 @@ def _shape_class() -> Any:
         log_tail: Array
         unmix: Array  # of which the lower triangle counts
         shape: tuple[int, ...]
-        cond_shape: ClassVar[None] = None
+        cond_shape: ClassVar[None] = None  # pyright: ignore[reportIncompatibleVariableOverride]
 
-        def transform_and_log_det(self, x: Array, condition: Array | None = None) -> tuple:
+        def transform_and_log_det(self, x: Any, condition: Any = None) -> tuple:
             y, log_det = bent(x, jnp.exp(self.log_tail))
             mixed = jax.scipy.linalg.solve_triangular(self.unmix, y, lower=True)
             return mixed, log_det - self._log_det()
 
-        def inverse_and_log_det(self, y: Array, condition: Array | None = None) -> tuple:
+        def inverse_and_log_det(self, y: Any, condition: Any = None) -> tuple:
             x, log_det = bent(jnp.tril(self.unmix) @ y, jnp.exp(-self.log_tail))
             return x, log_det + self._log_det()
 

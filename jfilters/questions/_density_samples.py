@@ -13,6 +13,7 @@ from jaxtyping import Float, Int
 
 from ..density.internal import Dequantized, seeded_dequantize
 from ..scans import Group, Scan, group_layers
+from ..statistics.internal import RealArray
 
 ENOUGH_KERNELS = 500
 """Sampled kernels that a group needs at least, unless another number is asked for."""
@@ -152,10 +153,10 @@ def _needs(n: int, shares: Sequence[float]) -> list[int]:
 
 
 def _joined(
-    parts: Sequence[Float[np.ndarray, "_ d"]], n: int, shares: Sequence[float]
+    parts: Sequence[Float[RealArray, "_ d"]], n: int, shares: Sequence[float]
 ) -> Float[np.ndarray, "n d"]:
     needs = [n] if len(parts) == 1 else _needs(n, shares)
-    return np.concatenate([part[:need] for part, need in zip(parts, needs, strict=True)])
+    return np.concatenate([np.asarray(part[:need]) for part, need in zip(parts, needs, strict=True)])
 
 
 def _dequantized(sets: list[list[np.ndarray]], seed: int) -> list[list[Dequantized]]:

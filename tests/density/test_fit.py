@@ -78,6 +78,7 @@ class TestFit:
 
         monkeypatch.setattr(_fit, "train", record)
         again = fit_many(KEY, kernels, options=OPTIONS)
+        assert again.stopping is not None
         sets = np.asarray(kernels)
         np.testing.assert_array_equal(parts["stopping"], sets[:, again.stopping])
         learned = ~again.stopping & ~again.held_out
