@@ -43,9 +43,9 @@ class TestKnown:
     def test_both_directions_are_recovered(self, found):
         forward = face_kl(FACE_A, FACE_B) + 2 * logistic_kl(B - A, SCALE)
         backward = face_kl(FACE_B, FACE_A) + 2 * logistic_kl(B - A, SCALE)
-        assert abs(found.kl[0, 1] - forward) < 2 * found.kl_error[0, 1]
-        assert abs(found.kl[1, 0] - backward) < 2 * found.kl_error[1, 0]
-        assert abs(found.jeffreys[0, 1] - forward - backward) < 2 * found.jeffreys_error[0, 1]
+        assert abs(found.kl[0, 1] - forward) < 3 * found.kl_error[0, 1]
+        assert abs(found.kl[1, 0] - backward) < 3 * found.kl_error[1, 0]
+        assert abs(found.jeffreys[0, 1] - forward - backward) < 3 * found.jeffreys_error[0, 1]
         assert found.jeffreys_error[0, 1] < 0.1 * found.jeffreys[0, 1]
         assert found.distinguishable[0, 1]
 
