@@ -13,6 +13,7 @@ from jaxtyping import Float, Int
 
 from ..density.internal import Dequantized, seeded_dequantize
 from ..scans import Group, Scan, group_layers
+from ..scans.internal import units_of
 from ..statistics.internal import RealArray
 
 ENOUGH_KERNELS = 500
@@ -101,7 +102,7 @@ def _sets(
 ) -> list[list[Float[np.ndarray, "_ d"]]]:
     """Return the raw kernels of each group, in one set or in one for each part."""
     sample, layer = _sample(scan)
-    units = _unit_of_model(scan)[scan.model_of_layer]
+    units = units_of(scan).of_model[scan.model_of_layer]
     members = [np.isin(layer, group.layers) for group in groups]
     nonzero = np.any(sample != 0, axis=1)
     counts = [
@@ -156,7 +157,9 @@ def _joined(
     parts: Sequence[Float[RealArray, "_ d"]], n: int, shares: Sequence[float]
 ) -> Float[np.ndarray, "n d"]:
     needs = [n] if len(parts) == 1 else _needs(n, shares)
-    return np.concatenate([np.asarray(part[:need]) for part, need in zip(parts, needs, strict=True)])
+    return np.concatenate(
+        [np.asarray(part[:need]) for part, need in zip(parts, needs, strict=True)]
+    )
 
 
 def _dequantized(sets: list[list[np.ndarray]], seed: int) -> list[list[Dequantized]]:
@@ -173,21 +176,9 @@ def _sampled(
         len(models),
         sum(map(len, sets)),
         sum(part.n_zero for part in points),
-        len(np.unique(_unit_of_model(scan)[models])),
+        len(np.unique(units_of(scan).of_model[models])),
         len(sets) > 1,
     )
-
-
-def _unit_of_model(scan: Scan) -> Int[np.ndarray, " models"]:
-    """Return a number for the unit of each model: its family, else its run, else itself."""
-    columns = ("family", "run", "model")
-    rows = {row["model"]: row for row in scan.model_table.to_pylist()}
-    labels = [
-        next((name, value) for name in columns if (value := rows[model].get(name)) is not None)
-        for model in scan.model_names
-    ]
-    numbers = {label: number for number, label in enumerate(dict.fromkeys(labels))}
-    return np.array([numbers[label] for label in labels], np.int64)
 
 
 def _everything(scan: Scan) -> tuple[Group, ...]:
