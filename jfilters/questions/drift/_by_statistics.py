@@ -131,8 +131,8 @@ class StatisticsComparison:
             for name in ("layers", "unit", "matched")
         )
         group = np.repeat(np.arange(len(self._sides)), [len(side.unit) for side in self._sides])
-        counts = self._rows[layers].reshape(len(layers), len(self._space.variance_ratio), -1)
-        return parts_of(counts, unit, group, matched)
+        counts = self._rows.reshape(len(self._rows), len(self._space.variance_ratio), -1)
+        return parts_of(counts, unit, group, matched, layers)
 
     @functools.cached_property
     def _pooled(self) -> Num[np.ndarray, "m features"]:
