@@ -103,7 +103,7 @@ def covered(name: str, design: Design, draws: int) -> Row:
 
 def passed(law: Law, sizes: tuple[int, int], draws: int) -> Row:
     """Return how often D of two samples of one law passes the quantile of its sampling null."""
-    draws = max(draws * 2_000 // sum(sizes), draws // 2) if sum(sizes) > 2_000 else 2 * draws
+    draws = max(int(2 * draws * min(1, 40_000 / sum(sizes))), draws // 4)
     hits, debiased = [], []
     for draw in range(draws):
         rng = np.random.default_rng([34, draw])
