@@ -49,8 +49,8 @@ def parts_of(
     starts = np.flatnonzero(np.diff(unit[order], prepend=-1) | np.diff(group[order], prepend=-1))
     sums = np.zeros((len(starts), *counts.shape[1:]), np.int64)
     # One sum a part: np.add.at takes ten times as long.
-    for part, layers in zip(sums, np.split(order, starts[1:]), strict=True):
-        counts[rows[layers]].sum(axis=0, out=part)
+    for part, layers in enumerate(np.split(order, starts[1:])):
+        sums[part] = counts[rows[layers]].sum(axis=0)
     first = order[starts]
     numbers = (x[first].astype(np.int64) for x in (unit, group, strata))
     parts = Parts(sums, *numbers)

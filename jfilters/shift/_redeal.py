@@ -59,14 +59,11 @@ class DealtSets(NamedTuple):
 
         Source: Kish, "Survey sampling", 1965.
         """
-        return tuple(
-            float(np.sum(n * w)) ** 2 / max(float(np.sum(n * w**2)), 1e-300)
-            for n, w in ((self.sizes[side], self.weights[side]) for side in self._places)
-        )
+        return self._effective(self.in_first), self._effective(~self.in_first)
 
-    @property
-    def _places(self) -> tuple[np.ndarray, np.ndarray]:
-        return self.in_first, ~self.in_first
+    def _effective(self, side: Bool[np.ndarray, " sets"]) -> float:
+        sizes, weights = self.sizes[side], self.weights[side]
+        return float(sizes @ weights) ** 2 / max(float(sizes @ weights**2), 1e-300)
 
 
 def redealt(

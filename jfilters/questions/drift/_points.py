@@ -45,8 +45,10 @@ def sampled_points(
         )
     most = most_points(len(sides))
     whole, (even_kernels, even_layers) = _pool(scan, kernels, layers, clean), scan.even_sample
-    has_even = even_kernels is not None and even_layers is not None
-    even = _pool(scan, even_kernels, even_layers, clean) if has_even else whole
+    if even_kernels is None or even_layers is None:
+        even = whole
+    else:
+        even = _pool(scan, even_kernels, even_layers, clean)
     points_of_sides = []
     for side in sides:
         place = np.full(scan.layer_table.num_rows, -1)

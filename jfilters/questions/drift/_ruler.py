@@ -21,7 +21,10 @@ RULER = (
     Mark("other task", 0.073, 0.016, 0.17),
     Mark("strangers", 0.097, 0.017, 0.5),
 )
-"""Kinds of pairs, from near to far. Source: results/calibration/ruler.json (`python -m benchmarks.ruler`)."""
+"""Kinds of pairs from near to far.
+
+Source: results/calibration/ruler.json, by `python -m benchmarks.ruler`.
+"""
 
 
 def ruler_text() -> str:
