@@ -70,7 +70,12 @@ class TestDrift:
         assert len(record["pairs"]) == 28
         assert len(out.read_text("utf-8").splitlines()) == 29
         assert f"wrote {out}: 28 pairs" in done.stderr.replace("\n", "")
-        assert record["pairs"][0]["reason"] == "no permutations were asked for"
+        assert record["pairs"][0]["reason"].startswith("one network against one")
+        of_kinds = run(
+            "drift", scan, "--by", "first_layer", "--format", "json", "--permutations", 0
+        )
+        (pair,) = json.loads(of_kinds.stdout)["pairs"]
+        assert (pair["reason"], pair["label"]) == ("no permutations were asked for", "no test")
 
     def test_many_pairs_are_shortened(self, scan, monkeypatch):
         monkeypatch.setattr("jfilters.report._drift.MOST_PAIRS", 10)

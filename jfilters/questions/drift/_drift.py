@@ -127,12 +127,12 @@ def _population(
     places: tuple[int, int],
     question: Question,
 ) -> PopulationNull:
-    if not question.permutations:
-        return _NOT_PERMUTED
     first, second = (sides[place].of_units for place in places)
     if len(first) == len(second) == 1:  # thousands of pairs of single models need no arrays
         reason = ONE_VARYING if first[0] == second[0] else ONE_UNIT
         return PopulationNull(None, 1.0, True, reason)
+    if not question.permutations:
+        return _NOT_PERMUTED
     return comparison.population(rng, places, question.permutations)
 
 

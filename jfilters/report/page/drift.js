@@ -178,9 +178,12 @@ function showPairTable() {
       rows.push([record.names[0], record.names[1], record.value, record.sampling_95, record.debiased, record.effect, record.p, record.label, i, j]);
     }
   }
+  // Largest first, and last what sampling alone may have made.
+  const few = (row) => Number(row[7] === "too few kernels");
+  rows.sort((a, b) => few(a) - few(b) || (b[2] ?? 0) - (a[2] ?? 0));
   const link = (text, row) => linkButton(text, () => { choosePair(row[8], row[9], true); });
   const { box } = makeTable({
-    caption: `All ${whole(rows.length)} pairs by ${axis.name}`, rows, limit: 20, sorted: { place: 2, up: false },
+    caption: `All ${whole(rows.length)} pairs by ${axis.name}`, rows, limit: 20,
     columns: [{ label: "first", kind: "text", head: true, show: link }, { label: "second", kind: "text" },
       ...["D", "sampling 95 %", "D0", "U", "p"].map((label) => ({ label, kind: "number" })),
       { label: "verdict", kind: "text" }],
