@@ -15,6 +15,8 @@ from typing import Any
 
 import numpy as np
 
+from jfilters.scans import Scan, open_scan
+from jfilters.scans.internal import units_of
 from jfilters.shift import drift, drift_null, population_null, probability, unit_drift
 
 from ._designs import RATIO, Design
@@ -26,6 +28,7 @@ OUT = Path(__file__).parent.parent / "results" / "calibration"
 PERMUTATIONS = 199
 HIGHEST = 0.06
 """Of a rate where nothing differs, beyond its own error."""
+UNITS = ("auto", "model")
 SIZES = (
     *((100, 100), (300, 300), (1_000, 1_000), (100, 10_000), (1_000, 30_000), (10_000, 10_000)),
     *((30_000, 30_000), (100_000, 100_000)),
@@ -39,6 +42,9 @@ def main(arguments: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser("python -m benchmarks.nulls", description=__doc__)
     parser.add_argument("--draws", type=int, default=400, help="of every design")
     parser.add_argument("--only", default="", help="designs whose name has this word")
+    parser.add_argument(
+        "--scan", type=Path, help="of real networks with families, to label at random"
+    )
     parser.add_argument("--out", type=Path, default=OUT)
     options = parser.parse_args(arguments)
     start = time.perf_counter()
@@ -53,6 +59,8 @@ def main(arguments: list[str] | None = None) -> None:
             if options.only in law.name
         ],
     }
+    if options.scan is not None:
+        tables["real"] = [dealt(open_scan(options.scan), unit, options.draws) for unit in UNITS]
     record = {
         "draws": options.draws,
         "permutations": PERMUTATIONS,
@@ -125,14 +133,41 @@ def passed(law: Law, sizes: tuple[int, int], draws: int) -> Row:
     }
 
 
+def dealt(scan: Scan, unit: str, draws: int) -> Row:
+    """Return how often labels that are dealt to families at random have p of 0.05 or less."""
+    families, units = units_of(scan).of_model, units_of(scan, unit)
+    layers = scan.histogram, units.of_model[scan.model_of_layer]
+    p = []
+    for draw in range(draws):
+        rng = np.random.default_rng([35, draw])
+        label = rng.permutation(np.arange(1 + families.max()) % 2)[families[scan.model_of_layer]]
+        null = population_null(
+            rng, *layers, label, scan.component_weights, permutations=PERMUTATIONS
+        )
+        p.append(1.0 if null.p is None else null.p)
+    share = float(np.mean(np.array(p) <= 0.05))
+    print(f"{unit}: {share:.3f}", flush=True)
+    number = len(np.unique(units.of_model))
+    return {
+        "unit": units.kind,
+        "networks": len(scan.model_names),
+        "units": number,
+        "draws": draws,
+        "rate": share,
+    }
+
+
 def markdown(record: Row) -> str:
     """Return the tables, and how to read them."""
     draws = record["draws"]
+    error = np.sqrt(0.05 * 0.95 / draws)
+    highest = max((row["rate"] for row in record["null"]), default=0.0)
     lines = [
         f"Nulls of drift on made populations, by `python -m benchmarks.nulls` ({record['seconds']} s).",
         "",
-        f"P(p <= 0.05) over {draws} draws where nothing differs (standard error "
-        f"{np.sqrt(0.05 * 0.95 / draws):.3f}), {record['permutations']} permutations:",
+        f"P(p <= 0.05) over {draws} draws where nothing differs (standard error {error:.3f}), "
+        f"{record['permutations']} permutations. A test is valid where no rate is beyond {HIGHEST} by more "
+        f"than its error; the highest is {highest:.3f}:",
         "",
         *_table(record["null"], {"design": "design", "rate": "rate"}),
         "",
@@ -168,6 +203,14 @@ def markdown(record: Row) -> str:
             },
         ),
     ]
+    if "real" in record:
+        heads = {"unit": "a unit is a", "networks": "networks", "units": "units", "rate": "rate"}
+        lines += [
+            "",
+            "Real networks, labels dealt to their families at random, P(p <= 0.05):",
+            "",
+            *_table(record["real"], heads),
+        ]
     return "\n".join(lines) + "\n"
 
 
@@ -180,7 +223,7 @@ def _table(rows: list[Row], heads: dict[str, str]) -> Iterator[str]:
 
 def _cell(value: object) -> str:
     if isinstance(value, float):
-        return f"{value:.3f}" if abs(value) >= 0.02 or value == 0 else f"{value:.5f}"
+        return f"{value:.3f}" if abs(value) >= 0.02 or not value else f"{value:.5f}"
     return f"{value:,}" if isinstance(value, int) else str(value)
 
 
