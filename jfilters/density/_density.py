@@ -155,12 +155,12 @@ def _shape_class() -> Any:
         cond_shape: ClassVar[None] = None  # pyright: ignore[reportIncompatibleVariableOverride]
 
         def transform_and_log_det(self, x: Any, condition: Any = None) -> tuple:
-            y, log_det = bent(x, jnp.exp(self.log_tail))
+            y, log_det = bend(x, jnp.exp(self.log_tail))
             mixed = jax.scipy.linalg.solve_triangular(self.unmix, y, lower=True)
             return mixed, log_det - self._log_det()
 
         def inverse_and_log_det(self, y: Any, condition: Any = None) -> tuple:
-            x, log_det = bent(jnp.tril(self.unmix) @ y, jnp.exp(-self.log_tail))
+            x, log_det = bend(jnp.tril(self.unmix) @ y, jnp.exp(-self.log_tail))
             return x, log_det + self._log_det()
 
         def _log_det(self) -> Array:
@@ -171,11 +171,15 @@ def _shape_class() -> Any:
 
 def log_base(x: Float[Array, ""], tail: Float[Array, ""]) -> Float[Array, ""]:
     """Return the log-density of a tap of location 0 and scale 1 in the space of atanh."""
-    base, log_det = bent(x, 1 / tail)
+    base, log_det = bend(x, 1 / tail)
     return jax.scipy.stats.logistic.logpdf(base, scale=_UNIT_LOGISTIC) + log_det
 
 
-def bent(x: Float[Array, "*rest"], power: Float[Array, ""]) -> tuple[Array, Array]:
+def bend(x: Float[Array, "*rest"], power: Float[Array, ""]) -> tuple[Array, Array]:
+    """Return values with their tails raised to a power, and the log-determinant of that.
+
+    Near 0 values keep their size up to the power; far out |x| goes as |x|^power.
+    """
     arc = jnp.arcsinh(x / _KNEE)
     log_det = jnp.log(power) + jnp.log(jnp.cosh(power * arc)) - jnp.log(jnp.cosh(arc))
     return _KNEE * jnp.sinh(power * arc), log_det.sum()

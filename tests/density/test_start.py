@@ -7,7 +7,7 @@ import pytest
 import scipy.optimize
 import scipy.stats
 
-from jfilters.density._density import TAILS, bent, log_base
+from jfilters.density._density import TAILS, bend, log_base
 from jfilters.density._start import start
 
 
@@ -92,14 +92,14 @@ class TestBent:
     @pytest.mark.parametrize("power", [0.4, 1.0, 1.6])
     def test_the_log_determinant_is_that_of_autodiff(self, power):
         for x in (-3.0, 0.0, 0.7, 5.0):
-            _, log_det = bent(jnp.array(x), jnp.array(power))
-            slope = jax.grad(lambda x: bent(x, jnp.array(power))[0])(jnp.array(x))
+            _, log_det = bend(jnp.array(x), jnp.array(power))
+            slope = jax.grad(lambda x: bend(x, jnp.array(power))[0])(jnp.array(x))
             assert float(log_det) == pytest.approx(float(jnp.log(slope)), abs=1e-5)
 
     @pytest.mark.parametrize("power", TAILS)
     def test_it_inverts(self, power):
         x = jnp.linspace(-5, 5, 11)
-        back, _ = bent(bent(x, jnp.array(power))[0], 1 / jnp.array(power))
+        back, _ = bend(bend(x, jnp.array(power))[0], 1 / jnp.array(power))
         np.testing.assert_allclose(back, x, atol=1e-4)
 
     def test_the_base_integrates_to_one(self):
