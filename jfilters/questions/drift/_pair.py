@@ -8,10 +8,10 @@ from ...shift import SamplingNull
 Label = Literal["shifted", "within null", "no test", "too few kernels"]
 
 FEWEST = 100
-"""Kernels of a group below which no number says much: sampling alone makes a drift of about 3 nats."""
+"""Kernels of a group below which no number says much: sampling alone makes a drift of about 2 nats."""
 
 ENOUGH = 10_000
-"""Kernels of a group from which on sampling makes little: a drift of about 0.02 nats."""
+"""Kernels of a group from which on sampling makes little: a drift of about 0.01 nats."""
 
 ALPHA = 0.05
 """The probability of one false "shifted" among all pairs of a question."""
