@@ -30,7 +30,6 @@ def test_counts_p_up_to_five_percent(monkeypatch):
     assert nulls.rate("1 v 25", design, 4)["rate"] == 0.5
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("designs", [null_designs, powers])
 def test_designs_have_units_and_two_groups_or_more(designs):
     for name, design in designs().items():
