@@ -5,13 +5,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jfilters.compare import Comparison, compare
 from jfilters.compare._blocks import find_block
 from jfilters.report import comparison_text
 
 from ..report.test_summary import shown
 from .networks import family
-from .test_compare_composed import Weights, cast, saved
+from .test_compare_composed import Weights, cast
 
 WIDTHS = (3, 32, 48, 64, 64, 10)
 
@@ -74,15 +73,6 @@ def groups_of(weight: np.ndarray, groups: int) -> np.ndarray:
         weight[rows * g : rows * (g + 1), columns * g : columns * (g + 1)] for g in range(groups)
     )
     return np.concatenate(list(blocks))
-
-
-@pytest.fixture
-def pair(tmp_path):
-    def compared(first: Weights, second: Weights) -> Comparison:
-        a, b = saved(tmp_path / "a.safetensors", first), saved(tmp_path / "b.safetensors", second)
-        return compare([a, b], detailed=False)[0]
-
-    return compared
 
 
 class TestSearch:

@@ -68,15 +68,6 @@ def saved(path: Path, weights: Weights) -> Path:
     return path
 
 
-@pytest.fixture
-def pair(tmp_path):
-    def compared(first: Weights, second: Weights) -> Comparison:
-        a, b = saved(tmp_path / "a.safetensors", first), saved(tmp_path / "b.safetensors", second)
-        return compare([a, b], detailed=False)[0]
-
-    return compared
-
-
 class TestPruned:
     def test_a_mask_over_equal_weights(self, pair):
         found = pair(network(), masked(network())).relation

@@ -4,20 +4,10 @@ import numpy as np
 import pytest
 import torch
 
-from jfilters.compare import Comparison, compare
 from jfilters.report import comparison_text
 
 from ..report.test_summary import shown
-from .test_compare_composed import Weights, network, saved, tuned
-
-
-@pytest.fixture
-def pair(tmp_path):
-    def compared(first: Weights, second: Weights) -> Comparison:
-        a, b = saved(tmp_path / "a.safetensors", first), saved(tmp_path / "b.safetensors", second)
-        return compare([a, b], detailed=False)[0]
-
-    return compared
+from .test_compare_composed import Weights, network, tuned
 
 
 def scales(seed: int, n: int) -> np.ndarray:

@@ -5,12 +5,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jfilters.compare import Comparison, compare
 from jfilters.compare._transforms import Transform, find_transform, negation, transforms
 from jfilters.report import comparison_text
 
 from ..report.test_summary import shown
-from .test_compare_composed import Weights, cast, network, saved, tuned
+from .test_compare_composed import cast, network, tuned
 
 SHAPES = [(16, 8, 3, 3), (32, 3, 3, 3), (96, 1, 3, 3), (16, 8, 1, 5), (16, 8, 5), (8, 4, 3, 3, 3)]
 
@@ -29,15 +28,6 @@ def normal(seed: int, *shape: int) -> np.ndarray:
     return np.random.default_rng(seed).standard_normal(shape).astype(np.float32)
 
 
-@pytest.fixture
-def pair(tmp_path):
-    def compared(first: Weights, second: Weights) -> Comparison:
-        a, b = saved(tmp_path / "a.safetensors", first), saved(tmp_path / "b.safetensors", second)
-        return compare([a, b], detailed=False)[0]
-
-    return compared
-
-
 class TestSearch:
     @given(st.integers(0, 300), st.sampled_from(SHAPES), st.data())
     def test_every_transformation_is_undone(self, seed, shape, data):
@@ -47,7 +37,8 @@ class TestSearch:
         b = turn(a)
         result = find_transform(a, b + 0.1 * normal(seed + 1, *b.shape))
         assert b.shape == turn.shape(shape)
-        if turn.text:
+        # A mirrored axis of one tap is as it was.
+        if not np.array_equal(b, a):
             np.testing.assert_array_equal(result(b), a)
         else:
             assert result is None
