@@ -6,14 +6,17 @@ import numpy as np
 
 from ._designs import Design, Layers, families, full, layered, log_uniform, mixed, several, whole
 
+EQUAL = full(2000, 10), full(2000, 10)
+UNEQUAL = full(6000, 10), full(400, 10)
+
 
 def nulls() -> dict[str, Design]:
     """Return designs in which nothing differs."""
     designs: dict[str, Design] = {}
     for h in (0.0, 0.03, 0.1):
         of_sizes = {
-            "10 v 10 equal": (full(2000, 10), full(2000, 10)),
-            "10 large v 10 small": (full(6000, 10), full(400, 10)),
+            "10 v 10 equal": EQUAL,
+            "10 large v 10 small": UNEQUAL,
             "8 large + 2 small v 2 + 8": (
                 np.repeat([6000, 400], [8, 2]),
                 np.repeat([6000, 400], [2, 8]),
@@ -79,10 +82,10 @@ def powers() -> dict[str, Design]:
     """Return designs in which the first group differs."""
     return {
         "10 v 10 equal, scatter 0.1, D 0.006": partial(
-            _whole, sizes=(full(2000, 10), full(2000, 10)), scatter=0.1, effect=0.05
+            _whole, sizes=EQUAL, scatter=0.1, effect=0.05
         ),
         "10 v 10 equal, scatter 0.03, D 0.002": partial(
-            _whole, sizes=(full(2000, 10), full(2000, 10)), scatter=0.03, effect=0.03
+            _whole, sizes=EQUAL, scatter=0.03, effect=0.03
         ),
         "6 v 6 equal, D 0.025": partial(
             _whole, sizes=(full(2000, 6), full(2000, 6)), scatter=0.1, effect=0.1
@@ -90,9 +93,7 @@ def powers() -> dict[str, Design]:
         "4 v 16 equal, D 0.025": partial(
             _whole, sizes=(full(2000, 4), full(2000, 16)), scatter=0.1, effect=0.1
         ),
-        "10 large v 10 small, D 0.024": partial(
-            _whole, sizes=(full(6000, 10), full(400, 10)), scatter=0.1, effect=0.1
-        ),
+        "10 large v 10 small, D 0.024": partial(_whole, sizes=UNEQUAL, scatter=0.1, effect=0.1),
         "10 v 10 over three decades, D 0.025": partial(
             _decades, scatter=0.1, effect=0.1, is_sorted=False
         ),
@@ -114,18 +115,10 @@ def powers() -> dict[str, Design]:
 def effects() -> dict[str, Design]:
     """Return designs of which the interval of U is tried."""
     return {
-        "10 v 10 equal, nothing differs": partial(
-            _whole, sizes=(full(2000, 10), full(2000, 10)), scatter=0.1
-        ),
-        "10 v 10 equal": partial(
-            _whole, sizes=(full(2000, 10), full(2000, 10)), scatter=0.1, effect=0.1
-        ),
-        "10 v 10 equal, larger effect": partial(
-            _whole, sizes=(full(2000, 10), full(2000, 10)), scatter=0.1, effect=0.2
-        ),
-        "10 large v 10 small": partial(
-            _whole, sizes=(full(6000, 10), full(400, 10)), scatter=0.1, effect=0.1
-        ),
+        "10 v 10 equal, nothing differs": partial(_whole, sizes=EQUAL, scatter=0.1),
+        "10 v 10 equal": partial(_whole, sizes=EQUAL, scatter=0.1, effect=0.1),
+        "10 v 10 equal, larger effect": partial(_whole, sizes=EQUAL, scatter=0.1, effect=0.2),
+        "10 large v 10 small": partial(_whole, sizes=UNEQUAL, scatter=0.1, effect=0.1),
         "10 v 10 over three decades": partial(_decades, scatter=0.1, effect=0.1, is_sorted=False),
         "5 v 5 equal": partial(
             _whole, sizes=(full(2000, 5), full(2000, 5)), scatter=0.1, effect=0.1

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from ..shift import PopulationNull
-from .drift._drift import Comparison
+from .drift._drift import NOT_PERMUTED, Comparison
 from .drift._question import Question
 from .drift._sides import Side
 from .drift._unit_words import reason_in
@@ -29,7 +29,7 @@ def axis_null(
     Fewer labelings than `question.permutations` where there are many groups and units.
     """
     if not question.permutations:
-        return PopulationNull(None, 1.0, False, "no permutations were asked for")
+        return NOT_PERMUTED
     chosen = [sides[place] for place in places]
     parts = sum(side.units for side in chosen)
     affordable = max(MOST_ADDED // (parts * comparison.features * len(chosen)), FEWEST_RELABELED)

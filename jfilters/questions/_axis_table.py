@@ -12,7 +12,14 @@ from ..scans import Groups, Scan, axes_of
 from ..scans.internal import Units, units_of
 from ..shift import PopulationNull, SamplingNull
 from ._axis_null import axis_null
-from .drift._drift import Comparison, comparison_of, groups_of, replicates_of, value_matrix
+from .drift._drift import (
+    comparison_of,
+    distinct,
+    groups_of,
+    replicates_of,
+    sampling_of,
+    value_matrix,
+)
 from .drift._pair import FEWEST, has_few_kernels
 from .drift._question import Question, QuestionOptions
 from .drift._sides import Side, sides_of
@@ -133,7 +140,8 @@ def _axis(scan: Scan, groups: Groups, question: Question, units: Units) -> AxisR
     pairs = [(i, j) for j in large for i in large if i < j and not np.isnan(values[i, j])]
     if not pairs:
         return f"no two of its {len(sides)} groups have {FEWEST} kernels"
-    nulls = _nulls(comparison, pairs, question)
+    replicates = replicates_of(question, len(pairs))
+    nulls = {pair: sampling_of(comparison, pair, question.seed, replicates) for pair in pairs}
     readable = [
         not has_few_kernels(float(values[pair]), nulls[pair], min(sides[x].size for x in pair))
         for pair in pairs
@@ -141,18 +149,6 @@ def _axis(scan: Scan, groups: Groups, question: Question, units: Units) -> AxisR
     null = axis_null(comparison, sides, large, question, units.kind)
     warnings = warnings_of(scan, groups.by, [sides[place] for place in large], units)
     return _row(groups, values, nulls, (pairs, readable), sides, null, warnings)
-
-
-def _nulls(
-    comparison: Comparison, pairs: Sequence[tuple[int, int]], question: Question
-) -> dict[tuple[int, int], SamplingNull | None]:
-    count = replicates_of(question, len(pairs))
-    return {
-        (i, j): comparison.sampling(np.random.default_rng([question.seed, i, j]), i, j, count)
-        if count
-        else None
-        for i, j in pairs
-    }
 
 
 def _row(
@@ -184,8 +180,8 @@ def _row(
         mean=float(np.mean(values)),
         maximum=float(np.max(values)),
         furthest=(first, second),
-        models=len(np.unique(np.concatenate([side.model for side in sides]))),
-        units=len(np.unique(np.concatenate([side.unit for side in sides]))),
+        models=distinct([side.model for side in sides]),
+        units=distinct([side.unit for side in sides]),
         p=null.p,
         smallest_p=null.smallest,
         reason=null.reason,

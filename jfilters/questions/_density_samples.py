@@ -76,7 +76,8 @@ def group_samples(
     """
     groups = _everything(scan) if by is None else group_layers(scan, by).groups
     fewest = ENOUGH_KERNELS if kernels is None else kernels
-    sets = _sets(scan, groups, shares, fewest)
+    units = units_of(scan).of_model
+    sets = _sets(scan, groups, units, shares, fewest)
     points = _dequantized(sets, seed)
     most = [_most([len(part.kernels) for part in parts], shares) for parts in points]
     is_large = [number >= fewest for number in most]
@@ -87,7 +88,9 @@ def group_samples(
             "--sample"
         )
     n = min(itertools.compress(most, is_large)) if kernels is None else kernels
-    sampled = [_sampled(scan, *of_group) for of_group in zip(groups, sets, points, strict=True)]
+    sampled = [
+        _sampled(scan, units, *of_group) for of_group in zip(groups, sets, points, strict=True)
+    ]
     large = itertools.compress(points, is_large)
     return GroupSamples(
         by,
@@ -98,11 +101,15 @@ def group_samples(
 
 
 def _sets(
-    scan: Scan, groups: Sequence[Group], shares: Sequence[float], fewest: int
+    scan: Scan,
+    groups: Sequence[Group],
+    units: Int[np.ndarray, " models"],
+    shares: Sequence[float],
+    fewest: int,
 ) -> list[list[Float[np.ndarray, "_ d"]]]:
     """Return the raw kernels of each group, in one set or in one for each part."""
     sample, layer = _sample(scan)
-    units = units_of(scan).of_model[scan.model_of_layer]
+    units = units[scan.model_of_layer]
     members = [np.isin(layer, group.layers) for group in groups]
     nonzero = np.any(sample != 0, axis=1)
     counts = [
@@ -168,7 +175,11 @@ def _dequantized(sets: list[list[np.ndarray]], seed: int) -> list[list[Dequantiz
 
 
 def _sampled(
-    scan: Scan, group: Group, sets: list[np.ndarray], points: list[Dequantized]
+    scan: Scan,
+    units: Int[np.ndarray, " models"],
+    group: Group,
+    sets: list[np.ndarray],
+    points: list[Dequantized],
 ) -> Sampled:
     models = np.unique(scan.model_of_layer[group.layers])
     return Sampled(
@@ -176,7 +187,7 @@ def _sampled(
         len(models),
         sum(map(len, sets)),
         sum(part.n_zero for part in points),
-        len(np.unique(units_of(scan).of_model[models])),
+        len(np.unique(units[models])),
         len(sets) > 1,
     )
 

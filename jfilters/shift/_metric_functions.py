@@ -3,7 +3,7 @@
 import numpy as np
 from jaxtyping import Float
 
-from .metrics import METRICS, HistogramMetric, Space, Statistic
+from .metrics import METRICS, HistogramMetric, Space
 from .metrics._histogram_metric import Components
 
 
@@ -52,19 +52,6 @@ def components_of(name: str) -> Components:
     metric of histograms.
     """
     return histogram_metric(name).components
-
-
-def histogram_statistic(
-    name: str,
-    variance_ratio: Float[np.ndarray, " d"],
-    edges: Float[np.ndarray, " edges"],
-) -> Statistic:
-    """Return a metric of histograms as a function of flattened histogram rows (r, d * bins).
-
-    For nulls by permutation, which take it by the million. Runs on the host. Raises ValueError for
-    a name that is no metric of histograms.
-    """
-    return histogram_metric(name).statistic(histogram_space(variance_ratio, edges))
 
 
 def histogram_metric(name: str) -> HistogramMetric:

@@ -55,15 +55,21 @@ class DealtSets(NamedTuple):
 
     @property
     def effective(self) -> tuple[float, float]:
-        """The number of equally weighted kernels of each side whose mean varies as much.
+        """The `effective_size` of each side."""
+        first, second = (
+            effective_size(self.sizes[side], self.weights[side])
+            for side in (self.in_first, ~self.in_first)
+        )
+        return first, second
 
-        Source: Kish, "Survey sampling", 1965.
-        """
-        return self._effective(self.in_first), self._effective(~self.in_first)
 
-    def _effective(self, side: Bool[np.ndarray, " sets"]) -> float:
-        sizes, weights = self.sizes[side], self.weights[side]
-        return float(sizes @ weights) ** 2 / max(float(sizes @ weights**2), 1e-300)
+def effective_size(sizes: Num[np.ndarray, " sets"], weights: Float[np.ndarray, " sets"]) -> float:
+    """Return the number of equally weighted kernels with a mean of the same variance.
+
+    Source: Kish, "Survey sampling", 1965.
+    """
+    squares = float(sizes @ weights**2)
+    return float(sizes @ weights) ** 2 / squares if squares > 0 else 0.0
 
 
 def redealt(

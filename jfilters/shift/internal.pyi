@@ -17,7 +17,6 @@ from ._match import channel_order as channel_order
 from ._match import is_related as is_related
 from ._match import signature as signature
 from ._metric_functions import components_of as components_of
-from ._metric_functions import histogram_statistic as histogram_statistic
 from ._metric_functions import metric_components as metric_components
 from ._metric_functions import metric_matrix as metric_matrix
 from ._nulls import pair_means as pair_means
@@ -31,6 +30,7 @@ from ._population_null import parts_null as parts_null
 from ._population_null import relabeled_null as relabeled_null
 from ._rank import change_rank as change_rank
 from ._redeal import DealtSets as DealtSets
+from ._redeal import effective_size as effective_size
 from ._thinning import common_size as common_size
 from ._transport import Form as Form
 from ._transport import energy_form as energy_form

@@ -14,7 +14,7 @@ from jfilters.shift import (
     sampling_null,
 )
 from jfilters.shift._redeal import redealt
-from jfilters.shift.internal import DealtSets, Space, histogram_statistic, metric_matrix
+from jfilters.shift.internal import DealtSets, Space, metric_matrix
 
 D, BINS = 3, 8
 EDGES = np.linspace(-2, 2, BINS + 1)
@@ -42,7 +42,7 @@ class TestStatistic:
     def test_is_the_metric_of_every_pair_of_sums(self, name):
         first, second = models(6, 0), models(6, 1, shift=0.4)
         first[2], second[3] = 0, 0  # an empty group has equal probabilities
-        got = histogram_statistic(name, RATIO, EDGES)(first, second)
+        got = METRICS[name].statistic(Space(EDGES, RATIO, np.eye(D)))(first, second)
         expected = [value(a[None], b[None], name) for a, b in zip(first, second, strict=True)]
         np.testing.assert_allclose(got, expected, rtol=1e-9)
 
@@ -50,7 +50,7 @@ class TestStatistic:
         edges = np.array([-2, -1, -0.9, 0, 0.1, 1, 1.5, 1.6, 2])
         first, second = models(1, 0), models(1, 1)
         p, q = (probability(x.reshape(D, BINS), edges) for x in (first, second))
-        got = histogram_statistic("drift", RATIO, edges)(first, second)
+        got = METRICS["drift"].statistic(Space(edges, RATIO, np.eye(D)))(first, second)
         assert got[0] == pytest.approx(float(drift(p, q, RATIO)), rel=1e-10)
 
 

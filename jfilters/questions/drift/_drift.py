@@ -30,7 +30,7 @@ FEWEST_REPLICATES = 50
 
 DEFAULTS = Question()
 
-_NOT_PERMUTED = PopulationNull(None, 1.0, False, "no permutations were asked for")
+NOT_PERMUTED = PopulationNull(None, 1.0, False, "no permutations were asked for")
 
 
 @runtime_checkable
@@ -107,11 +107,10 @@ def drift_between(
     pairs = []
     sizes = tuple(map(_size, sides))
     for i, j in places:
-        # Each pair draws numbers of its own, which no other pair changes; neither do those of one null the
-        # other's, so that p is the same for every balance.
-        draws, relabelings = (np.random.default_rng([question.seed, i, j, k]) for k in range(2))
-        sampling = comparison.sampling(draws, i, j, replicates) if replicates else None
-        population = _population(relabelings, comparison, sides, (i, j), question)
+        sampling = sampling_of(comparison, (i, j), question.seed, replicates)
+        # Apart from the draws of the sampling null, so that p is the same for every balance.
+        rng = np.random.default_rng([question.seed, i, j, 1])
+        population = _population(rng, comparison, sides, (i, j), question)
         reason = reason_in(population.reason, (sides[i], sides[j]), units.kind)
         has_units = min(sizes[i].units, sizes[j].units) > 1
         effect = comparison.effect(i, j) if has_units else None
@@ -132,8 +131,17 @@ def _population(
         reason = ONE_VARYING if first[0] == second[0] else ONE_UNIT
         return PopulationNull(None, 1.0, True, reason)
     if not question.permutations:
-        return _NOT_PERMUTED
+        return NOT_PERMUTED
     return comparison.population(rng, places, question.permutations)
+
+
+def sampling_of(
+    comparison: Comparison, places: tuple[int, int], seed: int, replicates: int
+) -> SamplingNull | None:
+    """Return the sampling null of a pair, from numbers of its own, which no other pair changes."""
+    if not replicates:
+        return None
+    return comparison.sampling(np.random.default_rng([seed, *places, 0]), *places, replicates)
 
 
 def replicates_of(question: Question, pairs: int) -> int:
@@ -160,13 +168,14 @@ def _table(
         pairs,
         groups.unknown,
         unit=units.kind,
-        units=_count([side.unit for side in sides]),
-        models=_count([side.model for side in sides]),
+        units=distinct([side.unit for side in sides]),
+        models=distinct([side.model for side in sides]),
         warnings=warnings_of(scan, groups.by, sides, units),
     )
 
 
-def _count(numbers: Sequence[np.ndarray]) -> int:
+def distinct(numbers: Sequence[np.ndarray]) -> int:
+    """Return how many different numbers some arrays hold."""
     return len(np.unique(np.concatenate(numbers)))
 
 

@@ -9,7 +9,7 @@ from jaxtyping import Bool, Float, Int64
 
 from ...scans import Group, Scan
 from ...scans.internal import Units, matched_layers
-from ...shift.internal import DealtSets
+from ...shift.internal import DealtSets, effective_size
 from ._question import Question
 from ._rows import kernel_counts, layer_weights
 
@@ -45,12 +45,8 @@ class Side:
 
     @functools.cached_property
     def size(self) -> float:
-        """Equally weighted kernels with a mean of the same variance.
-
-        Source: Kish, "Survey sampling", 1965.
-        """
-        squares = float(self.counts @ self.weights**2)
-        return float(self.counts @ self.weights) ** 2 / squares if squares > 0 else 0.0
+        """Equally weighted kernels with a mean of the same variance."""
+        return effective_size(self.counts, self.weights)
 
     @property
     def models(self) -> int:

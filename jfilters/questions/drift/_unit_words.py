@@ -93,9 +93,10 @@ def _has_families(scan: Scan) -> bool:
 def _sizes(by: str, sides: Sequence[Side]) -> Iterator[str]:
     """Warn where one group has the larger networks: their size is no less a reason than the label."""
     apart = []
-    sized = [(side, _unit_sizes(side)) for side in sides if side.units >= FEWEST_SIZED]
+    of_units = ((side, _unit_sizes(side)) for side in sides)
+    sized = [(side, sizes) for side, sizes in of_units if len(sizes) >= FEWEST_SIZED]
     for (first, a), (second, b) in itertools.combinations(sized, 2):
-        if first.group.within != second.group.within or min(len(a), len(b)) < FEWEST_SIZED:
+        if first.group.within != second.group.within:
             continue
         is_larger = float(np.mean(np.sign(a[:, None] - b[None]) / 2 + 0.5))
         ratio = float(np.median(a) / np.median(b))
