@@ -11,7 +11,7 @@ from ._axes import SEED, Rows, with_holm
 from ._parts import DESIGN, Parts
 
 KERNELS = 4_000
-"""Kernels of each group; four densities are learned from three quarters of them."""
+"""Kernels of each group; a density is learned from each fold of them."""
 
 
 def divergences(parts: Parts, kernels: int = KERNELS, options: FitOptions | None = None) -> Rows:
