@@ -14,6 +14,7 @@ import jax.scipy.stats.norm
 import numpy as np
 from jaxtyping import Array, Bool, Float, Int, Key
 
+from ._mapped import mapped
 from ._records import TwoSampleTests
 from ._training import adam, stepped
 
@@ -67,10 +68,8 @@ def _tested(
     scored: Float[Array, "m judged d"],
     pairs: Int[Array, "P 2"],
 ) -> tuple[Float[Array, " P"], Float[Array, " P"]]:
-    return jax.lax.map(
-        lambda pair: _test(pair[0], trained[pair[1]], scored[pair[1]]),
-        (keys, pairs),
-        batch_size=_AT_ONCE,
+    return mapped(
+        lambda pair: _test(pair[0], trained[pair[1]], scored[pair[1]]), (keys, pairs), _AT_ONCE
     )
 
 

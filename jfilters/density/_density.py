@@ -85,19 +85,50 @@ def new_density(
     - `unmix`: a lower triangular matrix that makes standardized taps uncorrelated; they are if not given.
     - `layers`, `width`: coupling layers of the flow, and units of the network in each.
     """
-    unmix = jnp.eye(loc.size, dtype=loc.dtype) if unmix is None else unmix
     template = _template(loc.size + 1, layers, width)
-    flow = _flow(key, loc, jnp.maximum(scale, _SMALLEST_SCALE), tail, unmix, layers, width)
-    new = KernelDensity(log_face, flow, loc.size + 1)
-    # Two flows made alike differ in closures that they hold, and jit would compile again for each.
-    return jax.tree.unflatten(jax.tree.structure(template), jax.tree.leaves(new))
+    unmix = jnp.eye(loc.size, dtype=loc.dtype) if unmix is None else unmix
+    scale = jnp.maximum(scale, _SMALLEST_SCALE)
+    values = (
+        log_face,
+        *_first_weights(key, template),
+        jnp.log(jnp.asarray(tail, loc.dtype)),
+        unmix,
+        loc,
+        scale + jnp.log(-jnp.expm1(-scale)),  # flowjax keeps the inverse of softplus
+    )
+    return eqx.tree_at(_values, template, values)
 
 
+def _values(density: Any) -> tuple[Any, ...]:
+    """Return the arrays of a density that its start decides, in one order."""
+    coupling, shape, affine, _ = density.rest.bijection.bijections
+    first = _conditioner(coupling).layers[0]
+    scale = affine.scale.args[0]
+    return density.log_face, first.weight, first.bias, shape.log_tail, shape.unmix, affine.loc, scale
+
+
+def _conditioner(coupling: Any) -> Any:
+    """Return the networks of coupling layers, stacked in one."""
+    layer = coupling.bijection.bijection
+    return getattr(layer, "bijections", (layer,))[0].conditioner
+
+
+def _first_weights(key: Key[Array, ""], template: KernelDensity) -> tuple[Array, Array]:
+    """Draw the first weights and biases of all coupling layers as `eqx.nn.Linear` does."""
+    first = _conditioner(template.rest.bijection.bijections[0]).layers[0]
+    of_weight, of_bias = jax.random.split(key)
+    bound = 1 / math.sqrt(first.weight.shape[-1])
+    return (
+        jax.random.uniform(of_weight, first.weight.shape, minval=-bound, maxval=bound),
+        jax.random.uniform(of_bias, first.bias.shape, minval=-bound, maxval=bound),
+    )
+
+
+# Made once and not in a program: flowjax keeps arrays in closures, which would leak from the trace, and
+# checks them by callbacks of the host, with which no program is kept on the disk.
 @functools.lru_cache(maxsize=32)
 def _template(d: int, layers: int, width: int) -> KernelDensity:
-    zeros, ones = jnp.zeros(d - 1), jnp.ones(d - 1)
-    flow = _flow(jax.random.key(0), zeros, ones, 1.0, jnp.eye(d - 1), layers, width)
-    return KernelDensity(jnp.zeros(faces(d)), flow, d)
+    return KernelDensity(jnp.zeros(faces(d)), _flow(d - 1, layers, width), d)
 
 
 def like(d: int, layers: int, width: int) -> KernelDensity:
@@ -105,15 +136,7 @@ def like(d: int, layers: int, width: int) -> KernelDensity:
     return _template(d, layers, width)
 
 
-def _flow(
-    key: Key[Array, ""],
-    loc: Float[Array, " rest"],
-    scale: Float[Array, " rest"],
-    tail: Float[Array, ""] | float,
-    unmix: Float[Array, "rest rest"],
-    layers: int,
-    width: int,
-) -> Any:
+def _flow(taps: int, layers: int, width: int) -> Any:
     try:
         from flowjax.bijections import Affine, Chain, Tanh
         from flowjax.distributions import Logistic, Transformed
@@ -121,12 +144,14 @@ def _flow(
     except ImportError as error:
         raise MissingExtraError("flowjax", "density") from error
     # tanh makes a logistic variable of scale 1/2 uniform, so that a tap's even spread is no effort.
-    base = Logistic(jnp.zeros(loc.size), jnp.full(loc.size, _UNIT_LOGISTIC))
+    base = Logistic(jnp.zeros(taps), jnp.full(taps, _UNIT_LOGISTIC))
+    key = jax.random.key(0)
     coupling = coupling_flow(
-        key, base_dist=base, cond_dim=faces(loc.size + 1), flow_layers=layers, nn_width=width
+        key, base_dist=base, cond_dim=faces(taps + 1), flow_layers=layers, nn_width=width
     )
-    shape = _shape_class()(jnp.log(jnp.asarray(tail, loc.dtype)), unmix, loc.shape)
-    parts = [_identity(coupling.bijection), shape, Affine(loc, scale), Tanh(loc.shape)]
+    shape = _shape_class()(jnp.zeros(()), jnp.eye(taps), (taps,))
+    affine = Affine(jnp.zeros(taps), jnp.ones(taps))
+    parts = [_identity(coupling.bijection), shape, affine, Tanh((taps,))]
     return Transformed(base, Chain(parts))
 
 
@@ -134,9 +159,7 @@ def _identity(coupling: Any) -> Any:
     """Return the coupling layers with last weights of 0: a fit then starts without their noise."""
 
     def last_weights(coupling: Any) -> Any:
-        layer = coupling.bijection.bijection
-        layer = getattr(layer, "bijections", (layer,))[0]
-        last = layer.conditioner.layers[-1]
+        last = _conditioner(coupling).layers[-1]
         return last.weight, last.bias
 
     return eqx.tree_at(last_weights, coupling, replace_fn=jnp.zeros_like)

@@ -11,7 +11,7 @@ from jaxtyping import Array, Float, Key
 
 from ._dequantized import RESOLUTION, Dequantized
 
-_FEWEST = 1024  # rows of a program
+_FEWEST = 4096  # rows of a program
 _INSIDE = 1 - 2.0**-20  # so that atanh stays finite in float32
 
 
@@ -21,7 +21,7 @@ def dequantize(key: Key[Array, ""], kernels: Float[np.ndarray, "n d"]) -> Dequan
     A kernel is divided by its largest tap, and zero kernels are counted and left out. Of taps that
     tie for the largest one is chosen at random. Every other tap is moved by uniform noise of
     +-`RESOLUTION` / 2 and reflected at +-1. Log-densities compare only between kernels that were
-    dequantized alike. Compiles one program for each power of two of kernels.
+    dequantized alike. Compiles one program for each power of four of kernels.
 
     **Arguments:**
 
@@ -34,10 +34,18 @@ def dequantize(key: Key[Array, ""], kernels: Float[np.ndarray, "n d"]) -> Dequan
         raise ValueError("expected finite kernels, got NaN or infinity; leave those out first")
     nonzero = kernels[np.abs(kernels).max(axis=1, initial=0) > 0]
     n = len(nonzero)
-    # Few sizes, and so few programs, however many kernels a layer has.
-    padded = np.ones((max(_FEWEST, 1 << (n - 1).bit_length()), kernels.shape[1]), np.float32)
+    padded = np.ones((_padded_size(n), kernels.shape[1]), np.float32)
     padded[:n] = nonzero
-    return Dequantized(_moved(key, jnp.asarray(padded))[:n], len(kernels) - n)
+    # Cut on the host: on the device it is a program for every number of kernels.
+    return Dequantized(jnp.asarray(np.asarray(_moved(key, padded))[:n]), len(kernels) - n)
+
+
+def _padded_size(n: int) -> int:
+    """Return one of few sizes, and so of few programs, however many kernels there are."""
+    size = _FEWEST
+    while size < n:
+        size *= 4
+    return size
 
 
 @jax.jit

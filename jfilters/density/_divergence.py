@@ -14,6 +14,7 @@ from ._density import KernelDensity
 from ._estimate import estimated
 from ._fit import AT_ONCE, split, train
 from ._fits import FEWEST
+from ._mapped import mapped
 from ._options import DEFAULTS, FitOptions
 from ._records import FEWEST_FOLDS, FOLDS, Divergences
 
@@ -97,6 +98,6 @@ def _under_each(densities: KernelDensity, kernels: Float[Array, "n d"]) -> Float
     """Return the log-density of the same kernels under each of several densities."""
 
     def of_one(density: KernelDensity) -> Float[Array, " n"]:
-        return jax.lax.map(density.log_prob, kernels, batch_size=AT_ONCE)
+        return mapped(density.log_prob, kernels, AT_ONCE)
 
     return eqx.filter_vmap(of_one)(densities)

@@ -11,6 +11,7 @@ from jaxtyping import Array, Bool, Float, Int, Key, PyTree
 from ._chart import faces, to_charts
 from ._density import KernelDensity, like, new_density
 from ._fits import FEWEST, Fits
+from ._mapped import mapped
 from ._options import DEFAULTS, FitOptions
 from ._start import start as start_of
 from ._training import adam, stepped
@@ -72,7 +73,6 @@ def train(
     """Train a density on each of m sets, each stopped by kernels of its own, and count the epochs."""
     m, _, d = trained.shape
     of_start, of_order = jax.random.split(key)
-    # Here and not in a program: flowjax keeps arrays in closures, which would leak from the trace.
     static = _static(d, options)
     state = _started(jax.random.split(of_start, m), trained, stopping, options)
     orders = jax.random.split(of_order, (options.epochs, m))
@@ -89,7 +89,7 @@ def log_probs(densities: KernelDensity, kernels: Float[Array, "m n d"]) -> Float
     """Return the log-density, in nats, of each set of kernels under the density beside it."""
 
     def of_one(density: KernelDensity, rows: Float[Array, "n d"]) -> Float[Array, " n"]:
-        return jax.lax.map(density.log_prob, rows, batch_size=AT_ONCE)
+        return mapped(density.log_prob, rows, AT_ONCE)
 
     return eqx.filter_vmap(of_one)(densities, kernels)
 

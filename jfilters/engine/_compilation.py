@@ -8,7 +8,7 @@ from pathlib import Path
 def keep_compiled() -> None:
     """Turn on JAX's persistent compilation cache in the user's cache folder.
 
-    Programs that took more than 0.1 s to compile stay on the disk, for every later process. For commands,
+    Programs that took more than 0.02 s to compile stay on the disk, for every later process. For commands,
     not for libraries: it configures the whole process. It does nothing where the user has set a cache, or
     where the folder cannot be made.
     """
@@ -23,7 +23,7 @@ def keep_compiled() -> None:
     except OSError:
         return
     jax.config.update("jax_compilation_cache_dir", str(folder))
-    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.1)
+    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.02)
 
 
 def start_compiler() -> None:
