@@ -19,8 +19,7 @@ def rows(folder: Path, *, quick: bool) -> list[Row]:
     """Normalize, project and count, against a read of every byte."""
     shape = (2 if quick else 76, BLOCK, 9)
     kernels = np.random.default_rng(0).standard_normal(shape, np.float32)
-    valid = jnp.ones(BLOCK, bool)
-    basis = fit_basis(moments(jnp.asarray(kernels[0]), valid))
+    basis = fit_basis(moments(jnp.asarray(kernels[0])))
     blocks = jnp.asarray(kernels)
     assert int(histograms(blocks, basis).sum()) == kernels.size
     return [
@@ -39,11 +38,10 @@ def rows(folder: Path, *, quick: bool) -> list[Row]:
 @jax.jit
 def histograms(blocks: jax.Array, basis: Basis) -> jax.Array:
     """Counts (9, 70) of all blocks (m, n, 9)."""
-    valid = jnp.ones(blocks.shape[1], bool)
 
     def one(total: jax.Array, kernels: jax.Array) -> tuple[jax.Array, None]:
         counts, _ = coefficient_histogram(
-            kernels, valid, basis, low=float(EDGES[0]), high=float(EDGES[-1]), bins=BINS
+            kernels, basis, low=float(EDGES[0]), high=float(EDGES[-1]), bins=BINS
         )
         return total + counts, None
 

@@ -54,8 +54,17 @@ WITHOUT_COMPILER = ("io", "scans", "lineage", "compare", "questions", "report", 
 # What statistics and shift have for arrays of NumPy; the other modules there are their device forms.
 HOST_HALVES = {
     "statistics": {
-        *("_basis", "_basis_file", "_edges", "_entropy", "_epsilon", "_host", "_moments"),
-        *("_phenotype", "_randomness", "_verdict"),
+        *(
+            "_basis",
+            "_basis_file",
+            "_edges",
+            "_entropy",
+            "_epsilon",
+            "_host",
+            "_inputs",
+            "_moments",
+        ),
+        *("_phenotype", "_randomness", "_tracing", "_verdict"),
     },
     "shift": {
         *("_difference", "_divergence", "_drift_null", "_embedding", "_frechet", "_grid", "_holm"),

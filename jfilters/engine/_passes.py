@@ -105,12 +105,12 @@ def histogram_pass(
     kernels, valid = _population(segments, options)
     counts = coefficient_histograms(
         kernels.reshape(n_segments * rows, d),
-        valid.reshape(n_segments * rows),
         basis,
         low=low,
         high=high,
         bins=options.bins,
         parts=n_segments,
+        where=valid.reshape(n_segments * rows),
         subset=_sparse(segments, options).reshape(n_segments * rows) if options.quality else None,
         platform=platform,
     )
@@ -121,8 +121,11 @@ def range_pass(
     segments: Segments, basis: Basis, *, options: Options
 ) -> tuple[Float[Array, " segments"], Float[Array, " segments"]]:
     """Smallest and largest coefficient of every segment."""
-    population = _population(segments, options)
-    return jax.vmap(lambda kernels, valid: coefficient_range(kernels, valid, basis))(*population)
+
+    def bounds(kernels, valid):
+        return coefficient_range(kernels, basis, where=valid)
+
+    return jax.vmap(bounds)(*_population(segments, options))
 
 
 @jax.jit

@@ -3,7 +3,7 @@
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Bool, Float, Int32
+from jaxtyping import Array, Float, Int32
 
 from ..statistics import (
     Basis,
@@ -75,27 +75,21 @@ def _check_taps(first: int, second: int, basis: Basis | None) -> None:
 
 
 def _pooled_basis(a: Float[Array, "n d"], b: Float[Array, "m d"]) -> Basis:
-    first, second = (
-        host_moments(_normalized_moments(kernels, _all(kernels))) for kernels in (a, b)
-    )
+    first, second = (host_moments(_normalized_moments(kernels)) for kernels in (a, b))
     return fit_basis(merge_moments(first, second))
 
 
 @jax.jit
-def _normalized_moments(kernels: Float[Array, "n d"], valid: Bool[Array, " n"]) -> Moments:
-    return moments(normalize(kernels), valid)
+def _normalized_moments(kernels: Float[Array, "n d"]) -> Moments:
+    return moments(normalize(kernels))
 
 
 def _counts(
     kernels: Float[Array, "n d"], basis: Basis, edges: Float[np.ndarray, " edges"]
 ) -> Int32[np.ndarray, "d bins"]:
     low, high, bins = float(edges[0]), float(edges[-1]), len(edges) - 1
-    counts, _ = _histogram(kernels, _all(kernels), basis, low=low, high=high, bins=bins)
+    counts, _ = _histogram(kernels, basis, low=low, high=high, bins=bins)
     return np.asarray(counts)
 
 
 _histogram = jax.jit(coefficient_histogram, static_argnames=("low", "high", "bins"))
-
-
-def _all(kernels: Float[Array, "n d"]) -> Bool[Array, " n"]:
-    return jnp.ones(len(kernels), bool)

@@ -1,7 +1,8 @@
-"""Arrays to numbers: pure functions on kernel sets (n, d) that jit, vmap and differentiate.
+"""Arrays to numbers: pure functions on kernels that jit, vmap and differentiate.
 
-A mask `valid` marks the kernels that count, so that padding is invisible. Kernels are raw, as
-stored, except where a function asks for normalized ones.
+They take rows (n, d), a weight (out, in, *spatial), or `Kernels`, and give one value a layer. A mask
+`where` marks the kernels that count, as in `jnp.mean`. Kernels are raw, as stored, except where a
+function asks for normalized ones.
 """
 
 import lazy_loader as lazy

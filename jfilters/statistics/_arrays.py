@@ -4,6 +4,8 @@ Statistics of a block are JAX code. What the host does with merged records in fl
 the array API, so that one formula serves NumPy and JAX arrays.
 """
 
+import contextlib
+import sys
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 import numpy as np
@@ -24,9 +26,36 @@ else:
 
 # Weights arrive as float32: a spread below a few units in the last place of its own offset is
 # noise.
-ROUNDING = 4 * float(np.finfo(np.float32).eps)
+_UNITS = 4
+ROUNDING = _UNITS * float(np.finfo(np.float32).eps)
 
 
 def namespace(array: Any) -> Any:
     """Return the array API namespace of `array`: `jax.numpy` or `numpy`; numbers count as NumPy."""
     return array.__array_namespace__() if hasattr(array, "__array_namespace__") else np
+
+
+def rounding(array: Any) -> float:
+    """Return `ROUNDING`, or that of float64 for a JAX array of float64.
+
+    NumPy holds sums of float32 weights in float64, so that its type says nothing of the weights.
+    """
+    is_double = namespace(array) is not np and array.dtype == np.float64
+    return _UNITS * float(np.finfo(np.float64).eps) if is_double else ROUNDING
+
+
+def defined(condition: Any, value: Any) -> Any:
+    """Return `value` where `condition` holds, else NaN, at which `jax_debug_nans` does not stop."""
+    xp = namespace(value)
+    with nans_allowed(xp):
+        return xp.where(condition, value, xp.nan)
+
+
+def nans_allowed(xp: Any) -> contextlib.AbstractContextManager[Any]:
+    """A context in which a NaN that is the definition of a statistic raises no error.
+
+    JAX checks every operation outside of jit, and the results of a program of jit, where no library
+    can take a NaN out of the check.
+    """
+    # Looked up, as importing JAX costs 0.4 s; an array of JAX is there only where JAX is.
+    return contextlib.nullcontext() if xp is np else sys.modules["jax"].debug_nans(False)

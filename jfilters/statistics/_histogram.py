@@ -14,8 +14,10 @@ from jaxtyping import Array, Bool, Float, Int32
 
 from ._arrays import RealArray
 from ._basis import Basis
-from ._normalize import inverse_max_abs
+from ._inputs import KernelsLike, WhereLike, layer_rows, over_layers
+from ._normalize import inverse_max_abs, kernel_max_abs
 from ._sums import MOST_TAPS
+from ._tracing import check_static
 
 Bound = float | Float[RealArray, ""]
 Buckets = list[Int32[Array, "parts rows"]]
@@ -32,61 +34,80 @@ _OUTSIDE = 2
 
 
 def histogram(
-    coefficients: Float[Array, "n d"],
-    valid: Bool[Array, " n"],
-    edges: Float[np.ndarray, " edges"],
+    coefficients: Float[RealArray, "n d"],
+    edges: Float[RealArray, " edges"],
+    *,
+    where: WhereLike = None,
 ) -> Int32[Array, "d bins"]:
-    """Count the valid rows per component and bin; the end bins catch what falls outside.
+    """Count the rows that count per component and bin; the end bins catch what falls outside.
 
-    Inside the range the bins are those of `numpy.histogram`. `edges` must be equally spaced. A NaN
-    is put in no bin that means anything: mask its row. Raises ValueError for edges that do not rise
-    or are not equally spaced.
+    Inside the range the bins are those of `numpy.histogram`. A row that holds a NaN or infinity is in
+    no bin. Works under jit and vmap; `edges` is static.
+
+    **Arguments:**
+
+    - `coefficients`: one kernel a row, one column a component, as `project` gives them.
+    - `edges`: rising and equally spaced.
+    - `where`: marks the rows that count, as in `jnp.mean`.
+
+    Raises ValueError for edges that do not rise or are not equally spaced.
     """
+    check_static(edges=edges)
+    edges = np.asarray(edges, np.float64)
     widths = np.diff(edges)
     if len(edges) < 2 or not np.allclose(widths, widths[0], rtol=1e-6) or not widths[0] > 0:
         raise ValueError("expected at least two increasing, equally spaced edges")
     low, high = float(edges[0]), float(edges[-1])
-    columns = list(coefficients.T)
-    counts, *_ = _histograms(columns, valid, low=low, high=high, bins=len(widths), parts=1)
+    rows, counted = layer_rows(coefficients, where, jnp)
+    counted = counted & ~jnp.isnan(rows).any(axis=1)
+    counts, *_ = _histograms(list(rows.T), counted, low=low, high=high, bins=len(widths), parts=1)
     return counts[0]
 
 
 def coefficient_histogram(
-    kernels: Float[Array, "n d"],
-    valid: Bool[Array, " n"],
+    kernels: KernelsLike,
     basis: Basis,
     *,
     low: Bound,
     high: Bound,
     bins: int,
-) -> tuple[Int32[Array, "d bins"], Int32[Array, ""]]:
+    where: WhereLike = None,
+) -> tuple[Int32[Array, "*layers d bins"], Int32[Array, "*layers"]]:
     """Return the `histogram` of raw kernels, normalized and projected, and the number outside.
 
     Works under jit and vmap; `bins` is static. The number outside counts coefficients below `low` or
-    above `high`; they are in the end bins too.
+    above `high`; they are in the end bins too. A kernel with a NaN or infinite weight is in no bin.
 
     **Arguments:**
 
-    - `kernels`, `valid`: raw kernels, one a row, and the mask of those that count.
+    - `kernels`: raw, as rows (n, d), a weight (out, in, *spatial), or `Kernels` of one kernel size:
+      one histogram a layer.
     - `basis`: of as many taps as the kernels have.
     - `low`, `high`: the range of the bins, in units of a coefficient.
     - `bins`: the number of equal bins.
+    - `where`: marks the kernels that count, as in `jnp.mean`; one mask a layer for `Kernels`.
     """
-    counts, outside, _ = coefficient_histograms(
-        kernels, valid, basis, low=low, high=high, bins=bins, parts=1
-    )
-    return counts[0], outside[0]
+    check_static(bins=bins)
+
+    def of_rows(rows: Float[Array, "n d"], counted: Bool[Array, " n"]) -> tuple[Array, Array]:
+        counted = counted & jnp.isfinite(kernel_max_abs(rows))
+        counts, outside, _ = coefficient_histograms(
+            rows, basis, low=low, high=high, bins=bins, parts=1, where=counted
+        )
+        return counts[0], outside[0]
+
+    return over_layers(of_rows, kernels, where, jnp)
 
 
 def coefficient_histograms(
     kernels: Float[Array, "n d"],
-    valid: Bool[Array, " n"],
     basis: Basis,
     *,
     low: Bound,
     high: Bound,
     bins: int,
     parts: int,
+    where: Bool[Array, " n"],
     subset: Bool[Array, " n"] | None = None,
     platform: str | None = None,
 ) -> tuple[
@@ -99,13 +120,14 @@ def coefficient_histograms(
 
     **Arguments:**
 
+    - `where`: marks the kernels that count, which are finite.
     - `subset`: marks kernels, such as sparse ones, whose histograms are wanted by themselves too.
     - `platform`: static; the platform of the program. None traces the paths of all platforms, which takes
         0.1 s longer.
     """
     return _histograms(
         _coefficients(kernels, basis),
-        valid,
+        where,
         low=low,
         high=high,
         bins=bins,
@@ -116,16 +138,16 @@ def coefficient_histograms(
 
 
 def coefficient_range(
-    kernels: Float[Array, "n d"], valid: Bool[Array, " n"], basis: Basis
+    kernels: Float[Array, "n d"], basis: Basis, *, where: Bool[Array, " n"]
 ) -> tuple[Float[Array, ""], Float[Array, ""]]:
-    """Return the smallest and largest coefficient of the valid raw kernels; (inf, -inf) if there is none.
+    """Return the smallest and largest coefficient of the kernels that count; (inf, -inf) if none does.
 
     Works under jit and vmap. Exact up to rounding: another compiled program may place a coefficient one
-    float32 step beyond. Kernels are normalized and projected on `basis` on the way.
+    float32 step beyond. Kernels are raw; they are normalized and projected on `basis` on the way.
     """
     coefficients = _by_product(kernels, basis)
-    low = jnp.min(coefficients, where=valid[None], initial=jnp.inf)
-    return low, jnp.max(coefficients, where=valid[None], initial=-jnp.inf)
+    low = jnp.min(coefficients, where=where[None], initial=jnp.inf)
+    return low, jnp.max(coefficients, where=where[None], initial=-jnp.inf)
 
 
 def _coefficients(kernels: Float[Array, "n d"], basis: Basis) -> list[Float[Array, " n"]]:

@@ -3,19 +3,29 @@
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
-from ._masks import keep
+from ._inputs import KernelsLike, WhereLike, over_layers
 from ._moments import Moments, moments_from_gram
 from ._sums import gram
 
 
-def moments(kernels: Float[Array, "n d"], valid: Bool[Array, " n"]) -> Moments:
-    """Return the moments of the valid kernels, centered before they are squared.
+def moments(kernels: KernelsLike, *, where: WhereLike = None) -> Moments:
+    """Return the moments of the kernels that count, centered before they are squared.
 
-    Robust to an offset that dwarfs the spread. No valid kernel gives all zeros. Works under jit, vmap
-    and grad, in the type of the kernels; merge the moments of blocks on the host, in float64, by
-    `host_moments` and `merge_moments`.
+    Robust to an offset that dwarfs the spread. No kernel gives all zeros; a NaN or infinite weight
+    gives NaN. In float32, or float64 for float64 kernels. Works under jit, vmap and grad; merge the
+    moments of blocks on the host, in float64, by `host_moments` and `merge_moments`.
+
+    **Arguments:**
+
+    - `kernels`: rows (n, d), a weight (out, in, *spatial), or `Kernels` of one kernel size, whose
+      moments stack over layers.
+    - `where`: marks the kernels that count, as in `jnp.mean`; one mask a layer for `Kernels`.
     """
-    finite = keep(kernels, valid)
-    center = jnp.sum(finite, axis=0) / jnp.maximum(jnp.sum(valid, dtype=kernels.dtype), 1)
-    weight = valid.astype(kernels.dtype)
-    return moments_from_gram(center, gram(finite - center[None], weight))
+    return over_layers(row_moments, kernels, where, jnp)
+
+
+def row_moments(kernels: Float[Array, "n d"], where: Bool[Array, " n"]) -> Moments:
+    """Return the `moments` of rows, of which those that do not count are zero."""
+    weight = where.astype(kernels.dtype)
+    center = jnp.sum(kernels, axis=0) / jnp.maximum(jnp.sum(weight), 1)
+    return moments_from_gram(center, gram(kernels - center[None], weight))

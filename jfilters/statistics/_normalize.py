@@ -6,26 +6,29 @@ arbitrary, does not count.
 
 import functools
 from collections.abc import Callable
+from typing import Any
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Bool, Float
+from jaxtyping import Array, Float
 
-from ._masks import keep, positive_or_one
+from ._inputs import KernelsLike, WhereLike, by_layer, is_layered, layer_rows, over_layers
+from ._masks import positive_or_one
 
 _UNROLLED_TAPS = 32
 
 
-def normalize(kernels: Float[Array, "n d"]) -> Float[Array, "n d"]:
+def normalize(kernels: KernelsLike, *, where: WhereLike = None) -> Any:
     """Return each kernel divided by its largest absolute weight; a zero kernel stays zero.
 
-    Works under jit, vmap and grad, in the type of the kernels. Shape statistics use normalized
-    kernels, because batch normalization makes the scale of a kernel arbitrary. A NaN spoils its own
-    kernel only. `host_normalize` is the twin on the host.
+    In the shape and type of the kernels; 16-bit types are divided in float32. Works under jit, vmap and
+    grad. Shape statistics use normalized kernels, because batch normalization makes the scale of a
+    kernel arbitrary. A NaN spoils its own kernel only. `host_normalize` is the twin on the host.
 
     **Arguments:**
 
-    - `kernels`: one a row.
+    - `kernels`: rows (n, d), a weight (out, in, *spatial), or `Kernels`, which give `Kernels`.
+    - `where`: marks the kernels that count; the others become zero. One mask a layer for `Kernels`.
 
     Source: Gavrikov & Keuper, CVPR 2022, arXiv:2203.15331.
 
@@ -34,6 +37,21 @@ def normalize(kernels: Float[Array, "n d"]) -> Float[Array, "n d"]:
     >>> jf.normalize(jnp.array([[1.0, -2.0], [0.0, 0.0]])).tolist()
     [[0.5, -1.0], [0.0, 0.0]]
     """
+    if is_layered(kernels):
+        weights = by_layer(_normalized, kernels, where)
+        return jax.tree.unflatten(jax.tree.structure(kernels), weights)
+    return _normalized(kernels, where)
+
+
+def _normalized(weight: KernelsLike, where: WhereLike) -> Float[Array, "..."]:
+    rows, _ = layer_rows(weight, where, jnp)
+    # What came may be no JAX array, whose type float64 is not that of its kernels without x64.
+    dtype = jnp.asarray(weight).dtype
+    return normalized_rows(rows).astype(dtype).reshape(jnp.shape(weight))
+
+
+def normalized_rows(kernels: Float[Array, "n d"]) -> Float[Array, "n d"]:
+    """Return rows divided by their largest absolute weights, as `normalize` does."""
     largest = kernel_max_abs(kernels)[:, None]
     scaled = kernels / positive_or_one(largest)
     # XLA may multiply by a reciprocal, which would leave one kernel in seven without a tap at +-1.
@@ -59,13 +77,18 @@ def normalize_in_half(kernels: Float[Array, "*sets n d"]) -> Float[Array, "*sets
     return jnp.where(jnp.abs(quotients) < float(half.tiny), quotients, halved)
 
 
-def max_abs(kernels: Float[Array, "n d"], valid: Bool[Array, " n"]) -> Float[Array, ""]:
-    """Return the largest absolute weight over the valid kernels; 0 if there is none.
+def max_abs(kernels: KernelsLike, *, where: WhereLike = None) -> Float[Array, "*layers"]:
+    """Return the largest absolute weight over the kernels that count; 0 if there is none.
 
-    Works under jit, vmap and grad. A NaN in a valid kernel gives NaN; one in a kernel that does not
-    count, as in padding, changes nothing. In the unit of the weights.
+    Works under jit, vmap and grad. A NaN in a kernel that counts gives NaN; one in a kernel that does
+    not, as in padding, changes nothing. In the unit of the weights.
+
+    **Arguments:**
+
+    - `kernels`: rows (n, d), a weight (out, in, *spatial), or `Kernels`: one value a layer.
+    - `where`: marks the kernels that count, as in `jnp.max`; one mask a layer for `Kernels`.
     """
-    return jnp.max(jnp.abs(keep(kernels, valid)), initial=0)
+    return over_layers(lambda rows, _: jnp.max(jnp.abs(rows), initial=0), kernels, where, jnp)
 
 
 def kernel_max_abs(kernels: Float[Array, "*sets n d"]) -> Float[Array, "*sets n"]:

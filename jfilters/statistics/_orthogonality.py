@@ -1,27 +1,27 @@
 """Orthogonality of the output channels of one layer."""
 
-import math
-
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
+from ._arrays import defined
+from ._inputs import KernelsLike, WhereLike, over_layers
 from ._masks import positive_or_one
 
 
-def orthogonality(
-    weight: Float[Array, "out *rest"], *, valid_rows: Bool[Array, " out"] | None = None
-) -> Float[Array, ""]:
+def orthogonality(kernels: KernelsLike, *, where: WhereLike = None) -> Float[Array, "*layers"]:
     """Return 1 - mean |cos| over pairs of distinct output channels of a weight (out, in, *spatial).
 
     1 when all channels are orthogonal, 0 when all are parallel. A zero channel is orthogonal to all;
-    NaN for fewer than two channels. Columns of zeros change nothing. Works under jit, vmap and grad;
+    NaN for fewer than two channels, and for a NaN or infinite weight that counts. Columns of zeros
+    change nothing. In float32, or float64 for float64 weights. Works under jit, vmap and grad;
     `host_orthogonality` is the twin on the host.
 
     **Arguments:**
 
-    - `weight`: one layer; every output channel is one row of all its weights.
-    - `valid_rows`: marks the output channels that count; all if not given.
+    - `kernels`: a weight (out, in, *spatial), one channel a row (out, n), or `Kernels`: one value a
+      layer.
+    - `where`: marks the output channels (out,) that count; one mask a layer for `Kernels`.
 
     Source: Gavrikov & Keuper, CVPR 2022, arXiv:2203.15331.
 
@@ -30,14 +30,17 @@ def orthogonality(
     >>> float(jf.orthogonality(jnp.eye(4).reshape(4, 1, 2, 2)))
     1.0
     """
-    out, row_length = weight.shape[0], math.prod(weight.shape[1:])
-    valid = jnp.ones(out, bool) if valid_rows is None else valid_rows
-    rows = _unit_rows(jnp.where(valid[:, None], weight.reshape(out, row_length), 0))
-    cosines = jnp.matmul(rows, rows.T, precision=jax.lax.Precision.HIGHEST)
-    distinct = jnp.abs(jnp.where(jnp.eye(out, dtype=bool), 0, cosines))
-    count = jnp.sum(valid, dtype=rows.dtype)
-    pairs = count * (count - 1)
-    return jnp.where(count >= 2, 1 - jnp.sum(distinct) / positive_or_one(pairs), jnp.nan)
+    return over_layers(_of_rows, kernels, where, jnp, channels=True)
+
+
+def _of_rows(rows: Float[Array, "out D"], where: Bool[Array, " out"]) -> Float[Array, ""]:
+    finite = jnp.isfinite(jnp.max(jnp.abs(rows), initial=0))
+    units = _unit_rows(jnp.where(finite, rows, 0))
+    cosines = jnp.matmul(units, units.T, precision=jax.lax.Precision.HIGHEST)
+    distinct = jnp.abs(jnp.where(jnp.eye(len(rows), dtype=bool), 0, cosines))
+    count = jnp.sum(where, dtype=rows.dtype)
+    pairs = positive_or_one(count * (count - 1))
+    return defined(finite & (count >= 2), 1 - jnp.sum(distinct) / pairs)
 
 
 def _unit_rows(rows: Float[Array, "out D"]) -> Float[Array, "out D"]:

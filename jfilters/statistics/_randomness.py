@@ -6,7 +6,8 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
-from ._arrays import RealArray, namespace
+from ._arrays import RealArray, defined, namespace
+from ._tracing import check_static
 
 # The published fit, over log2 n, to the smallest entropy among many random layers of n 3x3 kernels
 # (arXiv:2203.15331 prints two digits, torchconvquality 0.4 these).
@@ -36,11 +37,12 @@ def randomness_threshold(n: Any, d: int) -> Float[RealArray, "*s"]:
     >>> round(float(jf.randomness_threshold(1000, 9)), 3)
     0.95
     """
+    check_static(d=d)
     xp = namespace(n)
     n = xp.asarray(n, dtype=xp.asarray(0.0).dtype)
     enough = xp.maximum(n, max(d, 2))
     threshold = _sigmoid(xp, enough) if d == SIGMOID_TAPS else _closed_form(enough, d)
-    return xp.asarray(xp.where((n >= d) & (d >= 2), threshold, xp.nan))
+    return xp.asarray(defined((n >= d) & (d >= 2), threshold))
 
 
 def mean_random_entropy(n: int, d: int) -> float:

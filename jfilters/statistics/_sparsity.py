@@ -1,29 +1,63 @@
 """Sparse kernels: those that contribute next to nothing to their layer."""
 
+from typing import Any
+
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
+from ._arrays import defined
 from ._epsilon import EPSILON
+from ._inputs import KernelsLike, WhereLike, by_layer, is_layered, layer_rows, over_layers
 from ._masks import positive_or_one
-from ._normalize import kernel_max_abs, max_abs
+from ._normalize import kernel_max_abs
+from ._tracing import check_static
 
 
 def sparse_mask(
-    kernels: Float[Array, "n d"],
-    layer_max: Float[Array, ""],
+    kernels: KernelsLike,
+    layer_max: Float[Array, ""] | None = None,
     *,
-    eps: float = EPSILON,
+    where: WhereLike = None,
+    eps: Any = EPSILON,
     strict: bool = True,
-) -> Bool[Array, " n"]:
+) -> Any:
     """Mark the kernels that stay below `eps` times the layer's largest absolute weight in every tap.
 
-    `strict` compares with <, else with <= as arXiv:2204.02481 does. In an all-zero layer every
-    kernel is sparse.
+    Only kernels that count are marked, and in an all-zero layer all of them. A mask (n,) of rows,
+    (out, in) of a weight, and one a layer of `Kernels`: `where` of another statistic takes it. Works
+    under jit and vmap; `strict` is static.
+
+    **Arguments:**
+
+    - `kernels`: rows (n, d), a weight (out, in, *spatial), or `Kernels`.
+    - `layer_max`: the largest absolute weight of the layer; that of `kernels` if not given.
+    - `where`: marks the kernels that count; one mask a layer for `Kernels`.
+    - `eps`: the limit, as a share of the largest weight.
+    - `strict`: compare with <, else with <= as arXiv:2204.02481 does.
 
     Source: Gavrikov & Keuper, CVPR 2022, arXiv:2203.15331.
     """
+    check_static(strict=strict)
+
+    def mask(weight: KernelsLike, counted: WhereLike) -> Bool[Array, "..."]:
+        rows, valid = layer_rows(weight, counted, jnp)
+        largest = jnp.max(jnp.abs(rows), initial=0) if layer_max is None else layer_max
+        sparse = sparse_rows(rows, largest, eps, strict)
+        leading = jnp.shape(weight)[: 1 if jnp.ndim(weight) == 2 else 2]
+        return (sparse if counted is None else sparse & valid).reshape(leading)
+
+    if is_layered(kernels):
+        return tuple(by_layer(mask, kernels, where))
+    return mask(kernels, where)
+
+
+def sparse_rows(
+    kernels: Float[Array, "n d"], layer_max: Float[Array, ""], eps: Any, strict: bool
+) -> Bool[Array, " n"]:
+    """Mark the sparse rows, as `sparse_mask` does."""
     relative = relative_max_abs(kernels, layer_max)
-    below = relative < eps if strict else relative <= eps
+    limit = jnp.asarray(eps, relative.dtype)
+    below = relative < limit if strict else relative <= limit
     return below | (layer_max == 0)
 
 
@@ -43,20 +77,23 @@ def relative_max_abs(
 
 
 def sparsity(
-    kernels: Float[Array, "n d"],
-    valid: Bool[Array, " n"],
+    kernels: KernelsLike,
     *,
-    eps: float = EPSILON,
+    where: WhereLike = None,
+    eps: Any = EPSILON,
     strict: bool = True,
-) -> Float[Array, ""]:
-    """Return the share of a layer's valid kernels that are sparse, from 0 to 1; NaN if there is none.
+) -> Float[Array, "*layers"]:
+    """Return the share of a layer's kernels that are sparse, from 0 to 1.
 
     A kernel is sparse where all its weights stay below `eps` times the largest absolute weight of the
-    layer. Works under jit and vmap; `eps` and `strict` are static.
+    layer. NaN if no kernel counts, and for a NaN or infinite weight that counts. Works under jit and
+    vmap; `strict` is static. A step function: its gradient is zero.
 
     **Arguments:**
 
-    - `kernels`, `valid`: raw kernels of one layer, one a row, and the mask of those that count.
+    - `kernels`: raw, as rows (n, d), a weight (out, in, *spatial), or `Kernels`: one value a layer.
+    - `where`: marks the kernels that count, as in `jnp.mean`; one mask a layer for `Kernels`.
+    - `eps`: the limit, as a share of the largest weight.
     - `strict`: compare with <, else with <= as arXiv:2204.02481 does.
 
     Source: Gavrikov & Keuper, CVPR 2022, arXiv:2203.15331.
@@ -64,8 +101,17 @@ def sparsity(
     >>> import jax.numpy as jnp
     >>> import jfilters as jf
     >>> kernels = jnp.array([[1.0, 0.5], [0.001, 0.002]])
-    >>> float(jf.sparsity(kernels, jnp.array([True, True])))
+    >>> float(jf.sparsity(kernels))
     0.5
     """
-    sparse = sparse_mask(kernels, max_abs(kernels, valid), eps=eps, strict=strict)
-    return jnp.mean(sparse, where=valid, dtype=kernels.dtype)
+    check_static(strict=strict)
+
+    def share(rows: Float[Array, "n d"], counted: Bool[Array, " n"]) -> Float[Array, ""]:
+        largest = jnp.max(jnp.abs(rows), initial=0)
+        finite = jnp.isfinite(largest)
+        safe = jnp.where(finite, rows, 0)
+        sparse = sparse_rows(safe, jnp.where(finite, largest, 1), eps, strict) & counted
+        n_sparse, count = (jnp.sum(mask, dtype=rows.dtype) for mask in (sparse, counted))
+        return defined(finite & (count > 0), n_sparse / positive_or_one(count))
+
+    return over_layers(share, kernels, where, jnp)

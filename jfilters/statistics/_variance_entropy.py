@@ -4,33 +4,43 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
+from ._arrays import defined
 from ._entropy import entropy_from_moments
-from ._kernel_moments import moments
-from ._masks import keep, positive_or_one
-from ._normalize import max_abs
+from ._inputs import KernelsLike, WhereLike, over_layers
+from ._kernel_moments import row_moments
+from ._masks import positive_or_one
 
 
-def variance_entropy(kernels: Float[Array, "n d"], valid: Bool[Array, " n"]) -> Float[Array, ""]:
+def variance_entropy(kernels: KernelsLike, *, where: WhereLike = None) -> Float[Array, "*layers"]:
     """Return the entropy, to base 10, of the variance spectrum of one layer's raw kernels.
 
     0 when all kernels lie on one line or are equal; log10(d) when every direction carries equal
-    variance. Scale-free. NaN for fewer than two valid kernels. For the clean variant, take sparse
-    kernels out of `valid`. Works under jit, vmap and grad.
+    variance. Scale-free. NaN for fewer than two kernels, and for a NaN or infinite weight that counts.
+    For the clean variant take sparse kernels out by `where`. In float32, or float64 for float64
+    kernels. Works under jit, vmap and grad.
 
     **Arguments:**
 
-    - `kernels`, `valid`: raw kernels of one layer, one a row, and the mask of those that count.
+    - `kernels`: raw, as rows (n, d), a weight (out, in, *spatial), or `Kernels`: one value a layer.
+    - `where`: marks the kernels that count, as in `jnp.mean`; one mask a layer for `Kernels`.
 
     Source: Gavrikov & Keuper, CVPR 2022, arXiv:2203.15331.
 
     >>> import jax.numpy as jnp
     >>> import jfilters as jf
     >>> kernels = jnp.array([[1.0, 0.0], [-1.0, 0.0], [0.0, 1.0], [0.0, -1.0]])
-    >>> round(float(jf.variance_entropy(kernels, jnp.ones(4, bool))), 3)
+    >>> round(float(jf.variance_entropy(kernels)), 3)
     0.301
+    >>> float(jf.variance_entropy(kernels, where=jnp.array([True, True, False, False])))
+    0.0
     """
+    return over_layers(_of_rows, kernels, where, jnp)
+
+
+def _of_rows(kernels: Float[Array, "n d"], where: Bool[Array, " n"]) -> Float[Array, ""]:
     # Divided by the layer's largest weight, so that squares neither overflow nor vanish; the result
     # does not depend on that divisor, so neither does the gradient.
-    scale = jax.lax.stop_gradient(positive_or_one(max_abs(kernels, valid)))
-    scaled = keep(kernels, valid) / scale
-    return jnp.asarray(entropy_from_moments(moments(scaled, valid)))
+    largest = jax.lax.stop_gradient(jnp.max(jnp.abs(kernels), initial=0))
+    finite = jnp.isfinite(largest)
+    scaled = jnp.where(finite, kernels, 0) / jnp.where(finite, positive_or_one(largest), 1)
+    return defined(finite, jnp.asarray(entropy_from_moments(row_moments(scaled, where))))

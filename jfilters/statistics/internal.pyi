@@ -1,4 +1,6 @@
 from ._arrays import RealArray as RealArray
+from ._arrays import defined as defined
+from ._arrays import rounding as rounding
 from ._basis_file import basis_arrays as basis_arrays
 from ._entropy import entropy_from_moments as entropy_from_moments
 from ._entropy import entropy_of_covariance as entropy_of_covariance
@@ -14,6 +16,12 @@ from ._host import host_normalize_in_half as host_normalize_in_half
 from ._host import host_orthogonality as host_orthogonality
 from ._host import host_set_moments as host_set_moments
 from ._host import host_unit_kernels as host_unit_kernels
+from ._inputs import KernelsLike as KernelsLike
+from ._inputs import WhereLike as WhereLike
+from ._inputs import is_layered as is_layered
+from ._inputs import layer_masks as layer_masks
+from ._inputs import layer_rows as layer_rows
+from ._inputs import over_layers as over_layers
 from ._moments import host_moments as host_moments
 from ._moments import moments_from_gram as moments_from_gram
 from ._normalize import absolute_by_tap as absolute_by_tap
@@ -25,4 +33,7 @@ from ._sums import Terms as Terms
 from ._sums import WeightedPoints as WeightedPoints
 from ._sums import sums as sums
 from ._sums import symmetric as symmetric
+from ._tracing import check_static as check_static
+from ._tracing import is_traced as is_traced
+from ._tracing import on_host as on_host
 from ._verdict import HIGH_SPARSITY as HIGH_SPARSITY

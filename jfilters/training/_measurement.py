@@ -90,7 +90,7 @@ def measurement(kernels: Kernels, basis: Basis) -> Measurement:
 def _numbers(weights: tuple[Float[Array, "..."], ...], basis: Basis) -> dict[str, Array]:
     segments = segmented(weights)
     count = segments.sum_by_layer(jnp.sum(segments.valid, axis=1, dtype=jnp.int32))
-    layer_max = segments.max_by_layer(jax.vmap(max_abs)(segments.kernels, segments.valid))
+    layer_max = segments.max_by_layer(_max_abs(segments))
     entropy = _entropy(segments, layer_max)
     n_kernels = jnp.asarray([math.prod(weight.shape[:2]) for weight in weights], jnp.int32)
     return {
@@ -103,10 +103,15 @@ def _numbers(weights: tuple[Float[Array, "..."], ...], basis: Basis) -> dict[str
     }
 
 
+def _max_abs(segments: Segments) -> Float[Array, " segments"]:
+    return jax.vmap(lambda rows, mask: max_abs(rows, where=mask))(segments.kernels, segments.valid)
+
+
 def _entropy(segments: Segments, layer_max: Float[Array, " layers"]) -> Float[Array, " layers"]:
     # By the layer's largest weight, so that squares neither overflow nor vanish.
     scales = segments.per_segment(jnp.where(layer_max > 0, layer_max, 1))
-    of_segments = jax.vmap(moments)(segments.kernels / scales[:, None, None], segments.valid)
+    scaled = segments.kernels / scales[:, None, None]
+    of_segments = jax.vmap(lambda rows, mask: moments(rows, where=mask))(scaled, segments.valid)
     return jnp.asarray(entropy_from_moments(merged(of_segments, segments)))
 
 
@@ -121,7 +126,7 @@ def _histogram(segments: Segments, basis: Basis) -> Int32[Array, "layers d bins"
     edges = fixed_edges(d, BINS)
     low, high = float(edges[0]), float(edges[-1])
     counts, *_ = coefficient_histograms(
-        kernels, valid, basis, low=low, high=high, bins=BINS, parts=n
+        kernels, basis, low=low, high=high, bins=BINS, parts=n, where=valid
     )
     return segments.sum_by_layer(counts)
 

@@ -5,10 +5,10 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 from jaxtyping import Array, Float
 
 from ..statistics import Moments, covariance, max_abs, moments
+from ..statistics.internal import rounding
 from ._layer_mean import Weight, layer_mean
 
 
@@ -34,9 +34,6 @@ def variance_entropy_penalty(weight_or_params: Any) -> Float[Array, ""]:
     return layer_mean(_uneven, weight_or_params)
 
 
-_NOISE = (4 * float(np.finfo(np.float32).eps)) ** 2
-
-
 def _uneven(weight: Weight) -> Float[Array, ""]:
     d = math.prod(weight.shape[2:])
     kernels = weight.reshape(-1, d)
@@ -46,14 +43,14 @@ def _uneven(weight: Weight) -> Float[Array, ""]:
     spread = jnp.asarray(covariance(scaled))
     variance = jnp.trace(spread)
     # Equal kernels vary by rounding of their mean alone: they have no direction to follow.
-    varies = variance > _NOISE * (jnp.sum(jnp.asarray(scaled.mean) ** 2) + variance)
+    noise = rounding(spread) ** 2 * (jnp.sum(jnp.asarray(scaled.mean) ** 2) + variance)
+    varies = ~(variance <= noise)  # a NaN has to stay one
     evenness = spread / jnp.where(varies, variance, 1)
     purity = jnp.where(varies, jnp.sum(evenness**2), 1)
     return jnp.log(d * purity) / math.log(d)
 
 
 def _scaled_moments(kernels: Float[Array, "n d"]) -> Moments:
-    valid = jnp.ones(len(kernels), bool)
     # So that no square overflows or vanishes; neither the result nor its gradient depends on it.
-    largest = jax.lax.stop_gradient(max_abs(kernels, valid))
-    return moments(kernels / jnp.where(largest > 0, largest, 1), valid)
+    largest = jax.lax.stop_gradient(max_abs(kernels))
+    return moments(kernels / jnp.where(largest > 0, largest, 1))

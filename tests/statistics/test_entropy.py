@@ -22,7 +22,7 @@ def reference(kernels):
 
 
 def of(kernels):
-    return float(jitted(jnp.asarray(kernels), jnp.ones(len(kernels), bool)))
+    return float(jitted(jnp.asarray(kernels)))
 
 
 @pytest.mark.parametrize(("n", "d", "offset"), [(400, 9, 0), (9, 9, 0), (400, 25, 0), (400, 9, 30)])
@@ -65,23 +65,18 @@ def test_clean_variant_drops_sparse_kernels():
     valid = jnp.ones(500, bool) & ~sparse_mask(kernels, jnp.max(jnp.abs(kernels)))
     kept = np.asarray(kernels)[np.asarray(valid)]
     assert len(kept) <= 400
-    assert float(jitted(kernels, valid)) == pytest.approx(reference(kept), rel=1e-5)
+    assert float(jitted(kernels, where=valid)) == pytest.approx(reference(kept), rel=1e-5)
 
 
 def test_from_merged_moments_on_the_host():
-    halves = [
-        host_moments(moments(jnp.asarray(half), jnp.ones(len(half), bool)))
-        for half in np.split(sample(), [150])
-    ]
+    halves = [host_moments(moments(jnp.asarray(half))) for half in np.split(sample(), [150])]
     got = entropy_from_moments(merge_moments(*halves))
     assert got.dtype == np.float64
     assert float(got) == pytest.approx(reference(sample()), rel=1e-5)
 
 
 def test_merged_constant_blocks_are_zero():
-    blocks = [
-        host_moments(moments(jnp.full((n, 9), 0.1), jnp.ones(n, bool))) for n in (70_001, 130_000)
-    ]
+    blocks = [host_moments(moments(jnp.full((n, 9), 0.1))) for n in (70_001, 130_000)]
     assert entropy_from_moments(merge_moments(*blocks)) == 0
 
 

@@ -23,7 +23,7 @@ def sample(n, d=9, seed=0):
 
 
 def fitted(kernels):
-    return fit_basis(moments(normalize(kernels), jnp.ones(len(kernels), bool)))
+    return fit_basis(moments(normalize(kernels)))
 
 
 BASIS = fitted(sample(2000) * jnp.linspace(1, 2, 9)[None])
@@ -34,7 +34,7 @@ range_of = jax.jit(coefficient_range)
 
 
 def count(kernels, valid, low=-2.0, high=2.0, bins=70, basis=BASIS):
-    return jitted(kernels, valid, basis, low=low, high=high, bins=bins)
+    return jitted(kernels, basis, low=low, high=high, bins=bins, where=valid)
 
 
 def reference(kernels, basis, edges):
@@ -63,7 +63,7 @@ def test_fixed_edges_refuse_nothing(d, bins):
 def test_hot_path_against_float64(d, limit):
     kernels = sample(2000, d)
     basis = BASIS if d == 9 else fitted(kernels)
-    got, outside = count(kernels, jnp.ones(2000, bool), -limit, limit, basis=basis)
+    got, outside = count(kernels, None, -limit, limit, basis=basis)
     expected, expected_outside = reference(kernels, basis, np.linspace(-limit, limit, 71))
     # A coefficient within float32 rounding of an edge may fall to either side.
     assert np.abs(got - expected).sum() <= 6
@@ -77,20 +77,20 @@ def test_bins_are_those_of_numpy_on_every_edge():
     column = np.concatenate([edges, edges[:-1] + 0.1, edges[1:] - 0.1])
     coefficients = jnp.asarray(np.stack([column, -column], axis=1), jnp.float32)
     expected = np.stack([np.histogram(c, edges)[0] for c in np.asarray(coefficients).T])
-    got = histogram(coefficients, jnp.ones(len(column), bool), edges)
+    got = histogram(coefficients, edges)
     np.testing.assert_array_equal(got, expected)
 
 
 def test_end_bins_catch_what_falls_outside():
     coefficients = jnp.asarray([[-1e30], [-1.1], [-1.0], [1.0], [1.1], [jnp.inf]])
-    got = histogram(coefficients, jnp.ones(6, bool), np.linspace(-1, 1, 5))
+    got = histogram(coefficients, np.linspace(-1, 1, 5))
     np.testing.assert_array_equal(got, [[3, 0, 0, 3]])
 
 
 def test_nothing_lies_outside_the_range():
     kernels = sample(2000)
     valid = jnp.ones(2000, bool)
-    low, high = range_of(kernels, valid, BASIS)
+    low, high = range_of(kernels, BASIS, where=valid)
     _, outside = count(kernels, valid, low - 1e-5, high + 1e-5)
     assert outside == 0
     _, outside = count(kernels, valid, low + 1e-5, high - 1e-5)
@@ -101,13 +101,13 @@ def test_range_against_projection():
     kernels, valid = sample(2000), jnp.arange(2000) < 200
     coefficients = project(normalize(kernels[:200]), BASIS)
     expected = coefficients.min(), coefficients.max()
-    np.testing.assert_allclose(range_of(kernels, valid, BASIS), expected, atol=1e-6)
+    np.testing.assert_allclose(range_of(kernels, BASIS, where=valid), expected, atol=1e-6)
 
 
 def test_hot_path_equals_histogram_of_projection():
     kernels, valid = sample(2000), jnp.arange(2000) < 1500
     edges = np.linspace(-2, 2, 71)
-    expected = histogram(project(normalize(kernels), BASIS), valid, edges)
+    expected = histogram(project(normalize(kernels), BASIS), edges, where=valid)
     assert np.abs(count(kernels, valid)[0] - expected).sum() <= 4
 
 
@@ -149,7 +149,7 @@ def test_comparison_counts_as_scatter_does(monkeypatch):
         jax.lax, "platform_dependent", lambda *args, default, **others: default(*args)
     )
     bounds = {"low": -2.0, "high": 2.0}
-    compared = coefficient_histogram(kernels, valid, BASIS, **bounds, bins=70)
+    compared = coefficient_histogram(kernels, BASIS, **bounds, bins=70, where=valid)
     for a, b in zip(compared, expected, strict=True):
         np.testing.assert_array_equal(a, b)
 
@@ -175,4 +175,4 @@ def test_lowers_for_all_platforms_at_once():
 @pytest.mark.parametrize("edges", [[0.0], [0.0, 1.0, 3.0], [1.0, 0.0], [0.0, 0.0, 0.0]])
 def test_refuses_edges_that_are_not_uniform(edges):
     with pytest.raises(ValueError, match="increasing, equally spaced"):
-        histogram(jnp.ones((2, 9)), jnp.ones(2, bool), np.asarray(edges))
+        histogram(jnp.ones((2, 9)), np.asarray(edges))

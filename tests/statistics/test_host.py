@@ -30,15 +30,15 @@ def finite(weight):
 
 def device(function):
     """A statistic of kernels and a mask, of the finite kernels of a weight."""
-    return lambda weight: function(jnp.asarray(rows(weight)), jnp.asarray(finite(weight)))
+    return lambda weight: function(jnp.asarray(rows(weight)), where=jnp.asarray(finite(weight)))
 
 
 def host_moments(weight):
     return internal.host_set_moments(internal.host_normalize(rows(weight)))
 
 
-def device_moments(kernels, valid):
-    return s.moments(jnp.where(valid[:, None], s.normalize(kernels), 0), valid)
+def device_moments(kernels, where):
+    return s.moments(s.normalize(kernels), where=where)
 
 
 def host_counts(weight):
@@ -47,10 +47,10 @@ def host_counts(weight):
     return np.cumsum(internal.host_counts(normalized, basis(d), s.fixed_edges(d, BINS)), axis=1)
 
 
-def device_counts(kernels, valid):
+def device_counts(kernels, where):
     edges = s.fixed_edges(kernels.shape[1], BINS)
     bounds = {"low": float(edges[0]), "high": float(edges[-1]), "bins": BINS}
-    counts, _ = s.coefficient_histogram(kernels, valid, basis(kernels.shape[1]), **bounds)
+    counts, _ = s.coefficient_histogram(kernels, basis(kernels.shape[1]), **bounds, where=where)
     return np.cumsum(counts, axis=1)
 
 

@@ -17,29 +17,32 @@ BASIS = s.Basis(
 
 
 def coefficient_histogram(kernels, valid):
-    return s.coefficient_histogram(kernels, valid, BASIS, low=-2.0, high=2.0, bins=32)
+    return s.coefficient_histogram(kernels, BASIS, low=-2.0, high=2.0, bins=32, where=valid)
 
 
 def histogram(kernels, valid):
-    return s.histogram(kernels, valid, np.linspace(-1.03, 1.01, 33))
+    return s.histogram(kernels, np.linspace(-1.03, 1.01, 33), where=valid)
 
 
 SCALE_FREE = {
     "coefficient_histogram": coefficient_histogram,
-    "coefficient_range": lambda kernels, valid: s.coefficient_range(kernels, valid, BASIS),
-    "normalized_moments": lambda kernels, valid: s.moments(s.normalize(kernels), valid),
-    "orthogonality": lambda kernels, valid: s.orthogonality(kernels, valid_rows=valid),
-    "sparsity": s.sparsity,
-    "standardized_norms": lambda kernels, valid: s.norms(kernels, valid).l1_standardized,
-    "variance_entropy": s.variance_entropy,
+    "coefficient_range": lambda kernels, valid: s.coefficient_range(kernels, BASIS, where=valid),
+    "normalized_moments": lambda kernels, valid: s.moments(s.normalize(kernels), where=valid),
+    "orthogonality": lambda kernels, valid: s.orthogonality(kernels, where=valid),
+    "sparsity": lambda kernels, valid: s.sparsity(kernels, where=valid),
+    "standardized_norms": lambda kernels, valid: s.norms(kernels, where=valid).l1_standardized,
+    "variance_entropy": lambda kernels, valid: s.variance_entropy(kernels, where=valid),
 }
 SCALES = {
-    "l1": lambda kernels, valid: s.norms(kernels, valid).l1,
-    "l2": lambda kernels, valid: s.norms(kernels, valid).l2,
-    "max_abs": s.max_abs,
-    "mean": lambda kernels, valid: s.moments(kernels, valid).mean,
+    "l1": lambda kernels, valid: s.norms(kernels, where=valid).l1,
+    "l2": lambda kernels, valid: s.norms(kernels, where=valid).l2,
+    "max_abs": lambda kernels, valid: s.max_abs(kernels, where=valid),
+    "mean": lambda kernels, valid: s.moments(kernels, where=valid).mean,
 }
-OTHERS = {"histogram": histogram, "moments": s.moments}
+OTHERS = {
+    "histogram": histogram,
+    "moments": lambda kernels, valid: s.moments(kernels, where=valid),
+}
 STATISTICS = SCALE_FREE | SCALES | OTHERS
 DIFFERENTIABLE = sorted(
     set(STATISTICS) - {"coefficient_histogram", "coefficient_range", "histogram", "sparsity"}

@@ -24,7 +24,7 @@ def reference(kernels):
 
 
 def of(kernels):
-    return moments(jnp.asarray(kernels), jnp.ones(len(kernels), bool))
+    return moments(jnp.asarray(kernels))
 
 
 def assert_moments(got, expected, rtol=1e-5):
@@ -43,7 +43,7 @@ def test_against_float64(offset):
 def test_offset_with_any_mask(every):
     kernels = sample(6400, offset=1e4)
     for valid in (np.arange(6400) % every != 0, np.arange(6400) % every == every - 1):
-        got = moments(jnp.asarray(kernels), jnp.asarray(valid))
+        got = moments(jnp.asarray(kernels), where=jnp.asarray(valid))
         assert_moments(got, reference(kernels[valid]))
 
 
@@ -72,7 +72,7 @@ def test_merging_is_symmetric_and_empty_is_neutral():
 
 def test_merges_stacked_records():
     kernels = jnp.asarray(sample(60)).reshape(3, 20, 9)
-    stacked = jax.vmap(moments)(kernels, jnp.ones((3, 20), bool))
+    stacked = jax.vmap(moments)(kernels)
     merged = merge_moments(host_moments(stacked), host_moments(stacked))
     for index in range(3):
         twice = np.concatenate([kernels[index], kernels[index]])

@@ -29,9 +29,9 @@ def test_float16_stays_float16():
 
 def test_max_abs_looks_at_valid_kernels_alone():
     kernels = jnp.asarray([[1.0, -3.0], [2.0, 0.0], [9.0, jnp.nan]])
-    assert max_abs(kernels, jnp.asarray([True, True, False])) == 3
+    assert max_abs(kernels, where=jnp.asarray([True, True, False])) == 3
 
 
 def test_max_abs_of_nothing_is_zero():
-    assert max_abs(jnp.ones((2, 9)), jnp.zeros(2, bool)) == 0
-    assert max_abs(jnp.ones((0, 9)), jnp.zeros(0, bool)) == 0
+    assert max_abs(jnp.ones((2, 9)), where=jnp.zeros(2, bool)) == 0
+    assert max_abs(jnp.ones((0, 9))) == 0

@@ -43,7 +43,7 @@ def test_padding_is_invisible():
     weight = jnp.asarray(sample().reshape(16, -1))
     padded = jnp.pad(weight, ((0, 5), (0, 0)), constant_values=jnp.nan)
     padded = jnp.pad(padded, ((0, 0), (0, 12)))
-    got = orthogonality(padded, valid_rows=jnp.arange(21) < 16)
+    got = orthogonality(padded, where=jnp.arange(21) < 16)
     assert float(got) == pytest.approx(float(orthogonality(weight)), abs=1e-6)
 
 

@@ -102,7 +102,7 @@ def test_parts_add_up_to_the_moments_of_the_whole(seed, at, after):
     gram = sum(np.asarray(summed([], part)[1], np.float64)[0] for part in parts)
     got = moments_from_gram(np.asarray(whole.center, np.float64), symmetric(gram))
     kernels = whole.kernels * whole.factor[:, None]
-    expected = moments(kernels, whole.weight == 1)
+    expected = moments(kernels, where=whole.weight == 1)
     assert got.count == expected.count
     assert_near(got.mean, np.asarray(expected.mean), rtol=1e-5)
     assert_near(got.scatter, np.asarray(expected.scatter), rtol=1e-4)

@@ -70,7 +70,7 @@ def test_lies_in_0_to_1_and_sees_neither_scale_nor_order(name, seed, power, rand
 def test_variance_entropy_is_at_least_what_the_penalty_leaves(seed, spread):
     weight = sample(seed) * np.geomspace(spread, 1, 9, dtype=np.float32).reshape(3, 3)
     rows = jnp.asarray(weight.reshape(-1, 9))
-    entropy = float(jax.jit(statistics.variance_entropy)(rows, jnp.ones(len(rows), bool)))
+    entropy = float(jax.jit(statistics.variance_entropy)(rows))
     assert entropy / np.log10(9) >= 1 - float(JITTED["variance_entropy"](weight)) - 1e-5
 
 
