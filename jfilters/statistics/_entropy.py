@@ -13,13 +13,17 @@ def entropy_from_moments(moments: Moments) -> Float[RealArray, "*sets"]:
     variance that is rounding of the mean counts as 0. NaN for fewer than two kernels, and for moments
     that are not finite. NumPy moments are computed on the host; JAX moments work under jit and vmap.
     """
+    return defined(moments.count >= 2, spread_entropy(moments))
+
+
+def spread_entropy(moments: Moments) -> Float[RealArray, "*sets"]:
+    """Return `entropy_from_moments`, but 0 for fewer than two kernels."""
     xp = namespace(moments.scatter)
     spread = covariance(moments)
     variance = xp.trace(spread, axis1=-2, axis2=-1)
     noise = rounding(spread) ** 2 * (xp.sum(moments.mean**2, axis=-1) + variance)
     # A NaN compares as neither above nor below, and has to stay one.
-    entropy = xp.where(variance <= noise, 0.0, entropy_of_covariance(spread))
-    return defined(moments.count >= 2, entropy)
+    return xp.where(variance <= noise, 0.0, entropy_of_covariance(spread))
 
 
 def entropy_of_covariance(covariance: Float[RealArray, "*sets d d"]) -> Float[RealArray, "*sets"]:
@@ -38,4 +42,4 @@ def entropy_of_covariance(covariance: Float[RealArray, "*sets d d"]) -> Float[Re
     p = values / xp.where(total > 0, total, 1)
     safe = xp.where(p > 0, p, 1)
     entropy = 0 - xp.sum(safe * xp.log10(safe), axis=-1)
-    return xp.asarray(defined(finite[..., 0, 0], entropy))
+    return defined(finite[..., 0, 0], entropy)

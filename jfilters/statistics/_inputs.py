@@ -127,22 +127,21 @@ def stacked(results: Sequence[Any], xp: Any) -> Any:
     first = results[0]
     if isinstance(first, tuple):
         return type(first)(*(stacked(leaves, xp) for leaves in zip(*results, strict=True)))
-    arrays = [xp.asarray(result) for result in results]
-    if len({array.shape for array in arrays}) > 1:
+    if len({result.shape for result in results}) > 1:
         raise ValueError(
             "expected layers of one kernel size, got several; choose one of them by "
             "kernels.select(spatial=...)"
         )
-    dtype = max((array.dtype for array in arrays), key=lambda dtype: dtype.itemsize)
+    dtype = max((result.dtype for result in results), key=lambda dtype: dtype.itemsize)
     with nans_allowed(xp):
-        return xp.stack([array.astype(dtype) for array in arrays])
+        return xp.stack([result.astype(dtype) for result in results])
 
 
 def described(value: Any) -> str:
     """Return the type of a value, and its element type and shape if it has any."""
     name = type(value).__name__
     if not hasattr(value, "shape") or not hasattr(value, "dtype"):
-        return f"a {name}"
+        return name
     return f"{value.dtype} of shape {tuple(value.shape)}"
 
 

@@ -42,7 +42,7 @@ def randomness_threshold(n: Any, d: int) -> Float[RealArray, "*s"]:
     n = xp.asarray(n, dtype=xp.asarray(0.0).dtype)
     enough = xp.maximum(n, max(d, 2))
     threshold = _sigmoid(xp, enough) if d == SIGMOID_TAPS else _closed_form(enough, d)
-    return xp.asarray(defined((n >= d) & (d >= 2), threshold))
+    return defined((n >= d) & (d >= 2), threshold)
 
 
 def mean_random_entropy(n: int, d: int) -> float:

@@ -5,7 +5,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
 from ._arrays import defined
-from ._entropy import entropy_from_moments
+from ._entropy import spread_entropy
 from ._inputs import KernelsLike, WhereLike, over_layers
 from ._kernel_moments import row_moments
 from ._masks import positive_or_one
@@ -43,4 +43,5 @@ def _of_rows(kernels: Float[Array, "n d"], where: Bool[Array, " n"]) -> Float[Ar
     largest = jax.lax.stop_gradient(jnp.max(jnp.abs(kernels), initial=0))
     finite = jnp.isfinite(largest)
     scaled = jnp.where(finite, kernels, 0) / jnp.where(finite, positive_or_one(largest), 1)
-    return defined(finite, jnp.asarray(entropy_from_moments(row_moments(scaled, where))))
+    moments = row_moments(scaled, where)
+    return defined(finite & (moments.count >= 2), spread_entropy(moments))
