@@ -69,7 +69,7 @@ HOST_HALVES = {
     "shift": {
         *("_difference", "_divergence", "_drift_null", "_embedding", "_frechet", "_grid", "_holm"),
         *("_kernel_similarity", "_labelings", "_match", "_metric_functions", "_null_level"),
-        *("_nulls", "_parts", "_population_null", "_rank", "_redeal", "_sampling_null"),
+        *("_nulls", "_parts", "_population_null", "_rank", "_redeal", "_samples", "_sampling_null"),
         *("_thinning", "_transport", "_unit_drift", "_unit_statistic", "_unit_sums", "metrics"),
     },
 }

@@ -9,6 +9,8 @@ from collections.abc import Callable
 import numpy as np
 from jaxtyping import Float, Int
 
+from ..statistics.internal import on_host
+
 BINS = 64
 """Of the factorised histogram, over (-1, 1)."""
 
@@ -17,6 +19,7 @@ _RIDGE = 1e-6  # of a unit variance: kernels on a plane still have a density
 Charted = tuple[Int[np.ndarray, " n"], Float[np.ndarray, "n rest"]]
 
 
+@on_host("score outside of the program; inside use jax.vmap(density.log_prob)")
 def baselines(
     trained: Float[np.ndarray, "n d"], judged: Float[np.ndarray, "held d"]
 ) -> dict[str, Float[np.ndarray, " held"]]:

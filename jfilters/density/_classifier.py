@@ -14,6 +14,7 @@ import jax.scipy.stats.norm
 import numpy as np
 from jaxtyping import Array, Bool, Float, Int, Key
 
+from ..statistics.internal import on_host
 from ._mapped import mapped
 from ._records import TwoSampleTests
 from ._training import adam, stepped
@@ -25,6 +26,7 @@ _WIDTH, _EPOCHS, _BATCH, _RATE, _DECAY = 64, 20, 128, 8e-3, 1e-2
 _AT_ONCE = 16  # pairs, by vmap
 
 
+@on_host("test outside of the program, which it compiles itself")
 def two_sample_tests(
     key: Key[Array, ""],
     kernels: Float[Array, "m n d"],

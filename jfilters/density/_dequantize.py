@@ -9,12 +9,14 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Key
 
+from ..statistics.internal import on_host
 from ._dequantized import RESOLUTION, Dequantized
 
 _FEWEST = 4096  # rows of a program
 _INSIDE = 1 - 2.0**-20  # so that atanh stays finite in float32
 
 
+@on_host("dequantize outside of the program and pass the kernels in")
 def dequantize(key: Key[Array, ""], kernels: Float[np.ndarray, "n d"]) -> Dequantized:
     """Normalize raw kernels and move each to a random point of its cell on the cube's surface.
 

@@ -10,6 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int, Key
 
+from ..statistics.internal import on_host
 from ._density import KernelDensity
 from ._estimate import estimated
 from ._fit import AT_ONCE, split, train
@@ -19,6 +20,7 @@ from ._options import DEFAULTS, FitOptions
 from ._records import FEWEST_FOLDS, FOLDS, Divergences
 
 
+@on_host("estimate outside of the program, which it compiles itself")
 def divergences(
     key: Key[Array, ""],
     kernels: Float[Array, "m n d"],

@@ -18,6 +18,7 @@ from safetensors.numpy import save_file
 
 from .._files import written_whole
 from ..errors import CheckpointError, UnreadableError
+from ..statistics.internal import on_host
 from ._density import KernelDensity, like, one_of
 
 KEY = "jfilters.density"
@@ -49,6 +50,7 @@ class SavedDensities(NamedTuple):
         return one_of(self.densities, self.labels.index(label))
 
 
+@on_host("save the returned densities outside of the program")
 def save_densities(
     path: str | os.PathLike[str],
     densities: KernelDensity,

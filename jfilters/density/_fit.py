@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Int, Key, PyTree
 
+from ..statistics.internal import on_host
 from ._chart import faces, to_charts
 from ._density import KernelDensity, like, new_density
 from ._fits import FEWEST, Fits
@@ -19,6 +20,9 @@ from ._training import adam, stepped
 AT_ONCE = 1024  # kernels of each density: what lies between its layers stays small
 
 
+@on_host(
+    "fit outside of the program; a KernelDensity is a pytree, whose log_prob and sample run inside"
+)
 def fit(
     key: Key[Array, ""], kernels: Float[Array, "n d"], *, options: FitOptions = DEFAULTS
 ) -> Fits:
@@ -30,6 +34,9 @@ def fit(
     return fit_many(key, kernels[None], options=options)
 
 
+@on_host(
+    "fit outside of the program; a KernelDensity is a pytree, whose log_prob and sample run inside"
+)
 def fit_many(
     key: Key[Array, ""],
     kernels: Float[Array, "m n d"],

@@ -6,6 +6,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Key
 
+from ..statistics.internal import on_host
 from ._density import KernelDensity
 from ._dequantize import dequantize
 
@@ -13,6 +14,7 @@ BLOCK = 4096
 """Kernels at a time, so that one program scores any number of them."""
 
 
+@on_host("inside use jax.vmap(density.log_prob) on dequantized kernels")
 def scores(
     key: Key[Array, ""], density: KernelDensity, kernels: Float[np.ndarray, "n d"]
 ) -> Float[np.ndarray, " n"]:

@@ -12,6 +12,7 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Float, Num
 
+from ..statistics.internal import on_host
 from ._divergence import EMPTY_DENSITY
 from ._nulls import SamplingNull
 
@@ -34,6 +35,7 @@ _STEP = 0.1  # of the logit of the smaller share, between tables
 _NORMAL_95 = 1.6448536269514722
 
 
+@on_host("compute the null once, outside of the program, and compare jf.drift with it inside")
 def drift_null(
     pooled: Num[np.ndarray, "d bins"],
     sizes: tuple[int, int] | tuple[float, float],

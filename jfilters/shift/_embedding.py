@@ -5,6 +5,8 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Float
 
+from ..statistics.internal import on_host
+
 MOST_VECTORS = 1_000
 """Sets of which all eigenvectors are computed; of 3,000 they take 20 s, the two that are shown 1 s."""
 
@@ -16,6 +18,7 @@ class Embedding(NamedTuple):
     share: float
 
 
+@on_host("map drifts outside of the program")
 def classical_mds(drifts: Float[np.ndarray, "m m"]) -> Embedding:
     """Return positions in the plane whose squared distances follow the drifts as well as a plane can.
 

@@ -5,7 +5,10 @@ from collections.abc import Sequence
 import numpy as np
 from jaxtyping import Float
 
+from ..statistics.internal import on_host
 
+
+@on_host("adjust p-values outside of the program")
 def holm(p: Sequence[float] | Float[np.ndarray, " tests"]) -> Float[np.ndarray, " tests"]:
     """Adjust p-values for their number, so that the probability of any false alarm stays bounded.
 

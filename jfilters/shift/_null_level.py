@@ -3,9 +3,10 @@
 import numpy as np
 from jaxtyping import Float, Integer
 
-from ..statistics.internal import RealArray
+from ..statistics.internal import RealArray, on_host
 
 
+@on_host("null_level is a mean of arrays: call it outside of the program, or watch jf.drift inside")
 def null_level(
     n: int | float,
     m: int | float,

@@ -11,6 +11,7 @@ from collections.abc import Callable
 import numpy as np
 from jaxtyping import Float, Int64, Integer, Num
 
+from ..statistics.internal import on_host
 from ._labelings import blocks_of, is_varying, labelings
 from ._nulls import AS_LARGE, PopulationNull
 from ._parts import Parts, features, parts_of, thinned, varying_alone
@@ -30,6 +31,7 @@ SumsStatistic = Callable[[Float[np.ndarray, "count groups features"]], np.ndarra
 """From the summed rows of all groups, one value a labeling."""
 
 
+@on_host("test outside of the program, on the histograms that it returns")
 def population_null(
     rng: np.random.Generator,
     counts: Integer[np.ndarray, "layers d bins"],

@@ -3,11 +3,13 @@
 import numpy as np
 from jaxtyping import Float, Num
 
+from ..statistics.internal import on_host
 from ._metric_functions import histogram_metric, histogram_space
 from ._nulls import SamplingNull
 from ._redeal import DealtSets
 
 
+@on_host("compute the null once, outside of the program, and compare jf.drift with it inside")
 def sampling_null(
     rng: np.random.Generator,
     name: str,

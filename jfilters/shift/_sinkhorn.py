@@ -1,6 +1,7 @@
 """Sinkhorn divergence between kernel samples, solved by ott-jax."""
 
 import functools
+import math
 import warnings
 from collections.abc import Callable
 from typing import Any
@@ -9,6 +10,8 @@ import numpy as np
 from jaxtyping import Float
 
 from ..errors import MissingExtraError
+from ..statistics.internal import KernelsLike, WhereLike, on_host
+from ._samples import by_layer_pair, sample
 from ._transport import OtherPoints, OtherWeights, Points, Weights, shares
 
 SMOOTHING = 0.5
@@ -20,22 +23,29 @@ Less is sharper, slower to solve, and drowns a small shift of nine taps in what 
 _FEWEST = 64
 
 
+@on_host("call it on arrays, outside of the program; inside, ott-jax itself runs under jit")
 def sinkhorn_divergence(
-    x: Points,
-    y: OtherPoints,
-    x_weights: Weights | None = None,
-    y_weights: OtherWeights | None = None,
+    x: KernelsLike,
+    y: KernelsLike,
+    x_weights: Any = None,
+    y_weights: Any = None,
     *,
+    where_x: WhereLike = None,
+    where_y: WhereLike = None,
     epsilon: float | None = None,
-) -> float:
+) -> Any:
     """Entropic optimal transport less its own bias, in squared units of the points.
 
     0 for equal samples, symmetric, never negative; the squared Wasserstein-2 distance as epsilon
     goes to 0. Two samples of one distribution give a positive number that falls as 1/n + 1/m.
-    Solved in float32; n x m numbers are held at once.
+    Solved in float32; n x m numbers are held at once. NaN for a NaN or infinite weight that counts.
 
     **Arguments:**
 
+    - `x`, `y`: kernels, as rows (n, d), weights (out, in, *spatial), or `Kernels` of equally many
+      layers: one value a pair of layers.
+    - `x_weights`, `y_weights`: of the rows; equal if not given.
+    - `where_x`, `where_y`: mark the kernels that count; one mask a layer for `Kernels`.
     - `epsilon`: the smoothing, in squared units of the points; `SMOOTHING` times the mean squared
       distance between both samples if not given.
 
@@ -44,11 +54,27 @@ def sinkhorn_divergence(
     Source: Feydy et al., "Interpolating between optimal transport and MMD using Sinkhorn
     divergences", 2019.
     """
+
+    def value(x: Any, y: Any, where_x: WhereLike, where_y: WhereLike) -> float:
+        return _divergence(*sample(x, x_weights, where_x), *sample(y, y_weights, where_y), epsilon)
+
+    return by_layer_pair(value, x, y, where_x, where_y)
+
+
+def _divergence(
+    x: Points,
+    x_weights: Weights | None,
+    y: OtherPoints,
+    y_weights: OtherWeights | None,
+    epsilon: float | None,
+) -> float:
     import jax
     import jax.numpy as jnp
 
     solve = _solver()
     x_weights, y_weights = shares(x, x_weights), shares(y, y_weights)
+    if not (np.isfinite(x).all() and np.isfinite(y).all()):
+        return math.nan
     if epsilon is None:
         epsilon = SMOOTHING * _mean_square(x, y, x_weights, y_weights)
     if not epsilon > 0:

@@ -6,10 +6,15 @@ orthonormal basis changes them. Each comparison is a function of the difference 
 over all their points; a relabelling of points is then another row of weights.
 """
 
+import math
 from collections.abc import Callable, Iterable
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float
+
+from ..statistics.internal import KernelsLike, WhereLike, on_host
+from ._samples import by_layer_pair, sample
 
 Points = Float[np.ndarray, "n d"]
 OtherPoints = Float[np.ndarray, "m d"]
@@ -18,73 +23,112 @@ OtherWeights = Float[np.ndarray, " m"]
 Form = Callable[[np.ndarray], np.ndarray]
 """From r rows of weight differences (r, n) over the same n points, each of sum 0, r values."""
 
+_REMEDY = "call it on arrays, outside of the program, or compare histograms inside it by jf.drift"
+
 SLICES = 64
 FEATURES = 512
 _ROWS = 1024  # of a distance matrix that are held at once
 
 
+@on_host(_REMEDY)
 def sliced_wasserstein(
     rng: np.random.Generator,
-    x: Points,
-    y: OtherPoints,
-    x_weights: Weights | None = None,
-    y_weights: OtherWeights | None = None,
+    x: KernelsLike,
+    y: KernelsLike,
+    x_weights: Any = None,
+    y_weights: Any = None,
     *,
+    where_x: WhereLike = None,
+    where_y: WhereLike = None,
     slices: int = SLICES,
-) -> float:
+) -> Any:
     """The mean Wasserstein-1 distance of both samples along random directions, in units of the points.
 
     0 for equal samples, symmetric. Two samples of one distribution give about sqrt(1/n + 1/m) times
-    the spread along a direction; the mean over 64 directions has a standard error of some percent.
+    the spread along a direction; the mean over 64 directions has a standard error of some percent. NaN
+    for a NaN or infinite weight that counts. Runs on the host.
+
+    **Arguments:**
+
+    - `x`, `y`: kernels, as rows (n, d), weights (out, in, *spatial), or `Kernels` of equally many
+      layers: one value a pair of layers.
+    - `x_weights`, `y_weights`: of the rows; equal if not given.
+    - `where_x`, `where_y`: mark the kernels that count; one mask a layer for `Kernels`.
 
     Source: Rabin, Peyre, Delon & Bernot, "Wasserstein barycenter and its application to texture
     mixing", 2011.
     """
-    form = sliced_wasserstein_form(rng, np.concatenate([x, y]), slices=slices)
-    return _at(form, x, y, x_weights, y_weights)
+
+    def form(points: Points) -> Form:
+        return sliced_wasserstein_form(rng, points, slices=slices)
+
+    return _compared(form, x, y, x_weights, y_weights, where_x, where_y)
 
 
+@on_host(_REMEDY)
 def energy_distance(
-    x: Points,
-    y: OtherPoints,
-    x_weights: Weights | None = None,
-    y_weights: OtherWeights | None = None,
-) -> float:
+    x: KernelsLike,
+    y: KernelsLike,
+    x_weights: Any = None,
+    y_weights: Any = None,
+    *,
+    where_x: WhereLike = None,
+    where_y: WhereLike = None,
+) -> Any:
     """2 E|X - Y| - E|X - X'| - E|Y - Y'| over all pairs of points, in units of the points.
 
     0 for equal samples, symmetric, never negative. Two samples of one distribution give
-    (1/n + 1/m) E|X - X'|. Not the square root that some libraries take.
+    (1/n + 1/m) E|X - X'|. Not the square root that some libraries take. NaN for a NaN or infinite weight
+    that counts. Runs on the host.
+
+    **Arguments:**
+
+    - `x`, `y`: kernels, as rows (n, d), weights (out, in, *spatial), or `Kernels` of equally many
+      layers: one value a pair of layers.
+    - `x_weights`, `y_weights`: of the rows; equal if not given.
+    - `where_x`, `where_y`: mark the kernels that count; one mask a layer for `Kernels`.
 
     Source: Szekely & Rizzo, "Energy statistics", 2013.
     """
-    return _at(energy_form(np.concatenate([x, y])), x, y, x_weights, y_weights)
+    return _compared(energy_form, x, y, x_weights, y_weights, where_x, where_y)
 
 
+@on_host(_REMEDY)
 def mmd(
     rng: np.random.Generator,
-    x: Points,
-    y: OtherPoints,
-    x_weights: Weights | None = None,
-    y_weights: OtherWeights | None = None,
+    x: KernelsLike,
+    y: KernelsLike,
+    x_weights: Any = None,
+    y_weights: Any = None,
     *,
+    where_x: WhereLike = None,
+    where_y: WhereLike = None,
     bandwidth: float | None = None,
     features: int = FEATURES,
-) -> float:
+) -> Any:
     """The squared maximum mean discrepancy for exp(-|x - y|^2 / (2 bandwidth^2)), in linear time.
 
     From random Fourier features: the mean over their draw is the value over all pairs of points, and
     the relative standard error falls as 1 / sqrt(features). 0 for equal samples, symmetric, never
-    negative, at most 2. Two samples of one distribution give (1/n + 1/m) (1 - E k(X, X')).
+    negative, at most 2. Two samples of one distribution give (1/n + 1/m) (1 - E k(X, X')). NaN for a NaN
+    or infinite weight that counts. Runs on the host.
 
     **Arguments:**
 
+    - `x`, `y`: kernels, as rows (n, d), weights (out, in, *spatial), or `Kernels` of equally many
+      layers: one value a pair of layers.
+    - `x_weights`, `y_weights`: of the rows; equal if not given.
+    - `where_x`, `where_y`: mark the kernels that count; one mask a layer for `Kernels`.
     - `bandwidth`: in units of the points; `median_distance` of both samples together if not given.
 
     Source: Gretton et al., "A kernel two-sample test", 2012; Rahimi & Recht, "Random features for
     large-scale kernel machines", 2007.
     """
-    form = mmd_form(rng, np.concatenate([x, y]), bandwidth=bandwidth, features=features)
-    return _at(form, x, y, x_weights, y_weights)
+
+    def form(points: Points) -> Form:
+        return mmd_form(rng, points, bandwidth=bandwidth, features=features)
+
+    return _compared(form, x, y, x_weights, y_weights, where_x, where_y)
 
 
 def sliced_wasserstein_form(
@@ -181,15 +225,27 @@ def shares(points: Points, weights: Weights | None) -> Weights:
     return weights / np.sum(weights)
 
 
-def _at(
-    form: Form,
-    x: Points,
-    y: OtherPoints,
-    x_weights: Weights | None,
-    y_weights: OtherWeights | None,
-) -> float:
-    difference = np.concatenate([shares(x, x_weights), -shares(y, y_weights)])
-    return float(form(difference[None])[0])
+def _compared(
+    make_form: Callable[[Points], Form],
+    x: KernelsLike,
+    y: KernelsLike,
+    x_weights: Any,
+    y_weights: Any,
+    where_x: WhereLike,
+    where_y: WhereLike,
+) -> Any:
+    def value(x: Any, y: Any, where_x: WhereLike, where_y: WhereLike) -> float:
+        (a, a_weights), (b, b_weights) = (
+            sample(x, x_weights, where_x),
+            sample(y, y_weights, where_y),
+        )
+        difference = np.concatenate([shares(a, a_weights), -shares(b, b_weights)])
+        points = np.concatenate([a, b])
+        if not np.isfinite(points).all():
+            return math.nan
+        return float(make_form(points)(difference[None])[0])
+
+    return by_layer_pair(value, x, y, where_x, where_y)
 
 
 def _blocks(

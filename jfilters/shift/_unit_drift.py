@@ -8,6 +8,7 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Float, Int64, Integer
 
+from ..statistics.internal import on_host
 from ._parts import Parts, features, parts_of
 
 EFFECT_RIDGE = 0.01
@@ -30,6 +31,7 @@ class UnitDrift(NamedTuple):
     high: float | None
 
 
+@on_host("compute it outside of the program, on the histograms that it returns")
 def unit_drift(
     counts: Integer[np.ndarray, "layers d bins"],
     unit: Integer[np.ndarray, " layers"],

@@ -40,8 +40,12 @@ def rounding(array: Any) -> float:
 
     NumPy holds sums of float32 weights in float64, so that its type says nothing of the weights.
     """
-    is_double = namespace(array) is not np and array.dtype == np.float64
-    return _UNITS * float(np.finfo(np.float64).eps) if is_double else ROUNDING
+    return ROUNDING if namespace(array) is np else rounding_of(array.dtype)
+
+
+def rounding_of(dtype: Any) -> float:
+    """Return the spread beside an offset that is rounding of weights of this type, or of float32."""
+    return _UNITS * float(np.finfo(np.float64 if dtype == np.float64 else np.float32).eps)
 
 
 def defined(condition: Any, value: Any) -> Any:

@@ -9,8 +9,9 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Float
 
-from ._arrays import ROUNDING, RealArray
+from ._arrays import RealArray, rounding
 from ._moments import Moments, covariance, host_moments
+from ._tracing import on_host
 
 
 class Basis(NamedTuple):
@@ -31,6 +32,7 @@ class Basis(NamedTuple):
     variance_ratio: Float[RealArray, " d"]
 
 
+@on_host("fit the basis outside of the program and pass it in: a Basis is a pytree")
 def fit_basis(moments: Moments) -> Basis:
     """Return the principal components of the kernels behind `moments`, as float64 NumPy arrays.
 
@@ -53,9 +55,10 @@ def fit_basis(moments: Moments) -> Basis:
     >>> basis.components.shape, round(float(basis.variance_ratio.sum()), 6)
     ((9, 9), 1.0)
     """
+    limit = rounding(moments.scatter)
     moments = host_moments(moments)
     spread = covariance(moments)
-    _check_variance(moments, float(np.trace(spread)))
+    _check_variance(moments, float(np.trace(spread)), limit)
     values, vectors = np.linalg.eigh(spread)
     # eigh sorts upward, and rounding can push a vanishing variance below zero.
     values = np.maximum(values[::-1], 0)
@@ -66,7 +69,7 @@ def fit_basis(moments: Moments) -> Basis:
     )
 
 
-def _check_variance(moments: Moments, variance: float) -> None:
+def _check_variance(moments: Moments, variance: float, limit: float) -> None:
     if not np.isfinite(variance):
         raise ValueError("expected finite moments to fit a basis to, got NaN or infinity")
     if moments.count < 2:
@@ -74,7 +77,7 @@ def _check_variance(moments: Moments, variance: float) -> None:
             f"expected at least 2 kernels to fit a basis to, got {int(moments.count)}; "
             "pool more layers"
         )
-    if variance <= ROUNDING**2 * (np.sum(moments.mean**2) + variance):
+    if variance <= limit**2 * (np.sum(moments.mean**2) + variance):
         raise ValueError(
             f"expected kernels that vary to fit a basis to, got {int(moments.count)} equal "
             "kernels; pool more layers"

@@ -15,6 +15,7 @@ from safetensors.numpy import save_file
 from .._files import written_whole
 from ..errors import CheckpointError, UnreadableError
 from ._basis import Basis
+from ._tracing import on_host
 
 MOST_TAPS = 4096
 """No kernel has more taps; bounds what reading a basis allocates."""
@@ -22,6 +23,7 @@ MOST_TAPS = 4096
 _WITHIN = 1e-3  # of orthonormal rows, of a sum of 1
 
 
+@on_host("save the returned basis outside of the program")
 def save_basis(path: str | os.PathLike[str], basis: Basis) -> None:
     """Write `basis` to `path` as a safetensors file, which appears whole or not at all.
 

@@ -3,7 +3,10 @@
 import numpy as np
 from jaxtyping import Float
 
+from ._tracing import on_host
 
+
+@on_host("d and bins are shapes, which are static")
 def fixed_edges(d: int, bins: int = 70) -> Float[np.ndarray, " edges"]:
     """The data-free range of METHOD, +-1.1 sqrt(d), as `bins` + 1 equally spaced edges.
 

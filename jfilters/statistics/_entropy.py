@@ -6,22 +6,29 @@ from ._arrays import RealArray, defined, namespace, rounding
 from ._moments import Moments, covariance
 
 
-def entropy_from_moments(moments: Moments) -> Float[RealArray, "*sets"]:
+def entropy_from_moments(
+    moments: Moments, *, limit: float | None = None
+) -> Float[RealArray, "*sets"]:
     """Return the `variance_entropy` of the kernels behind `moments`, to base 10; leading axes stack.
 
     Weights must be far below 1e19, so that no square overflows. Equal kernels have no direction: a
     variance that is rounding of the mean counts as 0. NaN for fewer than two kernels, and for moments
     that are not finite. NumPy moments are computed on the host; JAX moments work under jit and vmap.
+
+    **Arguments:**
+
+    - `limit`: the spread, beside the size of the mean, that is rounding; by default that of the type.
     """
-    return defined(moments.count >= 2, spread_entropy(moments))
+    return defined(moments.count >= 2, spread_entropy(moments, limit=limit))
 
 
-def spread_entropy(moments: Moments) -> Float[RealArray, "*sets"]:
+def spread_entropy(moments: Moments, *, limit: float | None = None) -> Float[RealArray, "*sets"]:
     """Return `entropy_from_moments`, but 0 for fewer than two kernels."""
     xp = namespace(moments.scatter)
     spread = covariance(moments)
     variance = xp.trace(spread, axis1=-2, axis2=-1)
-    noise = rounding(spread) ** 2 * (xp.sum(moments.mean**2, axis=-1) + variance)
+    limit = rounding(spread) if limit is None else limit
+    noise = limit**2 * (xp.sum(moments.mean**2, axis=-1) + variance)
     # A NaN compares as neither above nor below, and has to stay one.
     return xp.where(variance <= noise, 0.0, entropy_of_covariance(spread))
 

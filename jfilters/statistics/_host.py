@@ -10,14 +10,16 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Bool, Float, Int64
 
+from ._arrays import rounding_of
 from ._basis import Basis
 from ._entropy import entropy_from_moments
 from ._epsilon import EPSILON
+from ._inputs import KernelsLike, WhereLike, checked, layer_rows, widened
 from ._moments import Moments
 from ._randomness import randomness_threshold
+from ._tracing import on_host
 from ._verdict import Verdict, judge
 
-Weight = Float[np.ndarray, "out in *spatial"]
 Rows = Float[np.ndarray, "n d"]
 
 _FEW_TAPS = 128
@@ -98,7 +100,7 @@ def host_set_moments(kernels: Rows) -> Moments:
     if n == 0:
         return Moments(count=np.array(0.0), mean=np.zeros(d), scatter=np.zeros((d, d)))
     mean = kernels.mean(axis=0, dtype=np.float64)
-    centered = kernels - mean.astype(np.float32)[None]
+    centered = kernels - mean.astype(np.result_type(kernels.dtype, np.float32))[None]
     # What rounding the mean to float32 left of it, n times squared, is far below float32 itself.
     return Moments(count=np.array(float(n)), mean=mean, scatter=_gram(centered))
 
@@ -134,7 +136,10 @@ def host_counts(
     return host_histogram(host_coefficients(normalized, basis), edges)
 
 
-def layer_quality(weight: Weight, sparse_eps: float = EPSILON) -> LayerQuality:
+@on_host("inside a program use jf.sparsity, jf.variance_entropy and jf.orthogonality")
+def layer_quality(
+    weight: KernelsLike, sparse_eps: float = EPSILON, *, where: WhereLike = None
+) -> LayerQuality:
     """Return the quality metrics of METHOD for one raw weight (out, in, *spatial).
 
     Kernels that are not finite enter no metric, and leave orthogonality undefined. Runs on the
@@ -142,17 +147,23 @@ def layer_quality(weight: Weight, sparse_eps: float = EPSILON) -> LayerQuality:
 
     **Arguments:**
 
+    - `weight`: in floating point; 16-bit types are widened.
     - `sparse_eps`: the share of the layer's largest absolute weight below which a kernel is sparse.
+    - `where`: marks the kernels (out, in) that count. Without all of them orthogonality is undefined.
 
     Source: Gavrikov & Keuper, CVPR 2022, arXiv:2203.15331.
     """
-    rows, largest = _finite(weight.reshape(weight.shape[0] * weight.shape[1], -1))
-    n_kernels, n_finite = weight.shape[0] * weight.shape[1], len(rows)
+    weight = widened(checked(weight, np), np)
+    rows, counted = layer_rows(weight, where, np)
+    n_all, rows = len(rows), rows if where is None else rows[counted]
+    n_kernels = len(rows)
+    rows, largest = _finite(rows)
+    n_finite = len(rows)
     layer_max, d = float(largest.max(initial=0)), rows.shape[1]
     sparsity = float(np.mean(_is_sparse(largest, layer_max, sparse_eps))) if n_finite else math.nan
     entropy = _variance_entropy(rows, layer_max)
     threshold = float(randomness_threshold(n_finite, d))
-    orthogonality = host_orthogonality(weight) if n_finite == n_kernels else math.nan
+    orthogonality = host_orthogonality(weight) if n_finite == n_all else math.nan
     verdict = judge(
         n_kernels=n_kernels,
         n_nonfinite=n_kernels - n_finite,
@@ -173,7 +184,7 @@ def host_orthogonality(weight: Float[np.ndarray, "out *rest"]) -> float:
     n = len(weight)
     if n < 2:
         return math.nan
-    units = _units(weight.reshape(n, -1))
+    units = _units(widened(weight.reshape(n, -1), np))
     cosines = np.abs(units @ units.T)
     np.minimum(cosines, 1, out=cosines)  # rounding can carry |cos| of equal rows past 1
     total = float(cosines.sum(dtype=np.float64) - np.trace(cosines))
@@ -190,12 +201,14 @@ def _finite(rows: Rows) -> tuple[Float[np.ndarray, "m d"], Float[np.ndarray, " m
 def _is_sparse(
     largest: Float[np.ndarray, " n"], layer_max: float, eps: float
 ) -> Bool[np.ndarray, " n"]:
-    return (largest / np.float32(layer_max or 1) < np.float32(eps)) | (layer_max == 0)
+    number = largest.dtype.type
+    return (largest / number(layer_max or 1) < number(eps)) | (layer_max == 0)
 
 
 def _variance_entropy(rows: Rows, layer_max: float) -> float:
     # In units of the largest weight, so that squares neither overflow nor vanish.
-    return float(entropy_from_moments(host_set_moments(rows / np.float32(layer_max or 1))))
+    moments = host_set_moments(rows / rows.dtype.type(layer_max or 1))
+    return float(entropy_from_moments(moments, limit=rounding_of(rows.dtype)))
 
 
 def _units(rows: Rows) -> Rows:

@@ -11,6 +11,8 @@ from typing import Literal, NamedTuple
 import numpy as np
 from jaxtyping import Float, Int64
 
+from ._tracing import on_host
+
 PhenotypeLabel = Literal["sun", "spikes", "symbols", "point"]
 
 PHENOTYPES: tuple[PhenotypeLabel, ...] = ("sun", "spikes", "symbols", "point")
@@ -73,6 +75,7 @@ class Phenotype(NamedTuple):
     features: PhenotypeFeatures
 
 
+@on_host("label the returned coefficients outside of the program")
 def phenotype(coefficients: Float[np.ndarray, "n 2"]) -> Phenotype:
     """Return the label of `n` kernels by their first two coefficients.
 

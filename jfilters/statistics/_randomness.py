@@ -7,7 +7,7 @@ import numpy as np
 from jaxtyping import Float
 
 from ._arrays import RealArray, defined, namespace
-from ._tracing import check_static
+from ._tracing import check_static, on_host
 
 # The published fit, over log2 n, to the smallest entropy among many random layers of n 3x3 kernels
 # (arXiv:2203.15331 prints two digits, torchconvquality 0.4 these).
@@ -66,6 +66,7 @@ def random_entropy_deviation(n: int, d: int) -> float:
     return math.sqrt((d - 1) * (d + 2)) / (d * (n - 1) * math.log(10))
 
 
+@on_host("row_length is a shape, which is static")
 def random_orthogonality(row_length: int) -> float:
     """Return the orthogonality of random rows of D = `row_length` weights: 1 - sqrt(2 / (pi D)).
 

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from typing import Literal, NamedTuple
 
 from ._randomness import mean_random_entropy, random_entropy_deviation
+from ._tracing import on_host
 
 VerdictLabel = Literal[
     "non-finite",
@@ -61,6 +62,7 @@ class Verdict(NamedTuple):
     reason: str
 
 
+@on_host("judge the returned numbers outside of the program")
 def judge(
     *,
     n_kernels: int,
