@@ -6,6 +6,7 @@ compare-and-reduce on GPU and TPU, with equal counts.
 
 import functools
 from collections.abc import Sequence
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -70,7 +71,7 @@ def coefficient_histogram(
     *,
     low: Bound,
     high: Bound,
-    bins: int,
+    bins: Any,
     where: WhereLike = None,
 ) -> tuple[Int32[Array, "*layers d bins"], Int32[Array, "*layers"]]:
     """Return the `histogram` of raw kernels, normalized and projected, and the number outside.

@@ -18,7 +18,7 @@ SIGMOID_OFFSET = -0.31050834
 SIGMOID_TAPS = 9
 
 
-def randomness_threshold(n: Any, d: int) -> Float[RealArray, "*s"]:
+def randomness_threshold(n: Any, d: Any) -> Float[RealArray, "*s"]:
     """Return the variance entropy T_H(n) of random layers of `n` kernels with `d` taps, to base 10.
 
     For d = 9 the published sigmoid, which follows the smallest entropy that random layers show; for

@@ -19,7 +19,7 @@ def sparse_mask(
     *,
     where: WhereLike = None,
     eps: Any = EPSILON,
-    strict: bool = True,
+    strict: Any = True,
 ) -> Any:
     """Mark the kernels that stay below `eps` times the layer's largest absolute weight in every tap.
 
@@ -81,7 +81,7 @@ def sparsity(
     *,
     where: WhereLike = None,
     eps: Any = EPSILON,
-    strict: bool = True,
+    strict: Any = True,
 ) -> Float[Array, "*layers"]:
     """Return the share of a layer's kernels that are sparse, from 0 to 1.
 
