@@ -71,7 +71,8 @@ class Checkpoint:
     A checkpoint without any convolution has no layers; that is no error. Every stored array is either a
     layer or in `skipped`, with the reason why it is no kernel. `companions` are the further files that hold
     its arrays, by name; a folder has none, since all its files are the checkpoint. `counters` are the
-    traces of training that BatchNorm leaves.
+    traces of training that BatchNorm leaves. `arrays` are all arrays of a network in memory, whose path is
+    its name; None for a path, where they are listed.
 
     >>> import tempfile
     >>> import numpy as np
@@ -88,6 +89,7 @@ class Checkpoint:
     skipped: tuple[Skipped, ...]
     companions: tuple[Location, ...] = ()
     counters: Counters = dataclasses.field(default_factory=Counters)
+    arrays: tuple[StoredArray, ...] | None = dataclasses.field(default=None, repr=False)
 
     @property
     def updates(self) -> int | None:
@@ -173,7 +175,7 @@ def open_checkpoint(
         else:
             arrays, order = _like(path, format, like), "registration-order"
         selected, skipped = select(arrays, order, axes, network)
-    layers = tuple(_stored_layer(path, item, standardize) for item in selected)
+    layers = tuple(stored_layer(path, item, standardize) for item in selected)
     companions, counters = _companions(path, arrays), find_counters(arrays, format.name)
     return Checkpoint(path, format.name, layers, skipped, companions, counters)
 
@@ -213,7 +215,8 @@ def _standardized(weight: np.ndarray) -> np.ndarray:
     return standard.astype(np.float32).reshape(weight.shape)
 
 
-def _stored_layer(path: Location, item: Selected, standardize: bool) -> StoredLayer:
+def stored_layer(path: Location, item: Selected, standardize: bool) -> StoredLayer:
+    """Return the layer behind a selected array; `standardize` as in `open_checkpoint`."""
     shape, layer = item.arrangement.shape(item.stored.shape), item.layer
     if standardize:
         layer = dataclasses.replace(layer, applied="standardized")

@@ -6,6 +6,7 @@ from ..io import children as children
 from ..io import identity as identity
 from ..io import is_file as is_file
 from ..io import is_folder as is_folder
+from ..io import is_path as is_path
 from ..io import is_remote as is_remote
 from ..io import location as location
 from ..io import name_below as name_below

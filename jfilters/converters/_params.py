@@ -1,4 +1,4 @@
-"""Parameters in memory, of Flax Linen, Flax NNX, Equinox or any pytree, as `Kernels`.
+"""Parameters in memory, of Flax Linen, Flax NNX, Equinox, Keras or any pytree, as `Kernels`.
 
 Leaves may be tracers, so weights are composed and arranged by their own methods and keep their dtype.
 """
@@ -14,9 +14,11 @@ import numpy as np
 from ..errors import CheckpointError
 from ..kernels import Kernels
 from ..layers import DepthSource
+from ._frameworks import is_keras_model, is_torch_module, is_torch_tensor, numpy_of
 from ._names import split_params
 from ._select import select
 from ._stored import StoredArray
+from ._traced import no_values_under_tracing
 
 
 class _Hints(NamedTuple):
@@ -36,7 +38,7 @@ class _Item(NamedTuple):
 
     path: tuple[str, ...]
     hints: _Hints
-    value: jax.Array | np.ndarray
+    value: Any  # of JAX, NumPy or torch
 
 
 def from_params(params: Any, *, axes: str | None = None, network: str | None = None) -> Kernels:
@@ -49,8 +51,8 @@ def from_params(params: Any, *, axes: str | None = None, network: str | None = N
 
     **Arguments:**
 
-    - `params`: Flax Linen variables, a Flax NNX module or state, an Equinox module, or any pytree of
-      arrays. Modules tell the groups of their convolutions and which of them are transposed.
+    - `params`: Flax Linen variables, a Flax NNX module or state, an Equinox module, a Keras model, or any
+      pytree of arrays. Modules tell the groups of their convolutions and which of them are transposed.
     - `axes`: the axis order, for example "HWIO", of arrays that no module or name tells.
     - `network`: read this part of `params` alone, for example "ema_params".
 
@@ -64,20 +66,40 @@ def from_params(params: Any, *, axes: str | None = None, network: str | None = N
     >>> kernels.names, kernels.weights[0].shape
     (('Conv_0/kernel',), (16, 8, 3, 3))
     """
+    if isinstance(params, Kernels):
+        raise ValueError(
+            "params: expected parameters or a module, got Kernels, which are read already"
+        )
+    if is_torch_module(params):
+        kind = type(params).__name__
+        raise ValueError(f"params: expected arrays, got the torch module {kind}; use from_module")
+    leaves, order = params_arrays(params)
+    with no_values_under_tracing("from_params"):
+        selected, skipped = select(leaves, order, axes, network, compare=False)
+        for array in skipped:
+            if array.unread:
+                raise CheckpointError(array.reason, tensor=array.name, remedy=_REMEDY)
+        weights = [item.arrangement.apply(item.stored.read()) for item in selected]
+    return Kernels(
+        weights=tuple(map(jnp.asarray, weights)), layers=tuple(item.layer for item in selected)
+    )
+
+
+def params_arrays(params: Any) -> tuple[list[StoredArray], DepthSource]:
+    """Return all arrays of parameters in memory, and what their order means for depth.
+
+    Raises ValueError if there are none.
+    """
+    if is_keras_model(params):
+        from ._keras_model import model_arrays
+
+        return model_arrays(params), "registration-order"
     items = list(_walk(params, (), _Hints(), set()))
     if not items:
         kind = type(params).__name__
         raise ValueError(f"params: expected arrays of JAX or NumPy, found none in this {kind}")
     leaves = [_leaf(item, isinstance(params, Mapping)) for item in items]
-    order = _order(params, [item.path for item in items])
-    selected, skipped = select(leaves, order, axes, network, compare=False)
-    for array in skipped:
-        if array.unread:
-            raise CheckpointError(array.reason, tensor=array.name, remedy=_REMEDY)
-    weights = (item.arrangement.apply(item.stored.read()) for item in selected)
-    return Kernels(
-        weights=tuple(map(jnp.asarray, weights)), layers=tuple(item.layer for item in selected)
-    )
+    return leaves, _order(params, items)
 
 
 _REMEDY = "give the weights that the network applies"
@@ -90,8 +112,8 @@ def _leaf(item: _Item, is_mapping: bool) -> StoredArray:
     return StoredArray(
         name,
         tuple(item.value.shape),
-        str(item.value.dtype),
-        lambda: item.value,
+        str(item.value.dtype).removeprefix("torch."),
+        lambda: numpy_of(item.value) if is_torch_tensor(item.value) else item.value,
         network=network,
         **hints,
     )
@@ -100,7 +122,7 @@ def _leaf(item: _Item, is_mapping: bool) -> StoredArray:
 def _walk(node: Any, path: tuple[str, ...], hints: _Hints, visited: set[int]) -> Iterator[_Item]:
     """The arrays below a node; those of a module that several others share only once."""
     value = _unboxed(node)
-    if isinstance(value, jax.Array | np.ndarray):
+    if isinstance(value, jax.Array | np.ndarray) or is_torch_tensor(value):
         yield _Item(path, hints, value)
     elif id(node) not in visited:
         if _is_nnx(node):
@@ -174,9 +196,12 @@ def _surplus(weight: Any, extents: int) -> int:
     return max(len(getattr(value, "shape", ())) - extents - 2, 0)
 
 
-def _order(params: Any, paths: list[tuple[str, ...]]) -> DepthSource:
-    if not isinstance(params, Mapping) and not _is_nnx(params):
+def _order(params: Any, items: list[_Item]) -> DepthSource:
+    # No transformation of JAX sorts what holds tensors of torch.
+    is_sortable = not any(is_torch_tensor(item.value) for item in items)
+    if not is_sortable or (not isinstance(params, Mapping) and not _is_nnx(params)):
         return "registration-order"
+    paths = [item.path for item in items]
     # The keys of lists sort as numbers, those of dicts as text.
     is_sorted = any(list(paths) == sorted(paths, key=key) for key in (tuple, _numbered))
     return "name-order" if is_sorted else "registration-order"

@@ -21,6 +21,7 @@ from ._location import base_name as base_name
 from ._location import children as children
 from ._location import is_file as is_file
 from ._location import is_folder as is_folder
+from ._location import is_path as is_path
 from ._location import is_remote as is_remote
 from ._location import location as location
 from ._location import name_below as name_below

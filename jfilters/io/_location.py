@@ -32,6 +32,11 @@ def location(path: str | Location) -> Location:
     return _remote(path) if _URL.match(path) else Path(path)
 
 
+def is_path(value: object) -> bool:
+    """Return whether a value is a path or a URL: text, a `Path` or a `UPath`."""
+    return isinstance(value, str | Path) or type(value).__module__.partition(".")[0] == "upath"
+
+
 def is_remote(path: Location) -> bool:
     """Return whether reading the path takes a network rather than the operating system."""
     return not isinstance(path, Path)

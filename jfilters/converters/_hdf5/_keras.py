@@ -41,10 +41,10 @@ MAX_UNPACKED = 1 << 30
 _CONFIG, _WEIGHTS = "config.json", "model.weights.h5"
 _MEMBERS = (b"metadata.json", b"config.json", b"model.weights.h5", b"assets/")
 
-_CONVOLUTION = re.compile(
+CONVOLUTION = re.compile(
     r"(?P<apart>depthwise_|separable_)?conv(olution)?[123]d(?P<transposed>_transpose)?"
 )
-_OTHERS = re.compile(
+OTHERS = re.compile(
     r"(?P<normalization>(\w+_)?normalization)"
     r"|(?P<dense>dense|einsum_dense|embedding|(multi_head|group(ed)?_query)_attention)"
 )
@@ -54,7 +54,7 @@ _ROLES = {
     "separable_": ("depthwise_kernel", "pointwise_kernel", "bias"),
     None: ("kernel", "bias"),
 }
-_REASONS = {
+REASONS = {
     "bias": "bias",
     "gamma": "normalization",
     "beta": "normalization",
@@ -187,7 +187,7 @@ class _Reader:
         inner, *outer = reversed(place.split("/"))
         words = [layer.kind if layer else "", inner, self._saved_name(node), *outer]
         kinds = (_COUNT.sub("", word) for word in words)
-        return next((k for k in kinds if _CONVOLUTION.fullmatch(k) or _OTHERS.fullmatch(k)), "")
+        return next((k for k in kinds if CONVOLUTION.fullmatch(k) or OTHERS.fullmatch(k)), "")
 
     def _saved_name(self, node: Hdf5Node) -> str:
         if node.dataset is None or len(node.dataset.shape or ()) < 3 or self.legacy:
@@ -197,7 +197,7 @@ class _Reader:
     def _role(self, node: Hdf5Node) -> str:
         """Return the role of an array in its layer: kernel, bias, ...; its number where that is unknown."""
         leaf = node.name.rpartition("/")[2].partition(":")[0]
-        convolution = _CONVOLUTION.fullmatch(self.kinds[node.name])
+        convolution = CONVOLUTION.fullmatch(self.kinds[node.name])
         if convolution is None or not leaf.isdecimal():
             return leaf
         roles = _ROLES[convolution["apart"]]
@@ -225,7 +225,7 @@ class _Reader:
     def _known(self, node: Hdf5Node) -> dict[str, Any]:
         """The axes, groups and direction that Keras gives a kernel."""
         rank, role = len(_shape(node)), self._role(node)
-        convolution = _CONVOLUTION.fullmatch(self.kinds[node.name])
+        convolution = CONVOLUTION.fullmatch(self.kinds[node.name])
         unknown = convolution is None and role == "0" and rank > 3
         if rank not in (3, 4, 5) or not (role.endswith("kernel") or unknown):
             return {}
@@ -242,12 +242,12 @@ class _Reader:
     def _reason(self, node: Hdf5Node) -> str | None:
         if node.name.startswith(("optimizer/", "optimizer_weights/")):
             return "optimizer state"
-        match = _OTHERS.fullmatch(self.kinds[node.name])
+        match = OTHERS.fullmatch(self.kinds[node.name])
         if match and match["normalization"]:
             return "normalization"
         if match:
             return f"{match['dense']}: no convolution"
-        return _REASONS.get(self._role(node))
+        return REASONS.get(self._role(node))
 
     def _dtype(self, node: Hdf5Node) -> tuple[str, str | None]:
         """The dtype of an array by name, and the reason if it holds no numbers."""

@@ -1,5 +1,7 @@
 """Live torch modules as `Kernels`: a module knows its groups and its kind, nothing is inferred."""
 
+import functools
+import re
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -9,6 +11,7 @@ import numpy as np
 from ...errors import CheckpointError, MissingExtraError
 from ...kernels import Kernels
 from .._axes import for_rank
+from .._frameworks import is_torch_tensor, numpy_of
 from .._select import Selected, select
 from .._stored import StoredArray
 from ._effective import effective_weight, is_parametrized, source_of
@@ -39,14 +42,41 @@ def from_module(module: Any) -> Kernels:
     except ImportError as error:
         raise MissingExtraError("torch", "torch") from error
     if not isinstance(module, torch.nn.Module):
-        raise CheckpointError(f"expected a torch.nn.Module, found {type(module).__name__}")
+        reason = f"expected a torch.nn.Module, found {type(module).__name__}"
+        raise CheckpointError(reason, remedy="from_params reads what is not torch's")
     with torch.no_grad():
-        layers, _ = select(list(_arrays(module)), "registration-order")
+        layers, _ = select(list(_convolutions(module)), "registration-order")
         weights = tuple(jnp.asarray(_weight(selected)) for selected in layers)
     return Kernels(weights=weights, layers=tuple(selected.layer for selected in layers))
 
 
-def _arrays(module: Any) -> Iterator[StoredArray]:
+def module_arrays(module: Any) -> Iterator[StoredArray]:
+    """Return all arrays of a module: what its convolutions apply, and the other tensors with reasons."""
+    import torch
+
+    with torch.no_grad():
+        convolutions = list(_convolutions(module))
+    yield from convolutions
+    names = {array.name for array in convolutions}
+    for name, tensor in module.state_dict().items():
+        if name not in names and is_torch_tensor(tensor):
+            dtype = str(tensor.dtype).removeprefix("torch.")
+            read = functools.partial(numpy_of, tensor)
+            reason = _reason(name, tensor.ndim)
+            yield StoredArray(name, tuple(tensor.shape), dtype, read, reason=reason)
+
+
+def _reason(name: str, rank: int) -> str | None:
+    """Return a reason for what is no convolution, where its shape alone would not tell."""
+    is_source = _SOURCE.search(name) is not None
+    return "the source of an applied weight" if is_source else _NO_CONVOLUTION if rank > 2 else None
+
+
+_SOURCE = re.compile(r"parametrizations\.|(^|\.)weight_(orig|mask|g|v|u)$")
+_NO_CONVOLUTION = "no weight of a convolution"
+
+
+def _convolutions(module: Any) -> Iterator[StoredArray]:
     sources = []
     for name, part in module.named_modules():
         if not _is_convolution(part):
