@@ -1,4 +1,4 @@
-"""Compare checkpoints by their weights: every pair gets a verdict, pairs with the first all numbers.
+"""Compare networks by their weights: every pair gets a verdict, pairs with the first all numbers.
 
 The one question that reads weights, two layers at a time: beside what the readers hold it takes about
 eight times the largest pair of layers, whatever the size of the checkpoints.
@@ -6,13 +6,15 @@ eight times the largest pair of layers, whatever the size of the checkpoints.
 
 import dataclasses
 import itertools
+import string
 from collections.abc import Sequence
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from jaxtyping import Float, Float32, Int64
 
-from ..converters import Checkpoint, Location, open_checkpoint
+from ..converters import Checkpoint
+from ..converters.internal import is_path, opened_network
 from ..errors import redacted
 from ..shift import drift, drift_null, probability
 from ..shift.internal import (
@@ -44,50 +46,85 @@ BINS = 70
 
 
 def compare(
-    paths: Sequence[str | Location],
-    *,
+    *networks: Any,
+    names: Sequence[Any] | None = None,
     axes: str | None = None,
     network: str | None = None,
     standardize: bool = False,
     detailed: bool = True,
 ) -> Comparisons:
-    """Compare two or more checkpoints by their weights: every pair, those with the first one first.
+    """Compare two or more networks by their weights: every pair, those with the first one first.
 
-    Runs on the host and needs no JAX; two layers at a time are in memory.
+    Runs on the host, and needs no JAX for paths; two layers at a time are in memory.
 
     **Arguments:**
 
-    - `paths`: files, folders or URLs, of any format each.
-    - `axes`, `network`, `standardize`: those of `open_checkpoint`, for every file.
-    - `detailed`: drift and quality of every layer, for the pairs with the first checkpoint.
+    - `networks`: paths or URLs of any format, `Kernels`, modules, or parameters, in any mix; or one list of
+      them.
+    - `names`: one name each, by which answers call them. Without names a path is called by its own, and
+      what is in memory "a", "b" and so on, by its place.
+    - `axes`, `network`, `standardize`: those of `open_checkpoint`, for every network.
+    - `detailed`: drift and quality of every layer, for the pairs with the first network.
 
-    **Returns:** one `Comparison` a pair: the relationship, its reasons, and the matched layers.
+    **Returns:** one `Comparison` a pair: the relationship, its reasons, and the matched layers. Of one pair
+    alone the answer is that comparison too: it has its `relation`, `layers` and so on.
 
-    **Raises:** `CheckpointError` for one that cannot be read, `ValueError` for fewer than two.
+    **Raises:** `CheckpointError` for one that cannot be read, `ValueError` for fewer than two, for another
+    number of names, and under jit.
 
-    >>> import jfilters as jf, numpy as np, safetensors.numpy, tempfile
-    >>> folder = tempfile.mkdtemp()
+    >>> import jfilters as jf, numpy as np
     >>> weights = np.random.default_rng(0).normal(size=(8, 4, 3, 3)).astype(np.float32)
-    >>> for name, dtype in (("a", "float32"), ("b", "float16")):
-    ...     file = f"{folder}/{name}.safetensors"
-    ...     safetensors.numpy.save_file({"conv.weight": weights.astype(dtype)}, file)
-    >>> (pair,) = jf.compare([f"{folder}/a.safetensors", f"{folder}/b.safetensors"])
+    >>> a, b = {"conv": weights}, {"conv": weights.astype(np.float16)}
+    >>> pair = jf.compare(a, b, axes="OIHW")
     >>> pair.relation.label, len(pair.layers)
     ('re-saved', 1)
     """
-    if len(paths) < 2:
-        raise ValueError(f"expected two checkpoints or more to compare, got {len(paths)}")
+    listed = (
+        networks[0] if len(networks) == 1 and isinstance(networks[0], list | tuple) else networks
+    )
+    if len(listed) < 2:
+        raise ValueError(f"expected two networks or more to compare, got {len(listed)}")
+    called = _names(listed, names)
     opened = [
-        open_checkpoint(path, axes=axes, network=network, standardize=standardize) for path in paths
+        opened_network(value, name, axes=axes, network=network, standardize=standardize)
+        for value, name in zip(listed, called, strict=True)
     ]
     pairs, z = itertools.combinations(range(len(opened)), 2), least_z(len(opened))
     return Comparisons(
-        compare_pair(opened[i], opened[j], detailed=detailed and i == 0, kin_z=z) for i, j in pairs
+        compare_pair(
+            opened[i],
+            opened[j],
+            names=(called[i], called[j]),
+            detailed=detailed and i == 0,
+            kin_z=z,
+        )
+        for i, j in pairs
     )
 
 
+def _names(networks: Sequence[Any], names: Sequence[Any] | None) -> list[str]:
+    """The name of each network: without `names` its path, or the letter of its place."""
+    if names is None:
+        return [str(x) if is_path(x) else _letter(i) for i, x in enumerate(networks)]
+    if isinstance(names, str) or len(names) != len(networks):
+        raise ValueError(f"names: expected one for each of {len(networks)} networks, got {names!r}")
+    if not all(isinstance(name, str) and name for name in names):
+        raise ValueError(f"names: expected text, got {names!r}")
+    return list(names)
+
+
+def _letter(place: int) -> str:
+    letters = string.ascii_lowercase
+    return letters[place] if place < len(letters) else f"{letters[place % 26]}{place // 26}"
+
+
 def compare_pair(
-    first: Checkpoint, second: Checkpoint, *, detailed: bool = True, kin_z: float = LEAST_Z
+    first: Checkpoint,
+    second: Checkpoint,
+    *,
+    names: tuple[str | None, str | None] = (None, None),
+    detailed: bool = True,
+    kin_z: float = LEAST_Z,
 ) -> Comparison:
     """Compare one pair of opened checkpoints.
 
@@ -95,19 +132,22 @@ def compare_pair(
 
     **Arguments:**
 
-    - `first`, `second`: opened checkpoints, of any format each.
+    - `first`, `second`: opened checkpoints, of any format each, or networks in memory.
+    - `names`: by which both are called; their paths where there is none.
     - `detailed`: measure drift in nats and quality of every layer too.
     - `kin_z`: standard deviations above strangers from which they are kin; more for a pair of many.
 
     **Returns:** the relationship with its reasons, the matched layers, and those without a partner.
     """
-    sides = side_of(first), side_of(second)
+    sides = side_of(first, names[0]), side_of(second, names[1])
     comparison = compare_layers(
         first.layers, second.layers, sides, detailed=detailed, kin_z=kin_z, reshaped=True
     )
-    if comparison.relation.label not in EQUAL_KERNELS:
+    arrays = None
+    if comparison.relation.label in EQUAL_KERNELS:
+        arrays = other_arrays(first, second)
+    if arrays is None:
         return comparison
-    arrays = other_arrays(first, second)
     relation = with_other_arrays(comparison.relation, arrays)
     return dataclasses.replace(comparison, relation=relation, other_arrays=arrays)
 
@@ -139,12 +179,12 @@ def compare_layers(
     return Comparison(*sides, relate(sums, *sides), sums.kinship, tuple(layers), tuple(unmatched))
 
 
-def side_of(checkpoint: Checkpoint) -> Side:
-    """Return the record of a checkpoint."""
+def side_of(checkpoint: Checkpoint, name: str | None = None) -> Side:
+    """Return the record of a checkpoint, under a name or its path."""
     kernels = sum(layer.shape[0] * layer.shape[1] for layer in checkpoint.layers)
-    path = redacted(str(checkpoint.path))
-    unread = checkpoint.shortfall
-    return Side(path, checkpoint.format, len(checkpoint.layers), kernels, unread)
+    path = redacted(str(checkpoint.path) if name is None else name)
+    unread, in_memory = checkpoint.shortfall, checkpoint.arrays is not None
+    return Side(path, checkpoint.format, len(checkpoint.layers), kernels, unread, in_memory)
 
 
 class _Bases:

@@ -45,10 +45,11 @@ RELATIONSHIPS: tuple[Relationship, ...] = get_args(Relationship)
 class Side:
     """One checkpoint of a comparison.
 
-    - `path`, `format`: its path without secrets, and the format that it was read as.
+    - `path`, `format`: its path without secrets, or its name, and the format that it was read as.
     - `n_layers`, `n_kernels`: its layers, and all their kernels.
     - `unread`: how many convolutions were read and why the others were not; None for a checkpoint that was
       read whole.
+    - `in_memory`: whether it is a network in memory, which has no format of storage.
     """
 
     path: str
@@ -56,6 +57,7 @@ class Side:
     n_layers: int
     n_kernels: int
     unread: str | None = None
+    in_memory: bool = False
 
 
 class Storage(NamedTuple):
@@ -184,7 +186,8 @@ class Comparison:
     - `kinship`: the numbers that say whether they are kin.
     - `layers`: the matched layers, in the order of the first checkpoint.
     - `unmatched`: the layers of either without a partner, each with the reason.
-    - `other_arrays`: what else the files hold, compared where all kernels are equal; None elsewhere.
+    - `other_arrays`: what else the files hold, compared where all kernels are equal; None elsewhere, and
+      for a file and a network in memory.
     """
 
     first: Side
@@ -216,8 +219,51 @@ class Comparisons(tuple[Comparison, ...], Answer):
     """Comparisons of all pairs of checkpoints, those with the first one first; a tuple of `Comparison`.
 
     `rows()` gives one row a pair with its verdict and the reasons; `by_layer()` the same comparisons with
-    one row a matched layer. `record()` has both for JSON.
+    one row a matched layer. `record()` has both for JSON. Of one pair alone, the attributes of its
+    `Comparison` are attributes here too, such as `relation`.
     """
+
+    @property
+    def pair(self) -> Comparison:
+        """The one comparison. Raises ValueError where there are several."""
+        if len(self) != 1:
+            raise ValueError(f"expected one pair of networks, got {len(self)}; index them")
+        return self[0]
+
+    @property
+    def first(self) -> Side:
+        """The first network of the one pair."""
+        return self.pair.first
+
+    @property
+    def second(self) -> Side:
+        """The second network of the one pair."""
+        return self.pair.second
+
+    @property
+    def relation(self) -> Relation:
+        """The relationship of the one pair, with its reasons."""
+        return self.pair.relation
+
+    @property
+    def kinship(self) -> Kinship:
+        """The numbers that say whether the one pair is kin."""
+        return self.pair.kinship
+
+    @property
+    def layers(self) -> tuple[MatchedLayer, ...]:
+        """The matched layers of the one pair."""
+        return self.pair.layers
+
+    @property
+    def unmatched(self) -> tuple[Unmatched, ...]:
+        """The layers of the one pair without a partner."""
+        return self.pair.unmatched
+
+    @property
+    def other_arrays(self) -> OtherArrays | None:
+        """The comparison of the other arrays of the one pair; None where they were not compared."""
+        return self.pair.other_arrays
 
     def record(self) -> list[dict[str, Any]]:
         """Return one record a pair, with its layers."""

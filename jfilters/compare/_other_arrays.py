@@ -61,11 +61,15 @@ class OtherArrays(NamedTuple):
         return texts
 
 
-def other_arrays(first: Checkpoint, second: Checkpoint) -> OtherArrays:
+def other_arrays(first: Checkpoint, second: Checkpoint) -> OtherArrays | None:
     """Compare the arrays of two checkpoints that are no kernels. Each pair is read once.
 
+    None where they cannot be told apart by name: of a file and a network in memory, and of `Kernels`.
     Raises CheckpointError if an array cannot be listed; one that cannot be read differs.
     """
+    kinds = {_names_of(checkpoint) for checkpoint in (first, second)}
+    if len(kinds) > 1 or "kernels" in kinds:
+        return None
     a, b = (_arrays(checkpoint) for checkpoint in (first, second))
     common = [key for key in a if key in b]
     with checkpoint_errors(first.path):
@@ -77,10 +81,17 @@ def other_arrays(first: Checkpoint, second: Checkpoint) -> OtherArrays:
     return OtherArrays(len(common), tuple(differing), only)
 
 
+def _names_of(checkpoint: Checkpoint) -> str:
+    """The naming of arrays: that of files, whose formats differ little, or that of a kind in memory."""
+    return "file" if checkpoint.arrays is None else checkpoint.format
+
+
 def _arrays(checkpoint: Checkpoint) -> dict[Key, StoredArray]:
     kernels = {_key(layer.stored) for layer in checkpoint.layers}
     with checkpoint_errors(checkpoint.path):
-        listed = detect(checkpoint.path).arrays(checkpoint.path)
+        listed = checkpoint.arrays
+        if listed is None:
+            listed = detect(checkpoint.path).arrays(checkpoint.path)
     return {key: array for array in listed if (key := _key(array)) not in kernels}
 
 

@@ -82,8 +82,9 @@ def grid_text(layers: Sequence[MatchedLayer], target: int) -> str:
 def storage_differences(layers: Sequence[MatchedLayer], first: Side, second: Side) -> list[str]:
     """In what the storage of two equal networks differs."""
     axes, dtypes, applied = _stored(layers)
+    on_disk = not (first.in_memory or second.in_memory)
     facts = (
-        (f"format {first.format} and {second.format}", first.format != second.format),
+        (f"format {first.format} and {second.format}", first.format != second.format and on_disk),
         ("axes", any(a != b for a, b in axes)),
         ("dtype", any(a != b for a, b in dtypes)),
         (_composition(applied), any(a != b for a, b in applied)),

@@ -286,7 +286,7 @@ class TestMany:
         assert [x.layers[0].detail is None for x in found] == [False, False, True]
 
     def test_one_is_too_few(self, tmp_path, trained):
-        with pytest.raises(ValueError, match="two checkpoints or more to compare, got 1"):
+        with pytest.raises(ValueError, match="two networks or more to compare, got 1"):
             compare([saved(tmp_path / "a.safetensors", trained["net"])])
 
     def test_checkpoints_without_layers(self, tmp_path, trained):
