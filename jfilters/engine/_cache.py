@@ -1,7 +1,7 @@
 """The statistics of checkpoints on disk, so that what a scan has finished is never read again.
 
 They are filed under the content of the checkpoint (size and sha256; for a remote one the version that its
-store reports) and under the options that they depend on. Where all files have the path, size and times of
+store reports; for a network in memory the sha256 of its arrays) and under the options that they depend on. Where all files have the path, size and times of
 the last scan, no bytes of the checkpoint are read. One that was moved, copied or touched is identified by
 its hash.
 """
@@ -77,6 +77,9 @@ class Cache:
         path, hashes = entry.path, self._options.sha256
         if not (hashes and isinstance(path, Path) and str(entry.bytes) in self._sizes):
             return None
+        if entry.memory is not None:
+            sha256 = entry.memory.sha256()
+            return None if sha256 is None else self._load(entry, _content_name(entry, sha256))
         with contextlib.suppress(OSError, CheckpointError):
             if statistics := self._load_hashed(entry, path):
                 return statistics

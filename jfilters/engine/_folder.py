@@ -3,7 +3,6 @@
 import contextlib
 import dataclasses
 import platform
-from collections.abc import Sequence
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -11,7 +10,6 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from ..converters import Location
 from ..errors import printable, redacted
 from ..scans import MetadataTable, Scan, read_metadata
 from ..scans.internal import (
@@ -33,13 +31,13 @@ from ._options import DEFAULTS, Options
 from ._plan import Entry
 from ._processes import Processes
 from ._progress import progress_bar
-from ._run import measure_checkpoints
+from ._run import Scannable, measure_checkpoints
 from ._sample import SEED
 from ._tables import layers_table, models_table
 
 
 def scan(
-    checkpoints: Location | str | Sequence[Location | str],
+    checkpoints: Scannable,
     options: Options = DEFAULTS,
     *,
     basis: Basis | None = None,
@@ -50,13 +48,14 @@ def scan(
     engine: str = "local",
     address: str | None = None,
 ) -> Scan:
-    """Scan a folder of checkpoints, or a single one, and return the statistics of their convolution layers.
+    """Scan checkpoints or networks in memory, and return the statistics of their convolution layers.
 
     Weights stream through in blocks and are never kept. A checkpoint that cannot be read is an entry of the
     record with its reason, and never stops the scan.
 
     Args:
-        checkpoints: a path, or a URL that fsspec knows, of a folder or a checkpoint; or several of them.
+        checkpoints: a path, or a URL that fsspec knows, of a folder or a checkpoint; or several of them; or
+            a dict of networks by their names: parameters, modules, `Kernels` and paths in any mix.
         options: kernel size, population, range and the like.
         basis: a basis to use instead of fitting one; the scan then reads the weights once, not twice.
         metadata: labels of models, which become columns of the tables: a table, or the path of its file.
@@ -73,6 +72,7 @@ def scan(
 
     Raises:
         UnreadableError: there is no such folder.
+        ValueError: an empty dict, a name that is no text, or a network under jit.
         CheckpointError: with `Options(strict=True)`, the first error of a checkpoint.
         LostProcessError: another process of the job has gone.
         ConnectionError: there is no Ray cluster.
@@ -84,6 +84,9 @@ def scan(
     >>> safetensors.numpy.save_file({"conv.weight": weights}, f"{folder}/net.safetensors")
     >>> jf.scan(folder, progress=False).record["totals"]["kernels"]
     32
+    >>> networks = {"base": {"conv": weights}, "tuned": {"conv": weights + 0.01}}
+    >>> jf.scan(networks, jf.Options(axes="OIHW"), progress=False).model_names
+    ['base', 'tuned']
     """
     with progress_bar(progress) as report:
         measurements = measure_checkpoints(
@@ -102,7 +105,7 @@ def scan(
 
 def scan_into(
     out: Path,
-    checkpoints: Location | str | Sequence[Location | str],
+    checkpoints: Scannable,
     options: Options = DEFAULTS,
     *,
     basis: Basis | None = None,
@@ -119,7 +122,7 @@ def scan_into(
 
     Args:
         out: the folder, which is made where it does not exist; a scan in it is replaced.
-        checkpoints: a path, or a URL that fsspec knows. The other arguments are those of `scan`.
+        checkpoints: as in `scan`, whose arguments the others are too.
 
     Returns:
         The scan, with `out` as its folder.

@@ -22,7 +22,7 @@ from ._digest import digest
 from ._engine import Numbered, Progress
 from ._opening import opened
 from ._options import Options
-from ._plan import Companion, Entry
+from ._plan import Entry
 from ._sample import Sampler, network_sizes
 from ._weight_stores import MEMORY_BYTES, TemporaryStore, WeightCache
 
@@ -219,7 +219,7 @@ class Local:
     def _hash(self, index: int, entry: Entry) -> None:
         # Hashing a remote checkpoint would transfer all of it.
         if self._options.sha256 and isinstance(entry.path, Path):
-            future = self._submit(_digest_or_none, entry.path, entry.companions)
+            future = self._submit(_digest_or_none, entry)
             self._hashes[index] = future
             future.add_done_callback(lambda future: self._replace_future(index, future))
 
@@ -278,8 +278,12 @@ def _check_unchanged(entry: Entry) -> None:
         raise UnreadableError(_CHANGED, path=entry.path)
 
 
-def _digest_or_none(path: Path, companions: Sequence[Companion]) -> str | None:
+def _digest_or_none(entry: Entry) -> str | None:
+    path = entry.path
+    if entry.memory is not None:
+        return entry.memory.sha256()
     with contextlib.suppress(OSError):  # the entry says why it could not be read
         # Reading from a FIFO would wait for ever.
-        return digest(path, companions) if path.is_file() or path.is_dir() else None
+        is_readable = isinstance(path, Path) and (path.is_file() or path.is_dir())
+        return digest(path, entry.companions) if is_readable else None
     return None

@@ -1,10 +1,11 @@
 """Layer statistics of kernels that are in memory already: the passes of a scan without a checkpoint."""
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from jaxtyping import Float, Int
 
+from ..converters.internal import INSIDE, check_computed, kernels_of
 from ..errors import CheckpointError
 from ..kernels import Kernels
 from ..scans.internal import LayerStatistics, pooled_moments
@@ -23,7 +24,7 @@ class Measured(NamedTuple):
 
 
 def measure(
-    kernels: Kernels,
+    kernels: Any,
     options: Options = DEFAULTS,
     *,
     basis: Basis | None = None,
@@ -34,7 +35,8 @@ def measure(
     histograms, and in between for the range of the data if the options ask for that.
 
     Args:
-        kernels: the effective weights; layers of another kernel size are left out.
+        kernels: `Kernels`, or what holds them: a module, parameters or a path. Layers of another kernel
+            size are left out.
         options: kernel size, population, range and the like.
         basis: a basis to use instead of fitting one.
 
@@ -42,7 +44,7 @@ def measure(
         The statistics of the layers in the order of the kernels, the basis, and the edges of the bins.
 
     Raises:
-        ValueError: no basis is given, and the kernels are too few or too alike to fit one.
+        ValueError: no basis is given, and the kernels are too few or too alike to fit one; or under jit.
 
     >>> import jfilters as jf, numpy as np
     >>> weights = np.random.default_rng(0).normal(size=(8, 4, 3, 3)).astype(np.float32)
@@ -50,7 +52,7 @@ def measure(
     >>> measured.statistics.n_kernels.tolist(), measured.statistics.histogram.shape
     ([32], (1, 9, 70))
     """
-    chosen, back = _largest_first(kernels.select(spatial=options.spatial))
+    chosen, back = _largest_first(_chosen(kernels, options))
     statistics = _first(chosen, options, with_normalized=True)
 
     def opened() -> list[Opened]:
@@ -64,26 +66,32 @@ def measure(
     return Measured(statistics.take(back), basis, edges)
 
 
-def measure_quality(kernels: Kernels, options: Options = DEFAULTS) -> LayerStatistics:
+def measure_quality(kernels: Any, options: Options = DEFAULTS) -> LayerStatistics:
     """Measure what the quality metrics need of kernels in memory, in one pass.
 
     The histograms and the moments of normalized kernels stay empty; everything else equals the statistics
     of `measure`. No basis is fitted, so that any number of kernels is enough.
 
     Args:
-        kernels: the effective weights; layers of another kernel size are left out.
+        kernels: those that `measure` takes.
         options: kernel size, sparsity threshold and the like.
 
     Returns:
         The statistics of the layers, in the order of the kernels.
 
     Raises:
-        ValueError: the options are without quality.
+        ValueError: the options are without quality; or under jit.
     """
     if not options.quality:
         raise ValueError("expected options with quality, got Options(quality=False)")
-    chosen, back = _largest_first(kernels.select(spatial=options.spatial))
+    chosen, back = _largest_first(_chosen(kernels, options))
     return _first(chosen, options, with_normalized=False).take(back)
+
+
+def _chosen(network: Any, options: Options) -> Kernels:
+    kernels = kernels_of(network)
+    check_computed(kernels.weights, "a scan of kernels", INSIDE)
+    return kernels.select(spatial=options.spatial)
 
 
 def _largest_first(kernels: Kernels) -> tuple[Kernels, Int[np.ndarray, " layers"]]:

@@ -18,7 +18,7 @@ def opened(entry: Entry, options: Options) -> tuple[Entry, list[StoredLayer]]:
     shape may exist but none can be read; in a strict scan if any convolution cannot be read.
     """
     _check_size(entry, options)
-    checkpoint = checkpoint_at(entry.path, options)
+    checkpoint = _checkpoint(entry, options)
     if checkpoint.companions:
         entry = entry.with_companions_of(checkpoint)
         _check_size(entry, options)
@@ -26,6 +26,14 @@ def opened(entry: Entry, options: Options) -> tuple[Entry, list[StoredLayer]]:
         checkpoint = checkpoint_at(entry.path, options)
     stored = chosen_layers(checkpoint, options.spatial)
     return _described(entry, checkpoint, stored, options), stored
+
+
+def _checkpoint(entry: Entry, options: Options) -> Checkpoint:
+    if entry.memory is None:
+        return checkpoint_at(entry.path, options)
+    return entry.memory.open(
+        axes=options.axes, network=options.network, standardize=options.standardize
+    )
 
 
 def checkpoint_at(path: Location | str, options: Options) -> Checkpoint:

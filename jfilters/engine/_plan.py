@@ -9,6 +9,7 @@ import os
 import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from ..converters import Checkpoint, Location, detect, location
 from ..converters.internal import (
@@ -19,6 +20,7 @@ from ..converters.internal import (
     is_checkpoint_folder,
     is_file,
     is_folder,
+    is_path,
     name_below,
     part_names,
     promises_weights,
@@ -29,6 +31,9 @@ from ..errors import CheckpointError, UnknownFormatError, UnreadableError, print
 from ..layers import Layer
 from ..scans.internal import FAILURES, Status
 from ._options import Options
+
+if TYPE_CHECKING:
+    from ..converters.internal import MemoryNetwork
 
 _DIGITS = re.compile(r"(\d+)")
 
@@ -74,7 +79,7 @@ class Entry:
     `step` is set for the step folders of a checkpoint manager. `bytes` and `identity`, which changes with
     the content, are those of `path` alone; `companions`, known when the checkpoint was opened, are the
     further files that it lies in. `updates` and `batchnorm` are what BatchNorm counted, and whether it left
-    running statistics, where the file tells.
+    running statistics, where the file tells. `memory` is a network in memory, which lies at no path.
     """
 
     model: str
@@ -91,6 +96,7 @@ class Entry:
     companions: tuple[Companion, ...] = ()
     updates: int | None = None
     batchnorm: bool | None = None
+    memory: "MemoryNetwork | None" = dataclasses.field(default=None, compare=False, repr=False)
 
     @property
     def total_bytes(self) -> int:
@@ -149,6 +155,10 @@ def find_checkpoints(root: Location) -> tuple[list[Location], list[Location]]:
 def checkpoints_at(paths: Location | str | Sequence[Location | str]) -> list[Location]:
     """Return the locations of one path or of several. Raises ValueError for none."""
     several = paths if isinstance(paths, Sequence) and not isinstance(paths, str) else [paths]
+    for path in several:
+        if not is_path(path):
+            kind = type(path).__name__
+            raise ValueError(f"expected paths, or a dict of networks by their names, got {kind}")
     roots = [location(path) for path in several]
     if not roots:
         raise ValueError("expected the path of a folder or of checkpoints, got none")

@@ -5,8 +5,10 @@ Who reads is an engine's business; what was read before comes from the cache.
 
 import contextlib
 import dataclasses
-from collections.abc import Iterator, Sequence
+import functools
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -28,6 +30,12 @@ from ._processes import Processes
 from ._results import Results
 from ._weight_stores import DISK_BYTES, TemporaryStore
 
+Scannable = Location | str | Sequence[Location | str] | Mapping[Any, Any]
+"""A path, several, or networks by their names."""
+
+Plan = tuple[Location, list[Entry], list[Location]]
+"""The folder that names are relative to, every candidate as an entry, and what is ignored."""
+
 ENGINES = ("local", "host", "ray")
 """Readers of checkpoints: this machine's devices, this machine in NumPy without JAX, or a Ray cluster."""
 
@@ -36,7 +44,7 @@ WORTH_CACHING = 1 << 20
 
 
 def measure_checkpoints(
-    checkpoints: Location | str | Sequence[Location | str],
+    checkpoints: Scannable,
     options: Options = DEFAULTS,
     *,
     basis: Basis | None = None,
@@ -58,14 +66,14 @@ def measure_checkpoints(
         raise ValueError(f"expected an engine, one of {', '.join(ENGINES)}; got {engine!r}")
     if address is not None and engine != "ray":
         raise ValueError("an address is that of a Ray cluster: it needs the engine ray")
-    roots = checkpoints_at(checkpoints)
+    planned = _plan_of(checkpoints)
     if basis is not None and len(basis.mean) != options.d:
         size = "x".join(map(str, options.spatial))
         raise ValueError(f"expected a basis for {size} kernels, got one of {len(basis.mean)} taps")
 
     def read() -> tuple[Location, list[Location], Bins | None, Results]:
         # In a function of its own: with it the plan and the weights in memory are released.
-        root, entries, ignored = plan(roots)
+        root, entries, ignored = planned()
         with _started(engine, address, options, progress, disk_bytes) as reader:
             run = Run(options, reader, _cache(cache, options, basis), processes or _alone(engine))
             return root, ignored, run.read(entries, basis), run.hashed()
@@ -192,6 +200,16 @@ class Run:
         if entry.sha256 is not None:
             return entry
         return dataclasses.replace(entry, sha256=self._engine.sha256(index))
+
+
+def _plan_of(checkpoints: Scannable) -> Callable[[], Plan]:
+    """Return the function that plans a scan, once its arguments are checked."""
+    if not isinstance(checkpoints, Mapping):
+        return functools.partial(plan, checkpoints_at(checkpoints))
+    from ._named import check_names, plan_named  # imports JAX
+
+    check_names(checkpoints)
+    return functools.partial(plan_named, checkpoints)
 
 
 _NOWHERE = Entry("", Path())
