@@ -14,6 +14,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from . import _html
+from ._traced import check_static
 from .layers import Applied as Applied
 from .layers import DepthSource as DepthSource
 from .layers import Layer as Layer
@@ -85,6 +86,8 @@ class Kernels(eqx.Module):
         >>> kernels.select(spatial=(3, 3)).names, kernels.select("h*", depth=(0.5, 1.0)).names
         (('stem',), ('head',))
         """
+
+        check_static(spatial=spatial, depth=depth, depthwise=depthwise)
 
         def wanted(layer: Layer, weight: Array) -> bool:
             return (

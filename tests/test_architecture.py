@@ -23,7 +23,7 @@ STUBS = sorted(ROOT.glob("jfilters/**/*.pyi"))
 
 # From the bottom to the top; a layer sees those below it. Rooms on one line do not know each other.
 LAYERS = (
-    ("errors", "_configs", "_files", "_html", "_memory"),
+    ("errors", "_configs", "_files", "_html", "_memory", "_traced"),
     ("layers", "answers"),
     ("kernels", "io"),
     ("converters",),

@@ -2,8 +2,8 @@ from ._compare import compare as compare
 from ._compare import compare_pair as compare_pair
 from ._comparison import RELATIONSHIPS as RELATIONSHIPS
 from ._comparison import Comparison as Comparison
-from ._comparison import Comparisons as Comparisons
 from ._comparison import Detail as Detail
 from ._comparison import MatchedLayer as MatchedLayer
 from ._comparison import Relation as Relation
 from ._comparison import Side as Side
+from ._comparisons import Comparisons as Comparisons

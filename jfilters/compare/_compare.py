@@ -27,7 +27,8 @@ from ..shift.internal import (
 from ..statistics import Basis, Moments, fit_basis, fixed_edges, layer_quality, merge_moments
 from ..statistics.internal import host_counts, host_normalize, host_set_moments
 from ._alignment import align, grids, scaling
-from ._comparison import Comparison, Comparisons, Detail, MatchedLayer, Side, Storage
+from ._comparison import Comparison, Detail, MatchedLayer, Side, Storage
+from ._comparisons import Comparisons
 from ._kinship import LEAST_Z, layer_kinship, least_z
 from ._other_arrays import other_arrays
 from ._pairing import Pair, ReadableLayer, pair_layers

@@ -51,7 +51,8 @@ def _layers(model: Any) -> Iterator[Any]:
 
 
 def _path(weight: Any) -> str:
-    return str(getattr(weight, "path", weight.name)).partition(":")[0]
+    path = getattr(weight, "path", None) or weight.name
+    return str(path).partition(":")[0]
 
 
 def _stored(weight: Any, name: str, owner: Any) -> StoredArray:

@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 import equinox as eqx
 import numpy as np
 
+from .._traced import INSIDE, check_computed
 from ..errors import CheckpointError, UnreadableError, printable
 from ..io import checkpoint_errors, is_path
 from ..kernels import Kernels
@@ -27,7 +28,6 @@ from ._params import params_arrays
 from ._select import select
 from ._stored import StoredArray
 from ._torch._modules import module_arrays
-from ._traced import INSIDE, check_computed
 
 TORCH = "torch module"
 

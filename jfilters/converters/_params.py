@@ -11,6 +11,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from .._traced import no_values_under_tracing
 from ..errors import CheckpointError
 from ..kernels import Kernels
 from ..layers import DepthSource
@@ -18,7 +19,6 @@ from ._frameworks import is_keras_model, is_torch_module, is_torch_tensor, numpy
 from ._names import split_params
 from ._select import select
 from ._stored import StoredArray
-from ._traced import no_values_under_tracing
 
 
 class _Hints(NamedTuple):

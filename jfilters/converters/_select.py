@@ -100,7 +100,7 @@ def select(
     dense = {size for array in arrays if len(array.shape) == 2 for size in array.shape}
     networks = [_oriented(network) for network in _by_network(candidates)]
     convolutions = [conv for network in networks for conv in _ranked(network, order, dense)]
-    reasons |= {conv.index: _POINTWISE for conv in convolutions if _is_pointwise(conv)}
+    reasons |= {conv.index: POINTWISE for conv in convolutions if _is_pointwise(conv)}
     names = display_names(arrays, {conv.stored.network for conv in convolutions})
     layers = [
         Selected(_layer(conv, names[conv.index], copies, labels), conv.stored, conv.arrangement)
@@ -114,7 +114,7 @@ def select(
     return (*recorded, *layers), tuple(skipped)
 
 
-_POINTWISE = "1x1 convolution: no spatial extent"
+POINTWISE = "1x1 convolution: no spatial extent"
 _AMBIGUOUS = "axes ambiguous: {} fits; say which with --axes"
 
 

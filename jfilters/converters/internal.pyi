@@ -9,6 +9,7 @@ from ._foreign import promises_weights as promises_weights
 from ._hdf5._filterdb import FilterPopulation as FilterPopulation
 from ._hdf5._filterdb import population as population
 from ._kernels_of import kernels_of as kernels_of
+from ._kernels_of import skipped_reasons as skipped_reasons
 from ._locations import base_name as base_name
 from ._locations import children as children
 from ._locations import identity as identity
@@ -21,8 +22,5 @@ from ._locations import remote_bytes as remote_bytes
 from ._memory import MemoryNetwork as MemoryNetwork
 from ._network import opened_network as opened_network
 from ._orbax_layout import steps as steps
+from ._select import POINTWISE as POINTWISE
 from ._stored import Metadata as Metadata
-from ._traced import INSIDE as INSIDE
-from ._traced import check_computed as check_computed
-from ._traced import is_traced as is_traced
-from ._traced import no_values_under_tracing as no_values_under_tracing

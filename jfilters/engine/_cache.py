@@ -1,9 +1,9 @@
 """The statistics of checkpoints on disk, so that what a scan has finished is never read again.
 
 They are filed under the content of the checkpoint (size and sha256; for a remote one the version that its
-store reports; for a network in memory the sha256 of its arrays) and under the options that they depend on. Where all files have the path, size and times of
-the last scan, no bytes of the checkpoint are read. One that was moved, copied or touched is identified by
-its hash.
+store reports; for a network in memory the sha256 of its arrays) and under the options that they depend on.
+Where all files have the path, size and times of the last scan, no bytes of the checkpoint are read. One
+that was moved, copied or touched is identified by its hash.
 """
 
 import contextlib

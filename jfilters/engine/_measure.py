@@ -5,7 +5,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from jaxtyping import Float, Int
 
-from ..converters.internal import INSIDE, check_computed, kernels_of
+from .._traced import INSIDE, check_computed
+from ..converters.internal import kernels_of
 from ..errors import CheckpointError
 from ..kernels import Kernels
 from ..scans.internal import LayerStatistics, pooled_moments

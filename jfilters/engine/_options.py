@@ -5,6 +5,7 @@ import math
 from collections.abc import Mapping
 from typing import Any, Literal
 
+from .._traced import check_static
 from ..scans.internal import matcher
 
 
@@ -58,6 +59,7 @@ class Options:
     run: str | None = None
 
     def __post_init__(self):
+        check_static(**vars(self))
         if not 1 <= len(self.spatial) <= 3 or min(self.spatial) < 1 or self.d < 2:
             raise ValueError(f"expected a kernel size such as (3, 3) or (7,), got {self.spatial}")
         for name, choices in _CHOICES.items():

@@ -6,9 +6,9 @@ Readers take either, and ask here what a path alone does not answer the same, or
 import os
 import re
 from pathlib import Path
-from typing import TYPE_CHECKING, Union
+from typing import TYPE_CHECKING, Any, Union
 
-from ..errors import MissingExtraError, UnreadableError, redacted
+from ..errors import CheckpointError, MissingExtraError, UnreadableError, redacted
 
 if TYPE_CHECKING:
     import upath
@@ -28,13 +28,15 @@ def location(path: str | Location) -> Location:
     package serves URLs of its kind.
     """
     if not isinstance(path, str):
-        return path
+        return _checked(path)
     return _remote(path) if _URL.match(path) else Path(path)
 
 
 def is_path(value: object) -> bool:
     """Return whether a value is a path or a URL: text, a `Path` or a `UPath`."""
-    return isinstance(value, str | Path) or type(value).__module__.partition(".")[0] == "upath"
+    return (
+        isinstance(value, str | os.PathLike) or type(value).__module__.partition(".")[0] == "upath"
+    )
 
 
 def is_remote(path: Location) -> bool:
@@ -90,6 +92,16 @@ def name_below(path: Location, root: Location) -> str:
     if isinstance(path, Path) and isinstance(root, Path):
         return path.relative_to(root).as_posix()
     return _plain(path).removeprefix(_plain(root)).lstrip("/")
+
+
+def _checked(path: Any) -> Location:
+    if is_path(path):
+        return path
+    if isinstance(path, os.PathLike):
+        return Path(path)
+    reason = f"expected a path or a URL, got {type(path).__name__}"
+    remedy = "from_params and from_module read networks in memory, compare and scan take them"
+    raise CheckpointError(reason, remedy=remedy)
 
 
 def _plain(path: Location) -> str:

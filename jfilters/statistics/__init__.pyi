@@ -22,6 +22,8 @@ from ._phenotype import Phenotype as Phenotype
 from ._phenotype import PhenotypeFeatures as PhenotypeFeatures
 from ._phenotype import phenotype as phenotype
 from ._project import project as project
+from ._quality import Quality as Quality
+from ._quality import quality as quality
 from ._randomness import random_orthogonality as random_orthogonality
 from ._randomness import randomness_threshold as randomness_threshold
 from ._sparsity import sparse_mask as sparse_mask

@@ -6,8 +6,7 @@ their number, and has a margin within which the number of kernels is too small t
 """
 
 import math
-from collections.abc import Iterator
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 from ._randomness import mean_random_entropy, random_entropy_deviation
 from ._tracing import on_host
@@ -62,6 +61,58 @@ class Verdict(NamedTuple):
     reason: str
 
 
+class Limits(NamedTuple):
+    """Limits that the number of a layer's kernels sets; of several layers each is an array.
+
+    - `entropy`, `margin`: `entropy_limit` and `entropy_margin`.
+    - `is_few`: fewer kernels than taps, of which the entropy says nothing.
+    - `tells_random`: whether the entropy of random layers varies within the margin.
+    """
+
+    entropy: Any
+    margin: Any
+    is_few: Any
+    tells_random: Any
+
+    @classmethod
+    def of(cls, n_kernels: int, d: int) -> "Limits":
+        """The limits of one layer of so many kernels with `d` taps."""
+        entropy, margin = entropy_limit(n_kernels, d), entropy_margin(n_kernels, d)
+        return cls(entropy, margin, n_kernels < d, _can_tell_random(n_kernels, d))
+
+
+def conditions(
+    limits: Limits,
+    *,
+    n_kernels: Any,
+    n_nonfinite: Any,
+    max_abs: Any,
+    sparsity: Any,
+    variance_entropy: Any,
+    threshold: Any,
+) -> tuple[Any, ...]:
+    """Return for each of `VERDICTS` whether it fits, the last always; numbers, or arrays of layers.
+
+    The first that holds is the verdict. Other arguments are those of `judge`.
+    """
+    # Comparisons with NaN are false, so what is undefined raises no suspicion.
+    is_enough = limits.is_few == False  # noqa: E712 - of arrays and of numbers alike
+    low = is_enough & (variance_entropy < limits.entropy - limits.margin)
+    near = abs(variance_entropy - limits.entropy) < limits.margin
+    random = is_enough & (variance_entropy >= threshold - RANDOM_MARGIN)
+    sparse = sparsity >= HIGH_SPARSITY
+    return (
+        n_nonfinite > 0,
+        (n_kernels > 0) & (max_abs == 0),
+        low & sparse,
+        random & limits.tells_random,
+        sparse,
+        low,
+        limits.is_few | near | random,
+        sparse | True,
+    )
+
+
 @on_host("judge the returned numbers outside of the program")
 def judge(
     *,
@@ -85,13 +136,23 @@ def judge(
 
     Source: Gavrikov & Keuper, CVPR 2022, arXiv:2203.15331, supplement.
     """
-    if n_nonfinite:
-        return Verdict("non-finite", f"{n_nonfinite} of {n_kernels} kernels hold NaN or infinity")
-    if n_kernels and max_abs == 0:
-        return Verdict("all-zero", f"all weights of all {n_kernels} kernels are 0")
-    entropy = variance_entropy if n_kernels >= d else math.nan
-    suspicions = _suspicions(n_kernels, sparsity, entropy, threshold, d)
-    return next(suspicions, None) or _unsuspicious(n_kernels, sparsity, entropy, threshold, d)
+    limits = Limits.of(n_kernels, d)
+    fits = conditions(
+        limits,
+        n_kernels=n_kernels,
+        n_nonfinite=n_nonfinite,
+        max_abs=max_abs,
+        sparsity=sparsity,
+        variance_entropy=variance_entropy,
+        threshold=threshold,
+    )
+    label = next(label for label, is_fitting in zip(VERDICTS, fits, strict=True) if is_fitting)
+    if label == "non-finite":
+        return Verdict(label, f"{n_nonfinite} of {n_kernels} kernels hold NaN or infinity")
+    if label == "all-zero":
+        return Verdict(label, f"all weights of all {n_kernels} kernels are 0")
+    reasons = _reasons(limits, n_kernels, sparsity, variance_entropy, threshold, d)
+    return Verdict(label, reasons[label])
 
 
 def entropy_limit(n: int, d: int) -> float:
@@ -112,37 +173,32 @@ def entropy_margin(n: int, d: int) -> float:
     return margin if margin > _NEGLIGIBLE * entropy_limit(n, d) else 0.0
 
 
-def _suspicions(
-    n: int, sparsity: float, entropy: float, threshold: float, d: int
-) -> Iterator[Verdict]:
-    # Comparisons with NaN are false, so what is undefined raises no suspicion.
-    limit = entropy_limit(n, d) - entropy_margin(n, d)
-    low, sparse = entropy < limit, sparsity >= HIGH_SPARSITY
-    low_text = f"variance entropy {entropy:.3f} is below {limit:.3f}"
-    sparse_text = f"sparsity {sparsity:.3f} is at least {HIGH_SPARSITY}"
-    if low and sparse:
-        yield Verdict("collapsed", f"{low_text} and {sparse_text}")
-    if entropy >= threshold - RANDOM_MARGIN and _can_tell_random(n, d):
-        random = f"{threshold:.3f}, that of {n} random kernels, less {RANDOM_MARGIN}"
-        yield Verdict("random-like", f"variance entropy {entropy:.3f} reaches {random}")
-    if sparse:
-        yield Verdict("sparse", sparse_text)
-    if low:
-        yield Verdict("low-diversity", low_text)
-
-
-def _unsuspicious(n: int, sparsity: float, entropy: float, threshold: float, d: int) -> Verdict:
-    if n < d:
-        return Verdict("too-few-kernels", f"{n} kernels cannot fill {d} directions")
-    limit, margin = entropy_limit(n, d), entropy_margin(n, d)
-    if abs(entropy - limit) < margin:
-        between = f"variance entropy {entropy:.3f} is within {margin:.3f} of {limit:.3f}"
-        return Verdict("too-few-kernels", f"{between}, the error for {n} kernels")
-    if entropy >= threshold - RANDOM_MARGIN:
-        random = f"variance entropy {entropy:.3f} reaches {threshold:.3f} less {RANDOM_MARGIN}"
-        return Verdict("too-few-kernels", f"{random}, but {n} kernels do not tell what is random")
+def _reasons(
+    limits: Limits, n: int, sparsity: float, entropy: float, threshold: float, d: int
+) -> dict[VerdictLabel, str]:
+    """The sentence that gives the reason of each label that rests on numbers."""
+    low = f"variance entropy {entropy:.3f} is below {limits.entropy - limits.margin:.3f}"
+    sparse = f"sparsity {sparsity:.3f} is at least {HIGH_SPARSITY}"
+    random = f"{threshold:.3f}, that of {n} random kernels, less {RANDOM_MARGIN}"
     numbers = f"variance entropy {entropy:.3f} of random {threshold:.3f}, sparsity {sparsity:.3f}"
-    return Verdict("healthy", numbers)
+    return {
+        "collapsed": f"{low} and {sparse}",
+        "random-like": f"variance entropy {entropy:.3f} reaches {random}",
+        "sparse": sparse,
+        "low-diversity": low,
+        "too-few-kernels": _why_few(limits, n, entropy, threshold, d),
+        "healthy": numbers,
+    }
+
+
+def _why_few(limits: Limits, n: int, entropy: float, threshold: float, d: int) -> str:
+    if n < d:
+        return f"{n} kernels cannot fill {d} directions"
+    if abs(entropy - limits.entropy) < limits.margin:
+        near = f"within {limits.margin:.3f} of {limits.entropy:.3f}"
+        return f"variance entropy {entropy:.3f} is {near}, the error for {n} kernels"
+    random = f"variance entropy {entropy:.3f} reaches {threshold:.3f} less {RANDOM_MARGIN}"
+    return f"{random}, but {n} kernels do not tell what is random"
 
 
 def _can_tell_random(n: int, d: int) -> bool:

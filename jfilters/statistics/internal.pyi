@@ -28,6 +28,9 @@ from ._normalize import absolute_by_tap as absolute_by_tap
 from ._normalize import inverse_max_abs as inverse_max_abs
 from ._normalize import kernel_max_abs as kernel_max_abs
 from ._normalize import normalize_in_half as normalize_in_half
+from ._quality import of_one_size as of_one_size
+from ._segments import Segments as Segments
+from ._segments import segmented as segmented
 from ._sparsity import relative_max_abs as relative_max_abs
 from ._sums import Terms as Terms
 from ._sums import WeightedPoints as WeightedPoints

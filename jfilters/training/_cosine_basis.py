@@ -5,6 +5,7 @@ import functools
 import numpy as np
 from jaxtyping import Float
 
+from .._traced import check_static
 from ..statistics import Basis
 
 
@@ -15,6 +16,7 @@ def cosine_basis(spatial: tuple[int, ...]) -> Basis:
     the taps, the next its gradients. No coefficient of a normalized kernel is larger than sqrt(d), so
     all lie inside the fixed range of histograms.
     """
+    check_static(spatial=spatial)
     if not spatial or min(spatial) < 1:
         raise ValueError(f"expected a kernel size such as (3, 3), got {spatial}")
     components = functools.reduce(np.kron, map(_cosines, spatial))

@@ -1,33 +1,23 @@
-"""The quality of every convolution layer of a network in memory, as one program for the device.
-
-Kernels of all layers are measured together; only orthogonality takes a product for each distinct shape.
-"""
+"""The quality and the histograms of all convolution layers of a network, as one program for the device."""
 
 import math
 from typing import Any
 
 import equinox as eqx
 import jax
-import jax.numpy as jnp
-import numpy as np
 from jaxtyping import Array, Float, Int32
 
 from ..kernels import Kernels
-from ..statistics import (
-    Basis,
-    fixed_edges,
-    max_abs,
-    moments,
-    orthogonality,
-    randomness_threshold,
-    sparse_mask,
-)
-from ..statistics.internal import coefficient_histograms, entropy_from_moments
+from ..statistics import Basis, fixed_edges
+from ..statistics.internal import Segments, coefficient_histograms, of_one_size, segmented
 from ._cosine_basis import cosine_basis
 from ._kernels_of import kernels_of
-from ._segments import Segments, merged, segmented
 
 BINS = 70
+
+_OF_QUALITY = (
+    *("variance_entropy", "variance_entropy_ratio", "sparsity", "orthogonality", "n_nonfinite"),
+)
 
 
 class Measurement(eqx.Module):
@@ -89,35 +79,9 @@ def measurement(kernels: Kernels, basis: Basis) -> Measurement:
 @jax.jit
 def _numbers(weights: tuple[Float[Array, "..."], ...], basis: Basis) -> dict[str, Array]:
     segments = segmented(weights)
-    count = segments.sum_by_layer(jnp.sum(segments.valid, axis=1, dtype=jnp.int32))
-    layer_max = segments.max_by_layer(_max_abs(segments))
-    entropy = _entropy(segments, layer_max)
-    n_kernels = jnp.asarray([math.prod(weight.shape[:2]) for weight in weights], jnp.int32)
-    return {
-        "variance_entropy": entropy,
-        "variance_entropy_ratio": entropy / randomness_threshold(count, len(basis.mean)),
-        "sparsity": _n_sparse(segments, layer_max) / count.astype(jnp.float32),
-        "orthogonality": _orthogonality(weights),
-        "n_nonfinite": n_kernels - count,
-        "histogram": _histogram(segments, basis),
-    }
-
-
-def _max_abs(segments: Segments) -> Float[Array, " segments"]:
-    return jax.vmap(lambda rows, mask: max_abs(rows, where=mask))(segments.kernels, segments.valid)
-
-
-def _entropy(segments: Segments, layer_max: Float[Array, " layers"]) -> Float[Array, " layers"]:
-    # By the layer's largest weight, so that squares neither overflow nor vanish.
-    scales = segments.per_segment(jnp.where(layer_max > 0, layer_max, 1))
-    scaled = segments.kernels / scales[:, None, None]
-    of_segments = jax.vmap(lambda rows, mask: moments(rows, where=mask))(scaled, segments.valid)
-    return jnp.asarray(entropy_from_moments(merged(of_segments, segments)))
-
-
-def _n_sparse(segments: Segments, layer_max: Float[Array, " layers"]) -> Float[Array, " layers"]:
-    sparse = jax.vmap(sparse_mask)(segments.kernels, segments.per_segment(layer_max))
-    return segments.sum_by_layer(jnp.sum(sparse & segments.valid, axis=1, dtype=jnp.float32))
+    numbers = of_one_size(weights, segments)
+    columns = {field: numbers[field] for field in _OF_QUALITY}
+    return columns | {"histogram": _histogram(segments, basis)}
 
 
 def _histogram(segments: Segments, basis: Basis) -> Int32[Array, "layers d bins"]:
@@ -129,19 +93,3 @@ def _histogram(segments: Segments, basis: Basis) -> Int32[Array, "layers d bins"
         kernels, basis, low=low, high=high, bins=BINS, parts=n, where=valid
     )
     return segments.sum_by_layer(counts)
-
-
-def _orthogonality(weights: tuple[Float[Array, "..."], ...]) -> Float[Array, " layers"]:
-    """Return the orthogonality of every layer; layers of one shape take one product."""
-    places: dict[tuple[int, ...], list[int]] = {}
-    for index, weight in enumerate(weights):
-        places.setdefault(weight.shape, []).append(index)
-    stacks = (jnp.stack([_finite(weights[i]) for i in group]) for group in places.values())
-    values = jnp.concatenate([jax.vmap(orthogonality)(stack) for stack in stacks])
-    return values[np.argsort(np.concatenate(list(places.values())))]
-
-
-def _finite(weight: Float[Array, "out in *spatial"]) -> Float[Array, "out in *spatial"]:
-    taps = tuple(range(2, weight.ndim))
-    finite = jnp.isfinite(weight).all(axis=taps, keepdims=True)
-    return jnp.where(finite, weight, 0).astype(jnp.float32)

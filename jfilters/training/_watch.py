@@ -11,12 +11,12 @@ from typing import Any, SupportsIndex
 
 import jax
 import numpy as np
-from jax.core import Tracer
 from jaxtyping import Float, Int
 
+from .._traced import check_computed, check_static
 from ..shift import drift, drift_null, probability
 from ..statistics import Basis, fixed_edges
-from ._kernels_of import kernels_of
+from ._kernels_of import checked_spatial, kernels_of
 from ._measurement import BINS, Measurement, checked_basis, measurement
 
 Log = Callable[[int, dict[str, float]], Any]
@@ -36,12 +36,14 @@ def watch(
 ) -> "Watch":
     """Measure the convolution layers of a network every so many steps: `watcher(step, params)`.
 
+    `params` are parameters, a module of Flax, Equinox or torch, a Keras model, or `Kernels`.
+
     **Arguments:**
 
     - `every`: steps between two measurements.
     - `log`: called as `log(step, values)` after each measurement.
     - `start`: parameters that drift is measured from; those of the first call unless given.
-    - `spatial`: the kernel size to look at.
+    - `spatial`: the kernel size to look at. Where a network has none of it, the error lists its sizes.
     - `basis`: of the coefficients whose drift is measured; that of `cosine_basis` unless given, which
       no data made, so that numbers compare over steps and runs.
     - `prefix`: the beginning of the names of the values.
@@ -81,11 +83,12 @@ class Watch:
         basis: Basis | None,
         prefix: str,
     ):
+        check_static(every=every, spatial=spatial)
         if every < 1:
             raise ValueError(f"expected every to be at least 1 step, got {every}")
         self.every = every
-        self._log, self._spatial, self._prefix = log, spatial, prefix
-        self._basis = checked_basis(basis, spatial)
+        self._log, self._spatial, self._prefix = log, checked_spatial(spatial), prefix
+        self._basis = checked_basis(basis, self._spatial)
         self._names: tuple[str, ...] | None = None
         self._start = self._last = np.zeros((0, 0, 0), np.int64)
 
@@ -128,11 +131,11 @@ class Watch:
     def _measured(self, params: Any) -> Measurement:
         kernels = kernels_of(params, self._spatial)
         _check_layers(kernels.names, self._names)
-        if any(isinstance(weight, Tracer) for weight in kernels.weights):
-            raise ValueError(
-                "expected arrays that are computed, got tracers; call watch outside of jit, or "
-                "measure_layers inside of it"
-            )
+        check_computed(
+            kernels.weights,
+            "a watched network",
+            "call watch outside of jit, or measure_layers inside of it",
+        )
         return jax.device_get(measurement(kernels, self._basis))
 
     def _values(self, measured: Measurement) -> Iterator[tuple[str, float]]:

@@ -47,7 +47,7 @@ def test_the_comparison_of_files_is_that_of_what_they_hold(file, tmp_path):
     of_files = jf.compare(file, other).record()[0]
     in_memory = jf.compare(jf.load(file), jf.load(other)).record()[0]
     names = {"first", "second"}
-    assert of_files.pop("first") == str(file) and in_memory.pop("first") == "a"
+    assert (of_files.pop("first"), in_memory.pop("first")) == (str(file), "a")
     assert {k: v for k, v in of_files.items() if k not in names} == {
         k: v for k, v in in_memory.items() if k not in names
     }
@@ -73,7 +73,7 @@ class TestNames:
             jf.compare(arrays(), arrays(), names=names)
 
     def test_of_an_unreadable_network_are_in_the_error(self):
-        with pytest.raises(jf.CheckpointError, match="^b: expected parameters, .* got int"):
+        with pytest.raises(jf.CheckpointError, match=r"^b: expected parameters, .* got int"):
             jf.compare(arrays(), 3)
 
 

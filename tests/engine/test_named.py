@@ -25,8 +25,8 @@ def rows(table, without=OF_FILES):
     return table.drop_columns([name for name in without if name in table.column_names]).to_pylist()
 
 
-def scan(networks, options=jf.Options(), **arguments):
-    return jf.scan(networks, options, progress=False, **arguments)
+def scan(networks, **arguments):
+    return jf.scan(networks, progress=False, **arguments)
 
 
 @pytest.fixture

@@ -1,11 +1,17 @@
-"""Tracers where values are needed: an error that says what to do, in place of the one of JAX."""
+"""Tracers where values are needed: an error that says what to do, in place of the one of JAX.
+
+Nothing here imports JAX: without it there are no tracers.
+"""
 
 import contextlib
 import sys
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-INSIDE = "call it outside of them; inside, jf.statistics.quality and jf.training.measure_layers measure layers"
+INSIDE = (
+    "call it outside of them; inside, jf.statistics.quality and jf.training.measure_layers measure "
+    "layers"
+)
 """The remedy for a function of the host that is called under jit."""
 
 
@@ -22,6 +28,17 @@ def check_computed(values: Iterable[Any], subject: str, remedy: str) -> None:
             f"{subject} is read on the host: expected computed arrays, got arrays under jit, vmap or grad; "
             f"{remedy}"
         )
+
+
+def check_static(**arguments: Any) -> None:
+    """Raise TypeError where an argument that decides what is computed is a tracer or holds one."""
+    for name, value in arguments.items():
+        values = value if isinstance(value, tuple | list) else (value,)
+        if any(map(is_traced, values)):
+            raise TypeError(
+                f"{name}: expected a static value, got one under jit, vmap or grad; give it outside "
+                "of the traced ones"
+            )
 
 
 @contextlib.contextmanager

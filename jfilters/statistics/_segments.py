@@ -4,14 +4,14 @@ A segment is a share of the kernels of one layer, padded and masked; results are
 """
 
 import math
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Num
 
-from ..statistics import Moments
+from ._moments import Moments
 
 SEGMENT = 1_024
 """Kernels of a segment: few enough that small layers cost little, many enough for a fast product."""
@@ -50,10 +50,11 @@ class Segments(NamedTuple):
 
 
 def segmented(weights: tuple[Float[Array, "..."], ...]) -> Segments:
-    """Return the kernels of weights (out, in, *spatial) of one kernel size, as float32."""
+    """Return the kernels of weights (out, in, *spatial) of one kernel size, as float32 at least."""
     d = math.prod(weights[0].shape[2:])
-    rows = [weight.reshape(-1, d).astype(jnp.float32) for weight in weights]
-    counts = [math.ceil(len(layer) / SEGMENT) for layer in rows]
+    dtype = at_least_float32(*weights)
+    rows = [weight.reshape(-1, d).astype(dtype) for weight in weights]
+    counts = [max(math.ceil(len(layer) / SEGMENT), 1) for layer in rows]
     padded = [_padded(layer, SEGMENT * count) for layer, count in zip(rows, counts, strict=True)]
     is_kernel = np.concatenate(
         [np.arange(SEGMENT * c) < len(layer) for layer, c in zip(rows, counts, strict=True)]
@@ -62,6 +63,11 @@ def segmented(weights: tuple[Float[Array, "..."], ...]) -> Segments:
     valid = jnp.isfinite(kernels).all(axis=2) & is_kernel.reshape(-1, SEGMENT)
     layer_of = tuple(np.repeat(np.arange(len(counts)), counts).tolist())
     return Segments(jnp.where(valid[..., None], kernels, 0), valid, layer_of)
+
+
+def at_least_float32(*arrays: Float[Array, "..."]) -> Any:
+    """Return the type to compute in: float64 if one of the arrays has it, else float32."""
+    return jnp.float64 if any(array.dtype == jnp.float64 for array in arrays) else jnp.float32
 
 
 def merged(moments: Moments, segments: Segments) -> Moments:
