@@ -92,7 +92,7 @@ class MemoryNetwork:
             sha256 = hashlib.sha256(f"{listing.format} {listing.order}".encode())
             for array in listing.arrays:
                 sha256.update(repr(_record(array)).encode("utf-8", "surrogateescape"))
-                sha256.update(np.ascontiguousarray(array.read()).reshape(-1).view(np.uint8))
+                sha256.update(np.ascontiguousarray(array.read()).reshape(-1).view(np.uint8).data)
         except CheckpointError:
             return None
         return sha256.hexdigest()

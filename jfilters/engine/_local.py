@@ -279,11 +279,10 @@ def _check_unchanged(entry: Entry) -> None:
 
 
 def _digest_or_none(entry: Entry) -> str | None:
-    path = entry.path
     if entry.memory is not None:
         return entry.memory.sha256()
+    path = Path(str(entry.path))
     with contextlib.suppress(OSError):  # the entry says why it could not be read
         # Reading from a FIFO would wait for ever.
-        is_readable = isinstance(path, Path) and (path.is_file() or path.is_dir())
-        return digest(path, entry.companions) if is_readable else None
+        return digest(path, entry.companions) if path.is_file() or path.is_dir() else None
     return None

@@ -12,6 +12,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.core import Tracer
 from jaxtyping import Array, Float, Int32, Num
 
 from ._entropy import entropy_from_moments
@@ -74,7 +75,7 @@ class Quality(eqx.Module):
 
     def _column(self, name: str) -> Num[np.ndarray, " layers"]:
         values = getattr(self, name)
-        if isinstance(values, jax.core.Tracer):
+        if isinstance(values, Tracer):
             raise ValueError(
                 "rows are made on the host: expected computed arrays, got arrays under jit, vmap or grad; "
                 "return the record and call rows outside"

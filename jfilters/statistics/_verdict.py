@@ -146,7 +146,7 @@ def judge(
         variance_entropy=variance_entropy,
         threshold=threshold,
     )
-    label = next(label for label, is_fitting in zip(VERDICTS, fits, strict=True) if is_fitting)
+    label = VERDICTS[[bool(is_fitting) for is_fitting in fits].index(True)]
     if label == "non-finite":
         return Verdict(label, f"{n_nonfinite} of {n_kernels} kernels hold NaN or infinity")
     if label == "all-zero":

@@ -42,7 +42,7 @@ class TestWithoutSuchKernels:
 
     @pytest.mark.parametrize("spatial", [(), (0, 3), (1, 1)])
     def test_a_size_that_is_none(self, spatial):
-        with pytest.raises(ValueError, match="^spatial: "):
+        with pytest.raises(ValueError, match=r"^spatial: "):
             jf.watch(spatial=spatial)
 
 
