@@ -21,6 +21,11 @@ def is_traced(value: Any) -> bool:
     return jax is not None and isinstance(value, jax.core.Tracer)
 
 
+def kind_of(value: Any) -> str:
+    """Return what a value is, for an error: its type, or that it is not computed."""
+    return "an array under jit, vmap or grad" if is_traced(value) else type(value).__name__
+
+
 def check_computed(values: Iterable[Any], subject: str, remedy: str) -> None:
     """Raise ValueError if one of the values is a tracer; the message names what they are values of."""
     if any(map(is_traced, values)):

@@ -11,6 +11,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from .._traced import kind_of
 from ..converters import Checkpoint, Location, detect, location
 from ..converters.internal import (
     Metadata,
@@ -157,7 +158,7 @@ def checkpoints_at(paths: Location | str | Sequence[Location | str]) -> list[Loc
     several = paths if isinstance(paths, Sequence) and not isinstance(paths, str) else [paths]
     for path in several:
         if not is_path(path):
-            kind = type(path).__name__
+            kind = kind_of(path)
             raise ValueError(f"expected paths, or a dict of networks by their names, got {kind}")
     roots = [location(path) for path in several]
     if not roots:

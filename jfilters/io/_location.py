@@ -8,6 +8,7 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Union
 
+from .._traced import kind_of
 from ..errors import CheckpointError, MissingExtraError, UnreadableError, redacted
 
 if TYPE_CHECKING:
@@ -99,7 +100,7 @@ def _checked(path: Any) -> Location:
         return path
     if isinstance(path, os.PathLike):
         return Path(path)
-    reason = f"expected a path or a URL, got {type(path).__name__}"
+    reason = f"expected a path or a URL, got {kind_of(path)}"
     remedy = "from_params and from_module read networks in memory, compare and scan take them"
     raise CheckpointError(reason, remedy=remedy)
 

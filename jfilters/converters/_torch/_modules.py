@@ -8,6 +8,7 @@ from typing import Any
 import jax.numpy as jnp
 import numpy as np
 
+from ..._traced import kind_of
 from ...errors import CheckpointError, MissingExtraError
 from ...kernels import Kernels
 from .._axes import for_rank
@@ -42,7 +43,7 @@ def from_module(module: Any) -> Kernels:
     except ImportError as error:
         raise MissingExtraError("torch", "torch") from error
     if not isinstance(module, torch.nn.Module):
-        reason = f"expected a torch.nn.Module, found {type(module).__name__}"
+        reason = f"expected a torch.nn.Module, found {kind_of(module)}"
         raise CheckpointError(reason, remedy="from_params reads what is not torch's")
     with torch.no_grad():
         layers, _ = select(list(_convolutions(module)), "registration-order")
