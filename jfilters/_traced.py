@@ -41,8 +41,8 @@ def check_static(**arguments: Any) -> None:
         values = value if isinstance(value, tuple | list) else (value,)
         if any(map(is_traced, values)):
             raise TypeError(
-                f"{name}: expected a static value, got one under jit, vmap or grad; give it outside "
-                "of the traced ones"
+                f"{name}: expected a static value, got one under jit, vmap or grad; pass it as "
+                "a plain Python value"
             )
 
 

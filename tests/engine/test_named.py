@@ -1,5 +1,6 @@
 """A scan of networks by their names: in memory, at paths, and both beside each other."""
 
+import pickle
 from pathlib import Path
 
 import jax
@@ -10,7 +11,10 @@ from flax import serialization
 from safetensors.numpy import save_file
 
 import jfilters as jf
-from jfilters.engine import _local, scan_into
+from jfilters.engine import Options, _local, scan_into
+from jfilters.engine._checkpoint_statistics import load
+from jfilters.engine._named import plan_named
+from jfilters.engine._task import Context, measured, run_task
 from jfilters.scans import MetadataTable
 
 from ..training.networks import NETWORKS, arrays, equinox, linen, weights
@@ -171,3 +175,12 @@ class TestErrors:
 def test_measure_takes_what_holds_kernels(name):
     found = jf.measure(NETWORKS[name]()).statistics
     assert found.n_kernels.tolist() == [8, 64, 64, 128]
+
+
+def test_a_network_goes_to_a_worker_of_a_cluster():
+    (entry,) = plan_named({"net": arrays()})[1]
+    copy = pickle.loads(pickle.dumps(entry))
+    response = run_task(Context(Options(), Path.cwd()), measured, copy, b"", None)
+    found = load(response.statistics, entry)
+    assert found.layers.n_finite.tolist() == [8, 64, 64, 128]
+    assert response.sha256 == entry.memory.sha256()

@@ -62,7 +62,7 @@ def _write_kernels(file: Any, kernels: Iterable[np.ndarray]) -> list[str]:
     )
     ids = []
     for weight in kernels:
-        check_computed((weight,), "a Filter DB", "write it outside of them")
+        check_computed((weight,), "the weight of a Filter DB", "write it outside of them")
         if weight.shape[-2:] != (3, 3) or weight.ndim not in (3, 4) or weight.size == 0:
             expected = "expected at least one kernel, (n, 3, 3) or (out, in, 3, 3)"
             raise ValueError(f"layer {len(ids)}: {expected}, got shape {weight.shape}")
