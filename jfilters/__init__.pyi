@@ -1,8 +1,4 @@
-from . import converters as converters
 from . import density as density
-from . import engine as engine
-from . import questions as questions
-from . import report as report
 from . import scans as scans
 from . import shift as shift
 from . import statistics as statistics
@@ -23,6 +19,8 @@ from .kernels import Layer as Layer
 from .scans import Scan as Scan
 from .scans import merge_scans as merge_scans
 from .scans import open_scan as open_scan
+from .shift import Reference as Reference
+from .shift import drift as drift
 from .shift import kernel_drift as kernel_drift
 from .statistics import Basis as Basis
 from .statistics import fit_basis as fit_basis

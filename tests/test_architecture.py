@@ -67,7 +67,8 @@ HOST_HALVES = {
         *("_phenotype", "_randomness", "_tracing", "_verdict"),
     },
     "shift": {
-        *("_difference", "_divergence", "_drift_null", "_embedding", "_frechet", "_grid", "_holm"),
+        *("_difference", "_divergence", "_drift", "_drift_null", "_embedding", "_forms"),
+        *("_frechet", "_grid", "_holm"),
         *("_kernel_similarity", "_labelings", "_match", "_metric_functions", "_null_level"),
         *("_nulls", "_parts", "_population_null", "_rank", "_redeal", "_samples", "_sampling_null"),
         *("_thinning", "_transport", "_unit_drift", "_unit_statistic", "_unit_sums", "metrics"),
@@ -92,7 +93,7 @@ USES_ONE = {
     "jfilters.scans._frames": {"pandas"},
     "jfilters.answers": {"pandas"},
 }
-FACE_NAMES = 45
+FACE_NAMES = 35
 """More than these a newcomer does not read."""
 LAZY = """import lazy_loader as lazy
 

@@ -113,6 +113,25 @@ def test_every_name_of_the_stub_is_on_the_face(face):
     assert names <= set(face["dir"])
 
 
+def test_the_face_shows_35_names_at_most(face):
+    assert face["dir"] == face["all"]
+    assert len(face["dir"]) <= 35
+    assert {"drift", "Reference"} <= set(face["dir"])
+
+
+@pytest.mark.parametrize("room", jfilters.ROOMS)
+def test_rooms_that_the_face_does_not_show_are_there(room):
+    code = f"import json, jfilters; print(json.dumps([jfilters.{room}.__name__, dir(jfilters)]))"
+    name, shown = python(code)
+    assert name == f"jfilters.{room}"
+    assert room not in shown
+
+
+def test_an_unknown_name_is_an_attribute_error():
+    with pytest.raises(AttributeError, match="no_such_name"):
+        jfilters.no_such_name  # noqa: B018
+
+
 @pytest.mark.parametrize(
     "question",
     ["drift", "axes", "quality", "trajectory", "check", "phenotypes", "nearest", "lineage"],

@@ -1,7 +1,7 @@
-from ._divergence import drift as drift
 from ._divergence import drift_components as drift_components
 from ._divergence import drift_matrix as drift_matrix
 from ._divergence import probability as probability
+from ._drift import drift as drift
 from ._drift_null import drift_null as drift_null
 from ._embedding import Embedding as Embedding
 from ._embedding import classical_mds as classical_mds
@@ -14,8 +14,10 @@ from ._null_level import null_level as null_level
 from ._nulls import PopulationNull as PopulationNull
 from ._nulls import SamplingNull as SamplingNull
 from ._population_null import population_null as population_null
+from ._reference import Reference as Reference
 from ._sampling_null import sampling_null as sampling_null
 from ._sinkhorn import sinkhorn_divergence as sinkhorn_divergence
+from ._soft_drift import soft_drift as soft_drift
 from ._transport import energy_distance as energy_distance
 from ._transport import mmd as mmd
 from ._transport import sliced_wasserstein as sliced_wasserstein

@@ -53,28 +53,6 @@ def drift_components(
     return _like(xp.asarray(variance_ratio, dtype=p.dtype), divergence) * divergence
 
 
-def drift(
-    p: Float[RealArray, "*sets d bins"],
-    q: Float[RealArray, "*sets d bins"],
-    variance_ratio: Float[RealArray, " d"],
-) -> Float[RealArray, "*sets"]:
-    """Return D(P, Q) = sum_i a_i sum_b (P_ib - Q_ib) (ln P_ib - ln Q_ib), in nats.
-
-    The sum of both Kullback-Leibler divergences of each component's histogram, weighted by the
-    component's share of variance. 0 for P = Q, symmetric, without an upper bound. Leading axes stack.
-    NumPy arrays are computed on the host in float64; JAX arrays work under jit, vmap and grad.
-
-    **Arguments:**
-
-    - `p`, `q`: probabilities, all positive, as `probability` gives them.
-    - `variance_ratio`: the weight a of each component.
-
-    Source: Gavrikov & Keuper, CVPR 2022, arXiv:2203.15331.
-    """
-    xp = p.__array_namespace__()
-    return xp.asarray(xp.sum(drift_components(p, q, variance_ratio), axis=-1))
-
-
 def drift_matrix(
     probabilities: Float[np.ndarray, "m d bins"], variance_ratio: Float[RealArray, " d"]
 ) -> Float[np.ndarray, "m m"]:

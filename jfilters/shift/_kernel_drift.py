@@ -1,44 +1,38 @@
 """Drift between two kernel sets in one call: pooled basis, fixed range, no scan."""
 
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, Int32
+from jax.core import Tracer
+from jaxtyping import Array, Bool, Float
 
-from ..statistics import (
-    Basis,
-    Moments,
-    coefficient_histogram,
-    fit_basis,
-    fixed_edges,
-    merge_moments,
-    moments,
-    normalize,
-)
-from ..statistics.internal import RealArray, host_moments
-from ._divergence import drift, probability
+from ..statistics import Basis, Moments, fit_basis, fixed_edges, merge_moments, moments, normalize
+from ..statistics.internal import host_moments
+from ._divergence import probability
+from ._drift import drift
+from ._forms import BINS, Frame, is_array
+from ._kernel_histograms import hard_counts
+from ._kernel_rows import KernelRows, kernel_rows
 
 
-def kernel_drift(
-    a: Float[RealArray, "n d"],
-    b: Float[RealArray, "m e"],
-    *,
-    basis: Basis | None = None,
-    bins: int = 70,
-) -> float:
+def kernel_drift(a: Any, b: Any, *, basis: Basis | None = None, bins: int = BINS) -> float:
     """Return the drift D between two sets of raw kernels, in nats, over the fixed range of METHOD.
 
     0 for equal sets, symmetric, without an upper bound; two samples of one distribution give about
-    `null_level`. Compiles for each number of kernels; the result is a number on the host.
+    `null_level`. Compiles for each number of kernels; the result is a number on the host. It does not run
+    under jit, since it fits a basis on the host: use `drift` with a basis there.
 
     **Arguments:**
 
-    - `a`, `b`: kernels, one a row.
+    - `a`, `b`: kernels: (n, d) rows, (out, in, *spatial) weights, or `Kernels` of one size.
     - `basis`: the shared basis; fitted to both sets together if not given.
     - `bins`: bins of each component's histogram.
 
-    Raises ValueError for a set that is empty or not finite, for sets that do not vary, and for sets
-    or a basis of different numbers of taps d.
+    Raises ValueError under jit, for a set that is empty or not finite, for sets that do not vary, and for
+    sets or a basis of different numbers of taps d. Raises TypeError for kernels that are not of floating
+    point.
 
     Source: Gavrikov & Keuper, CVPR 2022, arXiv:2203.15331.
 
@@ -49,20 +43,26 @@ def kernel_drift(
     0.0
     """
     first, second = _checked(a, "first"), _checked(b, "second")
-    _check_taps(first.shape[1], second.shape[1], basis)
+    _check_taps(first.kernels.shape[1], second.kernels.shape[1], basis)
     basis = _pooled_basis(first, second) if basis is None else basis
-    edges = fixed_edges(first.shape[1], bins)
-    p, q = (probability(_counts(kernels, basis, edges), edges) for kernels in (first, second))
+    edges = fixed_edges(len(basis.mean), bins)
+    frame = Frame(basis, edges, basis.variance_ratio)
+    p, q = (probability(np.asarray(hard_counts(x, frame)), edges) for x in (first, second))
     return float(drift(p, q, np.asarray(basis.variance_ratio, np.float64)))
 
 
-def _checked(kernels: Float[RealArray, "n d"], name: str) -> Float[Array, "n d"]:
-    kernels = jnp.asarray(kernels, jnp.float32)
-    if not len(kernels):
+def _checked(kernels: Any, name: str) -> KernelRows:
+    if any(isinstance(leaf, Tracer) for leaf in jax.tree.leaves(kernels)):
+        raise ValueError(
+            "kernel_drift fits a basis on the host and returns a number, so that it cannot run under "
+            "jit; use jf.drift(a, b, basis=..., edges=...) or a jf.Reference there"
+        )
+    if is_array(kernels) and kernels.ndim > 1 and not kernels.size:
         raise ValueError(f"expected kernels to compare, got none in the {name} set")
-    if not jnp.isfinite(kernels).all():
+    rows = kernel_rows(kernels)
+    if not jnp.isfinite(rows.kernels).all():
         raise ValueError(f"expected finite weights, got NaN or infinity in the {name} set")
-    return kernels
+    return rows
 
 
 def _check_taps(first: int, second: int, basis: Basis | None) -> None:
@@ -74,22 +74,11 @@ def _check_taps(first: int, second: int, basis: Basis | None) -> None:
         )
 
 
-def _pooled_basis(a: Float[Array, "n d"], b: Float[Array, "m d"]) -> Basis:
-    first, second = (host_moments(_normalized_moments(kernels)) for kernels in (a, b))
+def _pooled_basis(a: KernelRows, b: KernelRows) -> Basis:
+    first, second = (host_moments(_normalized_moments(*rows)) for rows in (a, b))
     return fit_basis(merge_moments(first, second))
 
 
 @jax.jit
-def _normalized_moments(kernels: Float[Array, "n d"]) -> Moments:
-    return moments(normalize(kernels))
-
-
-def _counts(
-    kernels: Float[Array, "n d"], basis: Basis, edges: Float[np.ndarray, " edges"]
-) -> Int32[np.ndarray, "d bins"]:
-    low, high, bins = float(edges[0]), float(edges[-1]), len(edges) - 1
-    counts, _ = _histogram(kernels, basis, low=low, high=high, bins=bins)
-    return np.asarray(counts)
-
-
-_histogram = jax.jit(coefficient_histogram, static_argnames=("low", "high", "bins"))
+def _normalized_moments(kernels: Float[Array, "n d"], valid: Bool[Array, " n"]) -> Moments:
+    return moments(normalize(kernels), valid)

@@ -1,0 +1,87 @@
+"""Histograms of kernels on the device, in the basis and bins that a comparison gives."""
+
+import functools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.core import Tracer
+from jaxtyping import Array, Bool, Float
+
+from ..statistics import Basis, project
+from ..statistics.internal import coefficient_histograms, normalize_in_half
+from ._forms import Frame
+from ._kernel_rows import KernelRows
+from ._soft_histogram import soft_histogram, unit_kernels
+
+
+def hard_counts(rows: KernelRows, frame: Frame) -> Float[Array, "d bins"]:
+    """Count the coefficients of kernels as a scan does; NaN if a kernel that counts is not finite."""
+    _check_edges(frame)
+    return _hard_counts(*rows, frame.basis, frame.edges, in_half=frame.dtype == "float16")
+
+
+def soft_counts(rows: KernelRows, frame: Frame, width: float) -> Float[Array, "d bins"]:
+    """Return `soft_histogram` of kernels; NaN if a kernel that counts is not finite."""
+    _check_edges(frame)
+    in_half = frame.dtype == "float16"
+    return _soft_counts(*rows, frame.basis, frame.edges, in_half=in_half, width=width)
+
+
+@functools.partial(jax.jit, static_argnames="in_half")
+def _hard_counts(
+    kernels: Float[Array, "n d"],
+    is_counted: Bool[Array, " n"],
+    basis: Basis,
+    edges: Float[Array, " edges"],
+    *,
+    in_half: bool,
+) -> Float[Array, "d bins"]:
+    finite = _finite(kernels, is_counted)
+    values = normalize_in_half(finite) if in_half else finite
+    low, high, bins = edges[0], edges[-1], len(edges) - 1
+    counts, *_ = coefficient_histograms(
+        values, is_counted, basis, low=low, high=high, bins=bins, parts=1
+    )
+    return _or_nan(counts[0].astype(kernels.dtype), kernels, is_counted)
+
+
+@functools.partial(jax.jit, static_argnames=("in_half", "width"))
+def _soft_counts(
+    kernels: Float[Array, "n d"],
+    is_counted: Bool[Array, " n"],
+    basis: Basis,
+    edges: Float[Array, " edges"],
+    *,
+    in_half: bool,
+    width: float,
+) -> Float[Array, "d bins"]:
+    finite = _finite(kernels, is_counted)
+    unit = unit_kernels(finite)
+    if in_half:  # the value of the rounded kernel, the gradient of the exact one
+        unit = unit + jax.lax.stop_gradient(normalize_in_half(finite) - unit)
+    low, high = (edge.astype(kernels.dtype) for edge in (edges[0], edges[-1]))
+    coefficients = project(unit, basis)
+    mass = soft_histogram(coefficients, is_counted, low, high, bins=len(edges) - 1, width=width)
+    return _or_nan(mass, kernels, is_counted)
+
+
+def _finite(kernels: Float[Array, "n d"], is_counted: Bool[Array, " n"]) -> Float[Array, "n d"]:
+    """Return the kernels with zeros for those that do not count or are not finite."""
+    is_good = is_counted & jnp.isfinite(kernels).all(axis=1)
+    return jnp.where(is_good[:, None], kernels, 0)
+
+
+def _or_nan(
+    counts: Float[Array, "d bins"], kernels: Float[Array, "n d"], is_counted: Bool[Array, " n"]
+) -> Float[Array, "d bins"]:
+    is_good = jnp.isfinite(kernels).all(axis=1) | ~is_counted
+    return jnp.where(is_good.all(), counts, jnp.nan)
+
+
+def _check_edges(frame: Frame) -> None:
+    if isinstance(frame.edges, Tracer):
+        return  # its values are not there yet
+    widths = np.diff(np.asarray(frame.edges))
+    if len(widths) < 1 or not widths[0] > 0 or not np.allclose(widths, widths[0], rtol=1e-4):
+        raise ValueError("expected at least two increasing, equally spaced edges")
