@@ -39,8 +39,8 @@ def probability(
 
 
 def drift_components(
-    p: Float[RealArray, "*sets d bins"],
-    q: Float[RealArray, "*sets d bins"],
+    p: Float[RealArray, "*#sets d bins"],
+    q: Float[RealArray, "*#sets d bins"],
     variance_ratio: Float[RealArray, " d"],
 ) -> Float[RealArray, "*sets d"]:
     """Return the share of each component in `drift`, in nats; none is negative.

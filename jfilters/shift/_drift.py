@@ -13,6 +13,7 @@ from ..statistics.internal import RealArray
 from ._divergence import drift_components, probability
 from ._forms import (
     Frame,
+    aligned,
     alike,
     counts_of,
     described,
@@ -45,8 +46,9 @@ def drift(
     **Arguments:**
 
     - `a`, `b`: each in one of four forms.
-        - Kernels, floating point: (n, d) rows, an (out, in, *spatial) weight, or `Kernels`, whose layers of
-          the size of the basis are one kernel set. They are counted on the device, float16 in float32.
+        - Kernels, floating point: (n, d) rows or an (out, in, *spatial) weight; or `Kernels` of one size,
+          which give one value a layer (`kernels.rows()` is all of them as one set). They are counted on
+          the device, float16 in float32.
         - Counts, integers: (*sets, d, bins) histograms. Leading axes stack; NumPy gives float64.
         - A `Reference`, which needs neither basis nor edges.
         - Probabilities, floating point: (*sets, d, bins) as `probability` gives them. Both sides are, if
@@ -54,9 +56,11 @@ def drift(
     - `variance_ratio`: the weight a of each component; that of the basis unless given.
     - `basis`: what kernels are projected on.
     - `edges`: of equally wide bins, in units of a coefficient; `fixed_edges` of 70 bins unless given.
-    - `where_a`, `where_b`: masks of the kernels that count: (n,), or (out, in) of a weight.
+    - `where_a`, `where_b`: masks of the kernels that count: (n,), or (out, in) of a weight; a mask for each
+      layer of `Kernels`.
 
-    **Returns:** a scalar, or one value a set. NaN if a kernel that counts is not finite, or none counts.
+    **Returns:** a scalar, or one value a set or layer. NaN if a kernel that counts is not finite, or if
+    none counts.
 
     **Raises:** ValueError for a missing basis, other numbers of taps or bins, and what is no kernel set.
     TypeError for kernels that are not of floating point.
@@ -77,7 +81,7 @@ def drift(
         _check_unused(edges=edges, where_a=where_a, where_b=where_b)
         return _total(a, b, variance_ratio)
     frame = frame_of(a, b, variance_ratio=variance_ratio, basis=basis, edges=edges)
-    first, second = _counts(a, where_a, frame), _counts(b, where_b, frame)
+    first, second = aligned(_counts(a, where_a, frame), _counts(b, where_b, frame))
     p, q = alike(*(probability(counts, frame.edges) for counts in (first, second)))
     return where_defined(_total(p, q, frame.variance_ratio), first, second)
 
@@ -105,10 +109,9 @@ def _check_unused(**options: Any) -> None:
 def _counts(side: Any, where: Any, frame: Frame) -> Any:
     if is_reference(side) or is_histogram(side):
         return counts_of(side, where, frame)
-    from ._kernel_histograms import hard_counts  # a compiler, which histograms do not need
-    from ._kernel_rows import rows_in
+    from ._kernel_histograms import counted, hard_counts  # a compiler, which histograms do not need
 
-    return hard_counts(rows_in(side, where, frame), frame)
+    return counted(side, where, frame, hard_counts)
 
 
 def _total(p: Any, q: Any, variance_ratio: Any) -> Any:

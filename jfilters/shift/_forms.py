@@ -112,6 +112,22 @@ def counts_of(histogram: Any, where: Any, frame: Frame) -> Any:
     return counts
 
 
+def aligned(first: Any, second: Any) -> tuple[Any, Any]:
+    """Return both histograms with as many leading axes.
+
+    Raises ValueError where they are of different numbers of sets or layers.
+    """
+    sets = [tuple(counts.shape[:-2]) for counts in (first, second)]
+    try:
+        axes = len(np.broadcast_shapes(*sets))
+    except ValueError as error:
+        raise ValueError(
+            f"expected as many sets or layers on both sides, got {sets[0]} and {sets[1]}"
+        ) from error
+    missing = [(1,) * (axes - len(shape)) for shape in sets]
+    return first.reshape(missing[0] + first.shape), second.reshape(missing[1] + second.shape)
+
+
 def alike(first: Any, second: Any) -> tuple[Any, Any]:
     """Return both arrays as JAX arrays of one type, if one of them is one, and else as they are."""
     spaces = [namespace(array) for array in (first, second)]
@@ -125,16 +141,15 @@ def alike(first: Any, second: Any) -> tuple[Any, Any]:
 def where_defined(values: Any, first: Any, second: Any) -> Any:
     """Return the values, NaN where a histogram holds no kernels, or kernels that are not finite."""
     xp = namespace(values)
-    sizes = [size_of(counts) for counts in (first, second)]
-    is_defined = [namespace(n).asarray((n > 0) & (n < np.inf)) for n in sizes]
-    both = xp.asarray(is_defined[0]) & xp.asarray(is_defined[1])
-    return xp.asarray(xp.where(both, values, np.nan))
+    is_defined = [xp.asarray(_has_kernels(counts)) for counts in (first, second)]
+    return xp.asarray(xp.where(is_defined[0] & is_defined[1], values, np.nan))
 
 
-def size_of(counts: Any) -> Any:
-    """Return the number of kernels of a histogram, as a floating-point number."""
+def _has_kernels(counts: Any) -> Any:
     xp = namespace(counts)
-    return xp.sum(counts[..., 0, :].astype(xp.asarray(0.0).dtype), axis=-1)
+    # Integers of many kernels would overflow in their sum.
+    n = xp.sum(counts.astype(xp.asarray(0.0).dtype), axis=-1)
+    return xp.all((n > 0) & (n < np.inf), axis=-1)
 
 
 def _frame_of_reference(reference: Any, variance_ratio: Any) -> Frame:

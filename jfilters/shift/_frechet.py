@@ -28,8 +28,8 @@ def frechet(
 
     **Arguments:**
 
-    - `a`, `b`: `Moments`, whose leading axes stack; or kernels, as (n, d) rows, an (out, in, *spatial)
-      weight or `Kernels`, of which the moments of normalized kernels are compared.
+    - `a`, `b`: `Moments`, whose leading axes stack; or kernels, of which the moments of normalized kernels
+      are compared: (n, d) rows, an (out, in, *spatial) weight, or `Kernels` of one size, layer by layer.
     - `where_a`, `where_b`: masks of the kernels that count, as in `drift`.
 
     **Raises:** ValueError for what is neither, and for moments or kernels of different numbers of taps.
@@ -59,10 +59,9 @@ def _moments(side: Any, where: Any) -> Moments:
         if where is not None:
             raise ValueError("a mask chooses kernels, and moments have none; leave out where")
         return side
-    from ._gaussian_frechet import normalized_moments
-    from ._kernel_rows import kernel_rows
+    from ._gaussian_frechet import moments_in
 
-    return normalized_moments(kernel_rows(side, where=where))
+    return moments_in(side, where)
 
 
 def frechet_components(

@@ -1,17 +1,21 @@
 """The Frechet distance on the device, with the gradient in closed form."""
 
+import math
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from ..statistics import Moments, covariance
 from ..statistics.internal import moments_from_gram
-from ._kernel_rows import KernelRows
+from ._kernel_rows import KernelRows, is_kernels, kernel_rows
 from ._soft_histogram import unit_kernels
 
 _HIGHEST = jax.lax.Precision.HIGHEST
 
 
+@jax.jit
 def normalized_moments(rows: KernelRows) -> Moments:
     """Return the moments of normalized kernels, with a gradient that is always finite."""
     weight = rows.is_counted.astype(rows.kernels.dtype)
@@ -22,9 +26,34 @@ def normalized_moments(rows: KernelRows) -> Moments:
     return moments_from_gram(center, gram)
 
 
+def moments_in(kernels: Any, where: Any) -> Moments:
+    """Return the `normalized_moments` of rows or of a weight, or stacked ones of the layers of `Kernels`.
+
+    Raises ValueError for layers of several sizes, and for another number of masks than layers.
+    """
+    if not is_kernels(kernels):
+        return normalized_moments(kernel_rows(kernels, where=where))
+    masks = [None] * len(kernels.weights) if where is None else where
+    pairs = list(zip(kernels.weights, masks, strict=True))
+    if len({math.prod(weight.shape[2:]) for weight in kernels.weights}) != 1:
+        raise ValueError(
+            "expected layers of one kernel size; choose with kernels.select(spatial=...)"
+        )
+    layers = [normalized_moments(kernel_rows(weight, where=mask)) for weight, mask in pairs]
+    return jax.tree.map(lambda *parts: jnp.stack(parts), *layers)
+
+
+def _with_axes(moments: Moments, axes: int) -> Moments:
+    """Return the moments as JAX arrays with at least so many leading axes."""
+    missing = (1,) * (axes - moments.mean.ndim + 1)
+    return Moments(*(jnp.asarray(leaf).reshape(missing + jnp.shape(leaf)) for leaf in moments))
+
+
 @jax.jit
 def gaussian_frechet(a: Moments, b: Moments) -> Float[Array, "*sets"]:
     """Return `frechet` of moments as JAX arrays; works under jit, vmap and grad."""
+    axes = max(a.mean.ndim, b.mean.ndim) - 1
+    a, b = _with_axes(a, axes), _with_axes(b, axes)
     first, second = (jnp.asarray(covariance(moments)) for moments in (a, b))
     means = jnp.sum(jnp.square(jnp.asarray(a.mean - b.mean)), axis=-1)
     traces = jnp.trace(first + second, axis1=-2, axis2=-1)

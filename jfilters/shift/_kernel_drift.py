@@ -6,13 +6,13 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.core import Tracer
-from jaxtyping import Array, Bool, Float
 
-from ..statistics import Basis, Moments, fit_basis, fixed_edges, merge_moments, moments, normalize
+from ..statistics import Basis, fit_basis, fixed_edges, merge_moments
 from ..statistics.internal import host_moments
 from ._divergence import probability
 from ._drift import drift
 from ._forms import BINS, Frame, is_array
+from ._gaussian_frechet import normalized_moments
 from ._kernel_histograms import hard_counts
 from ._kernel_rows import KernelRows, kernel_rows
 
@@ -75,10 +75,5 @@ def _check_taps(first: int, second: int, basis: Basis | None) -> None:
 
 
 def _pooled_basis(a: KernelRows, b: KernelRows) -> Basis:
-    first, second = (host_moments(_normalized_moments(*rows)) for rows in (a, b))
+    first, second = (host_moments(normalized_moments(rows)) for rows in (a, b))
     return fit_basis(merge_moments(first, second))
-
-
-@jax.jit
-def _normalized_moments(kernels: Float[Array, "n d"], valid: Bool[Array, " n"]) -> Moments:
-    return moments(normalize(kernels), valid)

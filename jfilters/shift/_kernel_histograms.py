@@ -1,6 +1,8 @@
 """Histograms of kernels on the device, in the basis and bins that a comparison gives."""
 
 import functools
+from collections.abc import Callable
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -11,8 +13,17 @@ from jaxtyping import Array, Bool, Float
 from ..statistics import Basis, project
 from ..statistics.internal import coefficient_histograms, normalize_in_half
 from ._forms import Frame
-from ._kernel_rows import KernelRows
+from ._kernel_rows import KernelRows, is_kernels, layers_in, rows_in
 from ._soft_histogram import soft_histogram, unit_kernels
+
+
+def counted(
+    side: Any, where: Any, frame: Frame, count: Callable[[KernelRows, Frame], Array]
+) -> Float[Array, "*layers d bins"]:
+    """Return the histogram of rows or of a weight, or one of every layer of `Kernels`."""
+    if is_kernels(side):
+        return jnp.stack([count(rows, frame) for rows in layers_in(side, where, frame)])
+    return count(rows_in(side, where, frame), frame)
 
 
 def hard_counts(rows: KernelRows, frame: Frame) -> Float[Array, "d bins"]:

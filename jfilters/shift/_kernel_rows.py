@@ -66,6 +66,24 @@ def rows_in(kernels: Any, where: Any, frame: Frame) -> KernelRows:
     return rows
 
 
+def layers_in(kernels: Any, where: Any, frame: Frame) -> list[KernelRows]:
+    """Return the `rows_in` of every layer of `Kernels`, all of which fit the frame.
+
+    Raises ValueError for a layer of another size, which has no value, and for no layers.
+    """
+    sizes = sorted({tuple(weight.shape[2:]) for weight in kernels.weights})
+    if len(sizes) != 1 or math.prod(sizes[0]) != len(frame.variance_ratio):
+        raise ValueError(
+            f"expected layers of kernels of {len(frame.variance_ratio)} taps, one value a layer, got "
+            f"kernels of sizes {sizes}; choose a size with kernels.select(spatial=...)"
+        )
+    masks = [None] * len(kernels.weights) if where is None else where
+    if is_array(masks) or len(masks) != len(kernels.weights):
+        raise ValueError(f"expected a mask for each of {len(kernels.weights)} layers as where")
+    pairs = zip(kernels.weights, masks, strict=True)
+    return [rows_in(weight, mask, frame) for weight, mask in pairs]
+
+
 def is_kernels(value: Any) -> bool:
     """Return True for `Kernels`: records of layers beside their weights."""
     return hasattr(value, "layers") and isinstance(getattr(value, "weights", None), tuple)

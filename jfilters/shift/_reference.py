@@ -8,9 +8,10 @@ import numpy as np
 from jax.core import Tracer
 from jaxtyping import Float, Num
 
-from ..statistics import Basis, fit_basis, fixed_edges, moments, normalize
+from ..statistics import Basis, fit_basis, fixed_edges
 from ..statistics.internal import RealArray, host_moments
 from ._forms import BINS, Frame, described, is_reference
+from ._gaussian_frechet import normalized_moments
 from ._kernel_histograms import hard_counts
 from ._kernel_rows import EXPECTED, KernelRows, is_kernels, kernel_rows
 
@@ -154,5 +155,4 @@ def _fitted(rows: KernelRows) -> Basis:
             "expected a basis under jit, where none can be fitted: that is done on the host; pass "
             "basis=, or make the reference outside of jit"
         )
-    counted = jnp.where(rows.is_counted[:, None], rows.kernels, 0)
-    return fit_basis(host_moments(moments(normalize(counted), rows.is_counted)))
+    return fit_basis(host_moments(normalized_moments(rows)))

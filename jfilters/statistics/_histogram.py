@@ -195,7 +195,8 @@ def _histograms(
     shape = (parts, len(valid) // parts)
     buckets = [_buckets(c, low, high, bins).reshape(shape) for c in coefficients]
     sets = 1 if subset is None else 2
-    chosen = 0 if subset is None else subset.astype(jnp.int32)
+    # int32 also where the default is int64.
+    chosen = jnp.asarray(0 if subset is None else subset, jnp.int32)
     # Kernels that do not count are a set of their own, which nobody looks at.
     set_of = jnp.where(valid, chosen, sets).reshape(shape)
     scatter, compare = (
@@ -219,7 +220,7 @@ def _in_bins(
     below, above = counts[..., :1], counts[..., -1:]
     index = jnp.arange(bins)[None, None]
     ends = jnp.where(index == 0, below, 0) + jnp.where(index == bins - 1, above, 0)
-    return counts[..., 1 : bins + 1] + ends, jnp.sum(below + above, axis=(1, 2))
+    return counts[..., 1 : bins + 1] + ends, jnp.sum(below + above, axis=(1, 2), dtype=jnp.int32)
 
 
 def _buckets(

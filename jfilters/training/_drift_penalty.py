@@ -8,6 +8,7 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from ..shift import Reference, soft_drift
+from ..shift.internal import kernel_rows
 from ._kernels_of import kernels_of
 
 WIDTH = 1.0
@@ -47,11 +48,14 @@ def drift_penalty(
         name = type(reference).__name__
         raise ValueError(f"expected a jf.Reference, got {name}; jf.Reference.of makes one of it")
 
+    taps = len(reference.basis.mean)
+
     def penalty(weight_or_params: Any) -> Float[Array, ""]:
         """Return the soft drift of the kernels of a weight or of parameters from the reference."""
         kernels = weight_or_params
         if not isinstance(kernels, jax.Array | np.ndarray):
-            kernels = kernels_of(kernels, reference.spatial)
+            layers = kernels_of(kernels, reference.spatial)
+            kernels = kernel_rows(layers, taps=taps, spatial=reference.spatial).kernels
         return soft_drift(kernels, reference, width=width)
 
     return penalty
