@@ -12,6 +12,7 @@ from ..statistics.internal import RealArray
 from ._divergence import EMPTY_DENSITY
 from ._forms import (
     Frame,
+    aligned,
     counts_of,
     frame_of,
     is_histogram,

@@ -42,7 +42,7 @@ def test_of_a_weight_and_of_kernels():
     assert float(PENALTY(weight)) == pytest.approx(expected, rel=1e-5)
     narrow = drift_penalty(REFERENCE, width=0.05)
     assert float(narrow(weight)) == pytest.approx(float(soft_drift(weight, REFERENCE)), rel=1e-5)
-    assert float(PENALTY(jf.from_params(NETWORKS["linen"]()))) > 0
+    assert float(PENALTY(jf.from_params(NETWORKS["linen params"]()))) > 0
 
 
 def test_differentiates_parameters_of_every_framework():
@@ -79,7 +79,7 @@ def test_lowers_for_every_platform(platform):
 
 def test_errors_say_what_was_expected():
     with pytest.raises(ValueError, match=r"expected a jf.Reference, got ndarray"):
-        drift_penalty(rows())  # pyright: ignore[reportArgumentType]
+        drift_penalty(rows())
     with pytest.raises(ValueError, match="expected convolution layers"):
         PENALTY({"dense": {"kernel": jnp.ones((8, 3))}})
     five = {"conv": {"kernel": jnp.ones((5, 5, 3, 4))}}
