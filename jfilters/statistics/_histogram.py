@@ -1,7 +1,7 @@
 """Histograms of coefficients: where the time of a scan goes.
 
-Raw kernels are projected first and divided after; bins are then counted by scatter-add on CPU and by
-compare-and-reduce on GPU and TPU, with equal counts.
+Raw kernels are projected first and divided after; bins are then counted by scatter-add on CPU and in
+short counters that share a word on GPU and TPU, with equal counts.
 """
 
 import functools
@@ -15,21 +15,13 @@ from jaxtyping import Array, Bool, Float, Int32
 
 from ._arrays import RealArray
 from ._basis import Basis
+from ._counting import by_fields, by_scatter
 from ._inputs import KernelsLike, WhereLike, layer_rows, over_layers
 from ._normalize import inverse_max_abs, kernel_max_abs
 from ._sums import MOST_TAPS
 from ._tracing import check_static
 
 Bound = float | Float[RealArray, ""]
-Buckets = list[Int32[Array, "parts rows"]]
-"""For each component the bins of all kernels, from 1 on; 0 is below the range, the last above it."""
-
-PAIRS_FROM = 32_768
-"""Kernels of one histogram from which two components are counted at once.
-
-Their joint histogram has 5,329 bins: too many to fill and to sum for few kernels.
-"""
-
 # Counted beside the bins: what fell below the range before them, and above it after them.
 _OUTSIDE = 2
 
@@ -199,14 +191,14 @@ def _histograms(
     chosen = jnp.asarray(0 if subset is None else subset, jnp.int32)
     # Kernels that do not count are a set of their own, which nobody looks at.
     set_of = jnp.where(valid, chosen, sets).reshape(shape)
-    scatter, compare = (
+    scatter, fields = (
         functools.partial(count, size=bins + _OUTSIDE, sets=sets)
-        for count in (_by_scatter, _by_comparison)
+        for count in (by_scatter, by_fields)
     )
     if platform is None:
-        counts = jax.lax.platform_dependent(buckets, set_of, cpu=scatter, default=compare)
+        counts = jax.lax.platform_dependent(buckets, set_of, cpu=scatter, default=fields)
     else:
-        counts = (scatter if platform == "cpu" else compare)(buckets, set_of)
+        counts = (scatter if platform == "cpu" else fields)(buckets, set_of)
     without_subset, *subsets = counts
     if not subsets:
         return *_in_bins(without_subset, bins), None
@@ -231,70 +223,3 @@ def _buckets(
     # The last bin is closed: what lies on the upper bound is inside.
     position = jnp.where(coefficients == high, bins - 1, jnp.clip(position, -1, bins))
     return position.astype(jnp.int32) + 1
-
-
-def _by_comparison(
-    buckets: Buckets, set_of: Int32[Array, "parts rows"], *, size: int, sets: int
-) -> list[Int32[Array, "parts d size"]]:
-    """Return the counts of each set, by comparison with every bin."""
-    # Else XLA fuses the arithmetic into the comparisons, and does it once for each.
-    stacked = jax.lax.optimization_barrier(jnp.stack(buckets))
-
-    def counts(n_sets: int) -> list[Int32[Array, "parts d size"]]:
-        place = jnp.where((set_of < n_sets)[None], stacked + size * set_of[None], -1)
-        # Rows stay on the minor axis: TPU pads that one to 128 lanes.
-        index = jnp.arange(n_sets * size, dtype=jnp.int32)[None, None, :, None]
-        totals = jnp.sum(place[:, :, None] == index, axis=3, dtype=jnp.int32).swapaxes(0, 1)
-        return jnp.split(totals, n_sets, axis=2)
-
-    def together() -> list[Int32[Array, "parts d size"]]:
-        (totals,) = counts(1)
-        return [totals, jnp.zeros_like(totals)]
-
-    if sets == 1:
-        return counts(1)
-    # Twice as many comparisons are dear, and few blocks hold anything of a subset of sparse kernels.
-    return jax.lax.cond(jnp.any(set_of == 1), lambda: counts(2), together)
-
-
-def _by_scatter(
-    buckets: Buckets, set_of: Int32[Array, "parts rows"], *, size: int, sets: int
-) -> list[Int32[Array, "parts d size"]]:
-    """Count as `_by_comparison`, by a scatter a component, or one for two into their joint histogram."""
-    parts, rows = set_of.shape
-    width = 2 if rows >= PAIRS_FROM else 1
-    groups = [buckets[i : i + width] for i in range(0, len(buckets), width)]
-    # Each part of each set has counters of its own, one behind the other, and what does not count the last.
-    part = jax.lax.broadcasted_iota(jnp.int32, set_of.shape, 0)
-    place = jnp.where(set_of < sets, parts * set_of + part, sets * parts)
-    joint = [
-        functools.reduce(lambda index, bucket: index * size + bucket, group, place)
-        for group in groups
-    ]
-    histograms = []
-    for index, group in zip(_by_one_loop(joint), groups, strict=True):
-        counters = size ** len(group)
-        empty = jnp.zeros((sets * parts + 1) * counters, jnp.int32)
-        counts = empty.at[index.ravel()].add(
-            1, mode="promise_in_bounds", wrap_negative_indices=False
-        )
-        counts = counts[: sets * parts * counters].reshape(sets, parts, *len(group) * [size])
-        histograms += [counts] if len(group) == 1 else [counts.sum(axis=3), counts.sum(axis=2)]
-    return list(jnp.stack(histograms, axis=2))
-
-
-def _by_one_loop(arrays: Sequence[Int32[Array, "parts rows"]]) -> list[Int32[Array, "parts rows"]]:
-    """Return the same arrays, computed together and written to memory.
-
-    XLA on CPU writes several arrays by one loop, in which what they share is computed once, only where
-    they are one reduction: here of two equal halves by "or", which gives each number back. And what a
-    scatter takes has to be written, or the scatter computes it one element at a time.
-    """
-    doubled = [jnp.broadcast_to(x[..., None], (*x.shape, 2)) for x in arrays]
-    zeros = [jnp.zeros((), x.dtype) for x in arrays]
-
-    def either(a: Sequence[Array], b: Sequence[Array]) -> list[Array]:
-        return [x | y for x, y in zip(a, b, strict=True)]
-
-    single = jax.lax.reduce(doubled, zeros, either, (arrays[0].ndim,))
-    return list(jax.lax.optimization_barrier(single))

@@ -142,15 +142,15 @@ def test_slots_equal_a_loop(shape):
         assert got[1][slot] == outside
 
 
-def test_comparison_counts_as_scatter_does(monkeypatch):
+def test_fields_count_as_a_scatter_does(monkeypatch):
     kernels, valid = sample(2000), jnp.arange(2000) < 1500
     expected = count(kernels, valid)
     monkeypatch.setattr(
         jax.lax, "platform_dependent", lambda *args, default, **others: default(*args)
     )
     bounds = {"low": -2.0, "high": 2.0}
-    compared = coefficient_histogram(kernels, BASIS, **bounds, bins=70, where=valid)
-    for a, b in zip(compared, expected, strict=True):
+    in_fields = coefficient_histogram(kernels, BASIS, **bounds, bins=70, where=valid)
+    for a, b in zip(in_fields, expected, strict=True):
         np.testing.assert_array_equal(a, b)
 
 
