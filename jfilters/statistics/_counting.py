@@ -4,13 +4,16 @@ Both return the same integers. A bucket is the bin of one coefficient, from 0 on
 """
 
 import functools
+import math
 from collections.abc import Sequence
 
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Int32, Num, UInt8, UInt16, UInt32
 
-Buckets = list[Int32[Array, "parts rows"]]
+from ._meshes import spread
+
+Buckets = list[Int32[Array, "parts *rows"]]
 """For each component the buckets of all kernels."""
 
 Counts = list[Int32[Array, "parts d size"]]
@@ -41,13 +44,13 @@ _WIDE_GROUPS = (2**_WIDE - 1) // GROUP
 
 
 def by_scatter(
-    buckets: Buckets, set_of: Int32[Array, "parts rows"], *, size: int, sets: int
+    buckets: Buckets, set_of: Int32[Array, "parts *rows"], *, size: int, sets: int
 ) -> Counts:
     """Count each set by a scatter a component, or one for two into their joint histogram.
 
     For CPU. `set_of` is `sets` where a kernel does not count.
     """
-    parts, rows = set_of.shape
+    parts, rows = len(set_of), math.prod(set_of.shape[1:])
     width = 2 if rows >= PAIRS_FROM else 1
     groups = [buckets[i : i + width] for i in range(0, len(buckets), width)]
     # Each part of each set has counters of its own, one behind the other, and what does not count the last.
@@ -61,16 +64,14 @@ def by_scatter(
     for index, group in zip(_by_one_loop(joint), groups, strict=True):
         counters = size ** len(group)
         empty = jnp.zeros((sets * parts + 1) * counters, jnp.int32)
-        counts = empty.at[index.ravel()].add(
-            1, mode="promise_in_bounds", wrap_negative_indices=False
-        )
+        counts = empty.at[index].add(1, mode="promise_in_bounds", wrap_negative_indices=False)
         counts = counts[: sets * parts * counters].reshape(sets, parts, *len(group) * [size])
         histograms += [counts] if len(group) == 1 else [counts.sum(axis=3), counts.sum(axis=2)]
     return list(jnp.stack(histograms, axis=2))
 
 
 def by_fields(
-    buckets: Buckets, set_of: Int32[Array, "parts rows"], *, size: int, sets: int
+    buckets: Buckets, set_of: Int32[Array, "parts *rows"], *, size: int, sets: int
 ) -> Counts:
     """Count each set as `by_scatter`, without a scatter, in short counters that share a word.
 
@@ -95,7 +96,7 @@ def by_fields(
 
 def _codes(
     buckets: Buckets, size: int
-) -> UInt8[Array, "d parts rows"] | UInt16[Array, "d parts rows"]:
+) -> UInt8[Array, "d parts *rows"] | UInt16[Array, "d parts *rows"]:
     """Return for each bucket 8 times its word plus its counter: two shifts decode it."""
     dtype = jnp.uint8 if 8 * -(-size // FIELDS) < _nowhere(jnp.uint8) - 7 else jnp.uint16
     codes = [(bucket + (8 - FIELDS) * (bucket // FIELDS)).astype(dtype) for bucket in buckets]
@@ -109,8 +110,13 @@ def _nowhere(dtype: jnp.dtype | type) -> int:
 
 
 def _counts(
-    codes: Num[Array, "d parts rows"], counted: Bool[Array, "parts rows"], size: int
+    codes: Num[Array, "d parts *rows"], counted: Bool[Array, "parts *rows"], size: int
 ) -> Int32[Array, "parts d size"]:
+    if (
+        counted.ndim > 2
+    ):  # a weight on a mesh: its output channels become parts, whole on one device each
+        of_channels = _counts(spread(codes[:, 0], axis=1), spread(counted[0], axis=0), size)
+        return jnp.sum(of_channels, axis=0, keepdims=True)
     d, parts, rows = codes.shape
     nowhere = _nowhere(codes.dtype)
     groups = -(-rows // GROUP)
@@ -170,7 +176,9 @@ def _sums(arrays: list[UInt32[Array, "*axes"]], *, axis: int) -> list[UInt32[Arr
     return list(jax.lax.reduce(arrays, zeros, add, (axis,)))
 
 
-def _by_one_loop(arrays: Sequence[Int32[Array, "parts rows"]]) -> list[Int32[Array, "parts rows"]]:
+def _by_one_loop(
+    arrays: Sequence[Int32[Array, "parts *rows"]],
+) -> list[Int32[Array, "parts *rows"]]:
     """Return the same arrays, computed together and written to memory.
 
     XLA on CPU writes several arrays by one loop, in which what they share is computed once, only where

@@ -82,34 +82,35 @@ def coefficient_histogram(
     """
     check_static(bins=bins)
 
-    def of_rows(rows: Float[Array, "n d"], counted: Bool[Array, " n"]) -> tuple[Array, Array]:
+    def of_rows(rows: Float[Array, "*n d"], counted: Bool[Array, "*n"]) -> tuple[Array, Array]:
         counted = counted & jnp.isfinite(kernel_max_abs(rows))
         counts, outside, _ = coefficient_histograms(
             rows, basis, low=low, high=high, bins=bins, parts=1, where=counted
         )
         return counts[0], outside[0]
 
-    return over_layers(of_rows, kernels, where, jnp)
+    return over_layers(of_rows, kernels, where, jnp, on_mesh=True)
 
 
 def coefficient_histograms(
-    kernels: Float[Array, "n d"],
+    kernels: Float[Array, "*n d"],
     basis: Basis,
     *,
     low: Bound,
     high: Bound,
     bins: int,
     parts: int,
-    where: Bool[Array, " n"],
-    subset: Bool[Array, " n"] | None = None,
+    where: Bool[Array, "*n"],
+    subset: Bool[Array, "*n"] | None = None,
     platform: str | None = None,
 ) -> tuple[
     Int32[Array, "parts d bins"], Int32[Array, " parts"], Int32[Array, "parts d bins"] | None
 ]:
     """Return the `coefficient_histogram` of `parts` equal runs of the kernels, faster than by vmap.
 
-    The kernels of part i are rows i n / parts to (i + 1) n / parts. With a `subset` of the kernels, its
-    share of the histograms comes third, else None. Works under jit; `bins` and `parts` are static.
+    The kernels of part i are rows i n / parts to (i + 1) n / parts; kernels on more axes are one part.
+    With a `subset` of the kernels, its share of the histograms comes third, else None. Works under jit;
+    `bins` and `parts` are static.
 
     **Arguments:**
 
@@ -143,13 +144,13 @@ def coefficient_range(
     return low, jnp.max(coefficients, where=where[None], initial=-jnp.inf)
 
 
-def _coefficients(kernels: Float[Array, "n d"], basis: Basis) -> list[Float[Array, " n"]]:
+def _coefficients(kernels: Float[Array, "*n d"], basis: Basis) -> list[Float[Array, "*n"]]:
     """Return the coefficients of all kernels, component by component."""
-    if kernels.shape[1] > MOST_TAPS:
+    if kernels.shape[-1] > MOST_TAPS:
         return list(_by_product(kernels, basis))
     # Tap by tap the projection becomes part of the loop that finds the buckets.
     components, center = _components(kernels, basis)
-    taps = [kernels[:, tap] for tap in range(kernels.shape[1])]
+    taps = [kernels[..., tap] for tap in range(kernels.shape[-1])]
     scale = inverse_max_abs(kernels)
     return [
         sum(map(jnp.multiply, component, taps)) * scale - c
@@ -157,10 +158,11 @@ def _coefficients(kernels: Float[Array, "n d"], basis: Basis) -> list[Float[Arra
     ]
 
 
-def _by_product(kernels: Float[Array, "n d"], basis: Basis) -> Float[Array, "d n"]:
+def _by_product(kernels: Float[Array, "*n d"], basis: Basis) -> Float[Array, "d *n"]:
     components, center = _components(kernels, basis)
-    projected = jnp.matmul(components, kernels.T, precision=jax.lax.Precision.HIGHEST)
-    return projected * inverse_max_abs(kernels)[None] - center[:, None]
+    taps = jnp.moveaxis(kernels, -1, 0)
+    projected = jnp.tensordot(components, taps, 1, precision=jax.lax.Precision.HIGHEST)
+    return projected * inverse_max_abs(kernels)[None] - center.reshape(-1, *[1] * (taps.ndim - 1))
 
 
 def _components(
@@ -172,19 +174,19 @@ def _components(
 
 
 def _histograms(
-    coefficients: Sequence[Float[Array, " n"]],
-    valid: Bool[Array, " n"],
+    coefficients: Sequence[Float[Array, "*n"]],
+    valid: Bool[Array, "*n"],
     *,
     low: Bound,
     high: Bound,
     bins: int,
     parts: int,
-    subset: Bool[Array, " n"] | None = None,
+    subset: Bool[Array, "*n"] | None = None,
     platform: str | None = None,
 ) -> tuple[
     Int32[Array, "parts d bins"], Int32[Array, " parts"], Int32[Array, "parts d bins"] | None
 ]:
-    shape = (parts, len(valid) // parts)
+    shape = (parts, len(valid) // parts, *valid.shape[1:])
     buckets = [_buckets(c, low, high, bins).reshape(shape) for c in coefficients]
     sets = 1 if subset is None else 2
     # int32 also where the default is int64.
@@ -216,8 +218,8 @@ def _in_bins(
 
 
 def _buckets(
-    coefficients: Float[Array, " n"], low: Bound, high: Bound, bins: int
-) -> Int32[Array, " n"]:
+    coefficients: Float[Array, "*n"], low: Bound, high: Bound, bins: int
+) -> Int32[Array, "*n"]:
     low, high = (jnp.asarray(bound, coefficients.dtype) for bound in (low, high))
     position = jnp.floor((coefficients - low) * (bins / (high - low)))
     # The last bin is closed: what lies on the upper bound is inside.

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from ._arrays import RealArray, nans_allowed
+from ._meshes import automatic, devices_of
 
 KernelsLike = Any
 """Rows (n, d), a weight (out, in, *spatial), or `Kernels`, in floating point."""
@@ -35,16 +36,20 @@ def over_layers(
 
     **Arguments:**
 
-    - `statistic`: takes rows (n, d) in float32 or float64 and a mask (n,), with uncounted rows zero.
+    - `statistic`: takes rows (n, d) in float32 or float64 and a mask (n,), with uncounted rows zero. With
+      `on_mesh` it also takes (out, in, d) and (out, in), which a weight on several devices gives.
     - `xp`: the module of the arrays that `statistic` takes, `numpy` or `jax.numpy`.
     - `options`: those of `layer_rows`.
     """
+
+    def of_layer(weight: KernelsLike, mask: WhereLike) -> Any:
+        return automatic(lambda array: statistic(*layer_rows(array, mask, xp, **options)), weight)
+
     if not is_layered(kernels):
-        return statistic(*layer_rows(kernels, where, xp, **options))
-    layers = by_layer(lambda weight, mask: layer_rows(weight, mask, xp, **options), kernels, where)
-    if not layers:
+        return of_layer(kernels, where)
+    if not kernels.weights:
         raise ValueError(f"{EXPECTED}, got Kernels of no layer")
-    return stacked([statistic(*layer) for layer in layers], xp)
+    return stacked(by_layer(of_layer, kernels, where), xp)
 
 
 def by_layer(
@@ -70,7 +75,12 @@ def layer_masks(where: WhereLike, n_layers: int) -> Sequence[Any]:
 
 
 def layer_rows(
-    kernels: KernelsLike, where: WhereLike, xp: Any, *, channels: bool = False
+    kernels: KernelsLike,
+    where: WhereLike,
+    xp: Any,
+    *,
+    channels: bool = False,
+    on_mesh: bool = False,
 ) -> tuple[Any, Any]:
     """Return one layer as rows in float32 or float64, and a mask of those that count.
 
@@ -80,17 +90,19 @@ def layer_rows(
     **Arguments:**
 
     - `channels`: a row holds all kernels of one output channel.
+    - `on_mesh`: a weight on several devices keeps its axes out and in, so that it is not gathered.
     """
     array = checked(kernels, xp)
     rows = array.shape[:1] if array.ndim == 2 or channels else array.shape[:2]
     row_axes = array.ndim - len(rows)
+    leading = rows if on_mesh and devices_of(array) > 1 else (math.prod(rows),)
     if where is None:
-        mask = xp.ones(math.prod(rows), bool)
+        mask = xp.ones(leading, bool)
     else:
         mask = _mask(where, rows, xp)
         array = xp.where(mask.reshape(*rows, *[1] * row_axes), array, xp.zeros((), array.dtype))
-        mask = mask.reshape(-1)
-    flat = array.reshape(math.prod(rows), math.prod(array.shape[len(rows) :]))
+        mask = mask.reshape(leading)
+    flat = array.reshape(*leading, math.prod(array.shape[len(rows) :]))
     return widened(flat, xp), mask
 
 

@@ -5,7 +5,7 @@ from jaxtyping import Array, Bool, Float
 
 from ._inputs import KernelsLike, WhereLike, over_layers
 from ._moments import Moments, moments_from_gram
-from ._sums import gram
+from ._sums import total_gram
 
 
 def moments(kernels: KernelsLike, *, where: WhereLike = None) -> Moments:
@@ -21,11 +21,12 @@ def moments(kernels: KernelsLike, *, where: WhereLike = None) -> Moments:
       moments stack over layers.
     - `where`: marks the kernels that count, as in `jnp.mean`; one mask a layer for `Kernels`.
     """
-    return over_layers(row_moments, kernels, where, jnp)
+    return over_layers(row_moments, kernels, where, jnp, on_mesh=True)
 
 
-def row_moments(kernels: Float[Array, "n d"], where: Bool[Array, " n"]) -> Moments:
+def row_moments(kernels: Float[Array, "*n d"], where: Bool[Array, "*n"]) -> Moments:
     """Return the `moments` of rows, of which those that do not count are zero."""
     weight = where.astype(kernels.dtype)
-    center = jnp.sum(kernels, axis=0) / jnp.maximum(jnp.sum(weight), 1)
-    return moments_from_gram(center, gram(kernels - center[None], weight))
+    axes = tuple(range(where.ndim))
+    center = jnp.sum(kernels, axis=axes) / jnp.maximum(jnp.sum(weight), 1)
+    return moments_from_gram(center, total_gram(kernels - jnp.expand_dims(center, axes), weight))

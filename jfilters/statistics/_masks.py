@@ -4,9 +4,9 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
 
-def keep(kernels: Float[Array, "n d"], valid: Bool[Array, " n"]) -> Float[Array, "n d"]:
+def keep(kernels: Float[Array, "*n d"], valid: Bool[Array, "*n"]) -> Float[Array, "*n d"]:
     """Return `kernels` with the rows that do not count set to zero, whatever they held."""
-    return jnp.where(valid[:, None], kernels, 0)
+    return jnp.where(valid[..., None], kernels, 0)
 
 
 def positive_or_one(x: Float[Array, "*s"]) -> Float[Array, "*s"]:

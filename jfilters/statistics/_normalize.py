@@ -14,6 +14,7 @@ from jaxtyping import Array, Float
 
 from ._inputs import KernelsLike, WhereLike, by_layer, is_layered, layer_rows, over_layers
 from ._masks import positive_or_one
+from ._meshes import automatic
 
 _UNROLLED_TAPS = 32
 
@@ -44,15 +45,18 @@ def normalize(kernels: KernelsLike, *, where: WhereLike = None) -> Any:
 
 
 def _normalized(weight: KernelsLike, where: WhereLike) -> Float[Array, "..."]:
-    rows, _ = layer_rows(weight, where, jnp)
+    def quotients(array: KernelsLike) -> Float[Array, "..."]:
+        rows, _ = layer_rows(array, where, jnp, on_mesh=True)
+        return normalized_rows(rows).reshape(jnp.shape(array))
+
     # What came may be no JAX array, whose type float64 is not that of its kernels without x64.
     dtype = jnp.asarray(weight).dtype
-    return normalized_rows(rows).astype(dtype).reshape(jnp.shape(weight))
+    return automatic(quotients, weight, like_array=True).astype(dtype)
 
 
-def normalized_rows(kernels: Float[Array, "n d"]) -> Float[Array, "n d"]:
+def normalized_rows(kernels: Float[Array, "*n d"]) -> Float[Array, "*n d"]:
     """Return rows divided by their largest absolute weights, as `normalize` does."""
-    largest = kernel_max_abs(kernels)[:, None]
+    largest = kernel_max_abs(kernels)[..., None]
     scaled = kernels / positive_or_one(largest)
     # XLA may multiply by a reciprocal, which would leave one kernel in seven without a tap at +-1.
     return jnp.where(jnp.abs(kernels) == largest, jnp.sign(kernels), scaled)
@@ -88,7 +92,9 @@ def max_abs(kernels: KernelsLike, *, where: WhereLike = None) -> Float[Array, "*
     - `kernels`: rows (n, d), a weight (out, in, *spatial), or `Kernels`: one value a layer.
     - `where`: marks the kernels that count, as in `jnp.max`; one mask a layer for `Kernels`.
     """
-    return over_layers(lambda rows, _: jnp.max(jnp.abs(rows), initial=0), kernels, where, jnp)
+    return over_layers(
+        lambda rows, _: jnp.max(jnp.abs(rows), initial=0), kernels, where, jnp, on_mesh=True
+    )
 
 
 def kernel_max_abs(kernels: Float[Array, "*sets n d"]) -> Float[Array, "*sets n"]:

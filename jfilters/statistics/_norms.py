@@ -38,16 +38,16 @@ def norms(kernels: KernelsLike, *, where: WhereLike = None) -> Norms:
 
     Source: Gavrikov & Keuper, torchconvquality 0.4.
     """
-    return over_layers(_of_rows, kernels, where, jnp)
+    return over_layers(_of_rows, kernels, where, jnp, on_mesh=True)
 
 
-def _of_rows(kernels: Float[Array, "n d"], where: Bool[Array, " n"]) -> Norms:
+def _of_rows(kernels: Float[Array, "*n d"], where: Bool[Array, "*n"]) -> Norms:
     # So that no square overflows or vanishes; the results do not depend on it.
     largest = jax.lax.stop_gradient(jnp.max(jnp.abs(kernels), initial=0))
     finite = jnp.isfinite(largest)
     scale = jnp.where(finite, positive_or_one(largest), 1)
     weights = jnp.where(finite, kernels, 0) / scale
-    count = jnp.sum(where, dtype=kernels.dtype) * kernels.shape[1]
+    count = jnp.sum(where, dtype=kernels.dtype) * kernels.shape[-1]
     centered = keep(weights - jnp.sum(weights) / positive_or_one(count), where)
     deviation = _l2(centered) / jnp.sqrt(positive_or_one(count - 1))
     # A spread that is rounding of the mean, in weights of at most 1, is no spread.
@@ -61,10 +61,10 @@ def _of_rows(kernels: Float[Array, "n d"], where: Bool[Array, " n"]) -> Norms:
     )
 
 
-def _l1(weights: Float[Array, "n d"]) -> Float[Array, ""]:
+def _l1(weights: Float[Array, "*n d"]) -> Float[Array, ""]:
     return jnp.sum(jnp.abs(weights))
 
 
-def _l2(weights: Float[Array, "n d"]) -> Float[Array, ""]:
+def _l2(weights: Float[Array, "*n d"]) -> Float[Array, ""]:
     squares = jnp.sum(weights**2)
     return jnp.where(squares > 0, jnp.sqrt(positive_or_one(squares)), 0)

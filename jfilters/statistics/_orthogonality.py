@@ -7,6 +7,7 @@ from jaxtyping import Array, Bool, Float
 from ._arrays import defined
 from ._inputs import KernelsLike, WhereLike, over_layers
 from ._masks import positive_or_one
+from ._meshes import spread
 
 
 def orthogonality(kernels: KernelsLike, *, where: WhereLike = None) -> Float[Array, "*layers"]:
@@ -35,7 +36,8 @@ def orthogonality(kernels: KernelsLike, *, where: WhereLike = None) -> Float[Arr
 
 def _of_rows(rows: Float[Array, "out D"], where: Bool[Array, " out"]) -> Float[Array, ""]:
     finite = jnp.isfinite(jnp.max(jnp.abs(rows), initial=0))
-    units = _unit_rows(jnp.where(finite, rows, 0))
+    # On several devices each takes some columns of all rows. Sharded by rows, all would be sent to all.
+    units = _unit_rows(spread(jnp.where(finite, rows, 0), axis=1))
     cosines = jnp.matmul(units, units.T, precision=jax.lax.Precision.HIGHEST)
     distinct = jnp.abs(jnp.where(jnp.eye(len(rows), dtype=bool), 0, cosines))
     count = jnp.sum(where, dtype=rows.dtype)

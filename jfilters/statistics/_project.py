@@ -9,6 +9,7 @@ from jaxtyping import Array, Float
 from ._basis import Basis
 from ._inputs import KernelsLike, WhereLike, by_layer, is_layered, layer_rows
 from ._masks import keep
+from ._meshes import automatic, spread
 
 
 def project(kernels: KernelsLike, basis: Basis, *, where: WhereLike = None) -> Any:
@@ -30,7 +31,12 @@ def project(kernels: KernelsLike, basis: Basis, *, where: WhereLike = None) -> A
 
 
 def _projected(weight: KernelsLike, where: WhereLike, basis: Basis) -> Float[Array, "n d"]:
-    kernels, counted = layer_rows(weight, where, jnp)
+    return automatic(lambda array: _coefficients(array, where, basis), weight)
+
+
+def _coefficients(weight: KernelsLike, where: WhereLike, basis: Basis) -> Float[Array, "n d"]:
+    # Rows can be sharded over out alone.
+    kernels, counted = layer_rows(spread(weight, axis=0), where, jnp)
     mean, components = (jnp.asarray(x, kernels.dtype) for x in (basis.mean, basis.components))
     centered = kernels - mean[None]
     if where is not None:

@@ -9,6 +9,7 @@ from ._arrays import defined
 from ._epsilon import EPSILON
 from ._inputs import KernelsLike, WhereLike, by_layer, is_layered, layer_rows, over_layers
 from ._masks import positive_or_one
+from ._meshes import automatic
 from ._normalize import kernel_max_abs
 from ._tracing import check_static
 
@@ -40,7 +41,10 @@ def sparse_mask(
     check_static(strict=strict)
 
     def mask(weight: KernelsLike, counted: WhereLike) -> Bool[Array, "..."]:
-        rows, valid = layer_rows(weight, counted, jnp)
+        return automatic(lambda array: marks(array, counted), weight)
+
+    def marks(weight: KernelsLike, counted: WhereLike) -> Bool[Array, "..."]:
+        rows, valid = layer_rows(weight, counted, jnp, on_mesh=True)
         largest = jnp.max(jnp.abs(rows), initial=0) if layer_max is None else layer_max
         sparse = sparse_rows(rows, largest, eps, strict)
         leading = jnp.shape(weight)[: 1 if jnp.ndim(weight) == 2 else 2]
@@ -52,8 +56,8 @@ def sparse_mask(
 
 
 def sparse_rows(
-    kernels: Float[Array, "n d"], layer_max: Float[Array, ""], eps: Any, strict: bool
-) -> Bool[Array, " n"]:
+    kernels: Float[Array, "*n d"], layer_max: Float[Array, ""], eps: Any, strict: bool
+) -> Bool[Array, "*n"]:
     """Mark the sparse rows, as `sparse_mask` does."""
     relative = relative_max_abs(kernels, layer_max)
     limit = jnp.asarray(eps, relative.dtype)
@@ -62,8 +66,8 @@ def sparse_rows(
 
 
 def relative_max_abs(
-    kernels: Float[Array, "n d"], layer_max: Float[Array, ""]
-) -> Float[Array, " n"]:
+    kernels: Float[Array, "*n d"], layer_max: Float[Array, ""]
+) -> Float[Array, "*n"]:
     """Return each kernel's largest absolute weight as a share of its layer's; 0 in an all-zero layer.
 
     Works under jit, vmap and grad. A kernel is sparse where this share is below `EPSILON`, so that
@@ -106,7 +110,7 @@ def sparsity(
     """
     check_static(strict=strict)
 
-    def share(rows: Float[Array, "n d"], counted: Bool[Array, " n"]) -> Float[Array, ""]:
+    def share(rows: Float[Array, "*n d"], counted: Bool[Array, "*n"]) -> Float[Array, ""]:
         largest = jnp.max(jnp.abs(rows), initial=0)
         finite = jnp.isfinite(largest)
         safe = jnp.where(finite, rows, 0)
@@ -114,4 +118,4 @@ def sparsity(
         n_sparse, count = (jnp.sum(mask, dtype=rows.dtype) for mask in (sparse, counted))
         return defined(finite & (count > 0), n_sparse / positive_or_one(count))
 
-    return over_layers(share, kernels, where, jnp)
+    return over_layers(share, kernels, where, jnp, on_mesh=True)

@@ -83,6 +83,18 @@ def gram(
     return jnp.matmul(columns.mT, columns, precision=jax.lax.Precision.HIGHEST)
 
 
+def total_gram(points: Float[Array, "*n d"], weight: Float[Array, "*n"]) -> Float[Array, "d+1 d+1"]:
+    """Return the `gram` of all points, whatever axes they lie on, without moving them to one axis.
+
+    Points on a mesh would be gathered for that.
+    """
+    if weight.ndim == 1:
+        return gram(points, weight)
+    columns = jnp.concatenate([points * weight[..., None], weight[..., None]], axis=-1)
+    axes = tuple(range(weight.ndim))
+    return jnp.tensordot(columns, columns, (axes, axes), precision=jax.lax.Precision.HIGHEST)
+
+
 def symmetric(lower: Float[RealArray, "*sets triangle"]) -> Float[RealArray, "*sets m m"]:
     """Return the symmetric matrix whose lower triangle is given, row by row."""
     m = int(np.sqrt(2 * lower.shape[-1]))

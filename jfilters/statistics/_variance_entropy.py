@@ -34,10 +34,10 @@ def variance_entropy(kernels: KernelsLike, *, where: WhereLike = None) -> Float[
     >>> float(jf.variance_entropy(kernels, where=jnp.array([True, True, False, False])))
     0.0
     """
-    return over_layers(_of_rows, kernels, where, jnp)
+    return over_layers(_of_rows, kernels, where, jnp, on_mesh=True)
 
 
-def _of_rows(kernels: Float[Array, "n d"], where: Bool[Array, " n"]) -> Float[Array, ""]:
+def _of_rows(kernels: Float[Array, "*n d"], where: Bool[Array, "*n"]) -> Float[Array, ""]:
     # Divided by the layer's largest weight, so that squares neither overflow nor vanish; the result
     # does not depend on that divisor, so neither does the gradient.
     largest = jax.lax.stop_gradient(jnp.max(jnp.abs(kernels), initial=0))
