@@ -25,14 +25,14 @@ PAIRS_FROM = 32_768
 Their joint histogram has 5,329 bins: too many to fill and to sum for few kernels.
 """
 
-FIELD_BITS = 5
+FIELD_BITS = 4
 """Bits of one counter of `by_fields`."""
 
-FIELDS = 32 // FIELD_BITS
-"""Counters in one word."""
+FIELDS = 8
+"""Counters in one word: a power of two, so that a shift decodes a bucket."""
 
 GROUP = 2**FIELD_BITS - 1
-"""Kernels that one counter can count. XLA on GPU sums fewer than 32 by one thread in one loop."""
+"""Kernels that one counter can count. XLA on GPU sums fewer than 32 of them by one thread in one loop."""
 
 WORDS_AT_ONCE = 16
 """Words that one loop sums, so that they stay in registers."""
@@ -76,9 +76,9 @@ def by_fields(
     """Count each set as `by_scatter`, without a scatter, in short counters that share a word.
 
     For GPU and TPU. A word holds `FIELDS` counters of `FIELD_BITS` bits. Each word is summed over `GROUP`
-    kernels, which is as far as a counter reaches; then the counters are widened twice. Twelve words take
-    36 operations a coefficient, where a comparison with each of 72 buckets takes 216, and they are summed
-    by one loop, which reads each coefficient once and not 72 times.
+    kernels, which is as far as a counter reaches; then the counters are widened twice. Nine words take 27
+    operations a coefficient, where a comparison with each of 72 buckets takes 216, and they are summed by
+    one loop, which reads each coefficient once and not 72 times.
     """
     codes = _codes(buckets, size)
     everything = _counts(codes, set_of < sets, size)
@@ -97,11 +97,10 @@ def by_fields(
 def _codes(
     buckets: Buckets, size: int
 ) -> UInt8[Array, "d parts *rows"] | UInt16[Array, "d parts *rows"]:
-    """Return for each bucket 8 times its word plus its counter: two shifts decode it."""
-    dtype = jnp.uint8 if 8 * -(-size // FIELDS) < _nowhere(jnp.uint8) - 7 else jnp.uint16
-    codes = [(bucket + (8 - FIELDS) * (bucket // FIELDS)).astype(dtype) for bucket in buckets]
+    """Return the buckets of all components in the shortest type that has a word to spare."""
+    dtype = jnp.uint8 if size <= _nowhere(jnp.uint8) - FIELDS else jnp.uint16
     # Written together by one loop, which reads the kernels once; one byte a coefficient.
-    return jnp.stack(jax.lax.optimization_barrier(codes))
+    return jnp.stack(jax.lax.optimization_barrier([bucket.astype(dtype) for bucket in buckets]))
 
 
 def _nowhere(dtype: jnp.dtype | type) -> int:
@@ -126,11 +125,10 @@ def _counts(
     grouped = jnp.pad(masked, padding, constant_values=nowhere).reshape(d, parts, GROUP, groups)
     words = -(-size // FIELDS)
     fields = [
-        counts
+        _fields(_words(grouped, range(first, min(first + WORDS_AT_ONCE, words))))
         for first in range(0, words, WORDS_AT_ONCE)
-        for counts in _fields(_words(grouped, range(first, min(first + WORDS_AT_ONCE, words))))
     ]
-    return jnp.stack(fields, axis=-1)[..., :size].swapaxes(0, 1)
+    return jnp.moveaxis(jnp.concatenate(fields)[:size], 0, 2).swapaxes(0, 1)
 
 
 def _words(
@@ -138,32 +136,28 @@ def _words(
 ) -> list[UInt32[Array, "d parts groups"]]:
     """Sum over each group the words of the range."""
     wide = grouped.astype(jnp.uint32)
-    word, field = wide >> 3, wide & 7
+    word, field = wide // FIELDS, wide % FIELDS
     one = jnp.left_shift(jnp.uint32(1), FIELD_BITS * field)
     return _sums([jnp.where(word == w, one, jnp.uint32(0)) for w in words], axis=2)
 
 
-def _fields(words: list[UInt32[Array, "d parts groups"]]) -> list[Int32[Array, "d parts"]]:
-    """Sum the counters of words over all groups, and return one array for each counter."""
-    groups = words[0].shape[2]
+def _fields(words: list[UInt32[Array, "d parts groups"]]) -> Int32[Array, "counters d parts"]:
+    """Sum the counters of words over all groups, and return them in order."""
+    d, parts, groups = words[0].shape
     chunks = max(-(-groups // _WIDE_GROUPS), 1)
     width = -(-groups // chunks)
     padding = ((0, 0), (0, 0), (0, chunks * width - groups))
     mask = jnp.uint32(GROUP | GROUP << _WIDE)
     pairs = [
-        (jnp.pad(word, padding).reshape(*word.shape[:2], chunks, width) >> (FIELD_BITS * j)) & mask
+        (jnp.pad(word, padding).reshape(d, parts, chunks, width) >> (FIELD_BITS * j)) & mask
         for word in words
         for j in range(_HALF)
     ]
-    totals = _sums(pairs, axis=3)
-    low = [(total & (2**_WIDE - 1)).astype(jnp.int32).sum(axis=2) for total in totals]
-    high = [(total >> _WIDE).astype(jnp.int32).sum(axis=2) for total in totals]
-    return [
-        counts
-        for first in range(0, len(totals), _HALF)
-        for half in (low, high)
-        for counts in half[first : first + _HALF]
-    ]
+    # Stacked, since XLA would start a program for each of these few numbers.
+    totals = jax.lax.optimization_barrier(jnp.stack(_sums(pairs, axis=3)))
+    halves = jnp.stack([totals & (2**_WIDE - 1), totals >> _WIDE]).astype(jnp.int32).sum(axis=4)
+    by_word = halves.reshape(2, len(words), _HALF, d, parts).swapaxes(0, 1)
+    return by_word.reshape(len(words) * FIELDS, d, parts)
 
 
 def _sums(arrays: list[UInt32[Array, "*axes"]], *, axis: int) -> list[UInt32[Array, "*fewer"]]:

@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-PROGRAM = '''
+PROGRAM = """
 import json, re, sys
 import jax, jax.numpy as jnp, numpy as np
 from jax.sharding import AxisType, NamedSharding, PartitionSpec as P
@@ -57,7 +57,7 @@ for name, function in STATISTICS.items():
         program = jax.jit(function).lower(array).compile()
         sent = [(kind, sizes(shapes)) for shapes, kind in re.findall(SENT, program.as_text())]
         print(json.dumps([name, layout, float(apart(program(array), expected)), sent]))
-'''.replace("\\\\", "\\")
+""".replace("\\\\", "\\")
 
 SHARE = 64 * 48 * 9 // 8
 """Numbers of the weight that one device holds."""
