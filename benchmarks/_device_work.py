@@ -16,7 +16,6 @@ from jfilters import statistics
 from jfilters.engine import measure
 from jfilters.kernels import Kernels
 from jfilters.layers import Layer
-from jfilters.training import measure_layers
 
 from ._timing import seconds
 
@@ -143,7 +142,7 @@ def _works(n: int, dtype: Any) -> dict[str, tuple[Callable[[], Any], int]]:
 
 
 # With drift's histograms where this version has no record of the quality alone.
-_quality = jax.jit(getattr(statistics, "quality", measure_layers))
+_quality = jax.jit(statistics.quality)
 
 
 @jax.jit

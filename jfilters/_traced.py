@@ -4,9 +4,13 @@ Nothing here imports JAX: without it there are no tracers.
 """
 
 import contextlib
+import functools
+import inspect
 import sys
-from collections.abc import Iterable, Iterator
-from typing import Any
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any, TypeVar
+
+Function = TypeVar("Function", bound=Callable[..., Any])
 
 INSIDE = (
     "call it outside of them; inside, jf.statistics.quality and jf.training.measure_layers measure "
@@ -46,6 +50,29 @@ def check_static(**arguments: Any) -> None:
             )
 
 
+def on_host(remedy: str) -> Callable[[Function], Function]:
+    """Refuse traced arguments of a function that runs on the host, with the `remedy` in one sentence.
+
+    The check looks at the arguments and inside tuples, lists, dicts and records; it imports no JAX.
+    """
+
+    def decorate(function: Function) -> Function:
+        @functools.wraps(function)
+        def checked(*args: Any, **kwargs: Any) -> Any:
+            if "jax" in sys.modules and any(map(is_traced, _leaves([*args, *kwargs.values()]))):
+                names = ", ".join(_traced_names(function, args, kwargs))
+                raise TypeError(
+                    f"{function.__name__} runs on the host and cannot be traced (jit, vmap, grad): "
+                    f"{names}: expected values, got traced ones; {remedy}"
+                )
+            return function(*args, **kwargs)
+
+        checked.host_remedy = remedy  # pyright: ignore[reportAttributeAccessIssue]
+        return checked  # pyright: ignore[reportReturnType]
+
+    return decorate
+
+
 @contextlib.contextmanager
 def no_values_under_tracing(function: str) -> Iterator[None]:
     """Turn the errors of JAX on tracers whose values are needed into one sentence."""
@@ -58,3 +85,22 @@ def no_values_under_tracing(function: str) -> Iterator[None]:
             f"{function} needs the values of an array here, which are not computed under jit, vmap and "
             "grad; call it outside of them, and pass the Kernels in"
         ) from error
+
+
+def _traced_names(
+    function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
+) -> Iterator[str]:
+    bound = inspect.signature(function).bind_partial(*args, **kwargs).arguments
+    yield from (name for name, value in bound.items() if any(map(is_traced, _leaves([value]))))
+
+
+def _leaves(values: Iterable[Any]) -> Iterator[Any]:
+    for value in values:
+        if isinstance(value, dict):
+            yield from _leaves(value.values())
+        elif isinstance(value, tuple | list):
+            yield from _leaves(value)
+        elif isinstance(getattr(value, "weights", None), tuple):
+            yield from value.weights
+        else:
+            yield value

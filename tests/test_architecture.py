@@ -41,8 +41,8 @@ RANK = {room: rank for rank, rooms in enumerate(LAYERS) for room in rooms}
 
 # These see arrays only: no path, no checkpoint, no layer name.
 ARRAYS_ONLY = {
-    "statistics": {"errors", "_files"},
-    "shift": {"errors", "statistics"},
+    "statistics": {"errors", "_files", "_traced"},
+    "shift": {"errors", "_traced", "statistics"},
     "lineage": {"errors", "statistics"},
 }
 TOUCHES_FILES = {"pathlib", "os", "io", "shutil", "tempfile"}
@@ -64,7 +64,7 @@ HOST_HALVES = {
             "_inputs",
             "_moments",
         ),
-        *("_phenotype", "_randomness", "_tracing", "_verdict"),
+        *("_phenotype", "_randomness", "_verdict"),
     },
     "shift": {
         *("_difference", "_divergence", "_drift", "_drift_null", "_embedding", "_forms"),

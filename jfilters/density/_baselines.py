@@ -9,7 +9,7 @@ from collections.abc import Callable
 import numpy as np
 from jaxtyping import Float, Int
 
-from ..statistics.internal import on_host
+from .._traced import on_host
 
 BINS = 64
 """Of the factorised histogram, over (-1, 1)."""

@@ -14,7 +14,7 @@ import jax.scipy.stats.norm
 import numpy as np
 from jaxtyping import Array, Bool, Float, Int, Key
 
-from ..statistics.internal import on_host
+from .._traced import on_host
 from ._mapped import mapped
 from ._records import TwoSampleTests
 from ._training import adam, stepped

@@ -104,7 +104,15 @@ def _values(density: Any) -> tuple[Any, ...]:
     coupling, shape, affine, _ = density.rest.bijection.bijections
     first = _conditioner(coupling).layers[0]
     scale = affine.scale.args[0]
-    return density.log_face, first.weight, first.bias, shape.log_tail, shape.unmix, affine.loc, scale
+    return (
+        density.log_face,
+        first.weight,
+        first.bias,
+        shape.log_tail,
+        shape.unmix,
+        affine.loc,
+        scale,
+    )
 
 
 def _conditioner(coupling: Any) -> Any:

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Key
 
-from ..statistics.internal import on_host
+from .._traced import on_host
 from ._dequantized import RESOLUTION, Dequantized
 
 _FEWEST = 4096  # rows of a program

@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int, Key
 
-from ..statistics.internal import on_host
+from .._traced import on_host
 from ._density import KernelDensity
 from ._estimate import estimated
 from ._fit import AT_ONCE, split, train

@@ -17,8 +17,8 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
 from .._files import written_whole
+from .._traced import on_host
 from ..errors import CheckpointError, UnreadableError
-from ..statistics.internal import on_host
 from ._density import KernelDensity, like, one_of
 
 KEY = "jfilters.density"

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Int, Key, PyTree
 
-from ..statistics.internal import on_host
+from .._traced import on_host
 from ._chart import faces, to_charts
 from ._density import KernelDensity, like, new_density
 from ._fits import FEWEST, Fits

@@ -6,7 +6,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Key
 
-from ..statistics.internal import on_host
+from .._traced import on_host
 from ._density import KernelDensity
 from ._dequantize import dequantize
 

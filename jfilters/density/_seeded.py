@@ -125,7 +125,9 @@ def _shuffled(key: Any, kernels: Float[np.ndarray, "_ d"]) -> Dequantized:
     of_noise, of_order = jax.random.split(key)
     points, n_zero = dequantize(of_noise, kernels.astype(np.float64))
     # On the host: a permutation by JAX is a program for every number of kernels.
-    order = np.random.default_rng(np.asarray(jax.random.key_data(of_order))).permutation(len(points))
+    order = np.random.default_rng(np.asarray(jax.random.key_data(of_order))).permutation(
+        len(points)
+    )
     return Dequantized(np.asarray(points)[order], n_zero)
 
 

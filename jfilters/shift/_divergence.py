@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float, Num
 
+from .._traced import on_host
 from ..statistics.internal import RealArray
 
 EMPTY_DENSITY = float(np.finfo(np.float32).eps)
@@ -53,6 +54,7 @@ def drift_components(
     return _like(xp.asarray(variance_ratio, dtype=p.dtype), divergence) * divergence
 
 
+@on_host("use jf.drift inside, whose histograms stack along leading axes")
 def drift_matrix(
     probabilities: Float[np.ndarray, "m d bins"], variance_ratio: Float[RealArray, " d"]
 ) -> Float[np.ndarray, "m m"]:

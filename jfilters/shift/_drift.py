@@ -9,14 +9,13 @@ from typing import Any
 from jaxtyping import Float
 
 from ..statistics import Basis
-from ..statistics.internal import RealArray
+from ..statistics.internal import RealArray, described
 from ._divergence import drift_components, probability
 from ._forms import (
     Frame,
     aligned,
     alike,
     counts_of,
-    described,
     frame_of,
     is_array,
     is_histogram,

@@ -12,7 +12,7 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Float, Num
 
-from ..statistics.internal import on_host
+from .._traced import on_host
 from ._divergence import EMPTY_DENSITY
 from ._nulls import SamplingNull
 

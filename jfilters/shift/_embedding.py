@@ -5,7 +5,7 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Float
 
-from ..statistics.internal import on_host
+from .._traced import on_host
 
 MOST_VECTORS = 1_000
 """Sets of which all eigenvectors are computed; of 3,000 they take 20 s, the two that are shown 1 s."""

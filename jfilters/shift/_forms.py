@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import Float
 
 from ..statistics import Basis, fixed_edges
-from ..statistics.internal import RealArray
+from ..statistics.internal import RealArray, described
 
 BINS = 70
 """Bins of a histogram of kernels unless edges are given. Source: arXiv:2203.15331."""
@@ -83,15 +83,6 @@ def is_array(value: Any) -> bool:
 def namespace(array: Any) -> Any:
     """Return the array API namespace of an array, `jax.numpy` or `numpy`."""
     return array.__array_namespace__() if is_array(array) else np
-
-
-def described(value: Any) -> str:
-    """Describe a value in an error: the type and shape of an array, or the type."""
-    if is_array(value):
-        return f"an array of {np.dtype(value.dtype).name} of shape {tuple(value.shape)}"
-    remedy = {dict: "jf.from_params makes Kernels of it", str: "jf.load or jf.open_scan reads it"}
-    name = type(value).__name__
-    return f"{name} ({remedy[type(value)]})" if type(value) in remedy else name
 
 
 def counts_of(histogram: Any, where: Any, frame: Frame) -> Any:

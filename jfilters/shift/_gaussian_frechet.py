@@ -8,8 +8,8 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from ..statistics import Moments, covariance
-from ..statistics.internal import moments_from_gram
-from ._kernel_rows import KernelRows, is_kernels, kernel_rows
+from ..statistics.internal import is_layered, layer_masks, moments_from_gram
+from ._kernel_rows import KernelRows, kernel_rows
 from ._soft_histogram import unit_kernels
 
 _HIGHEST = jax.lax.Precision.HIGHEST
@@ -31,10 +31,9 @@ def moments_in(kernels: Any, where: Any) -> Moments:
 
     Raises ValueError for layers of several sizes, and for another number of masks than layers.
     """
-    if not is_kernels(kernels):
+    if not is_layered(kernels):
         return normalized_moments(kernel_rows(kernels, where=where))
-    masks = [None] * len(kernels.weights) if where is None else where
-    pairs = list(zip(kernels.weights, masks, strict=True))
+    pairs = list(zip(kernels.weights, layer_masks(where, len(kernels.weights)), strict=True))
     if len({math.prod(weight.shape[2:]) for weight in kernels.weights}) != 1:
         raise ValueError(
             "expected layers of one kernel size; choose with kernels.select(spatial=...)"

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 from jaxtyping import Float
 
-from ..statistics.internal import on_host
+from .._traced import on_host
 
 
 @on_host("adjust p-values outside of the program")

@@ -2,11 +2,10 @@
 
 from typing import Any
 
-import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.core import Tracer
 
+from .._traced import on_host
 from ..statistics import Basis, fit_basis, fixed_edges, merge_moments
 from ..statistics.internal import host_moments
 from ._divergence import probability
@@ -17,6 +16,7 @@ from ._kernel_histograms import hard_counts
 from ._kernel_rows import KernelRows, kernel_rows
 
 
+@on_host("use jf.drift(a, b, basis=..., edges=...) or a jf.Reference there")
 def kernel_drift(a: Any, b: Any, *, basis: Basis | None = None, bins: int = BINS) -> float:
     """Return the drift D between two sets of raw kernels, in nats, over the fixed range of METHOD.
 
@@ -30,9 +30,9 @@ def kernel_drift(a: Any, b: Any, *, basis: Basis | None = None, bins: int = BINS
     - `basis`: the shared basis; fitted to both sets together if not given.
     - `bins`: bins of each component's histogram.
 
-    Raises ValueError under jit, for a set that is empty or not finite, for sets that do not vary, and for
-    sets or a basis of different numbers of taps d. Raises TypeError for kernels that are not of floating
-    point.
+    Raises ValueError for a set that is empty or not finite, for sets that do not vary, and for sets or a
+    basis of different numbers of taps d. Raises TypeError under jit, and for kernels that are not of
+    floating point.
 
     Source: Gavrikov & Keuper, CVPR 2022, arXiv:2203.15331.
 
@@ -52,11 +52,6 @@ def kernel_drift(a: Any, b: Any, *, basis: Basis | None = None, bins: int = BINS
 
 
 def _checked(kernels: Any, name: str) -> KernelRows:
-    if any(isinstance(leaf, Tracer) for leaf in jax.tree.leaves(kernels)):
-        raise ValueError(
-            "kernel_drift fits a basis on the host and returns a number, so that it cannot run under "
-            "jit; use jf.drift(a, b, basis=..., edges=...) or a jf.Reference there"
-        )
     if is_array(kernels) and kernels.ndim > 1 and not kernels.size:
         raise ValueError(f"expected kernels to compare, got none in the {name} set")
     rows = kernel_rows(kernels)

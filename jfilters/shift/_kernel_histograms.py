@@ -11,9 +11,9 @@ from jax.core import Tracer
 from jaxtyping import Array, Bool, Float
 
 from ..statistics import Basis, project
-from ..statistics.internal import coefficient_histograms, normalize_in_half
+from ..statistics.internal import coefficient_histograms, is_layered, normalize_in_half
 from ._forms import Frame
-from ._kernel_rows import KernelRows, is_kernels, layers_in, rows_in
+from ._kernel_rows import KernelRows, layers_in, rows_in
 from ._soft_histogram import soft_histogram, unit_kernels
 
 
@@ -21,7 +21,7 @@ def counted(
     side: Any, where: Any, frame: Frame, count: Callable[[KernelRows, Frame], Array]
 ) -> Float[Array, "*layers d bins"]:
     """Return the histogram of rows or of a weight, or one of every layer of `Kernels`."""
-    if is_kernels(side):
+    if is_layered(side):
         return jnp.stack([count(rows, frame) for rows in layers_in(side, where, frame)])
     return count(rows_in(side, where, frame), frame)
 
@@ -52,7 +52,7 @@ def _hard_counts(
     values = normalize_in_half(finite) if in_half else finite
     low, high, bins = edges[0], edges[-1], len(edges) - 1
     counts, *_ = coefficient_histograms(
-        values, is_counted, basis, low=low, high=high, bins=bins, parts=1
+        values, basis, low=low, high=high, bins=bins, parts=1, where=is_counted
     )
     return _or_nan(counts[0].astype(kernels.dtype), kernels, is_counted)
 

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from jaxtyping import Float
 
+from .._traced import on_host
 from ..statistics.internal import (
     KernelsLike,
     WhereLike,
@@ -17,7 +18,6 @@ from ..statistics.internal import (
     is_layered,
     layer_masks,
     layer_rows,
-    on_host,
 )
 
 Rows = Float[np.ndarray, "n d"]

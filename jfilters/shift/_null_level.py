@@ -3,7 +3,8 @@
 import numpy as np
 from jaxtyping import Float, Integer
 
-from ..statistics.internal import RealArray, on_host
+from .._traced import on_host
+from ..statistics.internal import RealArray
 
 
 @on_host("null_level is a mean of arrays: call it outside of the program, or watch jf.drift inside")

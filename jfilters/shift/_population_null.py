@@ -11,7 +11,7 @@ from collections.abc import Callable
 import numpy as np
 from jaxtyping import Float, Int64, Integer, Num
 
-from ..statistics.internal import on_host
+from .._traced import on_host
 from ._labelings import blocks_of, is_varying, labelings
 from ._nulls import AS_LARGE, PopulationNull
 from ._parts import Parts, features, parts_of, thinned, varying_alone

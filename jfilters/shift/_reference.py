@@ -9,11 +9,11 @@ from jax.core import Tracer
 from jaxtyping import Float, Num
 
 from ..statistics import Basis, fit_basis, fixed_edges
-from ..statistics.internal import RealArray, host_moments
-from ._forms import BINS, Frame, described, is_reference
+from ..statistics.internal import EXPECTED_KERNELS, RealArray, described, host_moments, is_layered
+from ._forms import BINS, Frame, is_reference
 from ._gaussian_frechet import normalized_moments
 from ._kernel_histograms import hard_counts
-from ._kernel_rows import EXPECTED, KernelRows, is_kernels, kernel_rows
+from ._kernel_rows import KernelRows, kernel_rows
 
 
 class Reference(eqx.Module):
@@ -84,8 +84,8 @@ class Reference(eqx.Module):
         """
         if _is_scan(source):
             return cls(**_of_scan(source, basis, edges, where, spatial))
-        if is_reference(source) or not (is_kernels(source) or hasattr(source, "shape")):
-            raise ValueError(f"expected a Scan, {EXPECTED}, got {described(source)}")
+        if is_reference(source) or not (is_layered(source) or hasattr(source, "shape")):
+            raise ValueError(f"expected a Scan, {EXPECTED_KERNELS}, got {described(source)}")
         taps = None if basis is None else len(basis.mean)
         size = _spatial(source, spatial, taps)
         rows = kernel_rows(source, where=where, taps=taps, spatial=size)
@@ -130,7 +130,7 @@ def _spatial(
     """Return the kernel size to look at; 3x3 of `Kernels` that have it, unless another is given."""
     if spatial is not None:
         return tuple(spatial)
-    if not is_kernels(source):
+    if not is_layered(source):
         return tuple(source.shape[2:]) or None if source.ndim > 2 else None
     sizes = {tuple(weight.shape[2:]) for weight in source.weights}
     if (3, 3) in sizes and taps in (None, 9):

@@ -3,7 +3,7 @@
 import numpy as np
 from jaxtyping import Float, Num
 
-from ..statistics.internal import on_host
+from .._traced import on_host
 from ._metric_functions import histogram_metric, histogram_space
 from ._nulls import SamplingNull
 from ._redeal import DealtSets

@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
+from .._traced import on_host
 from ..errors import MissingExtraError
-from ..statistics.internal import KernelsLike, WhereLike, on_host
+from ..statistics.internal import KernelsLike, WhereLike
 from ._samples import by_layer_pair, sample
 from ._transport import OtherPoints, OtherWeights, Points, Weights, shares
 

@@ -13,7 +13,8 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
-from ..statistics.internal import KernelsLike, WhereLike, on_host
+from .._traced import on_host
+from ..statistics.internal import KernelsLike, WhereLike
 from ._samples import by_layer_pair, sample
 
 Points = Float[np.ndarray, "n d"]

@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Float, Int64, Integer
 
-from ..statistics.internal import on_host
+from .._traced import on_host
 from ._parts import Parts, features, parts_of
 
 EFFECT_RIDGE = 0.01

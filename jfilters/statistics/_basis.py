@@ -9,9 +9,9 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Float
 
+from .._traced import on_host
 from ._arrays import RealArray, rounding
 from ._moments import Moments, covariance, host_moments
-from ._tracing import on_host
 
 
 class Basis(NamedTuple):

@@ -13,9 +13,9 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
 from .._files import written_whole
+from .._traced import on_host
 from ..errors import CheckpointError, UnreadableError
 from ._basis import Basis
-from ._tracing import on_host
 
 MOST_TAPS = 4096
 """No kernel has more taps; bounds what reading a basis allocates."""

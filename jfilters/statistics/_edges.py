@@ -3,7 +3,7 @@
 import numpy as np
 from jaxtyping import Float
 
-from ._tracing import on_host
+from .._traced import on_host
 
 
 @on_host("d and bins are shapes, which are static")

@@ -13,13 +13,13 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Int32
 
+from .._traced import check_static
 from ._arrays import RealArray
 from ._basis import Basis
 from ._counting import by_fields, by_scatter
 from ._inputs import KernelsLike, WhereLike, layer_rows, over_layers
 from ._normalize import inverse_max_abs, kernel_max_abs
 from ._sums import MOST_TAPS
-from ._tracing import check_static
 
 Bound = float | Float[RealArray, ""]
 # Counted beside the bins: what fell below the range before them, and above it after them.

@@ -10,6 +10,7 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Bool, Float, Int64
 
+from .._traced import on_host
 from ._arrays import rounding_of
 from ._basis import Basis
 from ._entropy import entropy_from_moments
@@ -17,7 +18,6 @@ from ._epsilon import EPSILON
 from ._inputs import KernelsLike, WhereLike, checked, layer_rows, widened
 from ._moments import Moments
 from ._randomness import randomness_threshold
-from ._tracing import on_host
 from ._verdict import Verdict, judge
 
 Rows = Float[np.ndarray, "n d"]

@@ -19,7 +19,12 @@ KernelsLike = Any
 WhereLike = Any
 """A mask that broadcasts to the kernels of a layer, one a layer for `Kernels`, or None."""
 
-EXPECTED = "expected (n, d) rows, (out, in, *spatial) weights or Kernels"
+EXPECTED_KERNELS = "(n, d) rows, (out, in, *spatial) weights or Kernels"
+
+_REMEDIES: dict[type, str] = {
+    dict: "jf.from_params makes Kernels of parameters",
+    str: "jf.load reads a checkpoint, and jf.open_scan a scan",
+}
 
 _WIDE_BYTES = 4
 
@@ -48,7 +53,7 @@ def over_layers(
     if not is_layered(kernels):
         return of_layer(kernels, where)
     if not kernels.weights:
-        raise ValueError(f"{EXPECTED}, got Kernels of no layer")
+        raise ValueError(f"expected {EXPECTED_KERNELS}, got Kernels of no layer")
     return stacked(by_layer(of_layer, kernels, where), xp)
 
 
@@ -99,7 +104,7 @@ def layer_rows(
     if where is None:
         mask = xp.ones(leading, bool)
     else:
-        mask = _mask(where, rows, xp)
+        mask = layer_mask(where, rows, xp)
         array = xp.where(mask.reshape(*rows, *[1] * row_axes), array, xp.zeros((), array.dtype))
         mask = mask.reshape(leading)
     flat = array.reshape(*leading, math.prod(array.shape[len(rows) :]))
@@ -110,10 +115,10 @@ def checked(kernels: KernelsLike, xp: Any) -> Any:
     """Return the array behind rows or a weight. Raises TypeError or ValueError for anything else."""
     is_array = isinstance(kernels, RealArray) or hasattr(kernels, "__jax_array__")
     if not is_array:
-        raise TypeError(f"{EXPECTED}, got {described(kernels)}")
+        raise TypeError(f"expected {EXPECTED_KERNELS}, got {described(kernels)}")
     array = kernels if _module(kernels) is xp else xp.asarray(kernels)
     if array.ndim < 2:
-        raise ValueError(f"{EXPECTED}, got {described(kernels)}")
+        raise ValueError(f"expected {EXPECTED_KERNELS}, got {described(kernels)}")
     check_floating(array)
     return array
 
@@ -150,14 +155,15 @@ def stacked(results: Sequence[Any], xp: Any) -> Any:
 
 
 def described(value: Any) -> str:
-    """Return the type of a value, and its element type and shape if it has any."""
+    """Return the element type and shape of an array, or the type of what is none and its remedy."""
+    if hasattr(value, "shape") and hasattr(value, "dtype"):
+        return f"{value.dtype} of shape {tuple(value.shape)}"
     name = type(value).__name__
-    if not hasattr(value, "shape") or not hasattr(value, "dtype"):
-        return name
-    return f"{value.dtype} of shape {tuple(value.shape)}"
+    return f"{name}; {_REMEDIES[type(value)]}" if type(value) in _REMEDIES else name
 
 
-def _mask(where: WhereLike, shape: tuple[int, ...], xp: Any) -> Any:
+def layer_mask(where: WhereLike, shape: tuple[int, ...], xp: Any) -> Any:
+    """Return a mask of booleans as wide as the kernels of a layer. Raises for another shape or type."""
     mask = xp.asarray(where)
     if mask.dtype != bool:
         raise TypeError(f"where: expected booleans, got {described(mask)}")

@@ -11,7 +11,7 @@ from typing import Literal, NamedTuple
 import numpy as np
 from jaxtyping import Float, Int64
 
-from ._tracing import on_host
+from .._traced import on_host
 
 PhenotypeLabel = Literal["sun", "spikes", "symbols", "point"]
 

@@ -13,9 +13,18 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.core import Tracer
-from jaxtyping import Array, Float, Int32, Num
+from jaxtyping import Array, Bool, Float, Int32, Num
 
 from ._entropy import entropy_from_moments
+from ._inputs import (
+    EXPECTED_KERNELS,
+    KernelsLike,
+    WhereLike,
+    checked,
+    is_layered,
+    layer_mask,
+    layer_masks,
+)
 from ._moments import Moments, moments_from_gram
 from ._orthogonality import orthogonality
 from ._randomness import randomness_threshold
@@ -23,8 +32,6 @@ from ._segments import Segments, at_least_float32, merged, segmented
 from ._sparsity import sparse_mask
 from ._sums import gram
 from ._verdict import VERDICTS, Limits, conditions
-
-EXPECTED = "expected (n, d) rows, (out, in, *spatial) weights or Kernels"
 
 Numbers = dict[str, Array]
 
@@ -37,9 +44,10 @@ class Quality(eqx.Module):
     - `variance_entropy_ratio`: H over the randomness threshold T for as many kernels.
     - `l1`, `l2`: norms of all finite weights.
     - `max_abs`: the largest finite absolute weight.
-    - `n_nonfinite`: kernels with a NaN or infinite weight; they enter no other number.
+    - `n_nonfinite`: kernels that count and have a NaN or infinite weight; they enter no other number.
     - `verdict`: the place of the verdict in `VERDICTS`, which `verdict_labels` and `rows` look up.
-    - `n_kernels`, `names`: static; `names` is empty where kernels came without records of layers.
+    - `n_kernels`, `names`: static. The number includes kernels that a mask leaves out; `names` is empty
+      where kernels came without records of layers.
     """
 
     sparsity: Float[Array, "*layers"]
@@ -95,7 +103,7 @@ _COLUMNS = (
 )
 
 
-def quality(kernels: Any) -> Quality:
+def quality(kernels: KernelsLike, *, where: WhereLike = None) -> Quality:
     """Return the quality of one layer, or of every layer of `Kernels`, as one record.
 
     Works under jit and vmap, in float32, or float64 for weights of float64. The numbers are those that a
@@ -105,6 +113,8 @@ def quality(kernels: Any) -> Quality:
 
     - `kernels`: `Kernels`, which give one value a layer; a weight (out, in, *spatial), or kernels as rows
       (n, d), which give scalars. Rows have no channels, so that their orthogonality is NaN.
+    - `where`: marks the kernels that count, as in `jnp.mean`; one mask a layer for `Kernels`. Others are
+      zero in their output channel, and a channel of none does not count.
 
     Raises ValueError for another shape and for no layer, TypeError for weights that are no floats.
 
@@ -117,46 +127,49 @@ def quality(kernels: Any) -> Quality:
     >>> round(float(record.variance_entropy), 2), record.verdict_labels()
     (0.95, ['random-like'])
     """
-    weights, names, is_layered = _weights(kernels)
+    if is_layered(kernels) and not kernels.weights:
+        raise ValueError(f"expected {EXPECTED_KERNELS}, got Kernels of no layer")
+    layers, names = (kernels.weights, kernels.names) if is_layered(kernels) else ((kernels,), ())
+    weights = tuple(map(_weight, layers))
+    masks = layer_masks(where, len(layers)) if is_layered(kernels) else (where,)
+    masks = None if where is None else tuple(map(_mask, masks, layers))
     # Undefined numbers are NaN on purpose, which the check of all results of a program would stop at.
     with jax.debug_nans(False):
-        numbers = _numbers(weights, has_channels=is_layered or kernels.ndim > 2)
-        if not is_layered:
+        numbers = _numbers(weights, masks, has_channels=is_layered(kernels) or kernels.ndim > 2)
+        if not is_layered(kernels):
             numbers = {name: values[0] for name, values in numbers.items()}
     n_kernels = tuple(math.prod(weight.shape[:2]) for weight in weights)
     return Quality(n_kernels=n_kernels, names=names, **numbers)
 
 
-def _weights(kernels: Any) -> tuple[tuple[Array, ...], tuple[str, ...], bool]:
-    """The weights (out, in, *spatial), the names of their layers, and whether they are of `Kernels`."""
-    if all(isinstance(getattr(kernels, name, None), tuple) for name in ("weights", "layers")):
-        if not kernels.weights:
-            raise ValueError(f"{EXPECTED}, got Kernels of no layer")
-        return tuple(map(_checked, kernels.weights)), kernels.names, True
-    weight = _checked(kernels)
-    if weight.ndim == 2:
-        weight = weight[:, None]
-    return (weight,), (), False
+def _weight(kernels: Any) -> Array:
+    """Return a weight (out, in, *spatial); rows (n, d) are channels of one kernel each."""
+    weight = checked(kernels, jnp)
+    if 0 in weight.shape[2:] or (weight.ndim == 2 and not weight.shape[1]):
+        raise ValueError(f"expected {EXPECTED_KERNELS}, got shape {weight.shape}")
+    return weight[:, None] if weight.ndim == 2 else weight
 
 
-def _checked(weight: Any) -> Array:
-    if not isinstance(weight, jax.Array | np.ndarray):
-        raise TypeError(f"{EXPECTED}, got a {type(weight).__name__}")
-    if weight.ndim < 2 or 0 in weight.shape[2:] or (weight.ndim == 2 and not weight.shape[1]):
-        raise ValueError(f"{EXPECTED}, got shape {weight.shape}")
-    if not jnp.issubdtype(weight.dtype, jnp.floating):
-        raise TypeError(f"kernels: expected floating-point weights, got {weight.dtype}")
-    return jnp.asarray(weight)
+def _mask(where: WhereLike, kernels: Any) -> Bool[Array, "out in"]:
+    rows = kernels.shape[: 1 if kernels.ndim == 2 else 2]
+    mask = jnp.ones(rows, bool) if where is None else layer_mask(where, rows, jnp)
+    return mask[:, None] if kernels.ndim == 2 else mask
 
 
 # Of weights alone: networks that differ in names share the compiled program.
 @eqx.filter_jit
-def _numbers(weights: tuple[Array, ...], *, has_channels: bool) -> Numbers:
+def _numbers(
+    weights: tuple[Array, ...], masks: tuple[Array, ...] | None, *, has_channels: bool
+) -> Numbers:
     places: dict[tuple[int, ...], list[int]] = {}
     for index, weight in enumerate(weights):
         places.setdefault(weight.shape[2:], []).append(index)
     parts = [
-        of_one_size(tuple(weights[i] for i in group), has_channels=has_channels)
+        of_one_size(
+            tuple(weights[i] for i in group),
+            masks=masks and tuple(masks[i] for i in group),
+            has_channels=has_channels,
+        )
         for group in places.values()
     ]
     order = np.argsort([*itertools.chain.from_iterable(places.values())])
@@ -173,7 +186,11 @@ def _joined(values: list[Array], dtype: Any) -> Array:
 
 
 def of_one_size(
-    weights: tuple[Array, ...], segments: Segments | None = None, *, has_channels: bool = True
+    weights: tuple[Array, ...],
+    segments: Segments | None = None,
+    *,
+    masks: tuple[Array, ...] | None = None,
+    has_channels: bool = True,
 ) -> Numbers:
     """Return the columns of `Quality` for layers of one kernel size; not compiled by itself.
 
@@ -182,11 +199,12 @@ def of_one_size(
     Args:
         weights: (out, in, *spatial), one a layer.
         segments: the same as `segmented` gives them, where the caller has them.
+        masks: (out, in), of the kernels that count; all if not given.
         has_channels: False if rows are no output channels, whose orthogonality is NaN then.
     """
-    segments = segmented(weights) if segments is None else segments
+    segments = segmented(weights, masks) if segments is None else segments
     d, dtype = segments.kernels.shape[2], segments.kernels.dtype
-    counts = [math.prod(weight.shape[:2]) for weight in weights]
+    counts = _counts(weights, masks)
     finite = segments.sum_by_layer(jnp.sum(segments.valid, axis=1, dtype=jnp.int32))
     # Rows that do not count are zero.
     largest = segments.max_by_layer(jnp.max(jnp.abs(segments.kernels), axis=(1, 2)))
@@ -195,7 +213,7 @@ def of_one_size(
     scaled = segments.kernels / unit[:, None, None]
     entropy = jnp.asarray(entropy_from_moments(merged(_moments(scaled, segments.valid), segments)))
     threshold = jnp.asarray(randomness_threshold(finite, d)).astype(dtype)
-    n_nonfinite = jnp.asarray(counts, jnp.int32) - finite
+    n_nonfinite = counts - finite
     numbers = {
         "sparsity": _n_sparse(segments, largest) / finite.astype(dtype),
         "variance_entropy": entropy,
@@ -206,9 +224,16 @@ def of_one_size(
         "n_nonfinite": n_nonfinite,
     }
     undefined = jnp.full_like(entropy, jnp.nan)
-    numbers["orthogonality"] = _orthogonality(weights) if has_channels else undefined
+    numbers["orthogonality"] = _orthogonality(weights, masks) if has_channels else undefined
     numbers["verdict"] = _verdict(numbers, counts, d, threshold)
     return numbers
+
+
+def _counts(weights: tuple[Array, ...], masks: tuple[Array, ...] | None) -> Int32[Array, " layers"]:
+    """Return the number of kernels of every layer that count."""
+    if masks is None:
+        return jnp.asarray([math.prod(weight.shape[:2]) for weight in weights], jnp.int32)
+    return jnp.stack([jnp.sum(mask, dtype=jnp.int32) for mask in masks])
 
 
 def _moments(kernels: Float[Array, "segments rows d"], valid: Array) -> Moments:
@@ -223,35 +248,43 @@ def _n_sparse(segments: Segments, largest: Float[Array, " layers"]) -> Float[Arr
     return segments.sum_by_layer(jnp.sum(sparse & segments.valid, axis=1, dtype=dtype))
 
 
-def _orthogonality(weights: tuple[Array, ...]) -> Float[Array, " layers"]:
+def _orthogonality(
+    weights: tuple[Array, ...], masks: tuple[Array, ...] | None
+) -> Float[Array, " layers"]:
     """Return the orthogonality of the finite kernels; layers of one shape take one product."""
     places: dict[tuple[int, ...], list[int]] = {}
     for index, weight in enumerate(weights):
         places.setdefault(weight.shape, []).append(index)
     dtype = at_least_float32(*weights)
-    stacks = (jnp.stack([_finite(weights[i], dtype) for i in group]) for group in places.values())
-    values = jnp.concatenate([jax.vmap(orthogonality)(stack) for stack in stacks])
-    return values[np.argsort(np.concatenate(list(places.values())))]
+    masks = (
+        tuple(jnp.ones(weight.shape[:2], bool) for weight in weights) if masks is None else masks
+    )
+    values = [
+        jax.vmap(_of_channels)(
+            jnp.stack([weights[i].astype(dtype) for i in group]),
+            jnp.stack([masks[i] for i in group]),
+        )
+        for group in places.values()
+    ]
+    return jnp.concatenate(values)[np.argsort(np.concatenate(list(places.values())))]
 
 
-def _finite(weight: Float[Array, "out in *spatial"], dtype: Any) -> Float[Array, "out in *spatial"]:
+def _of_channels(
+    weight: Float[Array, "out in *spatial"], mask: Bool[Array, "out in"]
+) -> Float[Array, ""]:
     taps = tuple(range(2, weight.ndim))
-    finite = jnp.isfinite(weight).all(axis=taps, keepdims=True)
-    return jnp.where(finite, weight, 0).astype(dtype)
+    good = jnp.isfinite(weight).all(axis=taps) & mask
+    finite = jnp.where(jnp.expand_dims(good, taps), weight, 0)
+    return orthogonality(finite, where=mask.any(axis=1))
 
 
 def _verdict(
-    numbers: Numbers, n_kernels: list[int], d: int, threshold: Float[Array, " layers"]
+    numbers: Numbers, n_kernels: Int32[Array, " layers"], d: int, threshold: Float[Array, " layers"]
 ) -> Int32[Array, " layers"]:
-    # Numbers of kernels are static, so that their limits are constants of the program.
-    limits = Limits(
-        *(np.asarray(x) for x in zip(*(Limits.of(n, d) for n in n_kernels), strict=True))
-    )
-    limits = jax.tree.map(lambda x: x.astype(threshold.dtype) if x.dtype.kind == "f" else x, limits)
     names = ("n_nonfinite", "max_abs", "sparsity", "variance_entropy")
     fits = conditions(
-        limits,
-        n_kernels=np.asarray(n_kernels),
+        Limits.of(n_kernels.astype(threshold.dtype), d),
+        n_kernels=n_kernels,
         threshold=threshold,
         **{name: numbers[name] for name in names},
     )

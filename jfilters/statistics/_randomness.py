@@ -6,8 +6,8 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
+from .._traced import check_static, on_host
 from ._arrays import RealArray, defined, namespace
-from ._tracing import check_static, on_host
 
 # The published fit, over log2 n, to the smallest entropy among many random layers of n 3x3 kernels
 # (arXiv:2203.15331 prints two digits, torchconvquality 0.4 these).
@@ -45,25 +45,26 @@ def randomness_threshold(n: Any, d: Any) -> Float[RealArray, "*s"]:
     return defined((n >= d) & (d >= 2), threshold)
 
 
-def mean_random_entropy(n: int, d: int) -> float:
+def mean_random_entropy(n: Any, d: int) -> Any:
     """Return the mean variance entropy of `n` random kernels with `d` taps, to first order in 1/n.
 
-    NaN for n < d or d < 2. At n = d it is 1 % too low for d = 9 and a third for d = 3.
+    NaN for n < d or d < 2. At n = d it is 1 % too low for d = 9 and a third for d = 3. `n` is a number, or
+    an array of floating point.
     """
-    return float(_closed_form(n, d)) if n >= d >= 2 else math.nan
+    return defined((n >= d) & (d >= 2), _closed_form(namespace(n).maximum(n, 2), d))
 
 
-def random_entropy_deviation(n: int, d: int) -> float:
+def random_entropy_deviation(n: Any, d: int) -> Any:
     """Return the standard deviation of the variance entropy of `n` random kernels, to first order in 1/n.
 
     Entropy falls short of log10(d) by a chi-squared variable with (d - 1)(d + 2) / 2 degrees of freedom
-    over d (n - 1) ln 10. NaN for n < d or d < 2.
+    over d (n - 1) ln 10. NaN for n < d or d < 2. `n` is a number, or an array of floating point.
 
     Source: derived for this project.
     """
-    if not n >= d >= 2:
-        return math.nan
-    return math.sqrt((d - 1) * (d + 2)) / (d * (n - 1) * math.log(10))
+    others = namespace(n).maximum(n, 2) - 1
+    deviation = math.sqrt((d - 1) * (d + 2)) / (d * others * math.log(10))
+    return defined((n >= d) & (d >= 2), deviation)
 
 
 @on_host("row_length is a shape, which is static")

@@ -4,12 +4,13 @@ A segment is a share of the kernels of one layer, padded and masked; results are
 """
 
 import math
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Bool, Float, Num
+from jaxtyping import Array, Bool, Float, Num, Shaped
 
 from ._moments import Moments
 
@@ -49,18 +50,22 @@ class Segments(NamedTuple):
         )
 
 
-def segmented(weights: tuple[Float[Array, "..."], ...]) -> Segments:
-    """Return the kernels of weights (out, in, *spatial) of one kernel size, as float32 at least."""
+def segmented(
+    weights: tuple[Float[Array, "..."], ...], masks: tuple[Bool[Array, "..."], ...] | None = None
+) -> Segments:
+    """Return the kernels of weights (out, in, *spatial) of one kernel size, as float32 at least.
+
+    Kernels that their mask (out, in) leaves out are as little valid as padding.
+    """
     d = math.prod(weights[0].shape[2:])
     dtype = at_least_float32(*weights)
     rows = [weight.reshape(-1, d).astype(dtype) for weight in weights]
     counts = [max(math.ceil(len(layer) / SEGMENT), 1) for layer in rows]
-    padded = [_padded(layer, SEGMENT * count) for layer, count in zip(rows, counts, strict=True)]
-    is_kernel = np.concatenate(
-        [np.arange(SEGMENT * c) < len(layer) for layer, c in zip(rows, counts, strict=True)]
-    )
-    kernels = jnp.concatenate(padded).reshape(-1, SEGMENT, d)
-    valid = jnp.isfinite(kernels).all(axis=2) & is_kernel.reshape(-1, SEGMENT)
+    kernels = _in_segments(rows, counts)
+    if masks is None:
+        masks = tuple(jnp.ones(len(layer), bool) for layer in rows)
+    is_kernel = _in_segments([mask.reshape(-1, 1) for mask in masks], counts)[..., 0]
+    valid = jnp.isfinite(kernels).all(axis=2) & is_kernel
     layer_of = tuple(np.repeat(np.arange(len(counts)), counts).tolist())
     return Segments(jnp.where(valid[..., None], kernels, 0), valid, layer_of)
 
@@ -80,5 +85,9 @@ def merged(moments: Moments, segments: Segments) -> Moments:
     return Moments(count=count, mean=mean, scatter=segments.sum_by_layer(scatter + between))
 
 
-def _padded(rows: Float[Array, "n d"], n: int) -> Float[Array, "padded d"]:
-    return jnp.pad(rows, ((0, n - len(rows)), (0, 0)))
+def _in_segments(layers: Sequence[Shaped[Array, "_ d"]], counts: Sequence[int]) -> Array:
+    padded = [
+        jnp.pad(rows, ((0, SEGMENT * count - len(rows)), (0, 0)))
+        for rows, count in zip(layers, counts, strict=True)
+    ]
+    return jnp.concatenate(padded).reshape(-1, SEGMENT, layers[0].shape[1])

@@ -5,13 +5,13 @@ from typing import Any
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
+from .._traced import check_static
 from ._arrays import defined
 from ._epsilon import EPSILON
 from ._inputs import KernelsLike, WhereLike, by_layer, is_layered, layer_rows, over_layers
 from ._masks import positive_or_one
 from ._meshes import automatic
 from ._normalize import kernel_max_abs
-from ._tracing import check_static
 
 
 def sparse_mask(

@@ -8,8 +8,9 @@ their number, and has a margin within which the number of kernels is too small t
 import math
 from typing import Any, Literal, NamedTuple
 
+from .._traced import on_host
+from ._arrays import namespace
 from ._randomness import mean_random_entropy, random_entropy_deviation
-from ._tracing import on_host
 
 VerdictLabel = Literal[
     "non-finite",
@@ -62,7 +63,7 @@ class Verdict(NamedTuple):
 
 
 class Limits(NamedTuple):
-    """Limits that the number of a layer's kernels sets; of several layers each is an array.
+    """Limits that the number of a layer's kernels sets; arrays of several layers.
 
     - `entropy`, `margin`: `entropy_limit` and `entropy_margin`.
     - `is_few`: fewer kernels than taps, of which the entropy says nothing.
@@ -75,8 +76,8 @@ class Limits(NamedTuple):
     tells_random: Any
 
     @classmethod
-    def of(cls, n_kernels: int, d: int) -> "Limits":
-        """The limits of one layer of so many kernels with `d` taps."""
+    def of(cls, n_kernels: Any, d: int) -> "Limits":
+        """The limits of so many kernels with `d` taps: a number, or an array of floating point."""
         entropy, margin = entropy_limit(n_kernels, d), entropy_margin(n_kernels, d)
         return cls(entropy, margin, n_kernels < d, _can_tell_random(n_kernels, d))
 
@@ -155,22 +156,22 @@ def judge(
     return Verdict(label, reasons[label])
 
 
-def entropy_limit(n: int, d: int) -> float:
+def entropy_limit(n: Any, d: int) -> Any:
     """Return the variance entropy below which `n` kernels with `d` taps are of low diversity.
 
     For many kernels 0.5 log10(d) / log10(9), the published limit. For few it is as far below as the
     mean entropy of random kernels is below log10(d). NaN for n < d or d < 2.
     """
-    return LOW_ENTROPY / math.log10(_LOW_ENTROPY_TAPS) * float(mean_random_entropy(n, d))
+    return LOW_ENTROPY / math.log10(_LOW_ENTROPY_TAPS) * mean_random_entropy(n, d)
 
 
-def entropy_margin(n: int, d: int) -> float:
+def entropy_margin(n: Any, d: int) -> Any:
     """Return how far from `entropy_limit` the entropy of `n` kernels must be to tell; 0 for many."""
-    if n < max(d, 2):
-        return math.inf
+    xp = namespace(n)
     scale = math.sqrt(math.log10(d) / math.log10(_LOW_ENTROPY_TAPS))
-    margin = _DEVIATIONS * ENTROPY_SPREAD * scale / math.sqrt(n - 1)
-    return margin if margin > _NEGLIGIBLE * entropy_limit(n, d) else 0.0
+    margin = _DEVIATIONS * ENTROPY_SPREAD * scale / xp.sqrt(xp.maximum(n, 2) - 1)
+    notable = xp.where(margin > _NEGLIGIBLE * entropy_limit(n, d), margin, 0)
+    return xp.where(n < max(d, 2), math.inf, notable)
 
 
 def _reasons(
@@ -201,6 +202,6 @@ def _why_few(limits: Limits, n: int, entropy: float, threshold: float, d: int) -
     return f"{random}, but {n} kernels do not tell what is random"
 
 
-def _can_tell_random(n: int, d: int) -> bool:
+def _can_tell_random(n: Any, d: int) -> Any:
     """Return whether the entropy of random layers varies within the margin: from 47 kernels of 9 taps."""
     return _DEVIATIONS * random_entropy_deviation(n, d) <= RANDOM_MARGIN

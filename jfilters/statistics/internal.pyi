@@ -16,8 +16,10 @@ from ._host import host_normalize_in_half as host_normalize_in_half
 from ._host import host_orthogonality as host_orthogonality
 from ._host import host_set_moments as host_set_moments
 from ._host import host_unit_kernels as host_unit_kernels
+from ._inputs import EXPECTED_KERNELS as EXPECTED_KERNELS
 from ._inputs import KernelsLike as KernelsLike
 from ._inputs import WhereLike as WhereLike
+from ._inputs import described as described
 from ._inputs import is_layered as is_layered
 from ._inputs import layer_masks as layer_masks
 from ._inputs import layer_rows as layer_rows
@@ -36,7 +38,4 @@ from ._sums import Terms as Terms
 from ._sums import WeightedPoints as WeightedPoints
 from ._sums import sums as sums
 from ._sums import symmetric as symmetric
-from ._tracing import check_static as check_static
-from ._tracing import is_traced as is_traced
-from ._tracing import on_host as on_host
 from ._verdict import HIGH_SPARSITY as HIGH_SPARSITY

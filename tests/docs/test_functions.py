@@ -32,6 +32,9 @@ def weight(rows):
     return rows.reshape(6, 4, 3, 3)
 
 
+REFERENCE = jf.Reference.of(KERNELS**3, basis=BASIS)
+
+
 def moments(rows):
     return statistics.moments(rows)
 
@@ -55,6 +58,7 @@ def density_of_one():
 
 # A call of every function of the device on the rows `KERNELS`; a new one takes one line.
 CALLS = {
+    "drift": lambda x: jf.drift(x, x**3, basis=BASIS),
     "from_params": lambda x: jf.from_params({"conv": {"kernel": weight(x)}}),
     "normalize": jf.normalize,
     "orthogonality": jf.orthogonality,
@@ -71,19 +75,19 @@ CALLS = {
     "statistics.moments": statistics.moments,
     "statistics.norms": statistics.norms,
     "statistics.project": lambda x: statistics.project(x, BASIS),
+    "statistics.quality": lambda x: statistics.quality(weight(x)),
     "statistics.sparse_mask": statistics.sparse_mask,
-    "shift.drift": lambda x: shift.drift(
-        probabilities(x), probabilities(x**2), BASIS.variance_ratio
-    ),
     "shift.drift_components": lambda x: shift.drift_components(
         probabilities(x), probabilities(x**2), BASIS.variance_ratio
     ),
     "shift.frechet": lambda x: shift.frechet(moments(x), moments(x**2)),
+    "shift.soft_drift": lambda x: shift.soft_drift(x, x**3, basis=BASIS, width=1.0),
     "shift.probability": lambda x: shift.probability(x.T**2, np.linspace(-1, 1, N + 1)),
     "density.log_probs": lambda x: density.log_probs(densities(), x.reshape(1, -1, 3)),
     "density.samples": lambda x: (
         density.samples(jax.random.key(0), density_of_one(), 3) + 0 * x[:3, :3]
     ),
+    "training.drift_penalty": lambda x: training.drift_penalty(REFERENCE)(weight(x)),
     "training.measure_layers": lambda x: training.measure_layers({"conv": weight(x)}),
     "training.orthogonality_penalty": lambda x: training.orthogonality_penalty(weight(x)),
     "training.variance_entropy_penalty": lambda x: training.variance_entropy_penalty(weight(x)),

@@ -168,7 +168,7 @@ EXPECTED = r"expected \(n, d\) rows, \(out, in, \*spatial\) weights or Kernels, 
     ("value", "error"),
     [
         (np.ones(3, np.float32), ValueError),
-        (np.float32(1), TypeError),
+        (np.float32(1), ValueError),
         ({"conv": 1}, TypeError),
         (jf.Kernels((), ()), ValueError),
     ],
@@ -202,7 +202,7 @@ def test_conditions_of_arrays_are_those_of_numbers():
     entropy, sparsity, nonfinite = (np.tile(x.ravel(), 4) for x in (entropy, sparsity, nonfinite))
     threshold = np.asarray(randomness_threshold(n, d))
     max_abs = np.where(np.arange(len(n)) % 5 == 0, 0.0, 1.0)
-    limits = Limits(*map(np.asarray, zip(*(Limits.of(int(k), d) for k in n), strict=True)))
+    limits = Limits.of(n.astype(np.float64), d)
     fits = conditions(
         limits,
         n_kernels=n,
@@ -227,3 +227,33 @@ def test_conditions_of_arrays_are_those_of_numbers():
     ]
     assert found == expected
     assert set(found) == set(VERDICTS)
+
+
+@pytest.mark.parametrize("name", ["random", "broken", "sparse", "many"])
+def test_masked_kernels_do_not_count(name):
+    raw = LAYERS[name]
+    mask = np.random.default_rng(3).random(raw.shape[:2]) < 0.7
+    mask[0] = False
+    found = quality(np.where(mask[..., None, None], raw, np.nan), where=mask)
+    rows, counted = raw.reshape(-1, 9), raw[mask].reshape(-1, 9)
+    expected = quality(counted)
+    for column in ("sparsity", "variance_entropy", "l1", "l2", "n_nonfinite", "verdict"):
+        np.testing.assert_allclose(getattr(found, column), getattr(expected, column), rtol=2e-5)
+    if not expected.n_nonfinite:
+        zeroed = np.where(mask[..., None, None], raw, 0)[1:]
+        np.testing.assert_allclose(found.orthogonality, quality(zeroed).orthogonality, rtol=1e-5)
+    np.testing.assert_allclose(
+        quality(rows, where=mask.reshape(-1)).variance_entropy, expected.variance_entropy, rtol=2e-5
+    )
+
+
+def test_kernels_take_one_mask_a_layer():
+    layers = kernels(["random", "zero", "wide"])
+    masks = [np.ones(weight.shape[:2], bool) for weight in layers.weights]
+    masks[0][:8] = False
+    found = jax.jit(lambda masks: quality(layers, where=masks))(masks)
+    half = quality(layers.weights[0][8:])
+    np.testing.assert_allclose(found.variance_entropy[0], half.variance_entropy, rtol=2e-5)
+    np.testing.assert_allclose(found.sparsity[1:], quality(layers).sparsity[1:])
+    with pytest.raises(ValueError, match="expected 3 masks, one a layer, got 1"):
+        quality(layers, where=masks[:1])
