@@ -113,7 +113,7 @@ once, over the bandwidth of a copy measured in the same run and over that of the
 layers of one size, as one program; the scan reads host memory in two passes, with orthogonality."""
 
 MISSING = """**No accelerator was at hand when these figures were made.** The goals for a GPU of the H200
-class are 40 % of the memory bandwidth for the histogram pass and 60 % for moments. They are not measured."""
+class are 40 % of the memory bandwidth for the histogram pass and 60 % for moments: not measured."""
 
 ESTIMATE = """## What to expect of a GPU: an estimate from the compiled program
 
