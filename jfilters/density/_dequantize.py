@@ -10,6 +10,7 @@ import numpy as np
 from jaxtyping import Array, Float, Key
 
 from .._traced import on_host
+from ..statistics.internal import KernelsLike, WhereLike, is_layered, layer_masks, layer_rows
 from ._dequantized import RESOLUTION, Dequantized
 
 _FEWEST = 4096  # rows of a program
@@ -17,7 +18,9 @@ _INSIDE = 1 - 2.0**-20  # so that atanh stays finite in float32
 
 
 @on_host("dequantize outside of the program and pass the kernels in")
-def dequantize(key: Key[Array, ""], kernels: Float[np.ndarray, "n d"]) -> Dequantized:
+def dequantize(
+    key: Key[Array, ""], kernels: KernelsLike, *, where: WhereLike = None
+) -> Dequantized:
     """Normalize raw kernels and move each to a random point of its cell on the cube's surface.
 
     A kernel is divided by its largest tap, and zero kernels are counted and left out. Of taps that
@@ -28,18 +31,34 @@ def dequantize(key: Key[Array, ""], kernels: Float[np.ndarray, "n d"]) -> Dequan
     **Arguments:**
 
     - `key`: of the choice between ties and of the noise.
-    - `kernels`: raw, one a row, on the host.
+    - `kernels`: raw, as rows (n, d), a weight (out, in, *spatial), or `Kernels` of one size, whose layers
+      are one set.
+    - `where`: marks the kernels that count, as in `jnp.mean`; one mask a layer for `Kernels`.
 
-    Raises ValueError for weights that are NaN or infinite.
+    Raises ValueError for weights that are NaN or infinite, and TypeError for what is no kernels.
     """
-    if not np.isfinite(kernels).all():
-        raise ValueError("expected finite kernels, got NaN or infinity; leave those out first")
-    nonzero = kernels[np.abs(kernels).max(axis=1, initial=0) > 0]
+    rows = _counted_rows(kernels, where)
+    if not np.isfinite(rows).all():
+        raise ValueError("expected finite kernels, got NaN or infinity; leave those out by where=")
+    nonzero = rows[np.abs(rows).max(axis=1, initial=0) > 0]
     n = len(nonzero)
-    padded = np.ones((_padded_size(n), kernels.shape[1]), np.float32)
+    padded = np.ones((_padded_size(n), rows.shape[1]), np.float32)
     padded[:n] = nonzero
     # Cut on the host: on the device it is a program for every number of kernels.
-    return Dequantized(jnp.asarray(np.asarray(_moved(key, padded))[:n]), len(kernels) - n)
+    return Dequantized(jnp.asarray(np.asarray(_moved(key, padded))[:n]), len(rows) - n)
+
+
+def _counted_rows(kernels: KernelsLike, where: WhereLike) -> Float[np.ndarray, "n d"]:
+    if not is_layered(kernels):
+        rows, mask = layer_rows(kernels, where, np)
+        return rows[mask]
+    masks = layer_masks(where, len(kernels.weights))
+    layers = [layer_rows(*layer, np) for layer in zip(kernels.weights, masks, strict=True)]
+    if len({rows.shape[1] for rows, _ in layers}) != 1:
+        raise ValueError(
+            "expected layers of one kernel size; choose by kernels.select(spatial=...)"
+        )
+    return np.concatenate([rows[mask] for rows, mask in layers])
 
 
 def _padded_size(n: int) -> int:

@@ -7,6 +7,7 @@ import numpy as np
 from jaxtyping import Array, Float, Key
 
 from .._traced import on_host
+from ..statistics.internal import KernelsLike, WhereLike, is_layered, layer_masks, layer_rows
 from ._density import KernelDensity
 from ._dequantize import dequantize
 
@@ -16,23 +17,43 @@ BLOCK = 4096
 
 @on_host("inside use jax.vmap(density.log_prob) on dequantized kernels")
 def scores(
-    key: Key[Array, ""], density: KernelDensity, kernels: Float[np.ndarray, "n d"]
-) -> Float[np.ndarray, " n"]:
+    key: Key[Array, ""], density: KernelDensity, kernels: KernelsLike, *, where: WhereLike = None
+) -> Float[np.ndarray, "*kernels"] | tuple[Float[np.ndarray, "out in"], ...]:
     """Return the log-density of each raw kernel, in nats; NaN for zero kernels.
 
     Kernels are dequantized first, with the noise of `key`, and scored in blocks of `BLOCK`, so that
     one compiled program scores any number of them.
 
+    **Arguments:**
+
+    - `kernels`: raw, as rows (n, d), a weight (out, in, *spatial), or `Kernels`.
+    - `where`: marks the kernels that count, as in `jnp.mean`; one mask a layer for `Kernels`. Others are
+      NaN.
+
+    **Returns:** (n,) values of rows, (out, in) of a weight, and a tuple of these of `Kernels`.
+
     Raises ValueError for weights that are NaN or infinite, and kernels of another size.
     """
-    if kernels.shape[1] != density.d:
+    if is_layered(kernels):
+        masks = layer_masks(where, len(kernels.weights))
+        keys = jax.random.split(key, max(len(masks), 1))
+        layers = zip(keys, kernels.weights, masks, strict=True)
+        return tuple(_of_layer(of_layer, density, *layer) for of_layer, *layer in layers)
+    return _of_layer(key, density, kernels, where)
+
+
+def _of_layer(
+    key: Key[Array, ""], density: KernelDensity, kernels: KernelsLike, where: WhereLike
+) -> Float[np.ndarray, "*kernels"]:
+    rows, mask = layer_rows(kernels, where, np)
+    if rows.shape[1] != density.d:
         raise ValueError(
-            f"expected kernels of {density.d} taps, as the density's are, got {kernels.shape[1]}"
+            f"expected kernels of {density.d} taps, as the density's are, got {rows.shape[1]}"
         )
-    values = np.full(len(kernels), np.nan)
-    filled = np.abs(kernels).max(axis=1, initial=0) > 0
-    values[filled] = _scored(key, density, kernels[filled])
-    return values
+    values = np.full(len(rows), np.nan)
+    filled = mask & (np.abs(rows).max(axis=1, initial=0) > 0)
+    values[filled] = _scored(key, density, rows[filled])
+    return values.reshape(kernels.shape[: 1 if kernels.ndim == 2 else 2])
 
 
 def _scored(

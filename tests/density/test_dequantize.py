@@ -56,3 +56,12 @@ class TestRule:
     def test_weights_that_are_no_numbers_are_refused(self, bad):
         with pytest.raises(ValueError, match="expected finite kernels"):
             dequantize(KEY, np.array([[1.0, bad]]))
+
+    def test_a_mask_leaves_kernels_out(self):
+        stored = np.random.default_rng(4).standard_normal((6, 2, 4))
+        mask = np.arange(12).reshape(6, 2) % 2 == 0
+        stored[~mask] = np.nan
+        found = dequantize(KEY, stored, where=mask)
+        expected = dequantize(KEY, stored[mask])
+        np.testing.assert_array_equal(found.kernels, expected.kernels)
+        assert found.n_zero == 0

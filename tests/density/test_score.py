@@ -3,6 +3,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+import jfilters as jf
 from jfilters.density import dequantize, scores
 from jfilters.density._density import new_density
 from jfilters.density._score import BLOCK
@@ -38,3 +39,18 @@ class TestScores:
     def test_kernels_of_another_size(self, density):
         with pytest.raises(ValueError, match="expected kernels of 3 taps"):
             scores(KEY, density, np.ones((2, 9)))
+
+    def test_weights_and_masks_choose_kernels(self, density):
+        rows = np.random.default_rng(1).standard_normal((12, 3))
+        mask = np.arange(12) % 3 > 0
+        found = scores(KEY, density, rows.reshape(4, 3, 3), where=mask.reshape(4, 3))
+        assert np.isnan(found).tolist() == (~mask).reshape(4, 3).tolist()
+        np.testing.assert_array_equal(found[mask.reshape(4, 3)], scores(KEY, density, rows[mask]))
+
+    def test_layers_give_one_array_each(self, density):
+        rows = np.random.default_rng(2).standard_normal((8, 3)).astype(np.float32)
+        layers = (jf.Layer("first"), jf.Layer("second"))
+        weights = (jnp.asarray(rows.reshape(4, 2, 3)), jnp.asarray(rows[:2, None]))
+        found = scores(KEY, density, jf.Kernels(weights, layers))
+        assert [values.shape for values in found] == [(4, 2), (2, 1)]
+        assert all(np.isfinite(values).all() for values in found)
