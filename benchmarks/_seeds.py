@@ -19,7 +19,7 @@ OIHW, HWIO = (2, 5, 3, 3), (3, 3, 5, 2)
 
 def entry(seed: Path) -> Path:
     """What is opened of a seed."""
-    return next(seed.glob("model*"), seed)
+    return min(seed.glob("model*"), key=lambda path: path.suffixes == [".bin"], default=seed)
 
 
 def write_seeds(root: Path) -> None:
@@ -219,6 +219,30 @@ def _flax(root: Path) -> None:
     _place(root, "state").write_bytes(msgpack_serialize(state))
 
 
+def _ncnn(root: Path) -> None:
+    head = "7767517\n{} 5\nInput in 0 1 in\n"
+    layers = {
+        "float32": ("Convolution a 1 1 in b 0=2 1=3 5=1 6=90", b"\0\0\0\0", "float32"),
+        "float16": ("Deconvolution a 1 1 in b 0=2 1=3 5=1 6=90", b"\x47\x6b\x30\x01", "float16"),
+        "int8": ("Convolution a 1 1 in b 0=2 1=3 5=1 6=90 8=2", b"\x38\x4b\x0d\0", "int8"),
+        "table": ("ConvolutionDepthWise a 1 1 in b 0=2 1=3 5=1 6=90 7=2", b"\1\2\3\4", "uint8"),
+    }
+    behind = "Split s 1 2 b c d\nBatchNorm n 1 1 c e 0=2\nLSTM l 1 1 d f 0=1 1=4\n"
+    last = bytes(32) + bytes(4 + 16) + bytes(4 + 16) + bytes(4 + 16)
+    for label, (line, tag, dtype) in layers.items():
+        table = _values((256,)).tobytes() if dtype == "uint8" else b""
+        weight = (9 * _values(OIHW)).astype(dtype).tobytes()
+        scales = np.ones(3, "float32").tobytes() if dtype == "int8" else b""
+        stored = tag + table + weight + bytes(-len(weight) % 4) + bytes(8) + scales
+        _place(root, label, "model.param").write_text(f"{head.format(5)}{line}\n{behind}")
+        _place(root, label, "model.bin").write_bytes(stored + last)
+    _place(root, "binary", "model.param.bin").write_bytes(
+        np.array([7767517, 2, 2, 16, 0, 1, 0, -233], "<i4").tobytes()
+        + np.array([6, 1, 1, 0, 1, 0, 2, 1, 3, -23310, 1, 7, 6, 90, -233], "<i4").tobytes()
+    )
+    _place(root, "binary", "model.bin").write_bytes(bytes(4) + _values(OIHW).tobytes())
+
+
 SEEDS = {
     "safetensors": _safetensors,
     "torch": _torch,
@@ -228,6 +252,7 @@ SEEDS = {
     "orbax": _orbax,
     "equinox": _equinox,
     "numpy": _numpy,
+    "ncnn": _ncnn,
     "flax": _flax,
 }
 

@@ -15,7 +15,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from importlib.metadata import version
 from pathlib import Path
 
@@ -31,7 +31,10 @@ PATIENCE = 60.0
 """Seconds without progress after which a process that is not stopped is killed."""
 
 # The slowest last: HDF5 takes milliseconds for a file.
-READERS = ("numpy", "safetensors", "flax", "equinox", "onnx", "torch", "orbax", "keras", "filterdb")
+READERS = (
+    *("numpy", "safetensors", "flax", "equinox", "ncnn", "onnx", "torch"),
+    *("orbax", "keras", "filterdb"),
+)
 
 _COVERAGE = re.compile(r"cov: (\d+) .*corp: (\d+)/")
 
@@ -58,14 +61,14 @@ class Row:
     peak_mb: int
 
 
-def fuzz(number: int, seed: int, found: Path) -> Iterator[Row]:
+def fuzz(number: int, seed: int, found: Path, readers: Sequence[str] = READERS) -> Iterator[Row]:
     """Give each reader `number` inputs; findings go to the folder `found`, each with its input."""
     memory = Path("/dev/shm")
     with tempfile.TemporaryDirectory(dir=memory if memory.is_dir() else None) as folder:
         root = Path(folder)
         seeds = [sys.executable, "-W", "ignore", "-m", "benchmarks._seeds", folder]
         subprocess.run(seeds, check=True, capture_output=True, cwd=ROOT)
-        for reader in READERS:
+        for reader in readers:
             yield row(root / reader, number, f"{seed}:{reader}")
             for file in (*root.glob("*.json"), *root.glob("*.bin")):
                 found.mkdir(parents=True, exist_ok=True)
@@ -178,10 +181,10 @@ file written, a module imported, code or a process started, a connection. Files 
 C++ raise no such events. Times are CPU time, in the ticks of the system, often 4 ms; memory is the peak of
 the process that read all the inputs.
 
-`python -m benchmarks.fuzz --inputs {number} --seed {seed}` runs it again. The mutations are a function of
-the seed; what is kept also depends on the versions, and for orbax on its random file names, so that a
-finding is kept with its bytes rather than its number. Where atheris is not installed, the mutations start
-from the healthy checkpoints alone.
+`python -m benchmarks.fuzz --inputs {number} --seed {seed}` runs it again, `--only` for some readers. The
+mutations are a function of the seed; what is kept also depends on the versions, and for orbax on its random
+file names, so that a finding is kept with its bytes rather than its number. Where atheris is not installed,
+the mutations start from the healthy checkpoints alone.
 
 Versions: {versions}.
 """
@@ -203,13 +206,22 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--inputs", type=int, default=100_000, help="for each reader")
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--only", nargs="+", choices=READERS, default=READERS, help="these readers")
     options = parser.parse_args()
-    rows, text = [], ""
-    for found in fuzz(options.inputs, options.seed, OUT / "findings"):
-        rows.append(found)
-        text = write(rows, options.seed, options.inputs)
+    rows, text = earlier(options.only), ""
+    for row in fuzz(options.inputs, options.seed, OUT / "findings", options.only):
+        rows[row.reader] = row
+        ordered = [rows[reader] for reader in READERS if reader in rows]
+        text = write(ordered, options.seed, options.inputs)
     print(text)
-    return int(any(row.findings for row in rows))
+    return int(any(rows[reader].findings for reader in options.only))
+
+
+def earlier(readers: Sequence[str]) -> dict[str, Row]:
+    """The rows in results/fuzz/ of the other readers."""
+    place = OUT / "fuzz.json"
+    rows = json.loads(place.read_text())["rows"] if place.exists() else []
+    return {row["reader"]: Row(**row) for row in rows if row["reader"] not in readers}
 
 
 if __name__ == "__main__":

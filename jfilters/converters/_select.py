@@ -123,9 +123,19 @@ def _recorded(array: StoredArray, layer: Layer) -> Selected:
 
 
 def _copies(arrays: Sequence[StoredArray], reasons: Reasons, *, compare: bool) -> Copies:
-    """The second copies among the arrays that can be weights; a population has none."""
-    weights = [i for i, array in enumerate(arrays) if i not in reasons and not array.member]
-    return find_copies(arrays, weights, compare=compare)
+    """The second copies among the arrays that can be weights.
+
+    A population has none, and where a graph says that a weight is applied, it is no copy.
+    """
+    return find_copies(
+        arrays,
+        [
+            index
+            for index, array in enumerate(arrays)
+            if index not in reasons and not array.member and array.depth is None
+        ],
+        compare=compare,
+    )
 
 
 def _arrange(

@@ -21,7 +21,6 @@ _MATLAB = (
 _TENSORRT = Kind("a TensorRT engine", "give the ONNX file that it was built from")
 _MXNET = Kind("an MXNet parameter file", "load it with mxnet.nd.load and save it with numpy.savez")
 _TORCH7 = Kind("a file of Torch7 (Lua)", "read it with the package torchfile and save it as .npz")
-_NCNN = Kind("an ncnn model", "give the ONNX or torch file that it was converted from")
 
 MAGICS: tuple[tuple[int, bytes, Kind], ...] = (
     (4, b"TFL3", _TFLITE),
@@ -39,7 +38,6 @@ MAGICS: tuple[tuple[int, bytes, Kind], ...] = (
     (0, b"LDMK", Kind("a K210 model (.kmodel)", "give the model that it was made from")),
     (0, b"\x12\x01" + bytes(14), _MXNET),
     (0, b"\x04\0\0\0\x01\0\0\0\x03\0\0\0V 1", _TORCH7),
-    (0, b"\xdd\x85\x76\0", _NCNN),
     (0, b"B\0C\0N\0", Kind("a CNTK 1 model", "load it with CNTK and save it as ONNX")),
     (0, b"RDX2\n", other("an R data file")),
     (0, b"RDX3\n", other("an R data file")),

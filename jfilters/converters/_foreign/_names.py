@@ -18,14 +18,15 @@ _SAVE_TF = "load it with TensorFlow and save the model as .keras or .weights.h5"
 _TF_DATA = Kind("probably the data of a TensorFlow checkpoint", _SAVE_TF, weights=False)
 _TF_META = Kind("probably the graph of a TensorFlow checkpoint", weights=False)
 _TFJS = Kind("probably the weights of a TensorFlow.js model", "give the Keras model behind it")
+_DESCRIPTION = "fetch the description beside it again"
 _SOURCE = "give the model that it was converted from"
 
 _HINTS = (
     (re.compile(r".+\.data-\d{5}-of-\d{5}"), "", _TF_DATA),
     (re.compile(r"(.+)\.meta"), ".index", _TF_META),
     (re.compile(r".*\d+-?shard\d+of\d+(\.bin)?"), "", _TFJS),
-    (re.compile(r"(.+)\.bin"), ".param", Kind("probably the weights of an ncnn model", _SOURCE)),
-    (re.compile(r"(.+)\.bin"), ".xml", Kind("probably the weights of an OpenVINO model", _SOURCE)),
+    (re.compile(r"(.+)\.bin"), ".param", Kind("probably the weights of an ncnn model", _DESCRIPTION)),
+    (re.compile(r"(.+)\.bin"), ".xml", Kind("probably the weights of an OpenVINO model", _DESCRIPTION)),
     (re.compile(r"(.+)\.weights"), "", Kind("probably weights of Darknet", "convert it to torch or ONNX")),
     (re.compile(r"(.+)\.mlmodel"), "", Kind("probably a Core ML model", _SOURCE)),
     (re.compile(r"(.+)\.caffemodel"), "", Kind("probably a Caffe model", "convert it to ONNX")),

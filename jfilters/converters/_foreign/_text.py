@@ -15,10 +15,11 @@ _PYTHON = re.compile(
     r"(#!.*python|\"\"\"|from [\w.]+ import |import \w|def \w+\(|class \w+[(:])", re.ASCII
 )
 _AGAIN = "fetch it again by the link to the file itself"
+_PNNX = "give the .ncnn.param or the torch file beside it"
 _TF = "load it with TensorFlow and save the model as .keras or .weights.h5"
 
 _STARTS = (
-    (re.compile(r"7767517\s"), other("the description of an ncnn model, without weights")),
+    (re.compile(r"7767517\s+\d+\s+\d+\s+pnnx"), Kind("the description of a PNNX model", _PNNX, False)),
     (re.compile(r"(all_)?model_checkpoint_paths?:"), Kind("a list of TensorFlow checkpoints", _TF, False)),
     (re.compile(r"\[(net|network)\]"), other("the description of a Darknet network, without weights")),
     (re.compile(r"node \{"), other("a TensorFlow graph as text")),

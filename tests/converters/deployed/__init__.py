@@ -1,0 +1,1 @@
+"""Tiny networks in the formats of deployment, written by the frameworks' own writers."""
