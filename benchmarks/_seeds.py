@@ -243,6 +243,44 @@ def _ncnn(root: Path) -> None:
     _place(root, "binary", "model.bin").write_bytes(bytes(4) + _values(OIHW).tobytes())
 
 
+def _openvino(root: Path) -> None:
+    layer = '<layer id="{}" name="{}" type="{}"><data {}/><output><port id="9">{}</port></output></layer>'
+    edge = '<edge from-layer="{}" from-port="9" to-layer="{}" to-port="{}"/>'
+
+    def const(number: int, values: np.ndarray, place: int) -> str:
+        element = {"float32": "f32", "float16": "f16", "uint8": "u8"}[values.dtype.name]
+        shape = ",".join(map(str, values.shape))
+        data = f'element_type="{element}" shape="{shape}" offset="{place}" size="{values.nbytes}"'
+        return layer.format(number, f"w{number}", "Const", data, "")
+
+    def save(label: str, kinds: list, edges: list, constants: dict[int, np.ndarray]) -> None:
+        data, layers = b"", []
+        for number, values in constants.items():
+            layers.append(const(number, values, len(data)))
+            data += values.tobytes()
+        layers += [layer.format(*fields) for fields in kinds]
+        text = "".join(layers), "".join(edge.format(*ends) for ends in edges)
+        net = '<?xml version="1.0"?><net name="n" version="11"><layers>{}</layers><edges>{}</edges></net>'
+        _place(root, label, "model.xml").write_text(net.format(*text))
+        _place(root, label, "model.bin").write_bytes(data)
+
+    image, conv = (0, "x", "Parameter", "", ""), (9, "c", "Convolution", "", "")
+    floats = (3, "f", "Convert", 'destination_type="f32"', "")
+    save("plain", [image, conv], [(0, 9, 0), (1, 9, 1)], {1: _values(OIHW)})
+    halves = {1: _values(OIHW).astype("float16")}
+    save("half", [image, floats, conv], [(0, 9, 0), (1, 3, 0), (3, 9, 1)], halves)
+    scaled = (4, "m", "Multiply", "", "")
+    integers = {1: RNG.integers(0, 9, OIHW).astype("uint8"), 2: _values((2, 1, 1, 1))}
+    edges = [(0, 9, 0), (1, 3, 0), (3, 4, 0), (2, 4, 1), (4, 9, 1)]
+    save("integers", [image, floats, scaled, conv], edges, integers)
+    dims = "".join(f"<dim>{axis}</dim>" for axis in (2, 1, 5, 3, 3))
+    grouped = (5, "r", "Reshape", "", dims), (6, "q", "FakeQuantize", 'levels="255"', "")
+    ends = {index: _values((1, 1, 1, 1)) for index in (10, 11, 12, 13)}
+    edges = [(1, 6, 0), *((10 + at, 6, 1 + at) for at in range(4)), (6, 5, 0), (5, 9, 1), (0, 9, 0)]
+    last = (9, "c", "GroupConvolutionBackpropData", "", "")
+    save("quantized", [image, *grouped, last], edges, {1: _values(OIHW)} | ends)
+
+
 SEEDS = {
     "safetensors": _safetensors,
     "torch": _torch,
@@ -253,6 +291,7 @@ SEEDS = {
     "equinox": _equinox,
     "numpy": _numpy,
     "ncnn": _ncnn,
+    "openvino": _openvino,
     "flax": _flax,
 }
 

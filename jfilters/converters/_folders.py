@@ -8,6 +8,7 @@ from ..io import Location, base_name, children, is_folder
 from ._detect import FORMATS
 from ._foreign import is_foreign_folder, superfluous
 from ._ncnn import PAIR as _NCNN
+from ._openvino import PAIR as _OPENVINO
 from ._shards import companions, index_files, uncovered
 
 _WEB_SHARD = re.compile(r".*\d+-?shard\d+of\d+(\.bin)?")
@@ -32,4 +33,5 @@ def part_names(files: Sequence[Location]) -> set[str]:
     """The names of those files of a folder that are parts of a checkpoint which another file stands for."""
     names = {base_name(file) for file in files}
     web = {name for name in names if _WEB_MODEL in names and _WEB_SHARD.fullmatch(name)}
-    return companions(files) | superfluous(names) | web | _NCNN.parts(files)
+    paired = _NCNN.parts(files) | _OPENVINO.parts(files)
+    return companions(files) | superfluous(names) | web | paired

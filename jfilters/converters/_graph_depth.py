@@ -1,13 +1,13 @@
-"""Depth in a network that its file gives as a graph: the longest path from an input, in layers."""
+"""Depth in a network that its file gives as a graph: the longest path from an input, in nodes."""
 
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 
-def longest_paths(feeds: Sequence[Sequence[int]]) -> list[int] | None:
-    """The longest path to each node from any that nothing feeds; None if there is a circle.
+def longest_paths(feeds: Sequence[Sequence[int]], inputs: Collection[int]) -> list[int] | None:
+    """The longest path to each node from an input; 0 where none leads; None if there is a circle.
 
-    `feeds` are, for each node, the nodes that it reads.
+    `feeds` are, for each node, the nodes that it reads. Paths from constants count for nothing.
     """
     readers: list[list[int]] = [[] for _ in feeds]
     for node, sources in enumerate(feeds):
@@ -15,13 +15,17 @@ def longest_paths(feeds: Sequence[Sequence[int]]) -> list[int] | None:
             readers[source].append(node)
     waiting = [len(sources) for sources in feeds]
     ready = deque(node for node, count in enumerate(waiting) if not count)
-    depths, count = [0] * len(feeds), 0
+    depths = [-1] * len(feeds)
+    for node in inputs:
+        depths[node] = 0
+    count = 0
     while ready:
         node = ready.popleft()
         count += 1
         for reader in readers[node]:
-            depths[reader] = max(depths[reader], depths[node] + 1)
+            if depths[node] >= 0:
+                depths[reader] = max(depths[reader], depths[node] + 1)
             waiting[reader] -= 1
             if not waiting[reader]:
                 ready.append(reader)
-    return depths if count == len(feeds) else None
+    return [max(depth, 0) for depth in depths] if count == len(feeds) else None

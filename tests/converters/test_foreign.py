@@ -134,7 +134,7 @@ OTHERS = [
     ("a.json", b'{"model_type": "resnet", "depths": [2, 2]}', "a JSON document"),
     ("a.json", b'{"class_name": "Functional", "config": {}}', "the configuration of a Keras model"),
     ("a.param", b"7767517\n3 3\npnnx.Input data 0 1 0\n", "the description of a PNNX model"),
-    ("a.xml", b'<?xml version="1.0"?>\n<net name="x" version="11">\n', "OpenVINO"),
+    ("a.xml", b'<?xml version="1.0"?>\n<settings name="x" version="11">\n', "an XML document"),
     ("a.cfg", b"[net]\nbatch=1\n[convolutional]\n", "Darknet network, without weights"),
     ("a.prototxt", b'name: "VGG16"\nlayer { name: "a" }\n', "a Caffe network as text"),
     ("checkpoint", b'model_checkpoint_path: "model.ckpt-10"\n', "a list of TensorFlow checkpoints"),
@@ -317,7 +317,7 @@ def test_a_zarr_array_alone_is_named(tmp_path):
 
 def test_all_formats_promise_weights_by_their_suffixes():
     suffixes = {suffix for format in FORMATS.values() for suffix in format.suffixes}
-    descriptions = {suffix for suffix in suffixes if "json" in suffix} | {".param"}
+    descriptions = {suffix for suffix in suffixes if "json" in suffix} | {".param", ".xml"}
     assert all(promises_weights(f"x{suffix}") for suffix in suffixes - descriptions)
     assert promises_weights("X.PTH.gz")
     assert not promises_weights("README.md")

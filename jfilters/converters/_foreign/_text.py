@@ -68,8 +68,6 @@ def _xml(text: str) -> Kind:
     if code or "<Error>" in text:
         said = f" that says {code[1]}" if code else ""
         return _misplaced(f"an XML error document{said}")
-    if re.search(r"<net\s[^>]*\bversion=", text[:4096]):
-        return other("the description of an OpenVINO model (IR), without weights")
     return other("an XML document")
 
 

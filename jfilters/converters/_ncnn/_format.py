@@ -86,7 +86,8 @@ def _depths(steps: Sequence[Step]) -> list[int]:
         # Networks of old have layers that make the blob that they read.
         feeds.append([latest.get(b, makers[b]) for b in step.reads if b in makers])
         latest |= dict.fromkeys(step.makes, index)
-    depths = longest_paths(feeds)
+    inputs = [at for at, x in enumerate(steps) if not feeds[at] and x.kind != "MemoryData"]
+    depths = longest_paths(feeds, inputs)
     if depths is None:
         raise CheckpointError("layers that feed each other in a circle")
     return depths
