@@ -19,7 +19,8 @@ OIHW, HWIO = (2, 5, 3, 3), (3, 3, 5, 2)
 
 def entry(seed: Path) -> Path:
     """What is opened of a seed."""
-    return min(seed.glob("model*"), key=lambda path: path.suffixes == [".bin"], default=seed)
+    files = sorted(seed.glob("model*"))
+    return min(files, key=lambda path: path.suffixes == [".bin"], default=seed)
 
 
 def write_seeds(root: Path) -> None:
@@ -281,6 +282,33 @@ def _openvino(root: Path) -> None:
     save("quantized", [image, *grouped, last], edges, {1: _values(OIHW)} | ends)
 
 
+def _darknet(root: Path) -> None:
+    head = np.array([0, 2, 5, 0, 0], "<i4").tobytes()
+    net, conv = (
+        "[net]\nchannels=5\nheight=4\nwidth=4\n",
+        "[convolutional]\nfilters=2\nsize=3\npad=1\n",
+    )
+    behind = "[route]\nlayers=-1\n[maxpool]\nsize=2\nstride=2\n[connected]\noutput=3\n[yolo]\n"
+    labels = {
+        "plain": (net + conv, [_values((2,)), _values(OIHW)]),
+        "norm": (net + conv + "batch_normalize=1\n", [_values((8,)), _values(OIHW)]),
+        "deep": (
+            net + conv + conv + "groups=2\n[shortcut]\nfrom=-2\n" + behind,
+            [
+                _values((2,)),
+                _values(OIHW),
+                _values((2,)),
+                _values((2, 1, 3, 3)),
+                _values((3 + 24,)),
+            ],
+        ),
+    }
+    for label, (text, arrays) in labels.items():
+        _place(root, label, "model.cfg").write_text(text)
+        data = b"".join(array.tobytes() for array in arrays)
+        _place(root, label, "model.weights").write_bytes(head + data)
+
+
 SEEDS = {
     "safetensors": _safetensors,
     "torch": _torch,
@@ -292,6 +320,7 @@ SEEDS = {
     "numpy": _numpy,
     "ncnn": _ncnn,
     "openvino": _openvino,
+    "darknet": _darknet,
     "flax": _flax,
 }
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from ..errors import UnreadableError
 from ..io import Location, base_name, checkpoint_errors, children, is_folder, location, open_source
 from . import (
+    _darknet,
     _equinox,
     _flax,
     _ncnn,
@@ -34,6 +35,7 @@ _MODULES = (
     _numpy,
     _ncnn,
     _openvino,
+    _darknet,
     _flax,
 )
 

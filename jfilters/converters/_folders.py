@@ -5,6 +5,7 @@ from collections.abc import Sequence
 
 from ..errors import CheckpointError
 from ..io import Location, base_name, children, is_folder
+from ._darknet import described
 from ._detect import FORMATS
 from ._foreign import is_foreign_folder, superfluous
 from ._ncnn import PAIR as _NCNN
@@ -33,5 +34,5 @@ def part_names(files: Sequence[Location]) -> set[str]:
     """The names of those files of a folder that are parts of a checkpoint which another file stands for."""
     names = {base_name(file) for file in files}
     web = {name for name in names if _WEB_MODEL in names and _WEB_SHARD.fullmatch(name)}
-    paired = _NCNN.parts(files) | _OPENVINO.parts(files)
+    paired = _NCNN.parts(files) | _OPENVINO.parts(files) | described(files)
     return companions(files) | superfluous(names) | web | paired

@@ -98,7 +98,7 @@ WEIGHTS = [
     ("m", archive("zip", a__pth=NOISE, b__onnx=b""), "zip archive with a.pth, b.onnx", "unzip"),
     ("m", archive("zip", m_in_archive_format=b"pt2"), "torch.export", "torch.export.load"),
     ("m", archive("zip", **{"MAR-INF_in_MANIFEST__json": b"{}"}), "TorchServe", "state_dict"),
-    ("m.weights", NOISE, "probably weights of Darknet", "convert"),
+    ("m.weights", NOISE, "probably weights of Darknet", "put its .cfg"),
     ("m.mlmodel", NOISE, "probably a Core ML", "converted from"),
     ("m.t7", NOISE, "probably a file of Torch7", "npz"),
 ]  # fmt: skip
@@ -317,7 +317,7 @@ def test_a_zarr_array_alone_is_named(tmp_path):
 
 def test_all_formats_promise_weights_by_their_suffixes():
     suffixes = {suffix for format in FORMATS.values() for suffix in format.suffixes}
-    descriptions = {suffix for suffix in suffixes if "json" in suffix} | {".param", ".xml"}
+    descriptions = {suffix for suffix in suffixes if "json" in suffix} | {".param", ".xml", ".cfg"}
     assert all(promises_weights(f"x{suffix}") for suffix in suffixes - descriptions)
     assert promises_weights("X.PTH.gz")
     assert not promises_weights("README.md")

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from jfilters import CheckpointError
 from jfilters.converters import open_checkpoint
-from jfilters.converters._openvino._xml import read_nodes
+from jfilters.converters._openvino._xml import describes, read_nodes
 from jfilters.converters.internal import part_names
 from jfilters.engine import scan
 from jfilters.io import MemorySource
@@ -283,6 +283,11 @@ def test_a_document_type_is_refused_before_any_entity_is_read(tmp_path):
     source = MemorySource(path, memoryview(f"<!DOCTYPE net [{ENTITIES}]><net>&b;</net>".encode()))
     with pytest.raises(CheckpointError, match="a document type"):
         read_nodes(source)
+
+
+def test_comments_before_a_network_cost_no_time(tmp_path):
+    assert describes(b'<!--a--> <!--b--><net name="n" version="11">')
+    assert not describes(70 * b"<!---->" + b"<ne")
 
 
 def test_a_deep_chain_of_operations_is_not_followed_for_ever(tmp_path):

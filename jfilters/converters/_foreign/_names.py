@@ -27,7 +27,7 @@ _HINTS = (
     (re.compile(r".*\d+-?shard\d+of\d+(\.bin)?"), "", _TFJS),
     (re.compile(r"(.+)\.bin"), ".param", Kind("probably the weights of an ncnn model", _DESCRIPTION)),
     (re.compile(r"(.+)\.bin"), ".xml", Kind("probably the weights of an OpenVINO model", _DESCRIPTION)),
-    (re.compile(r"(.+)\.weights"), "", Kind("probably weights of Darknet", "convert it to torch or ONNX")),
+    (re.compile(r"(.+)\.weights"), "", Kind("probably weights of Darknet", "put its .cfg beside it")),
     (re.compile(r"(.+)\.mlmodel"), "", Kind("probably a Core ML model", _SOURCE)),
     (re.compile(r"(.+)\.caffemodel"), "", Kind("probably a Caffe model", "convert it to ONNX")),
     (re.compile(r"(.+)\.mnn"), "", Kind("probably an MNN model", _SOURCE)),

@@ -21,7 +21,7 @@ _TF = "load it with TensorFlow and save the model as .keras or .weights.h5"
 _STARTS = (
     (re.compile(r"7767517\s+\d+\s+\d+\s+pnnx"), Kind("the description of a PNNX model", _PNNX, False)),
     (re.compile(r"(all_)?model_checkpoint_paths?:"), Kind("a list of TensorFlow checkpoints", _TF, False)),
-    (re.compile(r"\[(net|network)\]"), other("the description of a Darknet network, without weights")),
+    (re.compile(r"([#;][^\n]*\n\s*)*\[net(work)?\]"), other("a Darknet network, without weights")),
     (re.compile(r"node \{"), other("a TensorFlow graph as text")),
     (re.compile(r"name: \"|layers? \{|input: \""), other("a Caffe network as text, without weights")),
     (re.compile(r"solver|net: \""), other("the settings of a Caffe solver")),

@@ -27,7 +27,8 @@ OLDEST = 10
 _BODIES = ("body", "then_body", "else_body")
 _NUMBER = re.compile(r"\d{1,9}")
 _HEAD = re.compile(
-    rb"(\xef\xbb\xbf)?\s*(<\?xml[^>]*\?>\s*)?(<!--.*?-->\s*)*<net\s[^>]*\bversion=", re.DOTALL
+    rb"(\xef\xbb\xbf)?\s*(<\?xml[^>]*\?>\s*)?(<!--((?!-->).)*-->\s*)*<net\s[^>]*\bversion=",
+    re.DOTALL,
 )
 
 Shape = tuple[int, ...]
