@@ -5,6 +5,8 @@ import gzip
 import io
 import json
 import lzma
+import subprocess
+import sys
 import tarfile
 import zipfile
 import zlib
@@ -63,7 +65,7 @@ WEIGHTS = [
     ("m", b"\x38\0\0\0ET13" + bytes(600), "ExecuTorch", "state_dict"),
     ("m", b"\x2c\0\0\0PTMF" + bytes(600), "PyTorch Mobile", "state_dict"),
     ("m", b"\x30\0\0\0ORTM" + bytes(600), "ONNX Runtime", "ONNX file"),
-    ("m", b"GGUF\3\0\0\0" + bytes(600), "GGUF", "converted from"),
+    ("m", b"GGUF\3\0\0\0" + bytes(600), "GGUF", "gguf.dequantize"),
     ("m", b"lmgg" + bytes(600), "GGML", "converted from"),
     ("m", b"MATLAB 5.0 MAT-file, Platform: GLNXA64".ljust(128) + bytes(600), "MATLAB", "savez"),
     ("m", b"ftrt" + bytes(600), "TensorRT", "ONNX"),
@@ -74,7 +76,7 @@ WEIGHTS = [
     ("m", 3 * NODE, r"TensorFlow graph \(.pb\)", "tf2onnx"),
     ("m", b"\x08\1" + field(2, field(1, bytes(30))), "SavedModel", "keras"),
     ("m", b"\x08\5" + field(2, b"\n\5input") + field(500, bytes(999)), "Core ML", "converted from"),
-    ("m", (field(1, b"VGG16") + field(100, field(1, b"conv1") + bytes(9))) * 2, "Caffe", "ONNX"),
+    ("m", (field(1, b"VGG16") + field(100, field(1, b"conv1") + bytes(9))) * 2, "Caffe", "upgrade"),
     ("m", field(1, b"n") + field(2, field(2, b"w") + field(4, b"GivenTensorFill")), "Caffe2", "ONNX"),
     ("m", field(1, field(1, b"w") + field(2, b"\x08\3" + field(2, b"Float32"))), "MindSpore", "npz"),
     ("m", b"\x08\1" + field(2, field(1, b"root_uid") + field(2, b"x")), "CNTK", "ONNX"),
@@ -183,6 +185,24 @@ def test_files_of_matlab(tmp_path, version):
         detect(path)
 
 
+def test_the_line_that_converts_a_network_of_matconvnet_does_so(tmp_path, monkeypatch):
+    kernel = np.random.default_rng(0).standard_normal((3, 3, 4, 8)).astype("f4")
+    bias = np.zeros((8, 1), "f4")
+    layers = [
+        {"name": "conv1", "type": "conv", "weights": np.array([kernel, bias], dtype=object)},
+        {"name": "relu1", "type": "relu"},
+    ]
+    scipy.io.savemat(tmp_path / "net.mat", {"layers": np.array(layers, dtype=object)})
+    with pytest.raises(ForeignFormatError) as caught:
+        detect(tmp_path / "net.mat")
+    _, _, line = str(caught.value.remedy).partition("MatConvNet: ")
+    monkeypatch.chdir(tmp_path)
+    program = f"import numpy, scipy.io\n{line}"
+    subprocess.run([sys.executable, "-c", program], check=True, timeout=60)
+    (layer,) = open_checkpoint(tmp_path / "net.npz").layers
+    np.testing.assert_array_equal(layer.read(), kernel.transpose(3, 2, 0, 1))
+
+
 def test_matlab_7_3_is_hdf5_with_reversed_axes(tmp_path):
     path = tmp_path / "m.mat"
     with h5py.File(path, "w", userblock_size=512) as file:
@@ -250,7 +270,7 @@ FOLDERS = [
     (megatron, "model-parallel ranks, as Megatron", "merge"),
     (t5x, "T5X", "Orbax"),
     (saved_model, "SavedModel", "keras"),
-    (core_ml, "Core ML", "converted from"),
+    (core_ml, "Core ML", "get_weights_metadata"),
 ]  # fmt: skip
 
 

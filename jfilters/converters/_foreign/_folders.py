@@ -49,7 +49,11 @@ SAVED_MODEL = Kind(
     "a TensorFlow SavedModel",
     "load it with TensorFlow and save the model as .keras or .weights.h5, or convert it with tf2onnx",
 )
-_CORE_ML = Kind("a Core ML package", _MODEL_BEHIND)
+_CORE_ML = Kind(
+    "a Core ML package",
+    "numpy.savez('net.npz', **{k: v.val for k, v in coremltools.optimize.coreml.get_weights_metadata("
+    "coremltools.models.MLModel('net.mlpackage'), weight_threshold=1).items()})",
+)
 _COMPILED = Kind("a compiled Core ML model", _MODEL_BEHIND)
 
 

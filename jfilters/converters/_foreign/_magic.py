@@ -16,10 +16,21 @@ _GGML = Kind(
     "a GGML file of llama.cpp or whisper.cpp", "give the checkpoint that it was converted from"
 )
 _MATLAB = (
-    "open it in Python (scipy.io.loadmat up to v7, h5py for v7.3) and save it with numpy.savez"
+    "for a network of MatConvNet: "
+    "numpy.savez('net.npz', **{f\"{x['name']}/kernel\": x['weights'][0] for x in "
+    "scipy.io.loadmat('net.mat', simplify_cells=True)['layers'] if len(x.get('weights', ()))})"
 )
+_MATLAB_7 = "open it with h5py, turn its axes around and save its arrays with numpy.savez"
 _TENSORRT = Kind("a TensorRT engine", "give the ONNX file that it was built from")
-_MXNET = Kind("an MXNet parameter file", "load it with mxnet.nd.load and save it with numpy.savez")
+_MXNET = Kind(
+    "an MXNet parameter file",
+    "numpy.savez('net.npz', **{k: v.asnumpy() for k, v in mxnet.nd.load('net.params').items()})",
+)
+_GGUF = Kind(
+    "a GGUF file",
+    "numpy.savez('net.npz', **{t.name: gguf.dequantize(t.data, t.tensor_type) for t in "
+    "gguf.GGUFReader('net.gguf').tensors})",
+)
 _TORCH7 = Kind("a file of Torch7 (Lua)", "read it with the package torchfile and save it as .npz")
 
 MAGICS: tuple[tuple[int, bytes, Kind], ...] = (
@@ -28,10 +39,10 @@ MAGICS: tuple[tuple[int, bytes, Kind], ...] = (
     (4, b"PTMF", Kind("a PyTorch Mobile flatbuffer (.ptl)", "save the state_dict of the module behind it")),
     (4, b"CIR0", Kind("a Circle model of ONE", "give the ONNX or TensorFlow model behind it")),
     (4, b"ORTM", Kind("an ONNX Runtime model (.ort)", "give the ONNX file that it was made from")),
-    (0, b"GGUF", Kind("a GGUF file", "give the checkpoint that it was converted from")),
+    (0, b"GGUF", _GGUF),
     *((0, magic, _GGML) for magic in (b"lmgg", b"fmgg", b"tjgg", b"algg")),
     (0, b"MATLAB 5.0 MAT-file", Kind("a MATLAB 5 .mat file, as MatConvNet writes", _MATLAB)),
-    (0, b"MATLAB 7.3 MAT-file", Kind("a MATLAB 7.3 .mat file", _MATLAB)),
+    (0, b"MATLAB 7.3 MAT-file", Kind("a MATLAB 7.3 .mat file", _MATLAB_7)),
     *((0, magic, _TENSORRT) for magic in (b"ptrt", b"ftrt")),
     (0, b"RKNN", Kind("an RKNN model", "give the ONNX file that it was made from")),
     (0, b"\x01HEF", Kind("a Hailo model (.hef)", "give the ONNX file that it was made from")),

@@ -18,6 +18,7 @@ _SAVE_TF = "load it with TensorFlow and save the model as .keras or .weights.h5"
 _TF_DATA = Kind("probably the data of a TensorFlow checkpoint", _SAVE_TF, weights=False)
 _TF_META = Kind("probably the graph of a TensorFlow checkpoint", weights=False)
 _TFJS = Kind("probably the weights of a TensorFlow.js model", "give the Keras model behind it")
+_PADDLE = "paddle2onnx converts it, together with the .pdmodel beside it"
 _DESCRIPTION = "fetch the description beside it again"
 _SOURCE = "give the model that it was converted from"
 
@@ -29,10 +30,10 @@ _HINTS = (
     (re.compile(r"(.+)\.bin"), ".xml", Kind("probably the weights of an OpenVINO model", _DESCRIPTION)),
     (re.compile(r"(.+)\.weights"), "", Kind("probably weights of Darknet", "put its .cfg beside it")),
     (re.compile(r"(.+)\.mlmodel"), "", Kind("probably a Core ML model", _SOURCE)),
-    (re.compile(r"(.+)\.caffemodel"), "", Kind("probably a Caffe model", "convert it to ONNX")),
+    (re.compile(r"(.+)\.caffemodel"), "", Kind("probably a Caffe model", "fetch it again")),
     (re.compile(r"(.+)\.mnn"), "", Kind("probably an MNN model", _SOURCE)),
     (re.compile(r"(.+)\.(engine|plan|trt)"), "", Kind("probably a TensorRT engine", _SOURCE)),
-    (re.compile(r"(.+)\.pdiparams"), "", Kind("probably Paddle inference weights", "save a state_dict")),
+    (re.compile(r"(.+)\.pdiparams"), "", Kind("probably Paddle inference weights", _PADDLE)),
     (re.compile(r"(.+)\.mat"), "", Kind("probably a MATLAB 4 .mat file", "save its arrays as .npz")),
     (re.compile(r"(.+)\.t7"), "", Kind("probably a file of Torch7 (Lua)", "save its arrays as .npz")),
     (re.compile(r"(.+)\.uff"), "", Kind("probably a UFF model of TensorRT", _SOURCE)),

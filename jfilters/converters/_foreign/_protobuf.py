@@ -21,11 +21,16 @@ _COREML = Kind("a Core ML model", "give the model that it was converted from")
 _SAVED_MODEL = Kind("the graph of a TensorFlow SavedModel", _TF)
 _FROZEN = Kind("a TensorFlow graph (.pb), frozen or not", f"{_TF}, or convert it with tf2onnx")
 _CNTK = Kind("a CNTK 2 model", "load it with CNTK and save it as ONNX")
-_CAFFE = Kind("a Caffe model", "convert it to ONNX, or save its blobs with numpy.savez")
+_CAFFE = Kind(
+    "a Caffe model of the first schema", "bring it up to date with upgrade_net_proto_binary"
+)
 _CAFFE2 = Kind("a Caffe2 network", "give the torch or ONNX model that it was made from")
 _MINDSPORE = Kind("a MindSpore checkpoint", "load it with MindSpore and save its arrays as .npz")
 _PADDLE = Kind(
-    "the program of a Paddle model", "save its state_dict with paddle.save", weights=False
+    "the program of a Paddle model",
+    "paddle2onnx --model_dir . --model_filename net.pdmodel --params_filename net.pdiparams "
+    "--save_file net.onnx",
+    weights=False,
 )
 _CNTK_KEYS = {b"uid", b"type", b"version", b"name", b"inputs", b"root_uid", b"primitive_functions"}
 
