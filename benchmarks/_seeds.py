@@ -309,6 +309,30 @@ def _darknet(root: Path) -> None:
         _place(root, label, "model.weights").write_bytes(head + data)
 
 
+def _caffe(root: Path) -> None:
+    def span(number: int, data: bytes) -> bytes:
+        key, size = number << 3 | 2, len(data)
+        codes = [key & 127 | 128, key >> 7] if key > 127 else [key]
+        codes += [size & 127 | 128, size >> 7] if size > 127 else [size]
+        return bytes(codes) + data
+
+    def blob(values: np.ndarray) -> bytes:
+        return span(7, span(1, bytes(values.shape))) + span(5, values.tobytes())
+
+    ends = span(3, b"data") + span(4, b"x")
+    conv = span(1, b"conv") + span(2, b"Convolution") + ends + span(106, b"\x08\x02\x28\x01")
+    conv += span(7, blob(_values(OIHW))) + span(7, blob(_values((2,))))
+    up = span(1, b"up") + span(2, b"Deconvolution") + span(3, b"x") + span(4, b"x")
+    up += span(7, blob(_values(OIHW)))
+    new = span(1, b"net") + span(100, conv) + span(100, up)
+    _place(root, "new").write_bytes(new)
+    values = _values(OIHW)
+    axes = b"".join(bytes([at << 3, axis]) for at, axis in enumerate(OIHW, 1))
+    old = span(2, b"data") + span(3, b"x") + span(4, b"conv") + b"\x28\x04"
+    old += span(6, axes + span(5, values.tobytes())) + span(10, b"\x08\x02\x28\x01")
+    _place(root, "old").write_bytes(span(1, b"net") + span(2, old))
+
+
 SEEDS = {
     "safetensors": _safetensors,
     "torch": _torch,
@@ -319,6 +343,7 @@ SEEDS = {
     "equinox": _equinox,
     "numpy": _numpy,
     "ncnn": _ncnn,
+    "caffe": _caffe,
     "openvino": _openvino,
     "darknet": _darknet,
     "flax": _flax,

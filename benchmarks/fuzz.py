@@ -32,8 +32,8 @@ PATIENCE = 60.0
 
 # The slowest last: HDF5 takes milliseconds for a file.
 READERS = (
-    *("numpy", "safetensors", "flax", "equinox", "ncnn", "openvino"),
-    *("darknet", "onnx", "torch", "orbax", "keras", "filterdb"),
+    *("numpy", "safetensors", "flax", "equinox", "ncnn", "caffe"),
+    *("darknet", "openvino", "onnx", "torch", "orbax", "keras", "filterdb"),
 )
 
 _COVERAGE = re.compile(r"cov: (\d+) .*corp: (\d+)/")

@@ -8,6 +8,7 @@ from pathlib import Path
 from ..errors import UnreadableError
 from ..io import Location, base_name, checkpoint_errors, children, is_folder, location, open_source
 from . import (
+    _caffe,
     _darknet,
     _equinox,
     _flax,
@@ -30,6 +31,7 @@ _MODULES = (
     _filterdb,
     _keras,
     _onnx,
+    _caffe,
     _orbax,
     _equinox,
     _numpy,

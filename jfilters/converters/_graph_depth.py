@@ -1,7 +1,7 @@
 """Depth in a network that its file gives as a graph: the longest path from an input, in nodes."""
 
 from collections import deque
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Hashable, Sequence
 
 
 def longest_paths(feeds: Sequence[Sequence[int]], inputs: Collection[int]) -> list[int] | None:
@@ -29,3 +29,19 @@ def longest_paths(feeds: Sequence[Sequence[int]], inputs: Collection[int]) -> li
             if not waiting[reader]:
                 ready.append(reader)
     return [max(depth, 0) for depth in depths] if count == len(feeds) else None
+
+
+def feeds_by_name(
+    reads: Sequence[Sequence[Hashable]], makes: Sequence[Sequence[Hashable]]
+) -> list[list[int]]:
+    """The nodes that each node reads, by the names of what nodes read and make.
+
+    Where several make one name, as layers do that write over what they read, the last one before counts.
+    """
+    makers = {name: node for node, names in enumerate(makes) for name in names}
+    latest: dict[Hashable, int] = {}
+    feeds = []
+    for node, names in enumerate(reads):
+        feeds.append([latest.get(name, makers[name]) for name in names if name in makers])
+        latest |= dict.fromkeys(makes[node], node)
+    return feeds

@@ -11,7 +11,7 @@ from ...errors import CheckpointError
 from ...io import Cursor, Location, open_source
 from .._axes import for_rank
 from .._format import Format
-from .._graph_depth import longest_paths
+from .._graph_depth import feeds_by_name, longest_paths
 from .._names import Distinct
 from .._pairs import Pair
 from .._stored import StoredArray
@@ -79,13 +79,7 @@ def _check_end(cursor: Cursor, steps: Sequence[Step]) -> None:
 
 def _depths(steps: Sequence[Step]) -> list[int]:
     """The longest path to each layer from an input, in layers."""
-    makers = {blob: index for index, step in enumerate(steps) for blob in step.makes}
-    latest: dict[str | int, int] = {}
-    feeds = []
-    for index, step in enumerate(steps):
-        # Networks of old have layers that make the blob that they read.
-        feeds.append([latest.get(b, makers[b]) for b in step.reads if b in makers])
-        latest |= dict.fromkeys(step.makes, index)
+    feeds = feeds_by_name([step.reads for step in steps], [step.makes for step in steps])
     inputs = [at for at, x in enumerate(steps) if not feeds[at] and x.kind != "MemoryData"]
     depths = longest_paths(feeds, inputs)
     if depths is None:
