@@ -138,8 +138,8 @@ def _of_layer(layer: _Layer, depth: int) -> Iterator[StoredArray]:
         role = ("weight", "bias")[index] if index < 2 else str(index)
         array = _blob(f"{layer.name}.{role}", message, keeps_ones=is_convolution and not index)
         if not is_convolution or index:
-            is_large = len(array.shape) > 2 and not is_convolution
-            reason = f"used by {layer.kind}, not by a convolution" if is_large else None
+            is_named = not is_convolution and (len(array.shape) > 2 or layer.kind == "BatchNorm")
+            reason = f"used by {layer.kind}, not by a convolution" if is_named else None
             yield dataclasses.replace(array, reason=reason)
             continue
         rank, transposed = len(array.shape), layer.kind == "Deconvolution"

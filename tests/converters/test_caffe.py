@@ -95,6 +95,7 @@ def test_a_network_is_read_in_the_order_of_its_graph(tmp_path, name):
     reasons = {x.name: x.reason for x in checkpoint.skipped}
     assert reasons["first.bias"] == "bias or scale (1-D)"
     assert reasons["dense.weight"] == "dense (2-D)"
+    assert checkpoint.has_batchnorm
 
 
 def test_deconvolutions_are_those_of_torch(tmp_path):

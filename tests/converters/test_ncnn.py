@@ -2,6 +2,7 @@
 
 import contextlib
 import shutil
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +14,7 @@ from jfilters import CheckpointError
 from jfilters.converters import detect, open_checkpoint
 from jfilters.converters.internal import part_names
 from jfilters.engine import scan
-from jfilters.errors import UnknownFormatError
+from jfilters.errors import ForeignFormatError, UnknownFormatError
 
 from .deployed.networks import GROUPS, NETWORKS, kernels
 from .ncnn_models import FLOATS, HALF, INT8, Model, network, raw, table, tagged
@@ -333,3 +334,9 @@ def test_a_description_of_pnnx_names_what_to_give(tmp_path):
     (tmp_path / "m.pnnx.param").write_text(text)
     with pytest.raises(UnknownFormatError, match=r"PNNX model.*; give the \.ncnn\.param"):
         open_checkpoint(tmp_path / "m.pnnx.param")
+    with zipfile.ZipFile(tmp_path / "m.pnnx.bin", "w") as archive:
+        archive.writestr("conv.weight", bytes(36))
+    with pytest.raises(
+        ForeignFormatError, match=r"weights of a PNNX model.*; give the \.ncnn\.param"
+    ):
+        open_checkpoint(tmp_path / "m.pnnx.bin")

@@ -39,6 +39,17 @@ def test_an_initializer_is_read_as_it_is(listed):
 SPATIAL = {1: ((5,), "OIW"), 2: ((3, 5), "OIHW"), 3: ((3, 1, 2), "OIDHW")}
 
 
+def test_the_graph_may_come_before_the_version(tmp_path):
+    weight = np.ones((2, 3, 3, 3), np.float32)
+    proto = stored_model([conv()], {"w": weight})
+    graph = onnx.ModelProto(graph=proto.graph).SerializeToString()
+    proto.ClearField("graph")
+    path = tmp_path / "net.pnnx.onnx"
+    path.write_bytes(graph + proto.SerializeToString())
+    (layer,) = open_checkpoint(path).layers
+    np.testing.assert_array_equal(layer.read(), weight)
+
+
 @pytest.mark.parametrize("rank", SPATIAL)
 @pytest.mark.parametrize("group", [1, 2])
 def test_one_to_three_dimensions_and_groups(listed, rank, group):

@@ -216,6 +216,14 @@ def test_other_constants_are_listed_with_their_use(tmp_path):
     assert reasons == ["used by Add, not by a convolution", "used by no layer"]
 
 
+def test_batchnorm_in_a_graph_is_noticed(tmp_path):
+    model, image = network()
+    result = model.conv(image, model.const(WEIGHT))
+    assert open_checkpoint(model.save(tmp_path)).has_batchnorm is False
+    model.add("BatchNormInference", [result, *(model.const(np.ones(4)) for _ in range(4))])
+    assert open_checkpoint(model.save(tmp_path)).has_batchnorm
+
+
 def description(text: str, folder: Path) -> Path:
     (folder / "m.bin").write_bytes(bytes(64))
     (folder / "m.xml").write_text(text)

@@ -5,7 +5,7 @@ import zlib
 from collections.abc import Iterable, Iterator
 
 from ...errors import CheckpointError
-from ...io import ByteSource, MemorySource, ZipArchive, base_name
+from ...io import ByteSource, Location, MemorySource, ZipArchive, base_name, is_file
 from ._kind import Kind
 from ._magic import PACKED, by_magic
 from ._names import promises_weights
@@ -55,7 +55,17 @@ def _zip(source: ByteSource) -> Kind:
     inside = next((text for end, text in _INSIDE if any(n.endswith(end) for n in names)), None)
     if inside:
         return Kind(inside, "save the state_dict or the arrays of the model in it")
+    if _is_pnnx(source.path):
+        return Kind(
+            "the weights of a PNNX model", "give the .ncnn.param or the torch file beside it"
+        )
     return _archive("zip", names, "unzip")
+
+
+def _is_pnnx(path: Location) -> bool:
+    """Return whether the description of a PNNX model lies beside an archive."""
+    stem, dot, ending = base_name(path).rpartition(".")
+    return dot + ending == ".bin" and is_file(path.parent / f"{stem}.param")
 
 
 def _archive(packer: str, names: list[str], command: str) -> Kind:

@@ -36,8 +36,9 @@ def _read_stored(stored: Stored, files: ExternalFiles) -> Tensor:
 
 
 def _recognizes(path: Location, head: bytes) -> bool:
-    # A model has no magic number; ir_version comes first in every writer known.
-    if len(head) < 2 or head[0] != 0x08 or not 1 <= head[1] <= 0x1F:
+    # A model has no magic number; ir_version comes first in every writer but pnnx: there it is the graph.
+    is_version = head[:1] == b"\x08" and 1 <= int.from_bytes(head[1:2]) <= 0x1F
+    if not is_version and head[:1] != b"\x3a":
         return False
     try:
         return is_model(ProtobufFile(open_source(path)))
