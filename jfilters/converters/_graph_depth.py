@@ -42,6 +42,8 @@ def feeds_by_name(
     latest: dict[Hashable, int] = {}
     feeds = []
     for node, names in enumerate(reads):
-        feeds.append([latest.get(name, makers[name]) for name in names if name in makers])
+        sources = (latest.get(name, makers[name]) for name in names if name in makers)
+        # What writes over an input of the network reads no layer.
+        feeds.append([source for source in sources if source != node])
         latest |= dict.fromkeys(makes[node], node)
     return feeds

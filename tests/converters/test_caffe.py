@@ -138,6 +138,13 @@ def test_weights_of_one_and_three_axes_and_of_doubles_are_read(tmp_path):
         np.testing.assert_array_equal(one.read(), weight.astype("f4"))
 
 
+def test_a_layer_that_writes_over_the_input_reads_no_layer(tmp_path):
+    weight = floats(4, 3, 3, 3)
+    scale = layer("scale", "Scale", "data", "data", blob(floats(3)))
+    (conv,) = opened(tmp_path, scale, layer("c", "Convolution", "data", "x", blob(weight))).layers
+    np.testing.assert_array_equal(conv.read(), weight)
+
+
 REFUSED = {
     "too few values": (span(7, span(1, b"\4\3\3\3")) + span(5, bytes(40)), "found 40"),
     "no values": (span(7, span(1, b"\4\3\3\3")), "in one piece, found none"),

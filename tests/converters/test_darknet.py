@@ -137,6 +137,10 @@ REFUSED = {
     "an unknown layer": ("[lstm]\noutput=4\n", r"a layer of type \[lstm\], whose weights are not"),
     "no filters": (CONV.format(0), r"\[convolutional\] filters='0': expected 1 or more"),
     "no number": (CONV.format("4.5"), r"filters='4.5': expected 1 or more"),
+    "channels without end": (
+        CONV.format(4) + 99 * "[route]\nlayers=-1,-1\n",
+        r"\[route\] of more than 2147483648 channels",
+    ),
     "groups": (CONV.format(4) + "groups=2\n", "2 groups of 3 channels"),
     "a route to itself": ("[route]\nlayers=0\n", "expected layers before number 0"),
     "a route to nowhere": ("[route]\n", "expected numbers of layers"),

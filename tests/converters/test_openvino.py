@@ -211,9 +211,15 @@ def test_other_constants_are_listed_with_their_use(tmp_path):
     model, image = network()
     result = model.conv(image, model.const(WEIGHT))
     model.add("Add", [result, model.const(np.ones((1, 4, 1, 1), np.float32))])
+    ones = model.add("Convert", [model.const(np.ones((1, 4, 1, 1)))], destination_type="f32")
+    model.add("Multiply", [result, ones])
     model.const(np.ones(1, np.float32))
     reasons = [x.reason for x in open_checkpoint(model.save(tmp_path)).skipped]
-    assert reasons == ["used by Add, not by a convolution", "used by no layer"]
+    assert reasons == [
+        "used by Add, not by a convolution",
+        "used by Multiply, not by a convolution",
+        "used by no layer",
+    ]
 
 
 def test_batchnorm_in_a_graph_is_noticed(tmp_path):
@@ -305,6 +311,12 @@ def test_a_deep_chain_of_operations_is_not_followed_for_ever(tmp_path):
         weight = model.add("Convert", [weight], destination_type="f32")
     model.conv(image, weight)
     assert len(open_checkpoint(model.save(tmp_path)).unread) == 1
+
+
+def test_elements_without_end_are_not_parsed(tmp_path, monkeypatch):
+    monkeypatch.setattr("jfilters.converters._openvino._xml.MAX_ELEMENTS", 50)
+    with pytest.raises(CheckpointError, match="more than 50 elements of XML"):
+        open_checkpoint(description(NET.format(50 * "<a/>", ""), tmp_path))
 
 
 def test_a_description_beyond_the_limit_is_not_parsed(tmp_path, monkeypatch):

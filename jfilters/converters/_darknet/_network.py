@@ -12,6 +12,9 @@ from ...io import ByteSource
 MAX_BYTES = 1 << 20
 """Bytes of a configuration; one of 160 layers has 14 kB."""
 
+LARGEST = 1 << 31
+"""Channels, height or width of what layers pass to each other."""
+
 _SECTION = re.compile(r"\[(\w+)\]")
 _INTEGER = re.compile(r"[+-]?\d{1,9}")
 _SAME = {
@@ -122,7 +125,10 @@ def read_steps(source: ByteSource) -> list[Step]:
     for index, section in enumerate(sections):
         feeds = _feeds(section, index)
         takes = _joined(section, [steps[i].gives for i in feeds]) if feeds else size
-        steps.append(Step(section, feeds, takes, _gives(section, takes)))
+        gives = _gives(section, takes)
+        if max(*takes, *gives) > LARGEST:
+            raise CheckpointError(f"[{section.kind}] of more than {LARGEST} channels or pixels")
+        steps.append(Step(section, feeds, takes, gives))
     return steps
 
 

@@ -9,7 +9,7 @@ from ...errors import CheckpointError
 from ...io import ByteSource, Cursor
 from ._kinds import KINDS
 
-MAX_BYTES = 1 << 24
+MAX_BYTES = 1 << 22
 """Bytes of a description; one of 2,000 layers has 200 kB."""
 
 MAX_LAYERS = 1 << 16

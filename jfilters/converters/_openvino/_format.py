@@ -15,7 +15,7 @@ from .._names import Distinct
 from .._pairs import Pair
 from .._stored import StoredArray
 from ._constants import Constant
-from ._values import Tracer, Untraced, Value
+from ._values import MAX_DEPTH, PASSING, Tracer, Untraced, Value
 from ._xml import Node, Shape, describes, read_nodes
 
 PAIR = Pair((".xml",), ".bin", describes)
@@ -79,10 +79,10 @@ class _Listing:
 
     def others(self) -> Iterator[StoredArray]:
         """The constants that are no weight."""
-        readers: dict[int, Node] = {}
-        for node in self._nodes:
+        readers: dict[int, tuple[int, Node]] = {}
+        for index, node in enumerate(self._nodes):
             for source in node.reads.values():
-                readers.setdefault(source, node)
+                readers.setdefault(source, (index, node))
         for index, constant in self._constants.items():
             reason = self._reasons.get(index) or _role(index, readers)
             if reason != _WEIGHT:
@@ -184,10 +184,15 @@ def _applied(value: Value, *, is_integer: bool) -> Applied:
     return "dequantized" if is_integer else "as stored"
 
 
-def _role(index: int, readers: dict[int, Node]) -> str:
-    """The use that the first node makes of a constant, behind those that convert it."""
-    node = readers.get(index)
-    return f"used by {node.kind}, not by a convolution" if node else "used by no layer"
+def _role(index: int, readers: dict[int, tuple[int, Node]]) -> str:
+    """The use that the first node makes of a constant, behind those that only pass it on."""
+    for _ in range(MAX_DEPTH):
+        if index not in readers:
+            return "used by no layer"
+        index, node = readers[index]
+        if node.kind not in PASSING:
+            return f"used by {node.kind}, not by a convolution"
+    return "used behind many conversions"
 
 
 def _name(node: Node) -> str:

@@ -16,6 +16,9 @@ MAX_DEPTH = 24
 MAX_STEPS = 256
 """Operations between all constants of a weight and its convolution."""
 
+PASSING = {"Convert", "Reshape", "Squeeze", "Transpose", "Unsqueeze"}
+"""Operations that change no value but its dtype and its place."""
+
 _MAX_LEVELS = 1 << 16
 
 

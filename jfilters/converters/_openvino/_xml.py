@@ -12,8 +12,11 @@ from typing import NoReturn
 from ...errors import CheckpointError
 from ...io import ByteSource
 
-MAX_BYTES = 1 << 25
+MAX_BYTES = 1 << 24
 """Bytes of a description; that of a large language model has 5 MB."""
+
+MAX_ELEMENTS = 1 << 20
+"""Elements of a description, each of which takes its parser a microsecond."""
 
 MAX_NESTING = 64
 """Elements inside each other."""
@@ -98,6 +101,7 @@ class _Reader:
         self._source, self._path, self._text = source, [], ""
         self._scopes, self._current = [_Scope()], list[int]()
         self._ports: list[int] = []
+        self._count = 0
 
     def refuse(self, reason: str) -> NoReturn:
         """Refuse the description."""
@@ -117,6 +121,9 @@ class _Reader:
         parent = self._path[-1] if self._path else ""
         self._path.append(tag)
         self._text = ""
+        self._count += 1
+        if self._count > MAX_ELEMENTS:
+            self.refuse(f"more than {MAX_ELEMENTS} elements of XML")
         if len(self._path) > MAX_NESTING:
             self.refuse(f"more than {MAX_NESTING} elements inside each other")
         match parent, tag:
