@@ -13,6 +13,8 @@ from pathlib import Path
 
 import numpy as np
 
+from ._seeds_tensorflow import write_tflite
+
 RNG = np.random.default_rng(0)
 OIHW, HWIO = (2, 5, 3, 3), (3, 3, 5, 2)
 
@@ -229,6 +231,7 @@ SEEDS = {
     "equinox": _equinox,
     "numpy": _numpy,
     "flax": _flax,
+    "tflite": write_tflite,
 }
 
 if __name__ == "__main__":

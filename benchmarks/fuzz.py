@@ -30,8 +30,11 @@ PACKAGES = ("numpy", "h5py", "jax", "msgpack", "pyarrow", "tensorstore", "torch"
 PATIENCE = 60.0
 """Seconds without progress after which a process that is not stopped is killed."""
 
-# The slowest last: HDF5 takes milliseconds for a file.
-READERS = ("numpy", "safetensors", "flax", "equinox", "onnx", "torch", "orbax", "keras", "filterdb")
+# HDF5 is the slowest: it takes milliseconds for a file.
+READERS = (
+    *("numpy", "safetensors", "flax", "equinox", "onnx", "torch", "orbax", "keras", "filterdb"),
+    *("tflite",),
+)
 
 _COVERAGE = re.compile(r"cov: (\d+) .*corp: (\d+)/")
 

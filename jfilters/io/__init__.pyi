@@ -1,4 +1,6 @@
 from ._cursor import Cursor as Cursor
+from ._flatbuffer import Flatbuffer as Flatbuffer
+from ._flatbuffer import FlatTable as FlatTable
 from ._guard import checkpoint_errors as checkpoint_errors
 from ._hdf5_file import Hdf5File as Hdf5File
 from ._hdf5_file import Hdf5Node as Hdf5Node

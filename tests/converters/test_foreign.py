@@ -58,7 +58,6 @@ NODE = field(1, field(1, b"conv/w") + field(2, b"Const") + field(5, bytes(900)))
 TABLE_END = b"\x57\xfb\x80\x8b\x24\x75\x47\xdb"
 
 WEIGHTS = [
-    ("m", b"\x1c\0\0\0TFL3" + bytes(600), "TensorFlow Lite", "keras"),
     ("m", b"\x38\0\0\0ET12" + bytes(600), "ExecuTorch", "state_dict"),
     ("m", b"\x38\0\0\0ET13" + bytes(600), "ExecuTorch", "state_dict"),
     ("m", b"\x2c\0\0\0PTMF" + bytes(600), "PyTorch Mobile", "state_dict"),

@@ -32,7 +32,7 @@ def write(folder, files):
 
 def test_files_of_weights_are_refused_with_the_true_reason(folder):
     files = {
-        "a.tflite": (b"\x1c\0\0\0TFL3" + bytes(600), "TensorFlow Lite"),
+        "a.tflite": (b"\x1c\0\0\0TFL3" + bytes(600), "damaged flatbuffer"),
         "b.bin": (POINTER, "Git LFS"),
         "c.pth.gz": (gzip.compress(NOISE), "gunzip"),
         "x/d.gguf": (b"GGUF" + bytes(600), "GGUF"),
