@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ._seeds_tensorflow import write_tflite
+from ._seeds_tensorflow import write_tfjs, write_tflite
 
 RNG = np.random.default_rng(0)
 OIHW, HWIO = (2, 5, 3, 3), (3, 3, 5, 2)
@@ -232,6 +232,7 @@ SEEDS = {
     "numpy": _numpy,
     "flax": _flax,
     "tflite": write_tflite,
+    "tfjs": write_tfjs,
 }
 
 if __name__ == "__main__":

@@ -1,5 +1,6 @@
 """Small valid checkpoints of TensorFlow's formats, from which the fuzzing starts."""
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -60,3 +61,54 @@ def _graph(weight: np.ndarray) -> bytes:
     graphs = [models.subgraph(tensors, [0], operators), models.subgraph(inner, [0], steps)]
     stored = [weight.tobytes(), order.tobytes(), weight.astype("float16").tobytes()]
     return models.model(graphs, stored)
+
+
+def write_tfjs(root: Path) -> None:
+    """Models of a graph and of layers, with weights in the ways that manifests know."""
+    attributes = {"f": {"func": {"name": "f"}}, "T": {"type": "DT_FLOAT"}}
+    nodes = [
+        {"name": "x", "op": "Placeholder", "attr": {"shape": {"shape": {"dim": [{"size": "5"}]}}}}
+    ]
+    nodes += [{"name": name, "op": "Const"} for name in ("a", "b", "c", "axis")]
+    nodes.append({"name": "d", "op": "FusedDepthwiseConv2dNative", "input": ["x", "b", "c"]})
+    nodes.append({"name": "w", "op": "ConcatV2", "input": ["a", "a", "axis"]})
+    nodes.append({"name": "y", "op": "_FusedConv2D", "input": ["d", "w:0"]})
+    nodes.append({"name": "z", "op": "PartitionedCall", "input": ["y", "a"], "attr": attributes})
+    body = [{"name": "t", "op": "Conv2DBackpropInput", "input": ["i", "v", "i", "^v"]}]
+    signature = {
+        "name": "f",
+        "inputArg": [{"name": "i"}, {"name": "v"}],
+        "outputArg": [{"name": "o"}],
+    }
+    function = {"signature": signature, "nodeDef": body, "ret": {"o": "t:output:0"}}
+    topology = {"node": nodes, "library": {"function": [function]}}
+    arrays = {"a": _values((3, 3, 5, 2)), "b": _values((3, 3, 5, 1)), "c": _values((5,))}
+    arrays["axis"] = np.array([3], "int32")
+    _web_model(root / "graph", topology, arrays)
+    config = [
+        {"class_name": kind, "config": {"name": name, "groups": 1}}
+        for name, kind in (("a", "Conv2D"), ("b", "DepthwiseConv2D"), ("c", "Conv2DTranspose"))
+    ]
+    topology = {"model_config": {"class_name": "Sequential", "config": {"layers": config}}}
+    integers = RNG.integers(0, 255, (3, 3, 5, 2))
+    arrays = {"a/kernel": integers.astype("uint8"), "b/depthwise_kernel": _values((3, 3, 5, 1))}
+    arrays |= {"c/kernel": integers.astype("uint16"), "c/bias": _values((5,)).astype("float16")}
+    _web_model(root / "layers", topology, arrays)
+
+
+def _web_model(folder: Path, topology: dict, arrays: dict[str, np.ndarray]) -> None:
+    """A model whose weights lie in two shards."""
+    folder.mkdir(parents=True)
+    scale = {"scale": 0.5, "min": -3.0}
+    weights = []
+    for name, value in arrays.items():
+        weight = {"name": name, "shape": value.shape, "dtype": value.dtype.name}
+        if value.dtype.name in ("uint8", "uint16", "float16"):
+            weight |= {"dtype": "float32", "quantization": {"dtype": value.dtype.name, **scale}}
+        weights.append(weight)
+    data = b"".join(value.tobytes() for value in arrays.values())
+    (folder / "shard1").write_bytes(data[:100])
+    (folder / "shard2").write_bytes(data[100:])
+    manifest = [{"paths": ["shard1", "shard2"], "weights": weights}]
+    content = {"modelTopology": topology, "weightsManifest": manifest}
+    (folder / "model.json").write_text(json.dumps(content))

@@ -1,6 +1,5 @@
 """Folders that a scan takes as one checkpoint, and other files that are part of a checkpoint."""
 
-import re
 from collections.abc import Sequence
 
 from ..errors import CheckpointError
@@ -8,9 +7,7 @@ from ..io import Location, base_name, children, is_folder
 from ._detect import FORMATS
 from ._foreign import is_foreign_folder, superfluous
 from ._shards import companions, index_files, uncovered
-
-_WEB_SHARD = re.compile(r".*\d+-?shard\d+of\d+(\.bin)?")
-_WEB_MODEL = "model.json"
+from ._tfjs import shards_beside
 
 
 def is_checkpoint_folder(path: Location) -> bool:
@@ -30,5 +27,4 @@ def is_checkpoint_folder(path: Location) -> bool:
 def part_names(files: Sequence[Location]) -> set[str]:
     """The names of those files of a folder that are parts of a checkpoint which another file stands for."""
     names = {base_name(file) for file in files}
-    web = {name for name in names if _WEB_MODEL in names and _WEB_SHARD.fullmatch(name)}
-    return companions(files) | superfluous(names) | web
+    return companions(files) | superfluous(names) | shards_beside(files)

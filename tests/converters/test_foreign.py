@@ -3,7 +3,6 @@
 import bz2
 import gzip
 import io
-import json
 import lzma
 import tarfile
 import zipfile
@@ -84,7 +83,6 @@ WEIGHTS = [
     ("m.pth", b"<html><body>not found", "web page", "fetch it again"),
     ("m.pt", b'<?xml version="1.0"?><Error><Code>AccessDenied</Code>', "says AccessDenied", "again"),
     ("m.bin", b'{"error": "Entry not found"}', 'says "Entry not found"', "fetch it again"),
-    ("m", json.dumps({"weightsManifest": []}).encode(), "TensorFlow.js", "converted from"),
     ("m", gzip.compress(b"\x80\2}q\0." + NOISE, mtime=0), "gzip", "gunzip"),
     ("m.pth.bz2", bz2.compress(NOISE), "bzip2", "bunzip2"),
     ("m.pth.xz", lzma.compress(NOISE), "xz", "unxz"),

@@ -1,6 +1,7 @@
 """A scan refuses weights that are not read, by name and once a model, and ignores what are none."""
 
 import gzip
+import json
 
 import numpy as np
 import pytest
@@ -85,10 +86,14 @@ def test_all_weights_beside_partitions_of_an_optimizer_are_read(folder):
 
 
 def test_a_model_of_the_web_is_refused_once(folder):
-    files = {"web/model.json": b'{"weightsManifest": []}'}
-    files |= {f"web/group1-shard{i}of2.bin": NOISE for i in (1, 2)}
+    paths = ["group1-shard1of2.bin", "group1-shard2of2.bin"]
+    model = {"weightsManifest": [{"paths": [*paths, "missing.bin"], "weights": []}]}
+    files = {"web/model.json": json.dumps(model).encode(), "web/other.pb": NOISE}
+    files |= {f"web/{name}": NOISE for name in paths}
     write(folder, files)
-    assert lost(measure_checkpoints(folder)).keys() == {"web/model.json"}
+    reasons = lost(measure_checkpoints(folder))
+    assert reasons.keys() == {"web/model.json", "web/other.pb"}
+    assert "missing.bin" in reasons["web/model.json"]
 
 
 def test_what_holds_no_weights_is_ignored(folder):

@@ -17,7 +17,7 @@ SUFFIXES = (
 _SAVE_TF = "load it with TensorFlow and save the model as .keras or .weights.h5"
 _TF_DATA = Kind("probably the data of a TensorFlow checkpoint", _SAVE_TF, weights=False)
 _TF_META = Kind("probably the graph of a TensorFlow checkpoint", weights=False)
-_TFJS = Kind("probably the weights of a TensorFlow.js model", "give the Keras model behind it")
+_TFJS = Kind("probably the weights of a TensorFlow.js model", "give the model.json beside it")
 _SOURCE = "give the model that it was converted from"
 
 _HINTS = (

@@ -83,9 +83,6 @@ def _json(data: bytes) -> Kind:
     if error and len(content) < 6:
         said = json.dumps(error)[:80]
         return _misplaced(f"a JSON error document that says {said}")
-    if "weightsManifest" in content:
-        remedy = "give the Keras or TensorFlow model that it was converted from"
-        return Kind("a TensorFlow.js model, its weights in the .bin files beside it", remedy)
     if "weight_map" in content:
         return other("an index of shards, none of which is of a format that is read")
     if "class_name" in content and "config" in content:

@@ -72,6 +72,7 @@ class Reader:
         self._codes = [_operator_name(code) for code in root.tables(schema.Model.OPERATOR_CODES)]
         self._buffers = root.span(schema.Model.BUFFERS, 4) or (0, 0)
         self._subgraphs = root.tables(schema.Model.SUBGRAPHS)
+        self._spans: dict[int, tuple[int, int] | None] = {}
 
     def subgraphs(self) -> list[Subgraph]:
         """All subgraphs, in the order of the file."""
@@ -129,9 +130,13 @@ class Reader:
             self._file.refuse(f"a tensor of {len(shape)} axes")
         return shape
 
-    @functools.cache  # noqa: B019  (one reader lives as long as its file is listed)
     def _span(self, index: int) -> tuple[int, int] | None:
         """The bytes start..stop of a buffer; None for one without values."""
+        if index not in self._spans:
+            self._spans[index] = self._read_span(index)
+        return self._spans[index]
+
+    def _read_span(self, index: int) -> tuple[int, int] | None:
         start, stop = self._buffers
         place = start + 4 * index
         if place >= stop:

@@ -1,0 +1,1 @@
+"""TensorFlow's graphs and checkpoints, and what TensorFlow.js shares with them."""
