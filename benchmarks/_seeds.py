@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ._seeds_tensorflow import write_tfjs, write_tflite
+from ._seeds_tensorflow import write_tensorflow, write_tfjs, write_tflite
 
 RNG = np.random.default_rng(0)
 OIHW, HWIO = (2, 5, 3, 3), (3, 3, 5, 2)
@@ -21,7 +21,8 @@ OIHW, HWIO = (2, 5, 3, 3), (3, 3, 5, 2)
 
 def entry(seed: Path) -> Path:
     """What is opened of a seed."""
-    return next(seed.glob("model*"), seed)
+    files = sorted(seed.glob("model*"), key=lambda path: (path.suffix != ".index", path.name))
+    return next(iter(files), seed)
 
 
 def write_seeds(root: Path) -> None:
@@ -233,6 +234,7 @@ SEEDS = {
     "flax": _flax,
     "tflite": write_tflite,
     "tfjs": write_tfjs,
+    "tensorflow": write_tensorflow,
 }
 
 if __name__ == "__main__":

@@ -1,12 +1,15 @@
 """Small valid checkpoints of TensorFlow's formats, from which the fuzzing starts."""
 
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
 
+from . import _tensorflow_files as files
 from . import _tflite_models as models
 
+FIXTURES = Path(__file__).parents[1] / "tests" / "converters" / "tensorflow"
 RNG = np.random.default_rng(0)
 
 
@@ -112,3 +115,57 @@ def _web_model(folder: Path, topology: dict, arrays: dict[str, np.ndarray]) -> N
     manifest = [{"paths": ["shard1", "shard2"], "weights": weights}]
     content = {"modelTopology": topology, "weightsManifest": manifest}
     (folder / "model.json").write_text(json.dumps(content))
+
+
+def write_tensorflow(root: Path) -> None:
+    """A frozen graph, a SavedModel, and checkpoints in slices, with objects, and with a graph beside."""
+    for name in ("v1/model.ckpt", "checkpoint/model"):
+        for suffix in (".index", ".data-00000-of-00001"):
+            source = FIXTURES / f"{name}{suffix}"
+            shutil.copy(source, _place(root, source.parent.name, f"model{suffix}"))
+    weight, order = _values((2, 5, 3, 3)), np.array([2, 3, 1, 0], "int32")
+    call = files.field(10, files.field(1, "f"))
+    nodes = [
+        files.node("x", "Placeholder", shape=files.field(7, files.shape_of((1, 8, 8, 5)))),
+        files.constant("w", weight),
+        files.constant("order", order),
+        files.node("t", "Transpose", "w", "order"),
+        files.node("part", "ConcatV2", "t", "t", "axis"),
+        files.constant("axis", np.array([3], "int32")),
+        files.node("y", "PartitionedCall", "x", "part", f=call),
+        files.function("f", ["i", "k"], {"o": "c:output:0"}, files.node("c", "Conv2D", "i", "k")),
+    ]
+    _place(root, "frozen").write_bytes(b"".join(nodes))
+    saved, index = _place(root, "saved", "saved_model.pb"), root / "saved" / "variables"
+    saved.write_bytes(files.field(1, 1) + files.field(2, _restored()))
+    index.mkdir()
+    _bundle(index / "variables")
+    _bundle(_place(root, "meta"))
+    (root / "meta" / "model.meta").write_bytes(_restored())
+
+
+def _bundle(stem: Path) -> None:
+    arrays = {"a/kernel": _values((3, 3, 5, 2)), "b/depthwise_kernel": _values((3, 3, 2, 1))}
+    arrays |= {"a/bias": _values((2,)), "a/kernel/Momentum": _values((3, 3, 5, 2))}
+    table, data = files.bundle(arrays)
+    stem.with_name(f"{stem.name}.index").write_bytes(table)
+    stem.with_name(f"{stem.name}.data-00000-of-00001").write_bytes(data)
+
+
+def _restored() -> bytes:
+    """A graph of two convolutions whose variables an operator restores."""
+    texts = files.field(1, files.TYPES["string"]) + files.field(2, files.shape_of((2,)))
+    texts += files.field(8, "a/kernel") + files.field(8, "b/depthwise_kernel")
+    nodes = [
+        files.node("x", "Placeholder"),
+        files.node("keys", "Const", value=files.field(8, texts)),
+    ]
+    nodes.append(files.node("r", "RestoreV2", "x", "keys", "keys"))
+    for place, (name, op) in enumerate((("v", "Conv2D"), ("u", "DepthwiseConv2dNative"))):
+        nodes.append(files.node(name, "VarHandleOp", shared_name=files.field(2, name)))
+        nodes.append(files.node(f"{name}/read", "ReadVariableOp", name))
+        nodes.append(
+            files.node(f"{name}/conv", op, "x" if place == 0 else "v/conv", f"{name}/read")
+        )
+        nodes.append(files.node(f"{name}/set", "AssignVariableOp", name, f"r:{place}"))
+    return files.field(2, b"".join(nodes))

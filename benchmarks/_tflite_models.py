@@ -1,6 +1,7 @@
 """Small models of TensorFlow Lite, written field by field as its schema numbers them."""
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -40,7 +41,7 @@ def subgraph(
     return {"tensors": tensors, "inputs": inputs, "operators": operators, "name": name}
 
 
-def model(subgraphs: list[dict], buffers: list[bytes | dict]) -> bytes:
+def model(subgraphs: list[dict], buffers: Sequence[bytes | dict]) -> bytes:
     """The bytes of a model; buffer 0, which is empty, is put before the others."""
     kinds = sorted({code for graph in subgraphs for code, _ in graph["operators"]})
     codes = [_code(kind) for kind in kinds]

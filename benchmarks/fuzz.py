@@ -33,7 +33,7 @@ PATIENCE = 60.0
 # HDF5 is the slowest: it takes milliseconds for a file.
 READERS = (
     *("numpy", "safetensors", "flax", "equinox", "onnx", "torch", "orbax", "keras", "filterdb"),
-    *("tflite", "tfjs"),
+    *("tflite", "tfjs", "tensorflow"),
 )
 
 _COVERAGE = re.compile(r"cov: (\d+) .*corp: (\d+)/")

@@ -7,7 +7,18 @@ from pathlib import Path
 
 from ..errors import UnreadableError
 from ..io import Location, base_name, checkpoint_errors, children, is_folder, location, open_source
-from . import _equinox, _flax, _numpy, _onnx, _orbax, _safetensors, _tfjs, _tflite, _torch
+from . import (
+    _equinox,
+    _flax,
+    _numpy,
+    _onnx,
+    _orbax,
+    _safetensors,
+    _tensorflow,
+    _tfjs,
+    _tflite,
+    _torch,
+)
 from ._foreign import foreign_error, foreign_part
 from ._format import Format
 from ._hdf5 import _filterdb, _keras
@@ -15,7 +26,7 @@ from ._unknown import unknown_error
 
 _MODULES = (
     *(_safetensors, _torch, _filterdb, _keras, _onnx, _orbax, _equinox, _numpy, _flax),
-    *(_tflite, _tfjs),
+    *(_tflite, _tfjs, _tensorflow),
 )
 
 FORMATS: dict[str, Format] = {module.FORMAT.name: module.FORMAT for module in _MODULES}

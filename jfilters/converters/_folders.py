@@ -7,6 +7,7 @@ from ..io import Location, base_name, children, is_folder
 from ._detect import FORMATS
 from ._foreign import is_foreign_folder, superfluous
 from ._shards import companions, index_files, uncovered
+from ._tensorflow import parts_beside
 from ._tfjs import shards_beside
 
 
@@ -27,4 +28,4 @@ def is_checkpoint_folder(path: Location) -> bool:
 def part_names(files: Sequence[Location]) -> set[str]:
     """The names of those files of a folder that are parts of a checkpoint which another file stands for."""
     names = {base_name(file) for file in files}
-    return companions(files) | superfluous(names) | shards_beside(files)
+    return companions(files) | superfluous(names) | shards_beside(files) | parts_beside(files)

@@ -14,8 +14,9 @@ SUFFIXES = (
 )  # fmt: skip
 """Endings of names that promise weights, of the formats that are read and of those that are not."""
 
-_SAVE_TF = "load it with TensorFlow and save the model as .keras or .weights.h5"
-_TF_DATA = Kind("probably the data of a TensorFlow checkpoint", _SAVE_TF, weights=False)
+_TF_DATA = Kind(
+    "probably the data of a TensorFlow checkpoint", "give its .index file", weights=False
+)
 _TF_META = Kind("probably the graph of a TensorFlow checkpoint", weights=False)
 _TFJS = Kind("probably the weights of a TensorFlow.js model", "give the model.json beside it")
 _SOURCE = "give the model that it was converted from"

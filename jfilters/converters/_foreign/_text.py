@@ -15,11 +15,12 @@ _PYTHON = re.compile(
     r"(#!.*python|\"\"\"|from [\w.]+ import |import \w|def \w+\(|class \w+[(:])", re.ASCII
 )
 _AGAIN = "fetch it again by the link to the file itself"
-_TF = "load it with TensorFlow and save the model as .keras or .weights.h5"
+
+_CHECKPOINTS = Kind("a list of TensorFlow checkpoints", "give one of their .index files", False)
 
 _STARTS = (
     (re.compile(r"7767517\s"), other("the description of an ncnn model, without weights")),
-    (re.compile(r"(all_)?model_checkpoint_paths?:"), Kind("a list of TensorFlow checkpoints", _TF, False)),
+    (re.compile(r"(all_)?model_checkpoint_paths?:"), _CHECKPOINTS),
     (re.compile(r"\[(net|network)\]"), other("the description of a Darknet network, without weights")),
     (re.compile(r"node \{"), other("a TensorFlow graph as text")),
     (re.compile(r"name: \"|layers? \{|input: \""), other("a Caffe network as text, without weights")),

@@ -16,6 +16,9 @@ MAX_DEPTH = 32
 
 ARGUMENT, CALL = "(argument)", "(call)"
 
+MISSING = 0
+"""The number of the node that stands for one that is not there."""
+
 Reference = tuple[int, int]
 """An output of a node: the number of the node, and which of its outputs."""
 
@@ -41,7 +44,7 @@ class FlatGraph:
     """The nodes of a graph and of the functions that it runs. Raises TooLarge beyond the limits."""
 
     def __init__(self, nodes: Sequence[Node], functions: Mapping[str, Callable[[], Function]]):
-        self.nodes: list[FlatNode] = []
+        self.nodes = [FlatNode(ARGUMENT, None, [])]
         self._functions = functions
         self._read: dict[str, Function] = {}
         self._calls: list[tuple[int, int]] = []
@@ -69,7 +72,7 @@ class FlatGraph:
             raise TooLarge(f"more than {MAX_NODES} nodes with all functions")
         scope |= {node.name: first + index for index, node in enumerate(nodes)}
         for index, node in enumerate(nodes):
-            feeds = [ref for ref in (_reference(text, scope) for text in node.inputs) if ref]
+            feeds = _references(node.inputs, scope)
             is_call = node.op in self._functions or any(
                 f in self._functions for f in node.functions
             )
@@ -101,20 +104,22 @@ class FlatGraph:
             scope[argument] = len(self.nodes)
             self.nodes.append(FlatNode(ARGUMENT, None, feeds[index : index + 1]))
         scope = self._add(function.nodes, scope, depth)
-        references = (_reference(text, scope) for text in function.results)
-        return [ref for ref in references if ref]
+        return _references(function.results, scope)
 
 
-def _reference(text: str, scope: Mapping[str, int]) -> Reference | None:
-    """The output that an input names: "node", "node:1", or "node:output:1" in a function."""
-    if text.startswith("^"):
-        return None
-    name, *place = text.split(":")
-    number = scope.get(name)
-    if number is None:
-        return None
-    output = place[-1] if place else "0"
-    return number, int(output) if output.isdecimal() and len(output) < 9 else 0
+def _references(texts: Iterable[str], scope: Mapping[str, int]) -> list[Reference]:
+    """The outputs that inputs name: "node", "node:1", or "node:output:1" in a function.
+
+    One that is not there keeps its position; those that only say what runs first are left out.
+    """
+    references = []
+    for text in texts:
+        if not text.startswith("^"):
+            name, *place = text.split(":")
+            output = place[-1] if place else "0"
+            is_place = output.isdecimal() and len(output) < 9
+            references.append((scope.get(name, MISSING), int(output) if is_place else 0))
+    return references
 
 
 def data_feeds(graph: FlatGraph) -> Iterable[list[int]]:

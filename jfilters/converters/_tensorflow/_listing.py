@@ -27,6 +27,7 @@ class Facts:
     transposed: bool | None = None
     depth: int | None = None
     reason: str | None = None
+    note: str = ""
     unread: bool = False
     shape: tuple[int, ...] | None = None
     read: Callable[[], np.ndarray] | None = None

@@ -89,9 +89,16 @@ def read_node(message: ProtobufMessage) -> Node:
 
 
 def is_graph(message: ProtobufMessage) -> bool:
-    """Return whether a message begins as a GraphDef: with a node that has a name and an operator."""
+    """Return whether a message begins as a GraphDef: with a node that has a name and an operator.
+
+    A graph that holds functions alone begins with these.
+    """
     for number, value in message:
-        if number != 1 or isinstance(value, int):
+        if isinstance(value, int):
+            return False
+        if number == 2:
+            return any(name for name, _ in _library(value))
+        if number != 1:
             return False
         texts = dict(_texts(value))
         return bool(texts.get(1)) and _OPERATOR.fullmatch(texts.get(2, "")) is not None

@@ -55,7 +55,7 @@ TRANSPARENT = {
 }
 """The operators that leave the numbers and axes of a weight as they are."""
 
-VARIABLES = {"VarHandleOp", "VariableV2", "Variable", "AutoReloadVariable", "VarIsInitializedOp"}
+VARIABLES = {"VarHandleOp", "VariableV2", "Variable", "AutoReloadVariable"}
 """The operators that hold a variable."""
 
 CONSTANT = "Const"
@@ -73,3 +73,13 @@ KEEPING = {
 """The operators that give as many channels as their first input has."""
 
 NORMALIZES = re.compile(r"_?FusedBatchNorm(V[23]|Ex)?")
+
+_KEEPS_HOUSE = re.compile(
+    r"(Resource)?(Sparse)?(Apply|Scatter)\w*|Assign\w*|DisableCopyOnRead|VarIsInitializedOp"
+    r"|IsVariableInitialized|SaveV2"
+)
+
+
+def keeps_house(op: str) -> bool:
+    """Return whether an operator only restores, saves or trains variables."""
+    return _KEEPS_HOUSE.fullmatch(op) is not None

@@ -6,7 +6,7 @@ from collections.abc import Callable, Hashable, Iterator
 import numpy as np
 
 from .._dataflow import longest_paths
-from ._flat import ARGUMENT, CALL, FlatGraph, Reference, data_feeds
+from ._flat import ARGUMENT, CALL, MISSING, FlatGraph, Reference, data_feeds
 from ._operators import (
     CONSTANT,
     CONVOLUTIONS,
@@ -15,6 +15,7 @@ from ._operators import (
     VARIABLES,
     WITHOUT_INPUT,
     is_unknown_convolution,
+    keeps_house,
 )
 
 MAX_STEPS = 64
@@ -75,7 +76,7 @@ class Uses:
         starts = [
             number
             for number, feeds in enumerate(self._feeds)
-            if not feeds and nodes[number].op not in WITHOUT_INPUT
+            if not feeds and number != MISSING and nodes[number].op not in WITHOUT_INPUT
         ]
         costs = [int(node.op not in (ARGUMENT, CALL)) for node in nodes]
         self._depths = longest_paths(self._feeds, starts, costs)
@@ -95,7 +96,7 @@ class Uses:
     def roles(self) -> Iterator[tuple[Hashable, str]]:
         """For each stored value the operators that read it, behind those that pass it on."""
         for node in self.graph.nodes:
-            if node.op in (ARGUMENT, CALL) or node.op in TRANSPARENT:
+            if node.op in (ARGUMENT, CALL) or node.op in TRANSPARENT or keeps_house(node.op):
                 continue
             for position, reference in enumerate(node.feeds):
                 value = self._stored(reference)
@@ -220,7 +221,7 @@ class Uses:
             return sizes["I"] * sizes["M"] if "M" in sizes else sizes.get("O")
         shape = node.record.attribute("shape") if node.record else None
         is_input = node.op.startswith("Placeholder") and isinstance(shape, tuple) and shape
-        return shape[-1] if is_input and shape[-1] > 0 else None
+        return shape[-1] if isinstance(shape, tuple) and is_input and shape[-1] > 0 else None
 
 
 def _keys(value: Value) -> tuple[Hashable, ...]:
