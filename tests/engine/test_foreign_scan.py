@@ -8,6 +8,7 @@ import pytest
 import torch
 from safetensors.numpy import save_file
 
+from benchmarks import _tensorflow_files as files
 from jfilters.engine.internal import measure_checkpoints
 
 NOISE = np.random.default_rng(0).standard_normal(500).astype("f4").tobytes()
@@ -56,7 +57,7 @@ def test_a_folder_that_is_one_checkpoint_is_refused_once(folder):
             "t5x/target.a/.zarray": b"{}",
             "zero/zero_pp_rank_0_mp_rank_00_model_states.pt": NOISE,
             "zero/zero_pp_rank_1_mp_rank_00_model_states.pt": NOISE,
-            "tf/saved_model.pb": NOISE,
+            "tf/saved_model.pbtxt": NOISE,
             "tf/variables/variables.data-00000-of-00001": NOISE,
         },
     )
@@ -66,10 +67,11 @@ def test_a_folder_that_is_one_checkpoint_is_refused_once(folder):
 
 
 def test_a_saved_model_beside_other_weights_hides_none_of_them(folder):
-    write(folder, {"saved_model.pb": b"\x08\1\x12\x20\n\x1e" + bytes(30)})
+    graph = files.field(2, files.node("v", "VarHandleOp"))
+    write(folder, {"saved_model.pb": files.field(1, 1) + files.field(2, graph)})
     found = measure_checkpoints(folder)
     assert [entry.status for entry in found.entries] == ["ok", "refused"]
-    assert "SavedModel" in lost(found)["saved_model.pb"]
+    assert "variables/variables.index, which is missing" in lost(found)["saved_model.pb"]
 
 
 def test_all_weights_beside_partitions_of_an_optimizer_are_read(folder):

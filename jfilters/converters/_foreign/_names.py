@@ -10,7 +10,7 @@ SUFFIXES = (
     *(".safetensors", ".onnx", ".msgpack", ".flax", ".eqx", ".keras", ".h5", ".hdf5", ".npy", ".npz"),
     *(".tflite", ".pte", ".ptl", ".pt2", ".ort", ".gguf", ".ggml", ".mlmodel", ".pb", ".pdparams"),
     *(".pdiparams", ".caffemodel", ".weights", ".engine", ".plan", ".trt", ".rknn", ".mnn", ".t7"),
-    *(".params", ".nemo", ".distcp", ".joblib"),
+    *(".params", ".nemo", ".distcp", ".joblib", ".ckpt.index"),
 )  # fmt: skip
 """Endings of names that promise weights, of the formats that are read and of those that are not."""
 

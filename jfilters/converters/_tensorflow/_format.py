@@ -138,7 +138,7 @@ def parts_beside(paths: Sequence[Location]) -> set[str]:
 FORMAT = Format(
     name="tensorflow",
     reads="TensorFlow checkpoints (.index, .data), SavedModels and frozen graphs; graph depth if told",
-    suffixes=(".index", ".pb"),
+    suffixes=(".ckpt.index", ".pb"),
     recognizes=_recognizes,
     arrays=_arrays,
     order="name-order",
