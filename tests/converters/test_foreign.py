@@ -71,6 +71,7 @@ WEIGHTS = [
     ("m", field(1, b"n") + field(2, field(2, b"w") + field(4, b"GivenTensorFill")), "Caffe2", "ONNX"),
     ("m", field(1, field(1, b"w") + field(2, b"\x08\3" + field(2, b"Float32"))), "MindSpore", "npz"),
     ("m", b"\x08\1" + field(2, field(1, b"root_uid") + field(2, b"x")), "CNTK", "ONNX"),
+    ("m.json", json.dumps({"layers": {"conv2d_tf": {"weights": [0.5]}}}).encode(), "WebSR", "converted"),
     ("m.bin", POINTER, "Git LFS pointer to 1,234,567 bytes", "git lfs pull"),
     ("m.tflite", POINTER, "Git LFS pointer", "git lfs pull"),
     ("m.pth", b"\n<!DOCTYPE html><html><body>Sign in", "web page", "fetch it again"),

@@ -8,6 +8,7 @@ import pytest
 
 from benchmarks import _tensorflow_files as files
 from jfilters.converters import load, open_checkpoint
+from jfilters.converters.internal import folded
 from jfilters.engine import scan
 from jfilters.errors import CheckpointError
 
@@ -113,6 +114,13 @@ def test_variables_that_keras_lists_twice_come_once():
 def test_whether_it_has_batchnorm_is_told():
     assert open_checkpoint(FIXTURES / "saved_model").has_batchnorm is True
     assert open_checkpoint(FIXTURES / "frozen_v1.pb").has_batchnorm is False
+
+
+def test_operations_of_keras_are_no_chain():
+    """Their numbers run over all branches: the next one need not read what a layer gives."""
+    folding = folded(open_checkpoint(FIXTURES / "checkpoint" / "model.index"))
+    assert not folding.norms
+    assert set(folding.untied.values()) == {"no BatchNorm of its name"}
 
 
 def test_companions():

@@ -14,6 +14,7 @@ _SIZE = re.compile(r"^size (\d{1,20})$", re.MULTILINE)
 _PYTHON = re.compile(
     r"(#!.*python|\"\"\"|from [\w.]+ import |import \w|def \w+\(|class \w+[(:])", re.ASCII
 )
+_MODEL_BEHIND = "give the model that it was converted from"
 _AGAIN = "fetch it again by the link to the file itself"
 
 _CHECKPOINTS = Kind("a list of TensorFlow checkpoints", "give one of their .index files", False)
@@ -86,9 +87,18 @@ def _json(data: bytes) -> Kind:
         return _misplaced(f"a JSON error document that says {said}")
     if "weight_map" in content:
         return other("an index of shards, none of which is of a format that is read")
+    if _is_websr(content):
+        return Kind("a WebSR network, its weights in the order of GPU textures", _MODEL_BEHIND)
     if "class_name" in content and "config" in content:
         return other("the configuration of a Keras model, without weights")
     return other("a JSON document")
+
+
+def _is_websr(content: dict) -> bool:
+    """Return whether layers have lists of weights, whose order and channels nothing in the file tells."""
+    layers = content.get("layers")
+    layers = list(layers.values()) if isinstance(layers, dict) else []
+    return any(isinstance(x, dict) and isinstance(x.get("weights"), list) for x in layers)
 
 
 def _plain(text: str) -> Kind:
