@@ -12,7 +12,7 @@ def longest_paths(
 
     - `feeds`: for each node the nodes whose results it reads.
     - `starts`: the nodes that read an input of the network.
-    - `costs`: the length that each node adds to a path, 1 unless told.
+    - `costs`: the length that each node adds to a path, by default 1.
 
     **Returns:** the lengths, None for a graph with a cycle.
     """

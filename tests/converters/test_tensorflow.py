@@ -201,6 +201,29 @@ def test_names_and_biases_tell_the_axes(save, name, shape, bias, axes):
     assert ("assumed depthwise" in layer.layer.note) == (bias is None and shape == (3, 3, 4, 1))
 
 
+def test_one_input_channel_makes_no_depthwise_layer(save):
+    shapes = {"a/kernel": (3, 3, 3, 8), "b/kernel": (3, 3, 1, 8)}
+    layers = open_checkpoint(save({name: values(shape) for name, shape in shapes.items()})).layers
+    assert {layer.layer.groups for layer in layers} == {1}
+
+
+def test_one_input_channel_of_unknown_origin_makes_no_depthwise_layer(tmp_path):
+    """As in a network that squeezes and expands its axes between two convolutions."""
+    shape = files.field(7, files.shape_of((1, 8, 8, 4)))
+    path = tmp_path / "net.pb"
+    path.write_bytes(
+        graph(
+            files.node("image", "Placeholder", shape=shape),
+            files.constant("a", values((3, 3, 4, 8))),
+            files.constant("b", values((3, 3, 1, 8))),
+            files.node("conv", "Conv2D", "image", "a"),
+            files.node("odd", "Unfold", "conv"),
+            files.node("last", "Conv2D", "odd", "b"),
+        )
+    )
+    assert [layer.layer.groups for layer in open_checkpoint(path).layers] == [1, 1]
+
+
 def test_attention_of_three_axes_is_no_convolution(save):
     path = save({"multi_head_attention/attention_output/kernel": values((4, 8, 32))})
     assert not open_checkpoint(path).layers

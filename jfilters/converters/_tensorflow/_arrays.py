@@ -29,7 +29,7 @@ _LISTED = re.compile(r"(^|/)\d+$")
 class Arrays:
     """The arrays of one checkpoint; `bundle` or `graph` may be left out.
 
-    `folder` is that of the bundle's files, relative to the checkpoint, and `others` are further files that
+    `folder` is that of the bundle's files, relative to the checkpoint, and `further` are files that
     belong to it.
     """
 
@@ -39,10 +39,10 @@ class Arrays:
         bundle: Bundle | None,
         graph: FlatGraph | None,
         folder: str = "",
-        others: Sequence[str] = (),
+        further: Sequence[str] = (),
     ):
         self.path, self.bundle, self.graph = path, bundle, graph
-        self._folder, self._others = folder, tuple(others)
+        self._folder, self._further = folder, tuple(further)
         self._objects = self._variables()
         self._made_as = _by_full_name(self._objects)
         self._constants: dict[Hashable, tuple[str, Tensor]] = {}
@@ -110,7 +110,7 @@ class Arrays:
         fact = self._by_graph(entry, facts) if facts else self._by_names(entry)
         if entry.dtype in ("string", "resource", "variant") or bundle is None:
             return self._refused(name, entry, reason or f"{entry.dtype}: no numbers")
-        first, *further = (f"{self._folder}{file}" for file in bundle.files(entry))
+        first, *parts = (f"{self._folder}{file}" for file in bundle.files(entry))
         return _stored(
             StoredArray(
                 self._names(name),
@@ -119,7 +119,7 @@ class Arrays:
                 bundle.reader(entry),
                 sort_name=place,
                 file=first,
-                further_files=(*further, *self._others),
+                further_files=(*parts, *self._further),
             ),
             dataclasses.replace(fact, reason=reason) if reason else fact,
         )

@@ -48,8 +48,8 @@ def _recognizes(path: Location, head: bytes) -> bool:
 def _is_saved_model_folder(folder: Location) -> bool:
     """Return whether a folder is a SavedModel: some repositories keep other models beside it."""
     names = {base_name(path) for path in children(folder)}
-    others = names.difference(_OWN)
-    return SAVED_MODEL in names and not any(map(promises_weights, others))
+    beside = names.difference(_OWN)
+    return SAVED_MODEL in names and not any(map(promises_weights, beside))
 
 
 def _saved_model(message: ProtobufMessage) -> bool:
@@ -89,8 +89,8 @@ def _of_saved_model(path: Location) -> list[StoredArray]:
         reason = f"its weights lie in {VARIABLES}/{VARIABLES}{SUFFIX}, which is missing"
         raise CheckpointError(reason, path=path, remedy=remedy)
     folder = f"{VARIABLES}/"
-    others = (f"{folder}{VARIABLES}{SUFFIX}",) if bundle else ()
-    return list(Arrays(path, bundle, graph, folder, others).entries(constants=False))
+    further = (f"{folder}{VARIABLES}{SUFFIX}",) if bundle else ()
+    return list(Arrays(path, bundle, graph, folder, further).entries(constants=False))
 
 
 def _of_checkpoint(path: Location) -> list[StoredArray]:
@@ -98,8 +98,8 @@ def _of_checkpoint(path: Location) -> list[StoredArray]:
     beside = path.parent / f"{stem}.meta"
     has_graph = is_file(beside)
     graph = _flat(ProtobufFile(open_source(beside)).message()) if has_graph else None
-    others = (base_name(beside),) if has_graph else ()
-    return list(Arrays(path, Bundle(path), graph, "", others).entries(constants=False))
+    further = (base_name(beside),) if has_graph else ()
+    return list(Arrays(path, Bundle(path), graph, "", further).entries(constants=False))
 
 
 def _flat(meta: ProtobufMessage) -> FlatGraph | None:

@@ -34,17 +34,14 @@ class Facts:
     missing: StoredArray | None = None
 
 
-def graph_facts(uses: Uses, path: Location, groups: int | None = None) -> dict[Hashable, Facts]:
-    """The facts about all arrays that a graph reads, by their keys.
-
-    `groups` are those of a convolution whose graph does not tell them.
-    """
+def graph_facts(uses: Uses, path: Location) -> dict[Hashable, Facts]:
+    """The facts about all arrays that a graph reads, by their keys."""
     facts: dict[Hashable, Facts] = {}
     for use in uses:
         if use.value is None:
             facts |= {key: new for key, new in _refused(use, path).items() if key not in facts}
         elif (first := use.keys[0]) not in facts:
-            facts[first] = _of_use(use, groups)
+            facts[first] = _of_use(use)
             part = Facts(reason="a part of the weight that its first part stands for")
             facts |= {key: part for key in use.keys[1:] if key not in facts}
     for key, role in uses.roles():
@@ -53,7 +50,7 @@ def graph_facts(uses: Uses, path: Location, groups: int | None = None) -> dict[H
     return facts
 
 
-def _of_use(use: Use, groups: int | None) -> Facts:
+def _of_use(use: Use) -> Facts:
     convolution, value = CONVOLUTIONS[use.op], use.value
     if value is None:
         return Facts()
@@ -62,7 +59,8 @@ def _of_use(use: Use, groups: int | None) -> Facts:
     axes = for_rank(convolution.axes, rank) if rank in (3, 4, 5) else None
     return Facts(
         axes=axes,
-        groups=None if convolution.axes == "HWIM" else use.groups or groups,
+        # A weight of one input channel would pass for depthwise, which TensorFlow has an operator for.
+        groups=None if convolution.axes == "HWIM" else use.groups or 1,
         transposed=convolution.transposed,
         depth=use.depth,
         shape=value.shape,

@@ -99,9 +99,9 @@ def _concrete(
                 names.get(variables[i], _INPUT) if i < len(variables) else _INPUT for i in bound
             ]
             own = max(len(functions[name]().arguments) - len(bound), 0)
-            given = [Node(f"{name}:{i}", "Placeholder", (), {}, lambda x: x) for i in range(own)]
-            yield from given
-            call = (*(f"{node.name}" for node in given), *inputs)
+            images = [Node(f"{name}:{i}", "Placeholder", (), {}, lambda x: x) for i in range(own)]
+            yield from images
+            call = (*(f"{node.name}" for node in images), *inputs)
             yield Node(f"{name}()", name, call, {}, lambda x: x)
 
 

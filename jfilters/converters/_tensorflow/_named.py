@@ -28,11 +28,11 @@ def by_names(shape: tuple[int, ...], place: str, full_name: str, bias: int | Non
     if rank == 3 and not WEIGHT.fullmatch(leaf):
         return Facts()
     if any("pointwise" in word for word in words):
-        return _of("HWIO", rank)
+        return _of("HWIO", shape)
     if any("depthwise" in word for word in words):
-        return _of("HWIM", rank)
+        return _of("HWIM", shape)
     if any(looks_transposed(word) for word in words):
-        return _of("HWOI", rank)
+        return _of("HWOI", shape)
     return _by_bias(shape, bias)
 
 
@@ -41,13 +41,16 @@ def _by_bias(shape: tuple[int, ...], bias: int | None) -> Facts:
     first, last = shape[-2:]
     if bias is not None and bias != last:
         if bias == first * last:
-            return _of("HWIM", len(shape))
+            return _of("HWIM", shape)
         if bias == first:
-            return _of("HWOI", len(shape))
+            return _of("HWOI", shape)
     # With one output and no bias, a BatchNorm is behind it: no layer of a network ends so.
     is_thin = bias is None and last == 1 and first > 1 and set(shape[:-2]) != {1}
-    return _of("HWIM", len(shape), _ASSUMED) if is_thin else _of("HWIO", len(shape))
+    return _of("HWIM", shape, _ASSUMED) if is_thin else _of("HWIO", shape)
 
 
-def _of(axes: str, rank: int, note: str = "") -> Facts:
-    return Facts(axes=for_rank(axes, rank), transposed=axes == "HWOI", note=note)
+def _of(axes: str, shape: tuple[int, ...], note: str = "") -> Facts:
+    # One input channel is no sign of a depthwise layer, whose weights have axes of their own.
+    groups = 1 if axes == "HWIO" and shape[-2] == 1 else None
+    spelled = for_rank(axes, len(shape))
+    return Facts(axes=spelled, groups=groups, transposed=axes == "HWOI", note=note)

@@ -131,15 +131,15 @@ def _reader(message: ProtobufMessage, signature: ProtobufMessage) -> Callable[[]
     """The reader of a function, which most of a library are never asked for."""
 
     def read() -> Function:
-        nodes, given = [], {}
+        nodes, returned = [], {}
         for number, value in message:
             if number == 3 and not isinstance(value, int):
                 nodes.append(read_node(value))
             elif number == 4 and not isinstance(value, int):
-                given |= {name: text.text() for name, text in _entry(value).items()}
+                returned |= {name: text.text() for name, text in _entry(value).items()}
         arguments = tuple(_first_text(v) for n, v in signature if n == 2 and not isinstance(v, int))
         results = [_first_text(v) for n, v in signature if n == 3 and not isinstance(v, int)]
-        return Function(arguments, tuple(given.get(name, "") for name in results), tuple(nodes))
+        return Function(arguments, tuple(returned.get(name, "") for name in results), tuple(nodes))
 
     return read
 

@@ -65,8 +65,7 @@ def _facts(path: Location, topology: Any, listed: Sequence[Weight]) -> dict[Hash
         return by_name.get(record.name) if record else None
 
     try:
-        # TensorFlow.js has no convolution in groups.
-        return graph_facts(Uses(FlatGraph(*graph), lookup), path, groups=1)
+        return graph_facts(Uses(FlatGraph(*graph), lookup), path)
     except TooLarge as error:
         raise CheckpointError(str(error), path=path) from error
 

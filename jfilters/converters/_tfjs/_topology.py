@@ -37,15 +37,15 @@ def _function(entry: Any, path: Location) -> tuple[str, Function]:
     signature = entry.get("signature") if isinstance(entry, dict) else None
     if not isinstance(signature, dict):
         raise CheckpointError("expected a function with a signature", path=path)
-    given = entry.get("ret")
-    given = given if isinstance(given, dict) else {}
+    stored = entry.get("ret")
+    returned = stored if isinstance(stored, dict) else {}
     arguments, results = (
         tuple(_text(item, "name") for item in _list(signature.get(key)))
         for key in ("inputArg", "outputArg")
     )
     nodes = tuple(_node(node, path) for node in _list(entry.get("nodeDef")))
-    returned = tuple(str(given.get(name, "")) for name in results)
-    return _text(signature, "name"), Function(arguments, returned, nodes)
+    outputs = tuple(str(returned.get(name, "")) for name in results)
+    return _text(signature, "name"), Function(arguments, outputs, nodes)
 
 
 def _node(entry: Any, path: Location) -> Node:
