@@ -255,7 +255,45 @@ def test_a_weight_in_a_function_behind_a_transpose(tmp_path):
     np.testing.assert_array_equal(layer.read(), weight)
 
 
-def test_a_weight_that_the_graph_computes_makes_it_partial(tmp_path):
+def test_a_pruned_and_standardized_weight_is_computed(tmp_path):
+    """As pruning masks it and weight standardization scales it, in the graph."""
+    weight, mask = values(), (RNG.random(HWIO) < 0.5).astype(np.float32)
+    keep = files.field(5, 1)
+    path = tmp_path / "net.pb"
+    path.write_bytes(
+        graph(
+            files.node("image", "Placeholder"),
+            files.constant("weight", weight),
+            files.constant("mask", mask),
+            files.constant("axes", np.array([0, 1, 2], np.int32)),
+            files.node("masked", "Mul", "weight", "mask"),
+            files.node("mean", "Mean", "masked", "axes", keep_dims=keep),
+            files.node("centered", "Sub", "masked", "mean"),
+            files.node("square", "Square", "centered"),
+            files.node("variance", "Mean", "square", "axes", keep_dims=keep),
+            files.node("scale", "Rsqrt", "variance"),
+            files.node("standard", "Mul", "centered", "scale"),
+            files.node("conv", "Conv2D", "image", "standard"),
+        )
+    )
+    (layer,) = open_checkpoint(path).layers
+    masked = (weight * mask).astype(np.float64)
+    centered = masked - masked.mean((0, 1, 2))
+    expected = centered / centered.std((0, 1, 2))
+    assert (layer.layer.name, layer.layer.applied) == ("weight", "computed")
+    np.testing.assert_allclose(layer.read(), expected.transpose(3, 2, 0, 1), rtol=2e-5, atol=1e-6)
+
+
+def test_a_weight_that_is_doubled_without_end_is_refused(tmp_path):
+    """Its cost doubles with every operator."""
+    nodes = [files.node("image", "Placeholder"), files.constant("w0", values())]
+    nodes += [files.node(f"w{i + 1}", "Add", f"w{i}", f"w{i}") for i in range(50)]
+    nodes.append(files.node("conv", "Conv2D", "image", "w50"))
+    (tmp_path / "net.pb").write_bytes(graph(*nodes))
+    assert "computed by Add" in open_checkpoint(tmp_path / "net.pb").shortfall
+
+
+def test_a_weight_that_the_graph_computes_from_its_input_makes_it_partial(tmp_path):
     (tmp_path / "net.pb").write_bytes(
         graph(
             files.node("image", "Placeholder"),

@@ -20,7 +20,8 @@ from ._nodes import Node
 from ._objects import SLOT, VALUE, Variable, short_name, variables_of
 from ._operators import CONSTANT
 from ._tensor import Tensor
-from ._uses import Uses, Value
+from ._uses import Uses
+from ._value import Value
 
 _UNUSED = Facts(reason="used by no operator of the graph")
 _LISTED = re.compile(r"(^|/)\d+$")
@@ -205,6 +206,7 @@ def _stored(array: StoredArray, facts: Facts) -> StoredArray:
         reason=facts.reason,
         note=facts.note,
         unread=facts.unread,
+        applied="computed" if facts.is_computed else "as stored",
     )
 
 

@@ -28,6 +28,7 @@ class Facts:
     depth: int | None = None
     reason: str | None = None
     note: str = ""
+    is_computed: bool = False
     unread: bool = False
     shape: tuple[int, ...] | None = None
     read: Callable[[], np.ndarray] | None = None
@@ -42,7 +43,7 @@ def graph_facts(uses: Uses, path: Location) -> dict[Hashable, Facts]:
             facts |= {key: new for key, new in _refused(use, path).items() if key not in facts}
         elif (first := use.keys[0]) not in facts:
             facts[first] = _of_use(use)
-            part = Facts(reason="a part of the weight that its first part stands for")
+            part = Facts(reason="a part of a weight that another part stands for")
             facts |= {key: part for key in use.keys[1:] if key not in facts}
     for key, role in uses.roles():
         is_weight = role.startswith("a weight of ")
@@ -63,6 +64,7 @@ def _of_use(use: Use) -> Facts:
         groups=None if convolution.axes == "HWIM" else use.groups or 1,
         transposed=convolution.transposed,
         depth=use.depth,
+        is_computed=value.is_computed,
         shape=value.shape,
         read=value.read,
     )

@@ -3,9 +3,8 @@
 import dataclasses
 from collections.abc import Callable, Hashable, Iterator
 
-import numpy as np
-
 from .._dataflow import longest_paths
+from ._arranged import arranged
 from ._flat import ARGUMENT, CALL, MISSING, FlatGraph, Reference, data_feeds
 from ._operators import (
     CONSTANT,
@@ -17,25 +16,10 @@ from ._operators import (
     is_unknown_convolution,
     keeps_house,
 )
+from ._value import NotFollowed, Value, keys_of
 
 MAX_STEPS = 64
 """Operators between a stored weight and the convolution that applies it."""
-
-MAX_PARTS = 1 << 12
-"""Parts of one partitioned weight."""
-
-
-@dataclasses.dataclass(frozen=True)
-class Value:
-    """A stored array: what tells it from others, its shape, and how its values are read.
-
-    `is_whole`: the node that it is stored for is a part of it.
-    """
-
-    key: Hashable
-    shape: tuple[int, ...]
-    read: Callable[[], np.ndarray]
-    is_whole: bool = False
 
 
 @dataclasses.dataclass(frozen=True)
@@ -52,14 +36,6 @@ class Use:
     value: Value | None
     keys: tuple[Hashable, ...]
     reason: str = ""
-
-
-class NotFollowed(Exception):
-    """The reason why a weight is not read, and the keys of stored values on the way to it."""
-
-    def __init__(self, reason: str, keys: tuple[Hashable, ...] = ()):
-        super().__init__(reason)
-        self.keys = keys
 
 
 Lookup = Callable[[FlatGraph, int], Value | None]
@@ -130,7 +106,7 @@ class Uses:
         except NotFollowed as error:
             return Use(node.op, name, depth, None, None, error.keys, str(error))
         groups = self._groups(number, value.shape)
-        return Use(node.op, name, depth, groups, value, _keys(value))
+        return Use(node.op, name, depth, groups, value, keys_of(value))
 
     def _depth(self, number: int) -> int | None:
         return None if self._depths is None else max(self._depths[number], 0)
@@ -159,23 +135,15 @@ class Uses:
             raise NotFollowed("a variable without stored values")
         if not node.feeds:
             raise NotFollowed("given when the network is run")
-        arrange = (lambda uses, feeds: uses.traced(feeds[0])) if node.op in TRANSPARENT else None
-        arrange = arrange or _ARRANGING.get(node.op)
-        if arrange is None or self._nesting >= MAX_STEPS:
-            keys = tuple(value.key for ref in node.feeds if (value := self._stored(ref)))
-            raise NotFollowed(f"computed by {node.op}", keys)
+        if self._nesting >= MAX_STEPS:
+            raise NotFollowed(f"behind more than {MAX_STEPS} operators")
         self._nesting += 1
         try:
-            return arrange(self, node.feeds)
+            if node.op in TRANSPARENT:
+                return self.traced(node.feeds[0])
+            return arranged(self.traced, node.op, node.feeds, node.record)
         finally:
             self._nesting -= 1
-
-    def constant(self, reference: Reference) -> list[int]:
-        """The whole numbers of a small constant, such as axes."""
-        value = self._stored(reference)
-        if value is None or len(value.shape) > 1 or value.shape > (64,):
-            raise NotFollowed("arranged by numbers that are not stored")
-        return [int(number) for number in np.asarray(value.read()).ravel()]
 
     def _groups(self, number: int, shape: tuple[int, ...]) -> int | None:
         node = self.graph.nodes[number]
@@ -224,16 +192,6 @@ class Uses:
         return shape[-1] if isinstance(shape, tuple) and is_input and shape[-1] > 0 else None
 
 
-def _keys(value: Value) -> tuple[Hashable, ...]:
-    return value.key if isinstance(value.key, _Parts) else (value.key,)
-
-
-class _Parts(tuple):
-    """The keys of the parts of one weight."""
-
-    __slots__ = ()
-
-
 def _role(op: str, position: int) -> str:
     convolution = CONVOLUTIONS.get(op)
     if convolution is not None:
@@ -241,52 +199,3 @@ def _role(op: str, position: int) -> str:
     if is_unknown_convolution(op) and position:
         return f"a weight of {op}, whose axes are not known"
     return f"used by {op}, not by a convolution"
-
-
-def _expand_dims(uses: Uses, feeds: list[Reference]) -> Value:
-    """A weight of one dimension as the convolution of two, which stands for that of one, has it."""
-    return uses.traced(feeds[0])
-
-
-def _transpose(uses: Uses, feeds: list[Reference]) -> Value:
-    value, order = uses.traced(feeds[0]), uses.constant(feeds[-1])
-    if sorted(order) != [*range(len(value.shape))]:
-        raise NotFollowed(f"transposed by {order[:8]}", _keys(value))
-    shape = tuple(value.shape[axis] for axis in order)
-    return Value(value.key, shape, lambda: value.read().transpose(order))
-
-
-def _reshape(uses: Uses, feeds: list[Reference]) -> Value:
-    value, sizes = uses.traced(feeds[0]), uses.constant(feeds[-1])
-    size, fixed = int(np.prod(value.shape)), int(np.prod([n for n in sizes if n >= 0]))
-    shape = tuple(n if n >= 0 else size // max(fixed, 1) for n in sizes)
-    if int(np.prod(shape)) != size or len(shape) > 5:
-        raise NotFollowed(f"reshaped to {shape[:8]}", _keys(value))
-    return Value(value.key, shape, lambda: value.read().reshape(shape))
-
-
-def _concat(uses: Uses, feeds: list[Reference]) -> Value:
-    """The parts of a partitioned variable: one stored value, or several side by side."""
-    if not 2 <= len(feeds) <= MAX_PARTS:
-        raise NotFollowed("joined of too many parts")
-    parts = [uses.traced(reference) for reference in feeds[:-1]]
-    if parts[0].is_whole and len({part.key for part in parts}) == 1:
-        return parts[0]
-    axis, rank = (uses.constant(feeds[-1]) or [0])[0], len(parts[0].shape)
-    shape = list(parts[0].shape)
-    if not -rank <= axis < rank or any(len(part.shape) != rank for part in parts):
-        raise NotFollowed(f"joined of unlike parts along {axis}")
-    shape[axis] = sum(part.shape[axis] for part in parts)
-    keys = _Parts(key for part in parts for key in _keys(part))
-    outer = {(*part.shape[: axis % rank], *part.shape[axis % rank + 1 :]) for part in parts}
-    if len(outer) > 1 or len(keys) > MAX_PARTS:
-        raise NotFollowed(f"joined of unlike or too many parts along {axis}")
-    return Value(keys, tuple(shape), lambda: np.concatenate([part.read() for part in parts], axis))
-
-
-_ARRANGING = {
-    "ExpandDims": _expand_dims,
-    "Transpose": _transpose,
-    "Reshape": _reshape,
-    "ConcatV2": _concat,
-}

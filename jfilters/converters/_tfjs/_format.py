@@ -5,6 +5,7 @@ from typing import Any
 
 from ...errors import CheckpointError
 from ...io import Location, base_name, children, is_file, is_folder, open_source
+from ...layers import Applied
 from .._axes import for_rank
 from .._foreign import promises_weights
 from .._format import Format
@@ -12,7 +13,8 @@ from .._names import looks_transposed, parts
 from .._stored import StoredArray
 from .._tensorflow._flat import FlatGraph, TooLarge
 from .._tensorflow._listing import Facts, graph_facts
-from .._tensorflow._uses import Uses, Value
+from .._tensorflow._uses import Uses
+from .._tensorflow._value import Value
 from ._manifest import MANIFEST, TOPOLOGY, Weight, is_model, read_model, shards_beside, weights
 from ._topology import graph_of, layers_of
 
@@ -106,10 +108,16 @@ def _array(weight: Weight, facts: Facts) -> StoredArray:
         depth=facts.depth,
         reason=facts.reason or ("text" if weight.dtype == "string" else None),
         unread=facts.unread,
-        applied="as stored" if weight.scale is None else "dequantized",
+        applied=_applied(weight, facts),
         file=first,
         further_files=tuple(further),
     )
+
+
+def _applied(weight: Weight, facts: Facts) -> Applied:
+    if facts.is_computed:
+        return "computed"
+    return "as stored" if weight.scale is None else "dequantized"
 
 
 FORMAT = Format(
