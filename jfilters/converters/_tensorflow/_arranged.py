@@ -3,6 +3,7 @@
 Masks of pruning, weight standardization and weight norm are arithmetic on constants and variables.
 """
 
+import dataclasses
 import math
 from collections.abc import Callable, Sequence
 
@@ -87,7 +88,7 @@ def _reshape(tracer: Tracer, feeds: Sequence[Reference]) -> Value:
 
 
 def _like(value: Value, shape: tuple[int, ...], read: Callable[[], np.ndarray]) -> Value:
-    return Value(value.key, shape, read, is_computed=value.is_computed, cost=value.cost)
+    return dataclasses.replace(value, shape=shape, read=read, is_whole=False)
 
 
 def _concat(tracer: Tracer, feeds: Sequence[Reference]) -> Value:
@@ -105,8 +106,7 @@ def _concat(tracer: Tracer, feeds: Sequence[Reference]) -> Value:
         raise NotFollowed(f"joined of unlike parts along {axis}")
     shape = list(parts[0].shape)
     shape[axis] = sum(part.shape[axis] for part in parts)
-    value = _made(parts, tuple(shape), lambda *arrays: np.concatenate(arrays, axis))
-    return Value(value.key, value.shape, value.read, cost=value.cost)
+    return _made(parts, tuple(shape), lambda *arrays: np.concatenate(arrays, axis))
 
 
 def _broadcast(op: str, parts: Sequence[Value]) -> tuple[int, ...]:
@@ -156,7 +156,12 @@ def _made(
     cost = sum(part.cost for part in parts) + math.prod(shape)
     if len(keys) > MAX_PARTS or cost > MAX_COST:
         raise NotFollowed("made of too many parts")
-    return Value(keys, shape, lambda: function(*(part.read() for part in parts)), cost=cost)
+    is_computed = any(part.is_computed for part in parts)
+
+    def read() -> np.ndarray:
+        return function(*(part.read() for part in parts))
+
+    return Value(keys, shape, read, is_computed=is_computed, cost=cost)
 
 
 _ARRANGING: dict[str, Callable[[Tracer, Sequence[Reference]], Value]] = {
