@@ -173,6 +173,24 @@ def test_a_weight_that_several_signatures_share_is_one_layer(save):
     assert "the weight of another subgraph" in {array.reason for array in checkpoint.skipped}
 
 
+def test_several_networks_in_one_file_are_told_apart(save):
+    first = one_convolution("encode")
+    second = one_convolution("decode")
+    second["tensors"][1] = models.tensor("weight", OHWI, buffer=2)
+    stored = [values().tobytes(), values().tobytes()]
+    kernels = load(save(models.model([first, second], stored)))
+    assert [layer.network for layer in kernels.layers] == ["encode", "decode"]
+    assert [layer.depth for layer in kernels.layers] == [0, 0]
+
+
+@pytest.mark.parametrize("code", ["TRANSPOSE_CONV", "Convolution2DTransposeBias"])
+def test_transposed_convolutions_are_not_mirrored(save, code):
+    weight = values()
+    (layer,) = open_checkpoint(save(models.chain([(code, weight, {})]))).layers
+    assert layer.layer.transposed
+    np.testing.assert_array_equal(layer.read(), weight.transpose(0, 3, 1, 2))
+
+
 def test_a_subgraph_that_is_run_lies_where_its_caller_is(save):
     tensors = [models.tensor("image", (1, 8, 8, 4))]
     tensors += [models.tensor(f"weight{i}", (4, 3, 3, 4), buffer=i) for i in (1, 2)]
