@@ -13,14 +13,21 @@ from pathlib import Path
 
 import numpy as np
 
+from ._seeds_tensorflow import write_tensorflow, write_tfjs, write_tflite
+
 RNG = np.random.default_rng(0)
 OIHW, HWIO = (2, 5, 3, 3), (3, 3, 5, 2)
 
 
 def entry(seed: Path) -> Path:
     """What is opened of a seed."""
-    files = sorted(seed.glob("model*"))
-    return min(files, key=lambda path: path.suffixes == [".bin"], default=seed)
+    files = sorted(seed.glob("model*"), key=lambda path: (_order(path), path.name))
+    return next(iter(files), seed)
+
+
+def _order(path: Path) -> int:
+    """Return the place of a file among those of one checkpoint: an index first, bare weights last."""
+    return 0 if path.suffix == ".index" else 2 if path.suffixes == [".bin"] else 1
 
 
 def write_seeds(root: Path) -> None:
@@ -347,6 +354,9 @@ SEEDS = {
     "openvino": _openvino,
     "darknet": _darknet,
     "flax": _flax,
+    "tflite": write_tflite,
+    "tfjs": write_tfjs,
+    "tensorflow": write_tensorflow,
 }
 
 if __name__ == "__main__":

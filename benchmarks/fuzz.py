@@ -32,7 +32,7 @@ PATIENCE = 60.0
 
 # The slowest last: HDF5 takes milliseconds for a file.
 READERS = (
-    *("numpy", "safetensors", "flax", "equinox", "ncnn", "caffe"),
+    *("numpy", "safetensors", "flax", "equinox", "ncnn", "caffe", "tflite", "tfjs", "tensorflow"),
     *("darknet", "openvino", "onnx", "torch", "orbax", "keras", "filterdb"),
 )
 

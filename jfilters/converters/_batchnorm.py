@@ -27,6 +27,9 @@ EPSILON = 1e-5
 KERAS_EPSILON = 1e-3
 """The default of Keras."""
 
+_OF_KERAS = ("keras", "tfjs", "tensorflow")
+"""Formats whose names and order are mostly those of Keras."""
+
 _VARIANCE = ("running_var", "moving_variance", "var")
 _GAMMA = ("weight", "gamma", "scale")
 _NUMBERED = ("0", "1", "2", "3")  # how Keras 3 stores gamma, beta, mean and variance
@@ -134,14 +137,16 @@ def _by_graph(checkpoint: Checkpoint) -> _Ties:
 
 def _by_names(checkpoint: Checkpoint) -> _Ties:
     format = FORMATS[checkpoint.format]
-    is_keras = format.name == "keras"
+    is_keras = format.name in _OF_KERAS
     epsilon = KERAS_EPSILON if is_keras else EPSILON
     with checkpoint_errors(checkpoint.path):
         arrays = format.arrays(checkpoint.path)
     modules = _modules(arrays, epsilon)
     # Keras lists the layers of parallel branches in turn, and sorts them where no configuration is stored.
     ordered = format.order == "registration-order" and not is_keras
-    names = _Names(checkpoint.layers, modules, ordered=ordered)
+    # The operations of a Keras model are numbered over all its branches.
+    chained = format.name != "tensorflow"
+    names = _Names(checkpoint.layers, modules, ordered=ordered, chained=chained)
     return {layer.qualified.name: names.norm(layer) for layer in checkpoint.layers}
 
 
@@ -188,9 +193,14 @@ class _Names:
     """The modules of a checkpoint, by their names and, where it is stored, the order of registration."""
 
     def __init__(
-        self, layers: Iterable[StoredLayer], modules: dict[_Place, _Module], *, ordered: bool
+        self,
+        layers: Iterable[StoredLayer],
+        modules: dict[_Place, _Module],
+        *,
+        ordered: bool,
+        chained: bool,
     ):
-        self._modules, self._ordered = modules, ordered
+        self._modules, self._ordered, self._chained = modules, ordered, chained
         self._next = dict(itertools.pairwise(modules))
         self._by_stem: dict[tuple[_Place, str, bool], list[_Module]] = {}
         for module in modules.values():
@@ -210,7 +220,7 @@ class _Names:
         if module is None or not self._has_norms:
             return "no BatchNorm in the checkpoint"
         namesake = self._named(module)
-        if module.place[-1].isdecimal():
+        if module.place[-1].isdecimal() and self._chained:
             return self._numbered(module)
         if namesake and self._ordered and namesake.rank > module.rank:
             return _of(namesake)

@@ -181,7 +181,8 @@ def open_checkpoint(
 
 
 def _companions(path: Location, arrays: Sequence[StoredArray]) -> tuple[Location, ...]:
-    files = {path.parent / array.file for array in arrays if array.file is not None}
+    names = {name for array in arrays for name in (array.file, *array.further_files) if name}
+    files = {path.parent / name for name in names}
     return tuple(sorted(files, key=str)) if files and not is_folder(path) else ()
 
 

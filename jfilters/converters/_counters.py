@@ -16,7 +16,8 @@ _COUNTER = "num_batches_tracked"  # of torch
 _AVERAGES = ("mean_ema", "var_ema")  # of Haiku, each with a counter of its own
 _VARIANCES = ("running_var", "moving_variance")
 _NUMBERED = {"0", "1", "2", "3"}  # how Keras 3 stores gamma, beta, mean and variance
-_IN_GRAPH = "used by BatchNorm"  # how the reason begins that a graph gives
+_IN_GRAPH = ("used by BatchNorm", "used by FusedBatchNorm", "used by _FusedBatchNorm")
+"""How reasons begin that graphs give."""
 _WITHOUT_NAMES = ("equinox", "equinox module", "filterdb")
 """Formats whose arrays need not be called what they are."""
 

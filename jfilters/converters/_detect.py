@@ -18,6 +18,9 @@ from . import (
     _openvino,
     _orbax,
     _safetensors,
+    _tensorflow,
+    _tfjs,
+    _tflite,
     _torch,
 )
 from ._foreign import foreign_error, foreign_part
@@ -26,19 +29,8 @@ from ._hdf5 import _filterdb, _keras
 from ._unknown import unknown_error
 
 _MODULES = (
-    _safetensors,
-    _torch,
-    _filterdb,
-    _keras,
-    _onnx,
-    _caffe,
-    _orbax,
-    _equinox,
-    _numpy,
-    _ncnn,
-    _openvino,
-    _darknet,
-    _flax,
+    *(_safetensors, _torch, _filterdb, _keras, _onnx, _caffe, _orbax, _equinox, _numpy),
+    *(_ncnn, _openvino, _darknet, _flax, _tflite, _tfjs, _tensorflow),
 )
 
 FORMATS: dict[str, Format] = {module.FORMAT.name: module.FORMAT for module in _MODULES}

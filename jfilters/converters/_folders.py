@@ -1,6 +1,5 @@
 """Folders that a scan takes as one checkpoint, and other files that are part of a checkpoint."""
 
-import re
 from collections.abc import Sequence
 
 from ..errors import CheckpointError
@@ -11,9 +10,8 @@ from ._foreign import is_foreign_folder, superfluous
 from ._ncnn import PAIR as _NCNN
 from ._openvino import PAIR as _OPENVINO
 from ._shards import companions, index_files, uncovered
-
-_WEB_SHARD = re.compile(r".*\d+-?shard\d+of\d+(\.bin)?")
-_WEB_MODEL = "model.json"
+from ._tensorflow import parts_beside
+from ._tfjs import shards_beside
 
 
 def is_checkpoint_folder(path: Location) -> bool:
@@ -33,6 +31,6 @@ def is_checkpoint_folder(path: Location) -> bool:
 def part_names(files: Sequence[Location]) -> set[str]:
     """The names of those files of a folder that are parts of a checkpoint which another file stands for."""
     names = {base_name(file) for file in files}
-    web = {name for name in names if _WEB_MODEL in names and _WEB_SHARD.fullmatch(name)}
     paired = _NCNN.parts(files) | _OPENVINO.parts(files) | described(files)
-    return companions(files) | superfluous(names) | web | paired
+    joined = shards_beside(files) | parts_beside(files)
+    return companions(files) | superfluous(names) | paired | joined

@@ -14,6 +14,7 @@ from ._names import is_wrapper, parts, qualified
 from ._stored import StoredArray
 
 OPTIMIZER, GRADIENTS, MASK = "optimizer state", "gradients or statistics of them", "mask"
+DERIVED = "derived in training from the array that it is named after"
 
 _OPTIMIZER_NAME = (
     r"(\w+_)?(optim(izer)?s?|opts?)(_?(states?|dict|vars?|slots?))*"
@@ -133,7 +134,7 @@ def _derived(arrays: Sequence[StoredArray]) -> Iterator[tuple[int, str]]:
     for index, name in stems.items():
         ends = [at for at, letter in enumerate(name) if letter in "._"]
         if any(shapes.get(name[:end]) == arrays[index].shape for end in ends):
-            yield index, "derived in training from the array that it is named after"
+            yield index, DERIVED
 
 
 def _flat(array: StoredArray) -> str:

@@ -47,7 +47,7 @@ class StoredArray:
     - `peek()`: the first `PEEK` bytes of the values as stored, without reading the others; None where the
       format cannot do so cheaply.
     - `file`: the file that holds the values, where that is not the checkpoint itself, relative to the
-      folder that the checkpoint lies in.
+      folder that the checkpoint lies in; `further_files` where it lies in several.
     """
 
     name: str
@@ -72,6 +72,7 @@ class StoredArray:
     stacked: int | None = None
     peek: Callable[[], bytes | memoryview] | None = None
     file: str | None = None
+    further_files: tuple[str, ...] = ()
 
     def values(self) -> np.ndarray | None:
         """The values; None where they cannot be read, which whoever needs them will say."""

@@ -1,4 +1,6 @@
 from ._cursor import Cursor as Cursor
+from ._flatbuffer import Flatbuffer as Flatbuffer
+from ._flatbuffer import FlatTable as FlatTable
 from ._guard import checkpoint_errors as checkpoint_errors
 from ._hdf5_file import Hdf5File as Hdf5File
 from ._hdf5_file import Hdf5Node as Hdf5Node
@@ -45,6 +47,8 @@ from ._protobuf import ProtobufFile as ProtobufFile
 from ._protobuf import ProtobufMessage as ProtobufMessage
 from ._protobuf import packed_varints as packed_varints
 from ._protobuf import signed_varint as signed_varint
+from ._sorted_table import SortedTable as SortedTable
+from ._sorted_table import is_sorted_table as is_sorted_table
 from ._source import ByteSource as ByteSource
 from ._source import SourceFile as SourceFile
 from ._source import open_source as open_source

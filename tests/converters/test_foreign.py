@@ -56,11 +56,7 @@ def archive(kind, **members):
     return stream.getvalue()
 
 
-NODE = field(1, field(1, b"conv/w") + field(2, b"Const") + field(5, bytes(900)))
-TABLE_END = b"\x57\xfb\x80\x8b\x24\x75\x47\xdb"
-
 WEIGHTS = [
-    ("m", b"\x1c\0\0\0TFL3" + bytes(600), "TensorFlow Lite", "keras"),
     ("m", b"\x38\0\0\0ET12" + bytes(600), "ExecuTorch", "state_dict"),
     ("m", b"\x38\0\0\0ET13" + bytes(600), "ExecuTorch", "state_dict"),
     ("m", b"\x2c\0\0\0PTMF" + bytes(600), "PyTorch Mobile", "state_dict"),
@@ -72,21 +68,18 @@ WEIGHTS = [
     ("m", b"RKNN" + bytes(600), "RKNN", "ONNX"),
     ("m", b"\x12\1" + bytes(600), "MXNet", "mxnet.nd.load"),
     ("m", b"\4\0\0\0\1\0\0\0\3\0\0\0V 1\r\0\0\0nn.Sequential", "Torch7", "torchfile"),
-    ("m", b"\0\0\x08\x08\1\x1a\2\x08\1" + bytes(50) + TABLE_END, "TensorFlow checkpoint", "keras"),
-    ("m", 3 * NODE, r"TensorFlow graph \(.pb\)", "tf2onnx"),
-    ("m", b"\x08\1" + field(2, field(1, bytes(30))), "SavedModel", "keras"),
     ("m", b"\x08\5" + field(2, b"\n\5input") + field(500, bytes(999)), "Core ML", "converted from"),
     ("m", (field(1, b"VGG16") + field(100, field(1, b"conv1") + bytes(9))) * 2, "Caffe", "upgrade"),
     ("m", field(1, b"n") + field(2, field(2, b"w") + field(4, b"GivenTensorFill")), "Caffe2", "ONNX"),
     ("m", field(1, field(1, b"w") + field(2, b"\x08\3" + field(2, b"Float32"))), "MindSpore", "npz"),
     ("m", b"\x08\1" + field(2, field(1, b"root_uid") + field(2, b"x")), "CNTK", "ONNX"),
+    ("m.json", json.dumps({"layers": {"conv2d_tf": {"weights": [0.5]}}}).encode(), "WebSR", "converted"),
     ("m.bin", POINTER, "Git LFS pointer to 1,234,567 bytes", "git lfs pull"),
     ("m.tflite", POINTER, "Git LFS pointer", "git lfs pull"),
     ("m.pth", b"\n<!DOCTYPE html><html><body>Sign in", "web page", "fetch it again"),
     ("m.pth", b"<html><body>not found", "web page", "fetch it again"),
     ("m.pt", b'<?xml version="1.0"?><Error><Code>AccessDenied</Code>', "says AccessDenied", "again"),
     ("m.bin", b'{"error": "Entry not found"}', 'says "Entry not found"', "fetch it again"),
-    ("m", json.dumps({"weightsManifest": []}).encode(), "TensorFlow.js", "converted from"),
     ("m", gzip.compress(b"\x80\2}q\0." + NOISE, mtime=0), "gzip", "gunzip"),
     ("m.pth.bz2", bz2.compress(NOISE), "bzip2", "bunzip2"),
     ("m.pth.xz", lzma.compress(NOISE), "xz", "unxz"),
@@ -248,7 +241,7 @@ def t5x(folder):
 
 
 def saved_model(folder):
-    (folder / "saved_model.pb").write_bytes(b"\x08\1" + field(2, field(1, bytes(30))))
+    (folder / "saved_model.pbtxt").write_text("saved_model_schema_version: 1")
     (folder / "variables").mkdir()
 
 
@@ -269,7 +262,7 @@ FOLDERS = [
     (universal, "universal checkpoint of DeepSpeed", r"zero_to_fp32\.py"),
     (megatron, "model-parallel ranks, as Megatron", "merge"),
     (t5x, "T5X", "Orbax"),
-    (saved_model, "SavedModel", "keras"),
+    (saved_model, "SavedModel as text", "save it again"),
     (core_ml, "Core ML", "get_weights_metadata"),
 ]  # fmt: skip
 

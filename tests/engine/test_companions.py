@@ -52,7 +52,22 @@ def save_shards(folder):
     return index, list(names.values())
 
 
-@pytest.fixture(params=[save_onnx, save_shards])
+def save_web(folder):
+    """A model of TensorFlow.js whose weights lie in two shards."""
+    names = ["0.bin", "1.bin"]
+    data = b"".join(np.moveaxis(value, (2, 3), (0, 1)).tobytes() for value in weights().values())
+    for name, piece in zip(names, (data[:1000], data[1000:]), strict=True):
+        (folder / name).write_bytes(piece)
+    entries = [
+        {"name": f"{name[0]}/kernel", "shape": [3, 3, *value.shape[:2]], "dtype": "float32"}
+        for name, value in weights().items()
+    ]
+    manifest = [{"paths": names, "weights": entries}]
+    (folder / "net.json").write_text(json.dumps({"modelTopology": {}, "weightsManifest": manifest}))
+    return folder / "net.json", names
+
+
+@pytest.fixture(params=[save_onnx, save_shards, save_web])
 def several(request, tmp_path):
     """A checkpoint of several files, and the names of all but the first."""
     (tmp_path / "in").mkdir()

@@ -1,12 +1,14 @@
 """A scan refuses weights that are not read, by name and once a model, and ignores what are none."""
 
 import gzip
+import json
 
 import numpy as np
 import pytest
 import torch
 from safetensors.numpy import save_file
 
+from benchmarks import _tensorflow_files as files
 from jfilters.engine.internal import measure_checkpoints
 
 NOISE = np.random.default_rng(0).standard_normal(500).astype("f4").tobytes()
@@ -32,7 +34,7 @@ def write(folder, files):
 
 def test_files_of_weights_are_refused_with_the_true_reason(folder):
     files = {
-        "a.tflite": (b"\x1c\0\0\0TFL3" + bytes(600), "TensorFlow Lite"),
+        "a.tflite": (b"\x1c\0\0\0TFL3" + bytes(600), "damaged flatbuffer"),
         "b.bin": (POINTER, "Git LFS"),
         "c.pth.gz": (gzip.compress(NOISE), "gunzip"),
         "x/d.gguf": (b"GGUF" + bytes(600), "GGUF"),
@@ -55,7 +57,7 @@ def test_a_folder_that_is_one_checkpoint_is_refused_once(folder):
             "t5x/target.a/.zarray": b"{}",
             "zero/zero_pp_rank_0_mp_rank_00_model_states.pt": NOISE,
             "zero/zero_pp_rank_1_mp_rank_00_model_states.pt": NOISE,
-            "tf/saved_model.pb": NOISE,
+            "tf/saved_model.pbtxt": NOISE,
             "tf/variables/variables.data-00000-of-00001": NOISE,
         },
     )
@@ -65,10 +67,11 @@ def test_a_folder_that_is_one_checkpoint_is_refused_once(folder):
 
 
 def test_a_saved_model_beside_other_weights_hides_none_of_them(folder):
-    write(folder, {"saved_model.pb": b"\x08\1\x12\x20\n\x1e" + bytes(30)})
+    graph = files.field(2, files.node("v", "VarHandleOp"))
+    write(folder, {"saved_model.pb": files.field(1, 1) + files.field(2, graph)})
     found = measure_checkpoints(folder)
     assert [entry.status for entry in found.entries] == ["ok", "refused"]
-    assert "SavedModel" in lost(found)["saved_model.pb"]
+    assert "variables/variables.index, which is missing" in lost(found)["saved_model.pb"]
 
 
 def test_all_weights_beside_partitions_of_an_optimizer_are_read(folder):
@@ -85,10 +88,14 @@ def test_all_weights_beside_partitions_of_an_optimizer_are_read(folder):
 
 
 def test_a_model_of_the_web_is_refused_once(folder):
-    files = {"web/model.json": b'{"weightsManifest": []}'}
-    files |= {f"web/group1-shard{i}of2.bin": NOISE for i in (1, 2)}
+    paths = ["group1-shard1of2.bin", "group1-shard2of2.bin"]
+    model = {"weightsManifest": [{"paths": [*paths, "missing.bin"], "weights": []}]}
+    files = {"web/model.json": json.dumps(model).encode(), "web/other.pb": NOISE}
+    files |= {f"web/{name}": NOISE for name in paths}
     write(folder, files)
-    assert lost(measure_checkpoints(folder)).keys() == {"web/model.json"}
+    reasons = lost(measure_checkpoints(folder))
+    assert reasons.keys() == {"web/model.json", "web/other.pb"}
+    assert "missing.bin" in reasons["web/model.json"]
 
 
 def test_what_holds_no_weights_is_ignored(folder):

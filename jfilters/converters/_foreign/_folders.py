@@ -46,8 +46,8 @@ _FLAX_SHARDED = Kind(
     "restore it with flax.training.checkpoints and save its parameters with Orbax",
 )
 SAVED_MODEL = Kind(
-    "a TensorFlow SavedModel",
-    "load it with TensorFlow and save the model as .keras or .weights.h5, or convert it with tf2onnx",
+    "a TensorFlow SavedModel as text",
+    "load it with TensorFlow and save it again, which writes saved_model.pb",
 )
 _CORE_ML = Kind(
     "a Core ML package",
@@ -99,7 +99,7 @@ def _by_names(names: set[str]) -> Kind | None:
     ranks = [name for name in names if _RANK.fullmatch(name)]
     if len(ranks) > 1 or any(_STAGE.fullmatch(name) for name in names):
         return _RANKS
-    if names & {"saved_model.pb", "saved_model.pbtxt"}:
+    if "saved_model.pbtxt" in names and "saved_model.pb" not in names:
         return SAVED_MODEL
     if "coremldata.bin" in names:
         return _COMPILED

@@ -5,10 +5,6 @@ Sources: the schemas and specifications of the formats, and the lists of file si
 
 from ._kind import Kind, other
 
-_TFLITE = Kind(
-    "a TensorFlow Lite (LiteRT) model",
-    "save the Keras or TensorFlow model that it was made from as .keras or .weights.h5",
-)
 _EXECUTORCH = Kind(
     "an ExecuTorch program", "save the state_dict of the module that it was exported from"
 )
@@ -34,8 +30,6 @@ _GGUF = Kind(
 _TORCH7 = Kind("a file of Torch7 (Lua)", "read it with the package torchfile and save it as .npz")
 
 MAGICS: tuple[tuple[int, bytes, Kind], ...] = (
-    (4, b"TFL3", _TFLITE),
-    (8, b"TFL3", _TFLITE),
     (4, b"PTMF", Kind("a PyTorch Mobile flatbuffer (.ptl)", "save the state_dict of the module behind it")),
     (4, b"CIR0", Kind("a Circle model of ONE", "give the ONNX or TensorFlow model behind it")),
     (4, b"ORTM", Kind("an ONNX Runtime model (.ort)", "give the ONNX file that it was made from")),

@@ -10,14 +10,15 @@ SUFFIXES = (
     *(".safetensors", ".onnx", ".msgpack", ".flax", ".eqx", ".keras", ".h5", ".hdf5", ".npy", ".npz"),
     *(".tflite", ".pte", ".ptl", ".pt2", ".ort", ".gguf", ".ggml", ".mlmodel", ".pb", ".pdparams"),
     *(".pdiparams", ".caffemodel", ".weights", ".engine", ".plan", ".trt", ".rknn", ".mnn", ".t7"),
-    *(".params", ".nemo", ".distcp", ".joblib"),
+    *(".params", ".nemo", ".distcp", ".joblib", ".ckpt.index"),
 )  # fmt: skip
 """Endings of names that promise weights, of the formats that are read and of those that are not."""
 
-_SAVE_TF = "load it with TensorFlow and save the model as .keras or .weights.h5"
-_TF_DATA = Kind("probably the data of a TensorFlow checkpoint", _SAVE_TF, weights=False)
+_TF_DATA = Kind(
+    "probably the data of a TensorFlow checkpoint", "give its .index file", weights=False
+)
 _TF_META = Kind("probably the graph of a TensorFlow checkpoint", weights=False)
-_TFJS = Kind("probably the weights of a TensorFlow.js model", "give the Keras model behind it")
+_TFJS = Kind("probably the weights of a TensorFlow.js model", "give the model.json beside it")
 _PADDLE = "paddle2onnx converts it, together with the .pdmodel beside it"
 _DESCRIPTION = "fetch the description beside it again"
 _SOURCE = "give the model that it was converted from"

@@ -14,12 +14,8 @@ _LONGEST = 20
 _VARINT, _SPAN = 0, 2
 _WIDTHS = {1: 8, 5: 4}
 _SHOWN = 200
-_OPERATOR = re.compile(rb"[A-Z_][A-Za-z0-9_>]*")
 
-_TF = "load it with TensorFlow and save the model as .keras or .weights.h5"
 _COREML = Kind("a Core ML model", "give the model that it was converted from")
-_SAVED_MODEL = Kind("the graph of a TensorFlow SavedModel", _TF)
-_FROZEN = Kind("a TensorFlow graph (.pb), frozen or not", f"{_TF}, or convert it with tf2onnx")
 _CNTK = Kind("a CNTK 2 model", "load it with CNTK and save it as ONNX")
 _CAFFE = Kind(
     "a Caffe model of the first schema", "bring it up to date with upgrade_net_proto_binary"
@@ -62,8 +58,7 @@ def _versioned(numbers: set[int], first: _Field, fields: list[_Field]) -> Kind |
         return _COREML
     if first.value != 1 or numbers != {1, 2}:
         return None
-    key = _inner(fields[1].data)
-    return _CNTK if key in _CNTK_KEYS else _SAVED_MODEL if fields[1].data[:1] == b"\n" else None
+    return _CNTK if _inner(fields[1].data) in _CNTK_KEYS else None
 
 
 def _listed(numbers: set[int], first: _Field, fields: list[_Field]) -> Kind | None:
@@ -72,9 +67,6 @@ def _listed(numbers: set[int], first: _Field, fields: list[_Field]) -> Kind | No
         return _PADDLE
     if name and numbers <= {1, 2, 3, 4}:
         behind = first.data[2 + len(name) :]
-        operator = _inner(behind, b"\x12")
-        if operator and _OPERATOR.fullmatch(operator):
-            return _FROZEN
         if behind[:1] == b"\x12" and re.search(rb"(Float|Int|UInt|BFloat)\d+", behind):
             return _MINDSPORE
     is_name = bool(first.data) and first.data.isascii() and first.data.decode().isprintable()

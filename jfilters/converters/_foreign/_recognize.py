@@ -10,12 +10,6 @@ from ._packed import by_packing
 from ._protobuf import by_fields
 from ._text import LONGEST, by_text, is_text
 
-_FOOTER = b"\x57\xfb\x80\x8b\x24\x75\x47\xdb"
-_INDEX = Kind(
-    "a TensorFlow checkpoint",
-    "load it with TensorFlow and save the model as .keras or .weights.h5",
-)
-
 _REMEDY = "`jfilters formats` lists what can be read"
 
 
@@ -65,6 +59,4 @@ def _file_kind(path: Location, head: bytes) -> Kind | None:
         # A pointer or a page may stand for weights of any format, read or not.
         misplaced = kind.stands_for and promises_weights(base_name(path))
         return kind._replace(weights=kind.weights or misplaced)
-    if head[:2] == b"\0\0" and bytes(source.read(max(source.size - 8, 0), source.size)) == _FOOTER:
-        return _INDEX
     return by_magic(head) or by_packing(source, head) or by_fields(source) or by_name(path)

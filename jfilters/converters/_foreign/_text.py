@@ -14,13 +14,15 @@ _SIZE = re.compile(r"^size (\d{1,20})$", re.MULTILINE)
 _PYTHON = re.compile(
     r"(#!.*python|\"\"\"|from [\w.]+ import |import \w|def \w+\(|class \w+[(:])", re.ASCII
 )
+_MODEL_BEHIND = "give the model that it was converted from"
 _AGAIN = "fetch it again by the link to the file itself"
 _PNNX = "give the .ncnn.param or the torch file beside it"
-_TF = "load it with TensorFlow and save the model as .keras or .weights.h5"
+
+_CHECKPOINTS = Kind("a list of TensorFlow checkpoints", "give one of their .index files", False)
 
 _STARTS = (
     (re.compile(r"7767517\s+\d+\s+\d+\s+pnnx"), Kind("the description of a PNNX model", _PNNX, False)),
-    (re.compile(r"(all_)?model_checkpoint_paths?:"), Kind("a list of TensorFlow checkpoints", _TF, False)),
+    (re.compile(r"(all_)?model_checkpoint_paths?:"), _CHECKPOINTS),
     (re.compile(r"([#;][^\n]*\n\s*)*\[net(work)?\]"), other("a Darknet network, without weights")),
     (re.compile(r"node \{"), other("a TensorFlow graph as text")),
     (re.compile(r"name: \"|layers? \{|input: \""), other("a Caffe network as text, without weights")),
@@ -82,14 +84,20 @@ def _json(data: bytes) -> Kind:
     if error and len(content) < 6:
         said = json.dumps(error)[:80]
         return _misplaced(f"a JSON error document that says {said}")
-    if "weightsManifest" in content:
-        remedy = "give the Keras or TensorFlow model that it was converted from"
-        return Kind("a TensorFlow.js model, its weights in the .bin files beside it", remedy)
     if "weight_map" in content:
         return other("an index of shards, none of which is of a format that is read")
+    if _is_websr(content):
+        return Kind("a WebSR network, its weights in the order of GPU textures", _MODEL_BEHIND)
     if "class_name" in content and "config" in content:
         return other("the configuration of a Keras model, without weights")
     return other("a JSON document")
+
+
+def _is_websr(content: dict) -> bool:
+    """Return whether layers have lists of weights, whose order and channels nothing in the file tells."""
+    layers = content.get("layers")
+    layers = list(layers.values()) if isinstance(layers, dict) else []
+    return any(isinstance(x, dict) and isinstance(x.get("weights"), list) for x in layers)
 
 
 def _plain(text: str) -> Kind:
