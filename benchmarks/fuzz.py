@@ -31,7 +31,10 @@ PATIENCE = 60.0
 """Seconds without progress after which a process that is not stopped is killed."""
 
 # The slowest last: HDF5 takes milliseconds for a file.
-READERS = ("numpy", "safetensors", "flax", "equinox", "onnx", "torch", "orbax", "keras", "filterdb")
+READERS = (
+    *("numpy", "safetensors", "flax", "equinox", "onnx", "torch", "torch-export"),
+    *("torch-distributed", "deepspeed", "orbax", "keras", "filterdb"),
+)
 
 _COVERAGE = re.compile(r"cov: (\d+) .*corp: (\d+)/")
 

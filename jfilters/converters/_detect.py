@@ -11,9 +11,13 @@ from . import _equinox, _flax, _numpy, _onnx, _orbax, _safetensors, _torch
 from ._foreign import foreign_error, foreign_part
 from ._format import Format
 from ._hdf5 import _filterdb, _keras
+from ._torch import _deepspeed, _distributed_folder, _exported
 from ._unknown import unknown_error
 
-_MODULES = (_safetensors, _torch, _filterdb, _keras, _onnx, _orbax, _equinox, _numpy, _flax)
+_MODULES = (
+    *(_safetensors, _torch, _exported, _distributed_folder, _deepspeed, _filterdb, _keras, _onnx),
+    *(_orbax, _equinox, _numpy, _flax),
+)
 
 FORMATS: dict[str, Format] = {module.FORMAT.name: module.FORMAT for module in _MODULES}
 """All formats by name, those whose content is surest to tell first."""

@@ -46,6 +46,7 @@ from ._protobuf import packed_varints as packed_varints
 from ._protobuf import signed_varint as signed_varint
 from ._source import ByteSource as ByteSource
 from ._source import SourceFile as SourceFile
+from ._source import SourceRange as SourceRange
 from ._source import open_source as open_source
 from ._source import window as window
 from ._unpickle import MAX_OPCODES as MAX_OPCODES

@@ -50,12 +50,17 @@ def check_whole(saved: object, arrays: Sequence[StoredArray], path: Location) ->
         return
     if isinstance(saved, InertMapping) and _is_partition(saved):
         raise kind_error(PARTITIONS._replace(name=f"a part of {PARTITIONS.name}"), path)
-    if any(_FLAT.fullmatch(array.name.rpartition(".")[2]) for array in arrays):
+    if any(is_flat(array.name) for array in arrays):
         reason = (
             "flat parameters of FSDP, a shard of the network without shapes, which are not read"
         )
         remedy = "save it with StateDictType.FULL_STATE_DICT"
         raise ForeignFormatError(reason, path=path, remedy=remedy)
+
+
+def is_flat(name: str) -> bool:
+    """Tell whether FSDP gave this name to parameters that it flattened into one."""
+    return _FLAT.fullmatch(name.rpartition(".")[2]) is not None
 
 
 def _of_dtensor(shape: tuple[int, ...], state: object) -> Local:
