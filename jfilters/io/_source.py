@@ -89,7 +89,7 @@ class SourceRange:
 
     def __init__(self, source: ByteSource, start: int, stop: int):
         self.path = source.path
-        self._source, self._start = source, start
+        self.start, self._source = start, source
         self.size = max(min(stop, source.size) - start, 0)
 
     def read(self, start: int, stop: int) -> memoryview:
@@ -97,7 +97,7 @@ class SourceRange:
         stop = min(stop, self.size)
         if start >= stop:
             return memoryview(b"")
-        return self._source.read(self._start + start, self._start + stop)
+        return self._source.read(self.start + start, self.start + stop)
 
 
 class SourceFile(io.RawIOBase):

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from ...errors import CheckpointError
-from ...io import ByteSource, Cursor, Location, ZipArchive, unpickle
+from ...io import ByteSource, Cursor, Location, SourceRange, ZipArchive, unpickle
 from .._axes import for_rank
 from .._stored import StoredArray
 from ._storage import persistent_storage
@@ -122,9 +122,9 @@ def _may_be_weight(array: StoredArray) -> bool:
 class _Members:
     """The storages of an archive: members of the folder that is named as their pickle."""
 
-    base = 0
-
     def __init__(self, archive: ZipArchive, folder: str, name: str):
+        # Archives inside one file number their storages alike.
+        self.base = archive.source.start if isinstance(archive.source, SourceRange) else 0
         self._archive, self._folder, self._name = archive, folder, name
         self.big_endian = self._byte_order() == b"big"
 

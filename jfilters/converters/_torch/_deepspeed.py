@@ -14,7 +14,7 @@ from typing import NamedTuple, NoReturn
 import numpy as np
 
 from ...errors import CheckpointError, ForeignFormatError
-from ...io import InertMapping, Location, base_name, children, is_folder, open_source
+from ...io import Inert, InertMapping, Location, base_name, children, is_folder, open_source
 from .._depth_names import natural_key
 from .._foreign import promises_weights
 from .._format import Format
@@ -61,7 +61,8 @@ def _recognizes(path: Location, head: bytes) -> bool:
             return False
         files = _files(path)
         is_whole = [base_name(file) for file in files.states] == [_WHOLE]
-        return bool(files.optimizers) and not (is_whole and _others(path))
+        is_part = any(base_name(file).startswith("zero_pp_") for file in files.states)
+        return is_part or (bool(files.optimizers) and not (is_whole and _others(path)))
     except (OSError, CheckpointError):
         return False
 
@@ -130,8 +131,10 @@ def _told(array: StoredArray) -> StoredArray:
 
 
 def _joined(path: Location, files: _Files, saved: InertMapping) -> list[StoredArray]:
+    if not files.optimizers:
+        _refuse(path, "a DeepSpeed checkpoint without its optim_states, which hold the weights")
     optimizers = [_optimizer(file) for file in files.optimizers]
-    stages = {optimizer.get("zero_stage") for optimizer in optimizers}
+    stages = {_number(optimizer.get("zero_stage")) for optimizer in optimizers}
     if stages != {3}:
         _refuse(path, "partitions of a stage other than 3, beside no file of all weights")
     ranks = _world(optimizers[0].get("partition_count"), path)
@@ -255,6 +258,16 @@ def _optimizer(file: Location) -> InertMapping:
     if not isinstance(optimizer, InertMapping):
         _refuse(file, "no optimizer_state_dict")
     return optimizer
+
+
+def _number(value: object) -> object:
+    """A number, or the one that a member of an enumeration stands for."""
+    match value:
+        case Inert(args=(int(number),)):
+            return number
+        case int():
+            return value
+    return None
 
 
 def _world(count: object, path: Location) -> int:

@@ -13,6 +13,10 @@ from .._foreign import PARTITIONS, kind_error
 from .._stored import StoredArray
 
 _FLAT = re.compile(r"_?flat_param(_\d+)?")
+_SPREAD = (
+    "a tensor that is spread over devices: "
+    "save it with torch.distributed.checkpoint, whose shards are joined"
+)
 _REBUILT = ("torch._tensor._rebuild_from_type", "torch._tensor._rebuild_from_type_v2")
 _PLACEMENTS = ("Shard", "Replicate")
 
@@ -27,9 +31,9 @@ class Local(NamedTuple):
     def reason(self, shape: tuple[int, ...]) -> str | None:
         """Why a part of this shape is not the whole; None where it is."""
         if shape != self.shape:
-            return f"a shard, {shape} of the {self.shape} of a tensor that is spread over devices"
+            return f"a shard, {shape} of the {self.shape} of {_SPREAD}"
         if not self.placed:
-            return "a shard or a summand of a tensor that is spread over devices"
+            return f"a shard or a summand of {_SPREAD}"
         return None
 
 

@@ -191,8 +191,8 @@ def _norm(
 
 
 def _weight_norm(v: np.ndarray, g: np.ndarray, axis: int = 0) -> tuple[np.ndarray, np.ndarray]:
-    axis = int(axis) % v.ndim
-    norm = _norm(v, 2, [a for a in range(v.ndim) if a != axis] or None, True)
+    # -1 stands for all axes rather than for the last.
+    norm = _norm(v, 2, [a for a in range(v.ndim) if a != axis or axis == -1] or None, True)
     return np.asarray(v * (g / norm)), norm
 
 
@@ -221,6 +221,11 @@ def _same(x: np.ndarray, **options: Any) -> np.ndarray:
 
 def _reshaped(x: np.ndarray, size: Any = None, shape: Any = None) -> np.ndarray:
     return x.reshape([int(n) for n in (shape if size is None else size)])
+
+
+def _flattened(x: np.ndarray, start_dim: int = 0, end_dim: int = -1) -> np.ndarray:
+    start, stop = int(start_dim) % max(x.ndim, 1), int(end_dim) % max(x.ndim, 1) + 1
+    return x.reshape(*x.shape[:start], math.prod(x.shape[start:stop]), *x.shape[stop:])
 
 
 def _expanded(x: np.ndarray, size: Any, implicit: bool = False) -> np.ndarray:
@@ -327,6 +332,7 @@ OPERATORS: dict[str, Callable[..., Any]] = {
     **{f"{_A}{name}": _same for name in ("clone", "detach", "detach_", "alias", "contiguous", "lift_fresh_copy")},
     **{f"{_A}{name}": _cast for name in ("to", "_to_copy")},
     **{f"{_A}{name}": _reshaped for name in ("view", "reshape", "_unsafe_view")},
+    f"{_A}flatten": _flattened,
     f"{_A}permute": lambda x, axis: np.transpose(x, [int(a) for a in axis]),
     f"{_A}transpose": lambda x, dim0, dim1: np.swapaxes(x, int(dim0), int(dim1)),
     f"{_A}t": lambda x: x.T,

@@ -6,6 +6,7 @@ one as it is, or several through weight norm, masks or the scales of a quantizat
 
 import dataclasses
 import functools
+import math
 import re
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -144,6 +145,9 @@ class _Listing:
         key = self._key(term)
         if key in self.weights:
             return
+        if convolution.operator:
+            self._add_unknown(key, arrays, leaves, convolution)
+            return
         if len(leaves) == len(arrays) == 1 and isinstance(term, Leaf):
             self._add_plain(key, leaves[0], arrays[0], convolution)
         else:
@@ -191,16 +195,14 @@ class _Listing:
     def _add_computed(
         self, key: object, leaves: list[Leaf], arrays: list[PickledArray], conv: Convolution
     ) -> None:
-        main = max(arrays, key=lambda array: np.prod(array.shape, dtype=float), default=None)
-        index = arrays.index(main) if main is not None else -1
-        name = self._unused(_weight_name(leaves[index].name) if main is not None else "weight")
+        name = self._unused(_main_name(leaves, arrays))
         fault = obstacle(conv.weight)
         reason = f"computed in the graph from {fault}" if fault else None
         if reason is None and len(arrays) < len(leaves):
             reason = "computed in the graph from an array that the archive lacks"
         if reason is None and any(array.reason for array in arrays):
             reason = "computed in the graph from an array that is not read"
-        size = sum(int(np.prod(array.shape, dtype=float)) for array in arrays) * 8
+        size = 8 * sum(math.prod(array.shape) for array in arrays)
         reader = functools.partial(evaluate, conv.weight, self._read, size)
         applied = _applied(conv)
         dtype = dtype_name(conv.dtype)
@@ -211,16 +213,28 @@ class _Listing:
         for leaf in leaves:
             self._parts.setdefault(leaf.name, f"part of {name}{how}")
 
+    def _add_unknown(
+        self, key: object, arrays: list[PickledArray], leaves: list[Leaf], conv: Convolution
+    ) -> None:
+        """List the argument of an operator that is not known, if it may be a weight."""
+        for leaf, array in zip(leaves, arrays, strict=False):
+            if 3 <= len(array.shape) <= 5:
+                reason = f"applied by {conv.operator[:60]}, whose weights are not read"
+                stored = self._record(
+                    leaf.name, array.shape, array.dtype, array.read, array.reason or reason
+                )
+                self.weights[key] = dataclasses.replace(stored, depth=conv.depth, unread=True)
+
     def _as_weight(self, stored: StoredArray, conv: Convolution, unread: bool) -> StoredArray:
-        axes = for_rank("IOHW" if conv.transposed else "OIHW", len(stored.shape))
-        is_weight = 3 <= len(stored.shape) <= 5
+        rank = len(stored.shape)
+        axes = "IOHW" if conv.transposed else "OIHW"
         return dataclasses.replace(
             stored,
-            axes=axes if is_weight else None,
+            axes=for_rank(axes, rank) if 3 <= rank <= 5 else None,
             groups=conv.groups,
             transposed=conv.transposed,
             depth=conv.depth,
-            unread=unread and is_weight,
+            unread=unread,
             stacked=0,
         )
 
@@ -261,6 +275,16 @@ class _Listing:
         """A name that no other weight has: one array may take part in several."""
         self._names[name] += 1
         return name if self._names[name] == 1 else f"{name}[{self._names[name] - 1}]"
+
+
+def _main_name(leaves: list[Leaf], arrays: list[PickledArray]) -> str:
+    """The name of a computed weight: that of its largest part, and of the original beside a mask."""
+    if not arrays or len(arrays) < len(leaves):
+        return "weight"
+    sizes = [math.prod(array.shape) for array in arrays]
+    names = [leaf.name for leaf, size in zip(leaves, sizes, strict=True) if size == max(sizes)]
+    original = next((name for name in names if _PARAMETRIZED.search(name)), names[0])
+    return _weight_name(original)
 
 
 def _weight_name(name: str) -> str:

@@ -28,6 +28,9 @@ _CONVOLUTIONS = {
 }  # fmt: skip
 
 
+_DEFORMABLE = ("torchvision", "deform_conv2d")
+
+
 @dataclasses.dataclass(frozen=True, slots=True, eq=False)
 class Data:
     """A value that depends on an input of the network, at the end of a path of `depth` operations."""
@@ -56,7 +59,10 @@ Term = Data | Leaf | Step
 
 
 class Convolution(NamedTuple):
-    """One convolution: the term of its weight, and what its arguments say of it."""
+    """One convolution: the term of its weight, and what its arguments say of it.
+
+    `operator` is set for one of another library, of whose arguments any may be its weight.
+    """
 
     weight: Term
     transposed: bool
@@ -64,6 +70,7 @@ class Convolution(NamedTuple):
     depth: int
     shape: tuple[int, ...]
     dtype: object
+    operator: str = ""
 
 
 class _Node(NamedTuple):
@@ -131,8 +138,7 @@ class _Walk:
             node = _node(raw, terms)
             depth = _depth(node)
             yield from self._inside(node, raw, level)
-            if found := _convolution(node, raw, graph, depth):
-                yield found
+            yield from _convolutions(node, raw, graph, depth)
             for index, name in enumerate(node.outputs):
                 terms[name] = Step(node.op, node.args, index) if depth < 0 else Data(depth + 1)
 
@@ -190,26 +196,34 @@ def _depth(node: _Node) -> int:
     return max((term.depth for term in terms if isinstance(term, Data)), default=-1)
 
 
-def _convolution(
+def _convolutions(
     node: _Node, raw: dict[str, Any], graph: dict[str, Any], depth: int
-) -> Convolution | None:
+) -> Iterator[Convolution]:
     library, _, op = node.op.removeprefix("torch.ops.").partition(".")
-    op = op.partition(".")[0]
-    if library != "aten" or op not in _CONVOLUTIONS or "weight" not in node.args:
-        return None
-    weight = node.args["weight"]
-    if not isinstance(weight, Data | Leaf | Step):
-        return None
-    transposed = bool(node.args.get("transposed", _CONVOLUTIONS[op]))
-    groups = node.args.get("groups", 1)
-    name = next(value["arg"]["as_tensor"]["name"] for value in raw["inputs"] if value["name"] == "weight")
-    meta = graph.get("tensor_values", {}).get(name)
-    dtype = meta.get("dtype") if isinstance(meta, dict) else None
-    # A symbolic number of groups is not known before the program runs.
-    number = groups if type(groups) is int and groups > 0 else None
-    return Convolution(weight, transposed, number, max(depth, 0), _shape(meta), dtype)
+    op, weight = op.partition(".")[0], node.args.get("weight")
+    is_known = op in _CONVOLUTIONS if library == "aten" else (library, op) == _DEFORMABLE
+    if is_known and isinstance(weight, Data | Leaf | Step):
+        transposed = bool(node.args.get("transposed", _CONVOLUTIONS.get(op, False)))
+        groups = node.args.get("groups", 1)
+        meta = _meta(raw, graph)
+        # A symbolic number of groups is not known before the program runs.
+        number = groups if type(groups) is int and groups > 0 else None
+        yield Convolution(
+            weight, transposed, number, max(depth, 0), _shape(meta), meta.get("dtype")
+        )
+    elif "conv" in op and not op.endswith("backward") and depth >= 0:
+        for term in (term for arg in node.args.values() for term in _terms(arg)):
+            if not isinstance(term, Data):
+                yield Convolution(term, False, None, depth, (), None, f"{library}.{op}")
 
 
-def _shape(meta: Any) -> tuple[int, ...]:
-    sizes = [size.get("as_int") for size in meta["sizes"]] if isinstance(meta, dict) else []
+def _meta(raw: dict[str, Any], graph: dict[str, Any]) -> dict[str, Any]:
+    """The record of the shape and dtype of the weight of a convolution."""
+    weights = (value["arg"] for value in raw["inputs"] if value["name"] == "weight")
+    meta = graph.get("tensor_values", {}).get(next(weights)["as_tensor"]["name"])
+    return meta if isinstance(meta, dict) else {}
+
+
+def _shape(meta: dict[str, Any]) -> tuple[int, ...]:
+    sizes = [size.get("as_int") for size in meta.get("sizes", [])]
     return tuple(size for size in sizes if type(size) is int and 0 <= size < 1 << 48)
