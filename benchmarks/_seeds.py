@@ -135,11 +135,11 @@ def _torch_export(root: Path) -> None:
 
 def _torch_distributed(root: Path) -> None:
     import torch
-    from torch.distributed import checkpoint
+    from torch.distributed.checkpoint.state_dict_saver import save
 
     net = torch.nn.Sequential(torch.nn.Conv2d(5, 2, 3), torch.nn.Conv2d(2, 2, 1))
     for label, state in (("flat", net.state_dict()), ("deep", {"model": net.state_dict(), "n": 1})):
-        checkpoint.save(state, checkpoint_id=str(root / label))
+        save(state, checkpoint_id=str(root / label))
 
 
 def _deepspeed(root: Path) -> None:

@@ -56,7 +56,7 @@ class ZipArchive:
         return self._data(self._member(name), name)
 
     def text(self, name: str, most: int) -> str:
-        """The text in a member, packed or not. Raises CheckpointError if it is of more than `most` bytes."""
+        """The text in a member, packed or not. Raises CheckpointError beyond `most` bytes."""
         member = self.members.get(name)
         if member is None or member.flags & _ENCRYPTED or member.method not in (_STORED, _DEFLATED):
             raise self._refusal("the archive has no such member that can be unpacked", name)

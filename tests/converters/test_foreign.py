@@ -274,7 +274,11 @@ def test_a_msgpack_file_whose_arrays_lie_elsewhere(tmp_path, text, words):
 
 
 def test_a_zero_folder_with_a_file_of_all_weights_among_others_names_it(tmp_path):
-    for name in ("mp_rank_00_model_states.pt", "zero_pp_rank_0_mp_rank_00_optim_states.pt", "b.pth"):
+    for name in (
+        "mp_rank_00_model_states.pt",
+        "zero_pp_rank_0_mp_rank_00_optim_states.pt",
+        "b.pth",
+    ):
         (tmp_path / name).write_bytes(NOISE)
     with pytest.raises(UnknownFormatError, match=r"give mp_rank_00_model_states\.pt, which holds"):
         detect(tmp_path)

@@ -181,7 +181,7 @@ class Quantized(nn.Module):
         if self.per_channel:
             call = ops.dequantize_per_channel
             return call(self.weight, self.weight_scale, self.zero, 0, *args)
-        return ops.dequantize_per_tensor(self.weight, float(0.02), 3, *args)
+        return ops.dequantize_per_tensor(self.weight, 0.02, 3, *args)
 
     def forward(self, x):
         return nn.functional.conv2d(x, self.dequantized())
@@ -235,9 +235,7 @@ class Branch(nn.Module):
         self.a, self.b = nn.Conv2d(3, 8, 3), nn.Conv2d(3, 8, 3)
 
     def forward(self, x):
-        return torch.cond(
-            x.sum() > 0, lambda x: self.a(x).sum(), lambda x: self.b(x).sum(), (x,)
-        )
+        return torch.cond(x.sum() > 0, lambda x: self.a(x).sum(), lambda x: self.b(x).sum(), (x,))
 
 
 def test_convolutions_inside_branches_are_read(path):
@@ -397,9 +395,7 @@ class TestRefusals:
             size = {"name": "size", "arg": {"as_ints": [1 << 30, 8, 3, 3, 3]}, "kind": 1}
             outputs = [{"as_tensor": {"name": "big"}}]
             target = "torch.ops.aten.expand.default"
-            graph["nodes"].insert(
-                0, {"target": target, "inputs": [arg, size], "outputs": outputs}
-            )
+            graph["nodes"].insert(0, {"target": target, "inputs": [arg, size], "outputs": outputs})
             graph["tensor_values"]["big"] = graph["tensor_values"][arg["arg"]["as_tensor"]["name"]]
             weight["arg"] = {"as_tensor": {"name": "big"}}
 

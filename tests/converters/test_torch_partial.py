@@ -11,7 +11,6 @@ from torch.distributed.device_mesh import init_device_mesh
 from torch.distributed.tensor import DTensor, Partial, Replicate, Shard
 from torch.testing._internal.distributed.fake_pg import FakeStore
 
-from jfilters import CheckpointError
 from jfilters.converters import open_checkpoint
 from jfilters.errors import ForeignFormatError
 

@@ -23,9 +23,7 @@ DISTRIBUTED_SHARDS = Kind(
     "a distributed checkpoint of torch in shards of safetensors, with parts of its tensors",
     "join them with torch.distributed.checkpoint's consolidate_safetensors_files",
 )
-PARTITIONS = Kind(
-    "a DeepSpeed ZeRO checkpoint in partitions", "give its folder", stands_for=True
-)
+PARTITIONS = Kind("a DeepSpeed ZeRO checkpoint in partitions", "give its folder", stands_for=True)
 _WITH_WHOLE = Kind(
     "a DeepSpeed ZeRO checkpoint with partitions of its optimizer",
     f"give {_WHOLE}, which holds the weights of 16 bits, or {_TO_FP32}",

@@ -12,8 +12,8 @@ from ...errors import CheckpointError
 from ...io import ByteSource, Cursor, Location, SourceRange, ZipArchive, unpickle
 from .._axes import for_rank
 from .._stored import StoredArray
-from ._storage import persistent_storage
 from ._script import Code, ConstantUse, code_of
+from ._storage import persistent_storage
 from ._walk import MAX_ARRAYS, arrays_of, walk
 
 _PICKLES = ("/data.pkl", "/constants.pkl")

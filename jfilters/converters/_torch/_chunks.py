@@ -1,4 +1,4 @@
-"""One tensor of a distributed checkpoint: the chunks of several files that tile it, joined as it is read."""
+"""One tensor of a distributed checkpoint: chunks of several files that tile it, joined when it is read."""
 
 import dataclasses
 from collections.abc import Sequence

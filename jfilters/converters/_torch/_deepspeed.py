@@ -1,34 +1,41 @@
-"""DeepSpeed's ZeRO folders: weights in 16 bits where one file has them all, else joined from the partitions.
+"""DeepSpeed's ZeRO folders: weights in 16 bits where one file has them all, else joined from partitions.
 
 Stage 3 deals every parameter to the ranks in equal parts; their float32 parts lie one after the other in
 the flat groups of the optimizer's files. Joined as DeepSpeed's zero_to_fp32.py does.
 """
 
 import dataclasses
-import functools
 import math
 import re
 from collections.abc import Sequence
-from typing import NamedTuple, NoReturn
+from typing import NamedTuple
 
 import numpy as np
 
 from ...errors import CheckpointError, ForeignFormatError
-from ...io import Inert, InertMapping, Location, base_name, children, is_folder, open_source
+from ...io import InertMapping, Location, base_name, children, is_folder, open_source
 from .._depth_names import natural_key
 from .._foreign import promises_weights
 from .._format import Format
 from .._stored import StoredArray
-from ._arrays import PickledArray, pickled_array
+from ._arrays import pickled_array
+from ._partitions import (
+    Shape,
+    flat_views,
+    named_shape,
+    number_of,
+    parameter,
+    part_view,
+    placed,
+    ranks_of,
+    refuse,
+)
 from ._saved import saved_value
-from ._storage import View
-from ._walk import LONGEST_NAME, MAX_ARRAYS, walk
+from ._walk import walk
 
 _STATES = re.compile(r"(?:zero_pp_rank_(\d{1,6})_)?mp_rank_(\d{1,6})_model_states\.pt")
 _OPTIMIZER = re.compile(r"(?:\w+?_)?zero_pp_rank_(\d{1,6})_mp_rank_(\d{1,6})_optim_states\.pt")
-_JOIN = "join its partitions with DeepSpeed's zero_to_fp32.py and give the file that it writes"
 _HALF = "the module's weights in 16 bits; those of float32 lie in the partitions of the optimizer"
-_FLAT = "fp32_flat_groups"
 _WHOLE = "mp_rank_00_model_states.pt"
 _OTHER = "another file of weights beside the checkpoint, not read: give it by itself"
 
@@ -39,19 +46,6 @@ class _Files(NamedTuple):
     states: list[Location]
     optimizers: list[Location]
     model_ranks: set[int]
-
-
-class Shape(NamedTuple):
-    """A parameter that the ranks hold in parts: its shape, and where the parts begin in every flat group."""
-
-    name: str
-    shape: tuple[int, ...]
-    start: int
-
-    @property
-    def count(self) -> int:
-        """The number of its elements."""
-        return math.prod(self.shape)
 
 
 def _recognizes(path: Location, head: bytes) -> bool:
@@ -73,9 +67,7 @@ def _others(folder: Location) -> list[str]:
     return [
         name
         for name in names
-        if promises_weights(name)
-        and not _STATES.fullmatch(name)
-        and not _OPTIMIZER.fullmatch(name)
+        if promises_weights(name) and not _STATES.fullmatch(name) and not _OPTIMIZER.fullmatch(name)
     ]
 
 
@@ -95,10 +87,12 @@ def _files(folder: Location) -> _Files:
 def _arrays(path: Location) -> list[StoredArray]:
     files = _files(path)
     if len(files.model_ranks) > 1:
-        reason = f"a DeepSpeed checkpoint of {len(files.model_ranks)} model-parallel ranks, which are not merged"
-        raise ForeignFormatError(reason, path=path, remedy=_JOIN)
+        count = len(files.model_ranks)
+        reason = f"a DeepSpeed checkpoint of {count} model-parallel ranks, which are not merged"
+        remedy = "merge the ranks into one with the tools of its framework"
+        raise ForeignFormatError(reason, path=path, remedy=remedy)
     if not files.states:
-        _refuse(path, "a DeepSpeed checkpoint without its model_states, which tell the parameters")
+        refuse(path, "a DeepSpeed checkpoint without its model_states, which tell the parameters")
     saved = _mapping(files.states[0])
     left_out = [_left_out(name) for name in _others(path)]
     if len(files.states) == 1 and not _is_partition(saved):
@@ -132,81 +126,28 @@ def _told(array: StoredArray) -> StoredArray:
 
 def _joined(path: Location, files: _Files, saved: InertMapping) -> list[StoredArray]:
     if not files.optimizers:
-        _refuse(path, "a DeepSpeed checkpoint without its optim_states, which hold the weights")
+        refuse(path, "a DeepSpeed checkpoint without its optim_states, which hold the weights")
     optimizers = [_optimizer(file) for file in files.optimizers]
-    stages = {_number(optimizer.get("zero_stage")) for optimizer in optimizers}
+    stages = {number_of(optimizer.get("zero_stage")) for optimizer in optimizers}
     if stages != {3}:
-        _refuse(path, "partitions of a stage other than 3, beside no file of all weights")
-    ranks = _world(optimizers[0].get("partition_count"), path)
+        refuse(path, "partitions of a stage other than 3, beside no file of all weights")
+    ranks = ranks_of(optimizers[0].get("partition_count"), path)
     if ranks != len(optimizers):
-        _refuse(path, f"the files of {len(optimizers)} ranks; the job had {ranks}")
-    groups = [_flat_views(file, optimizer) for file, optimizer in zip(files.optimizers, optimizers, strict=True)]
-    shapes, total = _placed(saved.get("param_shapes"), ranks, path)
+        refuse(path, f"the files of {len(optimizers)} ranks; the job had {ranks}")
+    groups = [
+        flat_views(file, optimizer)
+        for file, optimizer in zip(files.optimizers, optimizers, strict=True)
+    ]
+    shapes, total = placed(saved.get("param_shapes"), ranks, path)
     for views in groups:
         if sum(view.count for view in views) != total:
-            _refuse(path, f"flat groups of another size than the {total} elements of the parameters")
-    arrays = [_parameter(shape, groups, path) for shape in shapes]
-    return [*arrays, *_frozen(files.states, saved, ranks, path), *_buffers(files.states[0], saved, shapes)]
-
-
-def _parameter(shape: Shape, groups: Sequence[Sequence[View]], path: Location) -> StoredArray:
-    reader = functools.partial(_gathered, shape, groups)
-    dtype = groups[0][0].dtype.name
-    return StoredArray(shape.name, shape.shape, dtype, reader, network="module")
-
-
-def _gathered(shape: Shape, groups: Sequence[Sequence[View]]) -> np.ndarray:
-    """A parameter from the parts of all ranks, the last of which are padded."""
-    size = -(-shape.count // len(groups))
-    parts = [_slice(views, shape.start, shape.start + size) for views in groups]
-    return np.concatenate(parts)[: shape.count].reshape(shape.shape)
-
-
-def _slice(views: Sequence[View], start: int, stop: int) -> np.ndarray:
-    """Elements of flat arrays that follow each other."""
-    parts, offset = [], 0
-    for view in views:
-        first, last = max(start - offset, 0), min(stop - offset, view.count)
-        if first < last:
-            part = dataclasses.replace(view, offset=view.offset + first, shape=(last - first,))
-            parts.append(part.read())
-        offset += view.count
-    return parts[0] if len(parts) == 1 else np.concatenate(parts)
-
-
-def _placed(listed: object, ranks: int, path: Location) -> tuple[list[Shape], int]:
-    """The parameters in the order of the flat groups, and the elements that every rank holds."""
-    shapes, start = [], 0
-    for part in listed if isinstance(listed, list) and not isinstance(listed, InertMapping) else [listed]:
-        for name, shape in part.pairs() if isinstance(part, InertMapping) else ():
-            placed = Shape(*_named_shape(name, shape, path), start)
-            start += -(-placed.count // ranks)
-            shapes.append(placed)
-            if len(shapes) > MAX_ARRAYS:
-                _refuse(path, f"more than {MAX_ARRAYS:,} parameters")
-    if not shapes:
-        _refuse(path, "no param_shapes")
-    return shapes, start
-
-
-def _named_shape(name: object, shape: object, path: Location) -> tuple[str, tuple[int, ...]]:
-    is_shape = isinstance(shape, list | tuple) and len(shape) <= 32
-    if not isinstance(name, str) or len(name) > LONGEST_NAME or not is_shape:
-        _refuse(path, "param_shapes that are no names with shapes")
-    if not all(type(size) is int and 0 < size < 1 << 48 for size in shape):
-        _refuse(path, f"param_shapes of a parameter of shape {tuple(shape)[:9]}")
-    return name, tuple(shape)
-
-
-def _flat_views(file: Location, optimizer: InertMapping) -> list[View]:
-    listed = optimizer.get(_FLAT)
-    arrays = [pickled_array(value) for value in (listed if isinstance(listed, list) else [listed])]
-    views = [array.view for array in arrays if array and array.view and not array.reason]
-    if not views or len(views) < len(arrays) or any(len(view.shape) != 1 for view in views):
-        _refuse(file, f"no flat arrays in {_FLAT}")
-    if len({view.dtype for view in views}) > 1 or any(view.strides != (1,) for view in views):
-        _refuse(file, f"arrays of several kinds in {_FLAT}")
-    return views
+            refuse(path, f"flat groups of another size than the {total} elements of the parameters")
+    arrays = [parameter(shape, groups, path) for shape in shapes]
+    return [
+        *arrays,
+        *_frozen(files.states, saved, ranks, path),
+        *_buffers(files.states[0], saved, shapes),
+    ]
 
 
 def _frozen(
@@ -217,8 +158,14 @@ def _frozen(
     if not isinstance(shapes, InertMapping) or not shapes:
         return []
     if len(files) != ranks:
-        _refuse(path, f"{len(files)} model_states of {ranks} ranks, which hold parts of frozen parameters")
-    fragments = [(_mapping(file) if file != files[0] else saved).get("frozen_param_fragments") for file in files]
+        refuse(
+            path,
+            f"{len(files)} model_states of {ranks} ranks, which hold parts of frozen parameters",
+        )
+    fragments = [
+        (_mapping(file) if file != files[0] else saved).get("frozen_param_fragments")
+        for file in files
+    ]
     parts = [
         {name: pickled_array(value) for name, value in part.pairs() if isinstance(name, str)}
         for part in fragments
@@ -226,19 +173,14 @@ def _frozen(
     ]
     arrays = []
     for name, shape in shapes.pairs():
-        name, shape = _named_shape(name, shape, path)
-        views = [_part_view(part.get(name)) for part in parts]
+        name, shape = named_shape(name, shape, path)
+        views = [part_view(part.get(name)) for part in parts]
         size = -(-math.prod(shape) // ranks)
         if len(views) < ranks or any(view is None or view.count != size for view in views):
-            _refuse(path, f"no equal parts of the frozen {name[:200]}")
+            refuse(path, f"no equal parts of the frozen {name[:200]}")
         groups = [[view] for view in views if view is not None]
-        arrays.append(_parameter(Shape(name, shape, 0), groups, path))
+        arrays.append(parameter(Shape(name, shape, 0), groups, path))
     return arrays
-
-
-def _part_view(array: PickledArray | None) -> View | None:
-    view = array.view if array and not array.reason else None
-    return view if view is not None and len(view.shape) == 1 and view.strides == (1,) else None
 
 
 def _buffers(path: Location, saved: InertMapping, shapes: Sequence[Shape]) -> list[StoredArray]:
@@ -256,37 +198,15 @@ def _buffers(path: Location, saved: InertMapping, shapes: Sequence[Shape]) -> li
 def _optimizer(file: Location) -> InertMapping:
     optimizer = _mapping(file).get("optimizer_state_dict")
     if not isinstance(optimizer, InertMapping):
-        _refuse(file, "no optimizer_state_dict")
+        refuse(file, "no optimizer_state_dict")
     return optimizer
-
-
-def _number(value: object) -> object:
-    """A number, or the one that a member of an enumeration stands for."""
-    match value:
-        case Inert(args=(int(number),)):
-            return number
-        case int():
-            return value
-    return None
-
-
-def _world(count: object, path: Location) -> int:
-    """The ranks of a job; of groups of parameters with several numbers of ranks the most."""
-    counts = count if isinstance(count, list) and count else [count]
-    if not all(type(number) is int and 0 < number < 1 << 20 for number in counts):
-        _refuse(path, "no partition_count")
-    return max(counts)
 
 
 def _mapping(file: Location) -> InertMapping:
     value = saved_value(open_source(file))
     if not isinstance(value, InertMapping):
-        _refuse(file, "a file of DeepSpeed that is no dict")
+        refuse(file, "a file of DeepSpeed that is no dict")
     return value
-
-
-def _refuse(path: Location, reason: str) -> NoReturn:
-    raise CheckpointError(reason, path=path, remedy=_JOIN)
 
 
 FORMAT = Format(

@@ -209,7 +209,7 @@ def _chunks(
     return list(chunks.values())
 
 
-def _sizes(value: object, name: str) -> tuple[int, ...]:
+def _sizes(value: Any, name: str) -> tuple[int, ...]:
     is_tuple = isinstance(value, list | tuple) and len(value) <= MAX_RANK
     if is_tuple and all(type(n) is int and 0 <= n < 1 << 48 for n in value):
         return tuple(value)

@@ -1,13 +1,12 @@
 """The arrays of an exported program: raw storages of today's archives, pickles of those before."""
 
 import dataclasses
-from collections.abc import Callable
 from typing import Any
 
 from ...errors import CheckpointError
 from ...io import InertMapping, ZipArchive, json_object
 from ._arrays import PickledArray, pickled_array
-from ._evaluate import dtype_name
+from ._operators import dtype_name
 from ._saved import member_source, saved_array, saved_value
 from ._storage import Storage, View, dtype_of
 

@@ -16,15 +16,21 @@ MAX_NODES = 200_000
 MAX_NESTING = 20
 """Graphs inside each other."""
 
-_CALLS = ("cond", "wrap_with_set_grad_enabled", "wrap_with_autocast", "tag_activation_checkpoint", "strict_mode")
+_CALLS = (
+    "cond",
+    "wrap_with_set_grad_enabled",
+    "wrap_with_autocast",
+    "tag_activation_checkpoint",
+    "strict_mode",
+)
 """Operators whose inner graphs take the last operands as they are."""
 
 _CONVOLUTIONS = {
     **{f"conv{n}d": False for n in (1, 2, 3)},
     **{f"conv_transpose{n}d": True for n in (1, 2, 3)},
     **dict.fromkeys(("convolution", "_convolution", "_convolution_mode", "conv_depthwise3d"), False),
-    **{name: False for name in ("_conv_depthwise2d", "thnn_conv2d", "slow_conv3d", "cudnn_convolution")},
-    **{name: False for name in ("mkldnn_convolution", "miopen_convolution")},
+    **dict.fromkeys(("_conv_depthwise2d", "thnn_conv2d", "slow_conv3d"), False),
+    **dict.fromkeys(("cudnn_convolution", "mkldnn_convolution", "miopen_convolution"), False),
 }  # fmt: skip
 
 
@@ -80,7 +86,7 @@ class _Node(NamedTuple):
 
 
 def convolutions(program: dict[str, Any]) -> list[Convolution]:
-    """The convolutions of a program in the order in which they run. Raises CheckpointError if it is none."""
+    """The convolutions of a program as they run. Raises CheckpointError if it has no graph."""
     try:
         module = program["graph_module"]
         terms = _signature(module["signature"]["input_specs"])
@@ -112,12 +118,12 @@ def _signature(specs: list[Any]) -> dict[str, Term]:
     for spec in specs:
         (kind, value), *_ = spec.items()
         arg = value.get("arg") or {}
-        name = arg.get("name") if "name" in arg else (arg.get("as_tensor") or {}).get("name")
+        name = str(arg.get("name") or (arg.get("as_tensor") or {}).get("name") or "")
         if kind in ("parameter", "buffer"):
             terms[name] = Leaf(value[f"{kind}_name"])
         elif kind == "tensor_constant":
             terms[name] = Leaf(value["tensor_constant_name"], is_constant=True)
-        elif name is not None:
+        else:
             terms[name] = Data()
     return terms
 
@@ -128,7 +134,9 @@ class _Walk:
     def __init__(self) -> None:
         self.nodes = 0
 
-    def graph(self, graph: dict[str, Any], terms: dict[str, Term], level: int) -> Iterator[Convolution]:
+    def graph(
+        self, graph: dict[str, Any], terms: dict[str, Term], level: int
+    ) -> Iterator[Convolution]:
         if level > MAX_NESTING:
             raise CheckpointError(f"more than {MAX_NESTING} graphs inside each other")
         for raw in graph["nodes"]:
@@ -154,7 +162,10 @@ class _Walk:
 
 
 def _node(raw: dict[str, Any], terms: dict[str, Term]) -> _Node:
-    args = {value["name"] or str(i): _bound(value["arg"], terms) for i, value in enumerate(raw["inputs"])}
+    args = {
+        value["name"] or str(i): _bound(value["arg"], terms)
+        for i, value in enumerate(raw["inputs"])
+    }
     outputs = [name for value in raw["outputs"] for name in _output_names(value)]
     return _Node(raw["target"], args, outputs)
 
@@ -176,9 +187,11 @@ def _bound(arg: dict[str, Any], terms: dict[str, Term]) -> Any:
 
 
 def _output_names(value: dict[str, Any]) -> list[str]:
-    (kind, inner), *_ = value.items()
+    inner = next(iter(value.values()))
     parts = inner if isinstance(inner, list) else [inner]
-    return [part.get("name") or part.get("as_name") or "" for part in parts if isinstance(part, dict)]
+    return [
+        part.get("name") or part.get("as_name") or "" for part in parts if isinstance(part, dict)
+    ]
 
 
 def _tensor(value: dict[str, Any]) -> str:
