@@ -37,6 +37,7 @@ class Shape(NamedTuple):
 
 
 def parameter(shape: Shape, groups: Sequence[Sequence[View]], path: Location) -> StoredArray:
+    """The stored array of a parameter that the ranks hold in parts."""
     reader = functools.partial(_gathered, shape, groups)
     dtype = groups[0][0].dtype.name
     return StoredArray(shape.name, shape.shape, dtype, reader, network="module")
@@ -79,6 +80,7 @@ def placed(listed: object, ranks: int, path: Location) -> tuple[list[Shape], int
 
 
 def named_shape(name: object, shape: Any, path: Location) -> tuple[str, tuple[int, ...]]:
+    """The name and the shape of a parameter. Raises CheckpointError unless they are that."""
     is_shape = isinstance(shape, list | tuple) and len(shape) <= 32
     if not isinstance(name, str) or len(name) > LONGEST_NAME or not is_shape:
         refuse(path, "param_shapes that are no names with shapes")
@@ -88,6 +90,7 @@ def named_shape(name: object, shape: Any, path: Location) -> tuple[str, tuple[in
 
 
 def flat_views(file: Location, optimizer: InertMapping) -> list[View]:
+    """The flat arrays that one rank holds, which follow each other."""
     listed = optimizer.get(_FLAT)
     arrays = [pickled_array(value) for value in (listed if isinstance(listed, list) else [listed])]
     views = [array.view for array in arrays if array and array.view and not array.reason]
@@ -99,6 +102,7 @@ def flat_views(file: Location, optimizer: InertMapping) -> list[View]:
 
 
 def part_view(array: PickledArray | None) -> View | None:
+    """The part of a frozen parameter as a flat view; None if it is none."""
     view = array.view if array and not array.reason else None
     return view if view is not None and len(view.shape) == 1 and view.strides == (1,) else None
 
@@ -122,4 +126,5 @@ def ranks_of(count: Any, path: Location) -> int:
 
 
 def refuse(path: Location, reason: str) -> NoReturn:
+    """Raise the error that names the tool which joins the partitions."""
     raise CheckpointError(reason, path=path, remedy=JOIN)
