@@ -134,7 +134,7 @@ def _unfolded(
     """The trained weight as the deployed one has it, times the numbers of its channels, if any."""
     plain = a.reshape(len(a), -1)
     target, least = b.reshape(len(b), -1), FOLDED * float(np.square(a - b).sum())
-    best: tuple[np.ndarray, Literal["output channel", "input channel"] | None] = plain, None
+    best, folded = plain, None
     axes: tuple[tuple[Literal["output channel", "input channel"], int], ...] = (
         ("output channel", 0),
         ("input channel", 1),
@@ -143,8 +143,8 @@ def _unfolded(
         scaled = (a * _factors(a, b, axis)).reshape(len(a), -1)
         remainder = float(np.square(scaled - target).sum())
         if remainder < least:
-            best, least = (scaled, scope), remainder
-    return best
+            best, folded, least = scaled, scope, remainder
+    return best, folded
 
 
 def _nearest(a: Weight, b: Weight, steps: Float[np.ndarray, "out m"]) -> Float[np.ndarray, "out m"]:

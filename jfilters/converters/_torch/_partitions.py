@@ -119,10 +119,10 @@ def number_of(value: object) -> int | None:
 
 def ranks_of(count: Any, path: Location) -> int:
     """The ranks of a job; of groups of parameters with several numbers of ranks the most."""
-    counts = count if isinstance(count, list) and count else [count]
+    counts: list[Any] = count if isinstance(count, list) and count else [count]
     if not all(type(number) is int and 0 < number < 1 << 20 for number in counts):
         refuse(path, "no partition_count")
-    return int(max(counts))
+    return max(counts)
 
 
 def refuse(path: Location, reason: str) -> NoReturn:
