@@ -91,6 +91,7 @@ def _torch(root: Path) -> None:
     state = {"state_dict": network.state_dict(), "epoch": 3, "arch": "net"}
     script = torch.jit.trace(network[0], torch.zeros(1, 5, 4, 4))
     torch.jit.save(script, _place(root, "script"))
+    torch.jit.save(_frozen(), _place(root, "frozen"))
     torch.save(state, _place(root, "legacy"), _use_new_zipfile_serialization=False)
     composed = {name: torch.tensor(value) for name, value in _composed().items()}
     copies = {
@@ -103,6 +104,69 @@ def _torch(root: Path) -> None:
     arrays = {"conv": {"weight": _values(OIHW), "bias": _values((2,))}, "epoch": 3}
     for protocol in (2, 4):
         _place(root, f"pickle{protocol}").write_bytes(pickle.dumps(arrays, protocol))
+
+
+def _frozen() -> object:
+    """A module whose weights are constants of its code."""
+    import torch
+
+    class Net(torch.nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.a, self.b = torch.nn.Conv2d(5, 2, 3), torch.nn.ConvTranspose2d(2, 2, 2)
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return self.b(self.a(x))
+
+    return torch.jit.freeze(torch.jit.trace(Net().eval(), torch.zeros(1, 5, 4, 4)))
+
+
+def _torch_export(root: Path) -> None:
+    import torch
+
+    norm = torch.nn.utils.parametrizations.weight_norm(torch.nn.Conv2d(2, 4, 3))
+    net = torch.nn.Sequential(torch.nn.Conv2d(5, 2, 3), norm, torch.nn.ConvTranspose2d(4, 2, 2))
+    program = torch.export.export(net.eval(), (torch.zeros(1, 5, 8, 8),))
+    torch.export.save(program, _place(root, "program", "model.pt2"))
+    computed = program.run_decompositions()
+    torch.export.save(computed, _place(root, "computed", "model.pt2"))
+    with zipfile.ZipFile(_place(root, "program", "model.pt2")) as archive:
+        name = next(name for name in archive.namelist() if name.endswith("models/model.json"))
+        graph = archive.read(name)
+    with zipfile.ZipFile(_place(root, "old", "model.pt2"), "w") as archive:
+        archive.writestr("serialized_exported_program.json", graph)
+        for kind, value in (("state_dict", program.state_dict), ("constants", program.constants)):
+            data = io.BytesIO()
+            torch.save(value, data)
+            archive.writestr(f"serialized_{kind}.pt", data.getvalue())
+
+
+def _torch_distributed(root: Path) -> None:
+    import torch
+    from torch.distributed.checkpoint.state_dict_saver import save
+
+    net = torch.nn.Sequential(torch.nn.Conv2d(5, 2, 3), torch.nn.Conv2d(2, 2, 1))
+    for label, state in (("flat", net.state_dict()), ("deep", {"model": net.state_dict(), "n": 1})):
+        save(state, checkpoint_id=str(root / label))
+
+
+def _deepspeed(root: Path) -> None:
+    import torch
+
+    states, optimizer = "mp_rank_00_model_states.pt", "mp_rank_00_optim_states.pt"
+    weight, bias = torch.tensor(_values(OIHW)), torch.tensor(_values((2,)))
+    whole = {"module": {"a.weight": weight.half(), "a.bias": bias.half()}, "dp_world_size": 2}
+    torch.save(whole, _place(root, "stage2", states))
+    torch.save({"optimizer_state_dict": {}}, _place(root, "stage2", f"zero_pp_rank_0_{optimizer}"))
+    empty = {"a.weight": torch.zeros(0), "a.bias": torch.zeros(0)}
+    shapes = [{"a.weight": weight.shape, "a.bias": bias.shape}]
+    for rank in range(2):
+        flat = torch.cat([part.reshape(2, -1)[rank] for part in (weight, bias)])
+        record = {"zero_stage": 3, "partition_count": 2, "fp32_flat_groups": [flat]}
+        state = {"module": empty, "param_shapes": shapes, "buffer_names": []}
+        torch.save(state, _place(root, "stage3", f"zero_pp_rank_{rank}_{states}"))
+        path = _place(root, "stage3", f"zero_pp_rank_{rank}_{optimizer}")
+        torch.save({"optimizer_state_dict": record}, path)
 
 
 def _filterdb(root: Path) -> None:
@@ -343,6 +407,9 @@ def _caffe(root: Path) -> None:
 SEEDS = {
     "safetensors": _safetensors,
     "torch": _torch,
+    "torch-export": _torch_export,
+    "torch-distributed": _torch_distributed,
+    "deepspeed": _deepspeed,
     "filterdb": _filterdb,
     "keras": _keras,
     "onnx": _onnx,

@@ -33,7 +33,8 @@ PATIENCE = 60.0
 # The slowest last: HDF5 takes milliseconds for a file.
 READERS = (
     *("numpy", "safetensors", "flax", "equinox", "ncnn", "caffe", "tflite", "tfjs", "tensorflow"),
-    *("darknet", "openvino", "onnx", "torch", "orbax", "keras", "filterdb"),
+    *("darknet", "openvino", "onnx", "torch", "torch-export", "torch-distributed", "deepspeed"),
+    *("orbax", "keras", "filterdb"),
 )
 
 _COVERAGE = re.compile(r"cov: (\d+) .*corp: (\d+)/")

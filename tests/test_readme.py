@@ -40,5 +40,5 @@ def test_there_are_examples():
 def test_the_table_lists_every_format():
     from jfilters.converters import FORMATS
 
-    rows = re.findall(r"^\| (\w+) \|", README.read_text(encoding="utf-8"), re.MULTILINE)
+    rows = re.findall(r"^\| ([\w-]+) \|", README.read_text(encoding="utf-8"), re.MULTILINE)
     assert set(FORMATS) <= set(rows)

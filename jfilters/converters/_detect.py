@@ -26,11 +26,13 @@ from . import (
 from ._foreign import foreign_error, foreign_part
 from ._format import Format
 from ._hdf5 import _filterdb, _keras
+from ._torch import _deepspeed, _distributed_folder, _exported
 from ._unknown import unknown_error
 
 _MODULES = (
-    *(_safetensors, _torch, _filterdb, _keras, _onnx, _caffe, _orbax, _equinox, _numpy),
-    *(_ncnn, _openvino, _darknet, _flax, _tflite, _tfjs, _tensorflow),
+    *(_safetensors, _torch, _exported, _distributed_folder, _deepspeed, _filterdb, _keras, _onnx),
+    *(_caffe, _orbax, _equinox, _numpy, _ncnn, _openvino, _darknet, _flax),
+    *(_tflite, _tfjs, _tensorflow),
 )
 
 FORMATS: dict[str, Format] = {module.FORMAT.name: module.FORMAT for module in _MODULES}

@@ -51,6 +51,7 @@ from ._sorted_table import SortedTable as SortedTable
 from ._sorted_table import is_sorted_table as is_sorted_table
 from ._source import ByteSource as ByteSource
 from ._source import SourceFile as SourceFile
+from ._source import SourceRange as SourceRange
 from ._source import open_source as open_source
 from ._source import window as window
 from ._unpickle import MAX_OPCODES as MAX_OPCODES

@@ -84,6 +84,22 @@ class LocalSource:
         return buffer.toreadonly()
 
 
+class SourceRange:
+    """The bytes start..stop of a source as a source of their own: a file inside a file."""
+
+    def __init__(self, source: ByteSource, start: int, stop: int):
+        self.path = source.path
+        self.start, self._source = start, source
+        self.size = max(min(stop, source.size) - start, 0)
+
+    def read(self, start: int, stop: int) -> memoryview:
+        """The bytes start..stop of the range."""
+        stop = min(stop, self.size)
+        if start >= stop:
+            return memoryview(b"")
+        return self._source.read(self.start + start, self.start + stop)
+
+
 class SourceFile(io.RawIOBase):
     """A seekable file object over a `ByteSource`, for libraries that want one (zipfile, h5py)."""
 

@@ -22,6 +22,7 @@ _PIECE = 1 << 20
 _LONGEST_COMMENT = 0xFFFF
 _UNKNOWN = 0xFFFFFFFF
 _ENCRYPTED = 0x1 | 0x40
+_STORED, _DEFLATED = 0, 8
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -31,6 +32,7 @@ class Member:
     flags: int
     method: int
     crc: int
+    packed: int
     size: int
     header: int
 
@@ -51,14 +53,26 @@ class ZipArchive:
 
     def start(self, name: str) -> int:
         """Return the offset of a member's bytes in the file."""
-        member = self._member(name)
-        header = bytes(self.source.read(member.header, member.header + 30))
-        if len(header) < 30 or header[:4] != _LOCAL:
-            raise self._refusal("expected a zip header in front of the member", name)
-        start = member.header + 30 + sum(struct.unpack("<HH", header[26:]))
-        if start + member.size > self._directory:
-            raise self._refusal("the member reaches into the central directory", name)
-        return start
+        return self._data(self._member(name), name)
+
+    def text(self, name: str, most: int) -> str:
+        """The text in a member, packed or not. Raises CheckpointError beyond `most` bytes."""
+        member = self.members.get(name)
+        if member is None or member.flags & _ENCRYPTED or member.method not in (_STORED, _DEFLATED):
+            raise self._refusal("the archive has no such member that can be unpacked", name)
+        if member.size > most:
+            raise self._refusal(f"a text of {member.size} bytes, more than {most}", name)
+        start = self._data(member, name)
+        data = self.source.read(start, start + member.packed)
+        if member.method == _DEFLATED:
+            try:
+                # No more is unpacked than the directory says, whatever the stream holds.
+                data = zlib.decompressobj(-zlib.MAX_WBITS).decompress(bytes(data), member.size + 1)
+            except zlib.error as error:
+                raise self._refusal(f"damaged packed data ({error})", name) from error
+        if len(data) != member.size:
+            raise self._refusal(f"expected {member.size} bytes, unpacked {len(data)}", name)
+        return str(data, "utf-8", "backslashreplace")
 
     def check(self, name: str) -> None:
         """Compare a member with its checksum; 0 means that its writer left the checksum out."""
@@ -70,13 +84,22 @@ class ZipArchive:
             reason = f"the checksum should be {member.crc:08x} and is {checksum:08x}"
             raise self._refusal(reason, name, "the file is damaged: fetch it again")
 
+    def _data(self, member: Member, name: str) -> int:
+        header = bytes(self.source.read(member.header, member.header + 30))
+        if len(header) < 30 or header[:4] != _LOCAL:
+            raise self._refusal("expected a zip header in front of the member", name)
+        start = member.header + 30 + sum(struct.unpack("<HH", header[26:]))
+        if start + member.packed > self._directory:
+            raise self._refusal("the member reaches into the central directory", name)
+        return start
+
     def _member(self, name: str) -> Member:
         member = self.members.get(name)
         if member is None:
             raise self._refusal("the archive has no such member", name)
         if member.flags & _ENCRYPTED:
             raise self._refusal("the member is encrypted", name)
-        if member.method != 0:
+        if member.method != _STORED:
             reason = "the member is compressed, which torch.save never does"
             raise self._refusal(reason, name, "load and save it with torch, or zip it with -0")
         return member
@@ -124,7 +147,7 @@ class ZipArchive:
         size, packed, header = _wide(extra, size, packed, header)
         if method == 0 and packed != size:
             raise self._refusal(f"{packed} bytes are stored of {size}", name)
-        return name, Member(flags, method, crc, size, header), start + 46 + sum(lengths)
+        return name, Member(flags, method, crc, packed, size, header), start + 46 + sum(lengths)
 
     def _refusal(self, reason: str, name: str, remedy: str | None = None) -> CheckpointError:
         return CheckpointError(reason, path=self.source.path, tensor=name or None, remedy=remedy)

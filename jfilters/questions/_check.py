@@ -24,7 +24,8 @@ Counts = Int64[np.ndarray, "d bins"]
 def check(scan: Scan, rules: Path | str) -> Outcomes:
     """Check a scan against every rule of a file; a rule that is about nothing holds.
 
-    Runs on the host and needs no JAX. Rules on lineage read the weights of kin once for all of them.
+    Runs on the host and needs no JAX. Rules on lineage read the weights of kin once for all of them, and
+    rules with a twin those of every model.
 
     Args:
         scan: in memory or opened.
@@ -59,6 +60,12 @@ def _outcome(scan: Scan, rule: Rule, path: Path, forest: "Callable[[], Forest]")
 def _checked(scan: Scan, rule: Rule, forest: "Callable[[], Forest]") -> Outcome:
     if rule.reference is not None:
         return _drifts(scan, rule)
+    if rule.twin is not None:
+        from ._twin import (
+            twin_outcome,
+        )  # with the comparison of weights, which other rules do not need
+
+        return twin_outcome(scan, rule)
     if not rule.is_of_lineage:
         return _conditions(scan, rule)
     from ._descent import descent_outcome, frozen_outcome

@@ -12,7 +12,7 @@ from ..errors import CheckpointError, UnreadableError
 
 @dataclasses.dataclass(frozen=True)
 class Rule:
-    """One rule; exactly one of `require`, `reference`, `frozen` and `descends_from` is given.
+    """One rule; exactly one of `require`, `reference`, `frozen`, `descends_from` and `twin` is given.
 
     `require` is a condition on the rows of `table` for which `where` holds; a row for which it is unknown
     breaks the rule unless `unknown` is "pass". With a `reference`, a scan or bundle, every model may drift
@@ -23,6 +23,9 @@ class Rule:
     Layers whose names match a pattern of `frozen` have to be equal to those of the parent, bit for bit, and
     models have to be below the model `descends_from` in the forest of the scan. `where` then is a condition
     on models, and `unknown` says what becomes of those whose parent or weights are not known.
+
+    With a `twin`, a checkpoint, every model has to be that network as it was trained: folded, rounded or
+    quantized at most.
     """
 
     name: str
@@ -36,6 +39,7 @@ class Rule:
     clean: bool = False
     frozen: tuple[str, ...] = ()
     descends_from: str | None = None
+    twin: Path | None = None
 
     @property
     def is_of_lineage(self) -> bool:
@@ -55,11 +59,13 @@ class Rule:
             return f"{', '.join(self.frozen)} frozen"
         if self.descends_from is not None:
             return f"descends from {self.descends_from}"
+        if self.twin is not None:
+            return f"the same network as {self.twin.name}"
         return self.require or f"drift of at most {self.most_drift:g}"
 
 
 def read_rules(path: Path) -> list[Rule]:
-    """Read the rules of a TOML file, one `[[rule]]` each; a reference counts from the folder of the file.
+    """Read the rules of a TOML file, one `[[rule]]` each; paths in it count from its folder.
 
     Raises CheckpointError, naming the file, the rule and what was expected.
     """
@@ -95,6 +101,8 @@ def _rule(path: Path, number: int, entry: dict[str, Any]) -> Rule:
     if kinds[0] == "frozen":
         patterns = entry["frozen"]
         entry = entry | {"frozen": tuple([patterns] if isinstance(patterns, str) else patterns)}
+    if kinds[0] == "twin":
+        entry = entry | {"twin": path.parent / entry["twin"]}
     return Rule(**entry)
 
 
@@ -173,12 +181,14 @@ _TYPES: dict[str, tuple[str, ...]] = {
     "model": (),
     "frozen": (),
     "descends_from": (),
+    "twin": (),
 }
 
-_KINDS = ("require", "reference", "frozen", "descends_from")
+_KINDS = ("require", "reference", "frozen", "descends_from", "twin")
 _UNUSED = {
     "require": (),
     "reference": ("table", "unknown"),
     "frozen": ("table",),
     "descends_from": ("table",),
+    "twin": ("table",),
 }

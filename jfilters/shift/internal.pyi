@@ -2,6 +2,7 @@ from ._difference import ARITHMETIC as ARITHMETIC
 from ._difference import NARROW as NARROW
 from ._difference import Difference as Difference
 from ._difference import difference as difference
+from ._difference import half_unit as half_unit
 from ._difference import narrowest as narrowest
 from ._difference import rescaling as rescaling
 from ._difference import rounding as rounding

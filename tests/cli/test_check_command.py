@@ -172,7 +172,7 @@ class TestPage:
         return re.findall(rf"```{kind}\n(.*?)```", text, re.DOTALL)
 
     def test_its_rules_run(self, here):
-        rules, _ = self.page("toml")
+        rules, *_ = self.page("toml")
         (here / "rules.toml").write_text(rules, "utf-8")
         (reference,) = set(re.findall(r'reference = "(.*)"', rules))
         run("bundle", "two", "-o", reference)
@@ -184,7 +184,7 @@ class TestPage:
         (here / "nets").mkdir()
         for name, weights in family().items():
             save_file(weights, here / f"nets/{name}.safetensors", {"format": "pt"})
-        _, rules = self.page("toml")
+        _, rules, _ = self.page("toml")
         (here / "lineage.toml").write_text(rules, "utf-8")
         (example,) = (x for x in self.page("console") if "lineage.toml" in x)
         lines = example.splitlines()
@@ -193,6 +193,22 @@ class TestPage:
         done = run(*commands[1])
         assert done.exit_code == 1
         assert done.stdout.splitlines() == lines[2:]
+
+    def test_its_rule_on_a_deployed_network_holds(self, here):
+        weight = np.random.default_rng(0).normal(size=(16, 8, 3, 3)).astype("f4")
+        (here / "nets").mkdir()
+        save_file({"conv.weight": weight}, here / "trained.pth", {"format": "pt"})
+        deployed = {"layer.weight": (2 * weight).astype("f2")}
+        save_file(deployed, here / "nets/app.safetensors", {"format": "pt"})
+        *_, rules = self.page("toml")
+        (here / "twin.toml").write_text(rules, "utf-8")
+        assert run("scan", "--checkpoints", "nets", "--out", "deployed").exit_code == 0
+        done = run("check", "deployed", "--rules", "twin.toml")
+        assert done.stdout.endswith("1 of 1 rules hold\n")
+        save_file({"conv.weight": weight + 0.2 * weight**2}, here / "trained.pth", {"format": "pt"})
+        done = run("check", "deployed", "--rules", "twin.toml")
+        assert done.exit_code == 1
+        assert "not the same network" in done.stdout.replace("\n", "")
 
     def test_its_job_calls_commands_that_there_are(self):
         commands = re.findall(

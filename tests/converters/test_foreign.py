@@ -91,7 +91,6 @@ WEIGHTS = [
     ("m", archive("tar", a__pth=NOISE, notes__txt=b""), "tar archive with a.pth", "tar xf"),
     ("m", gzip.compress(archive("tar", a__pth=b"abc"), mtime=0), "gzip-compressed tar .* a.pth", "tar xf"),
     ("m", archive("zip", a__pth=NOISE, b__onnx=b""), "zip archive with a.pth, b.onnx", "unzip"),
-    ("m", archive("zip", m_in_archive_format=b"pt2"), "torch.export", "torch.export.load"),
     ("m", archive("zip", **{"MAR-INF_in_MANIFEST__json": b"{}"}), "TorchServe", "state_dict"),
     ("m.weights", NOISE, "probably weights of Darknet", "put its .cfg"),
     ("m.mlmodel", NOISE, "probably a Core ML", "converted from"),
@@ -220,11 +219,6 @@ def distributed(folder):
     (folder / "__0_0.distcp").write_bytes(NOISE)
 
 
-def zero(folder):
-    (folder / "bf16_zero_pp_rank_0_mp_rank_00_optim_states.pt").write_bytes(NOISE)
-    (folder / "zero_pp_rank_0_mp_rank_00_model_states.pt").write_bytes(NOISE)
-
-
 def universal(folder):
     (folder / "zero" / "conv.weight").mkdir(parents=True)
     (folder / "zero" / "conv.weight" / "fp32.pt").write_bytes(NOISE)
@@ -256,9 +250,7 @@ def shards(folder):
 
 
 FOLDERS = [
-    (distributed, "distributed checkpoint", "torch.distributed.checkpoint.format_utils dcp_to_torch"),
     (shards, "distributed checkpoint .* safetensors", "consolidate_safetensors_files"),
-    (zero, "DeepSpeed ZeRO", r"zero_to_fp32\.py"),
     (universal, "universal checkpoint of DeepSpeed", r"zero_to_fp32\.py"),
     (megatron, "model-parallel ranks, as Megatron", "merge"),
     (t5x, "T5X", "Orbax"),
@@ -277,7 +269,8 @@ def test_folders_that_are_one_checkpoint_are_refused_by_name(tmp_path, build, wo
 @pytest.mark.parametrize("name", [".metadata", "__0_0.distcp"])
 def test_a_part_of_a_folder_is_refused_as_such(tmp_path, name):
     distributed(tmp_path)
-    with pytest.raises(ForeignFormatError, match="a part of a distributed checkpoint of torch"):
+    words = r"a part of a distributed checkpoint of torch \(DCP\); give its folder"
+    with pytest.raises(ForeignFormatError, match=words):
         open_checkpoint(tmp_path / name)
 
 
@@ -292,8 +285,12 @@ def test_a_msgpack_file_whose_arrays_lie_elsewhere(tmp_path, text, words):
         open_checkpoint(path)
 
 
-def test_a_zero_folder_with_a_file_of_all_weights_names_it(tmp_path):
-    for name in ("mp_rank_00_model_states.pt", "zero_pp_rank_0_mp_rank_00_optim_states.pt"):
+def test_a_zero_folder_with_a_file_of_all_weights_among_others_names_it(tmp_path):
+    for name in (
+        "mp_rank_00_model_states.pt",
+        "zero_pp_rank_0_mp_rank_00_optim_states.pt",
+        "b.pth",
+    ):
         (tmp_path / name).write_bytes(NOISE)
     with pytest.raises(UnknownFormatError, match=r"give mp_rank_00_model_states\.pt, which holds"):
         detect(tmp_path)

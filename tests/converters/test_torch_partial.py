@@ -1,9 +1,8 @@
 """torch files that hold a part of a network, or its weights where no name leads to them."""
 
 import io
-import re
-import zipfile
 
+import numpy as np
 import pytest
 import torch
 import torch.distributed as dist
@@ -12,7 +11,6 @@ from torch.distributed.device_mesh import init_device_mesh
 from torch.distributed.tensor import DTensor, Partial, Replicate, Shard
 from torch.testing._internal.distributed.fake_pg import FakeStore
 
-from jfilters import CheckpointError
 from jfilters.converters import open_checkpoint
 from jfilters.errors import ForeignFormatError
 
@@ -58,7 +56,8 @@ class TestDTensor:
     def test_a_summand_is_not_the_whole(self, mesh, path):
         torch.save({"a.weight": spread(mesh, WEIGHT, Partial())}, path)
         (skipped,) = open_checkpoint(path).unread
-        assert skipped.reason == "a shard or a summand of a tensor that is spread over devices"
+        assert skipped.reason.startswith("a shard or a summand of a tensor that is spread over")
+        assert "save it with torch.distributed.checkpoint" in skipped.reason
 
     def test_a_module_of_them_reads_the_same(self, mesh, path):
         net = nn.Conv2d(4, 8, 3)
@@ -85,7 +84,7 @@ def test_flat_parameters_are_refused(path, name):
 )
 def test_a_partition_of_deepspeed_is_refused(path, saved):
     torch.save(saved, path)
-    with pytest.raises(ForeignFormatError, match=r"a part of a DeepSpeed.*; .*zero_to_fp32\.py"):
+    with pytest.raises(ForeignFormatError, match=r"a part of a DeepSpeed.*; give its folder"):
         open_checkpoint(path)
 
 
@@ -103,31 +102,87 @@ class Parts(nn.Module):
         return self.b(self.a(x))
 
 
+class Kinds(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.inner, self.grouped = nn.Conv2d(8, 8, 3, groups=8), nn.Conv2d(8, 8, 3, groups=4)
+        self.first, self.up = nn.Conv2d(3, 8, 3), nn.ConvTranspose2d(8, 6, 3, groups=2)
+        self.mix = nn.Conv2d(6, 8, 1)
+
+    def forward(self, x):
+        return self.inner(self.mix(self.up(self.grouped(self.first(x)).relu())))
+
+
 @pytest.mark.filterwarnings("ignore")
 class TestScript:
     def script(self):
         return torch.jit.script(Parts().eval())
 
-    def test_a_frozen_module_is_refused(self, path):
-        torch.jit.freeze(self.script()).save(str(path))
-        with pytest.raises(
-            CheckpointError, match=r"frozen.* constants of its code; save the module"
-        ):
-            open_checkpoint(path)
+    def test_constants_of_a_frozen_module_are_its_weights(self, path):
+        torch.jit.freeze(script := self.script()).save(str(path))
+        layers = open_checkpoint(path).layers
+        assert [layer.layer.name for layer in layers] == ["CONSTANTS.c0", "CONSTANTS.c2"]
+        assert all("its name is lost" in layer.layer.note for layer in layers)
+        for layer, part in zip(layers, (script.a, script.b), strict=True):
+            np.testing.assert_array_equal(layer.read(), part.weight.detach())
 
-    def test_a_trace_of_captured_weights_is_refused(self, path):
+    def test_a_captured_weight_of_a_trace_is_read(self, path):
         weight = torch.randn(8, 3, 3, 3)
         torch.jit.trace(lambda x: nn.functional.conv2d(x, weight), X).save(str(path))
-        with pytest.raises(CheckpointError, match=r"frozen or traced, whose weights are nameless"):
-            open_checkpoint(path)
+        (layer,) = open_checkpoint(path).layers
+        np.testing.assert_array_equal(layer.read(), weight)
 
-    def test_a_module_frozen_in_part_is_read_in_part(self, path):
+    def test_a_module_frozen_in_part_is_read_whole(self, path):
         torch.jit.freeze(self.script(), preserved_attrs=["a"]).save(str(path))
         checkpoint = open_checkpoint(path)
-        assert [layer.layer.name for layer in checkpoint.layers] == ["a.weight"]
+        names = [layer.layer.name for layer in checkpoint.layers]
+        assert names == ["a.weight", "CONSTANTS.c0"]
+        assert not checkpoint.unread
+
+    @pytest.mark.parametrize("frozen", ["script", "trace"])
+    def test_the_code_tells_order_groups_and_kind(self, path, frozen):
+        net = Kinds().eval()
+        made = torch.jit.script(net) if frozen == "script" else torch.jit.trace(net, X)
+        torch.jit.freeze(made).save(str(path))
+        layers = open_checkpoint(path).layers
+        kinds = [(layer.layer.groups, layer.layer.transposed) for layer in layers]
+        assert kinds == [(1, False), (4, False), (2, True), (8, False)]
+        expected = (net.first, net.grouped, None, net.inner)
+        for layer, part in zip(layers, expected, strict=True):
+            if part is not None:
+                np.testing.assert_array_equal(layer.read(), part.weight.detach())
+
+    def test_a_weight_that_code_computes_from_constants_is_named(self, path):
+        scale, weight = torch.tensor(2.0), torch.randn(8, 3, 3, 3)
+
+        def forward(x):
+            return nn.functional.conv2d(x, weight * scale)
+
+        torch.jit.trace(forward, X).save(str(path))
+        checkpoint = open_checkpoint(path)
+        assert not checkpoint.layers
         (constant,) = checkpoint.unread
-        assert constant.name == "CONSTANTS.c0"
-        assert "freezing" in constant.reason
+        assert "may compute the weight of a convolution" in constant.reason
+
+    def test_a_constant_that_nothing_convolves_is_no_weight(self, path):
+        table = torch.randn(3, 16, 16)
+
+        class Shifted(Parts):
+            def forward(self, x):
+                return super().forward(x + table)
+
+        torch.jit.freeze(torch.jit.trace(Shifted().eval(), X)).save(str(path))
+        checkpoint = open_checkpoint(path)
+        assert len(checkpoint.layers) == 2
+        reasons = [skipped.reason for skipped in checkpoint.skipped if len(skipped.shape) == 3]
+        assert reasons == ["a constant of the TorchScript code that no convolution applies"]
+
+    def test_weights_that_onednn_packs_are_not_in_the_file(self, path):
+        torch.jit.optimize_for_inference(self.script()).save(str(path))
+        checkpoint = open_checkpoint(path)
+        assert not checkpoint.layers
+        assert len(checkpoint.unread) == 2
+        assert "packed for oneDNN" in checkpoint.shortfall
 
     def test_other_constants_do_not_matter(self, path):
         class Shifted(Parts):
@@ -143,20 +198,6 @@ class TestScript:
         self.script()._save_for_lite_interpreter(str(path), _use_flatbuffer=True)
         with pytest.raises(ForeignFormatError, match=r"PyTorch Mobile flatbuffer"):
             open_checkpoint(path)
-
-
-def test_an_exported_program_is_refused(path):
-    torch.export.save(torch.export.export(Parts(), (X,)), path.with_suffix(".pt2"))
-    with pytest.raises(ForeignFormatError, match=r"torch\.export .*torch\.export\.load\(FILE\)"):
-        open_checkpoint(path.with_suffix(".pt2"))
-
-
-def test_the_first_archives_of_torch_export_are_refused(path):
-    with zipfile.ZipFile(path, "w") as archive:
-        archive.writestr("serialized_exported_program.json", "{}")
-        archive.writestr("serialized_state_dict.pt", bytes(99))
-    with pytest.raises(ForeignFormatError, match=re.escape("torch.export (a .pt2 archive)")):
-        open_checkpoint(path)
 
 
 @pytest.mark.filterwarnings("ignore")

@@ -63,7 +63,7 @@ def test_a_folder_that_is_one_checkpoint_is_refused_once(folder):
     )
     assert lost(measure_checkpoints(folder)).keys() == {"dcp", "t5x", "zero", "tf"}
     (entry,) = measure_checkpoints(folder / "dcp").entries
-    assert "dcp_to_torch" in entry.reason
+    assert "dcp/.metadata: " in entry.reason
 
 
 def test_a_saved_model_beside_other_weights_hides_none_of_them(folder):

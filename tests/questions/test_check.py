@@ -188,7 +188,10 @@ class TestReading:
             ("[[rules]]", "unknown key 'rules'; did you mean rule?"),
             ("[[rule]", "expected TOML"),
             ("[[rule]]\nrequire = 'depth > 1'", "rule 'number 1': expected a name"),
-            ("[[rule]]\nname = 'x'", "rule 'x': expected one of require, reference, frozen and"),
+            (
+                "[[rule]]\nname = 'x'",
+                "rule 'x': expected one of require, reference, frozen, descends_from and",
+            ),
             (
                 "[[rule]]\nname='x'\nrequire='a'\nreference='b'",
                 "expected one of require, reference",

@@ -40,10 +40,18 @@ def compose(arrays: Sequence[StoredArray]) -> list[StoredArray]:
     used: set[int] = set()
     for rule in _RULES:
         for composition in rule(siblings):
-            if used.isdisjoint(composition.parts):
+            if used.isdisjoint(composition.parts) and not _is_done(arrays, composition):
                 used.update(composition.parts)
                 _replace(composed, composition)
     return composed
+
+
+def _is_done(arrays: Sequence[StoredArray], composition: Composition) -> bool:
+    """Return whether a graph told how these arrays become a weight: no name says more."""
+    parts = [arrays[index] for index in composition.parts]
+    return any(part.depth is not None for part in parts) or (parts[0].reason or "").startswith(
+        "part of "
+    )
 
 
 def _replace(arrays: list[StoredArray], composition: Composition) -> None:

@@ -6,7 +6,6 @@ from ._folders import by_placeholder as by_placeholder
 from ._folders import superfluous as superfluous
 from ._kind import Kind as Kind
 from ._names import promises_weights as promises_weights
-from ._packed import is_exported_program as is_exported_program
 from ._recognize import foreign_error as foreign_error
 from ._recognize import foreign_part as foreign_part
 from ._recognize import is_foreign_folder as is_foreign_folder

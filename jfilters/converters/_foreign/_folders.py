@@ -18,15 +18,12 @@ _WHOLE = "mp_rank_00_model_states.pt"
 _TO_FP32 = "join its partitions with DeepSpeed's zero_to_fp32.py and give the file that it writes"
 _MODEL_BEHIND = "give the model that it was converted from"
 
-DISTRIBUTED = Kind(
-    "a distributed checkpoint of torch (DCP)",
-    "convert it: python -m torch.distributed.checkpoint.format_utils dcp_to_torch FOLDER FILE",
-)
+DISTRIBUTED = Kind("a distributed checkpoint of torch (DCP)", "give its folder", stands_for=True)
 DISTRIBUTED_SHARDS = Kind(
     "a distributed checkpoint of torch in shards of safetensors, with parts of its tensors",
     "join them with torch.distributed.checkpoint's consolidate_safetensors_files",
 )
-PARTITIONS = Kind("a DeepSpeed ZeRO checkpoint in partitions", _TO_FP32)
+PARTITIONS = Kind("a DeepSpeed ZeRO checkpoint in partitions", "give its folder", stands_for=True)
 _WITH_WHOLE = Kind(
     "a DeepSpeed ZeRO checkpoint with partitions of its optimizer",
     f"give {_WHOLE}, which holds the weights of 16 bits, or {_TO_FP32}",

@@ -2,7 +2,7 @@
 
 import re
 import zlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 
 from ...errors import CheckpointError
 from ...io import ByteSource, Location, MemorySource, ZipArchive, base_name, is_file
@@ -16,7 +16,6 @@ MAX_MEMBERS = 1000
 _PEEK = 1 << 16
 _BLOCK = 512
 _OWN = (b"PK\x03\x04", b"\x89HDF\r\n", b"\x93NUMPY", *(bytes((0x80, n)) for n in range(2, 6)))
-_EXPORTED = ("/archive_format", "serialized_exported_program.json")
 _INSIDE = (
     ("MAR-INF/MANIFEST.json", "a TorchServe archive (.mar)"),
     ("coefficients.bin", "a model of Deeplearning4j"),
@@ -25,11 +24,6 @@ _INSIDE = (
     ("saved_model.pb", "a zipped TensorFlow SavedModel"),
     (".mlpackage/Manifest.json", "a zipped Core ML package"),
 )
-
-
-def is_exported_program(names: Iterable[str]) -> bool:
-    """Tell whether members of these names are those of an archive of torch.export."""
-    return any(name.endswith(_EXPORTED) for name in names)
 
 
 def by_packing(source: ByteSource, head: bytes) -> Kind | None:
@@ -47,11 +41,6 @@ def _zip(source: ByteSource) -> Kind:
         names = list(ZipArchive(source).members)
     except CheckpointError as error:
         return Kind(f"a zip archive that cannot be read ({error.reason})", error.remedy)
-    if is_exported_program(names):
-        save = "torch.save(torch.export.load(FILE).state_dict, 'weights.pt')"
-        return Kind(
-            "an exported program of torch.export (a .pt2 archive)", f"save its weights: {save}"
-        )
     inside = next((text for end, text in _INSIDE if any(n.endswith(end) for n in names)), None)
     if inside:
         return Kind(inside, "save the state_dict or the arrays of the model in it")

@@ -13,6 +13,10 @@ from .._foreign import PARTITIONS, kind_error
 from .._stored import StoredArray
 
 _FLAT = re.compile(r"_?flat_param(_\d+)?")
+_SPREAD = (
+    "a tensor that is spread over devices: "
+    "save it with torch.distributed.checkpoint, whose shards are joined"
+)
 _REBUILT = ("torch._tensor._rebuild_from_type", "torch._tensor._rebuild_from_type_v2")
 _PLACEMENTS = ("Shard", "Replicate")
 
@@ -27,9 +31,9 @@ class Local(NamedTuple):
     def reason(self, shape: tuple[int, ...]) -> str | None:
         """Why a part of this shape is not the whole; None where it is."""
         if shape != self.shape:
-            return f"a shard, {shape} of the {self.shape} of a tensor that is spread over devices"
+            return f"a shard, {shape} of the {self.shape} of {_SPREAD}"
         if not self.placed:
-            return "a shard or a summand of a tensor that is spread over devices"
+            return f"a shard or a summand of {_SPREAD}"
         return None
 
 
@@ -50,12 +54,17 @@ def check_whole(saved: object, arrays: Sequence[StoredArray], path: Location) ->
         return
     if isinstance(saved, InertMapping) and _is_partition(saved):
         raise kind_error(PARTITIONS._replace(name=f"a part of {PARTITIONS.name}"), path)
-    if any(_FLAT.fullmatch(array.name.rpartition(".")[2]) for array in arrays):
+    if any(is_flat(array.name) for array in arrays):
         reason = (
             "flat parameters of FSDP, a shard of the network without shapes, which are not read"
         )
         remedy = "save it with StateDictType.FULL_STATE_DICT"
         raise ForeignFormatError(reason, path=path, remedy=remedy)
+
+
+def is_flat(name: str) -> bool:
+    """Tell whether FSDP gave this name to parameters that it flattened into one."""
+    return _FLAT.fullmatch(name.rpartition(".")[2]) is not None
 
 
 def _of_dtensor(shape: tuple[int, ...], state: object) -> Local:
