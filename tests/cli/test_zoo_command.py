@@ -97,7 +97,7 @@ def test_networks_that_need_npm_are_named_and_the_exit_code_is_1(tmp_path, monke
     monkeypatch.setattr(_clients.shutil, "which", lambda name: None)
     done = run("zoo", "fetch", "--to", str(tmp_path), "--package", package)
     assert done.exit_code == 1
-    assert f"skipped   default-model/model.json  from {package}" in done.stderr
+    assert f"skipped   default-model  from {package}" in done.stderr
     assert "1 network skipped: npm is not installed" in done.stderr
     assert [file.name for file in tmp_path.iterdir()] == ["metadata.csv"]
 
