@@ -114,7 +114,7 @@ def seeded_scores(
 
     from ._score import scores
 
-    return scores(jax.random.key(seed), density, kernels)
+    return np.asarray(scores(jax.random.key(seed), density, kernels))
 
 
 def _shuffled(key: Any, kernels: Float[np.ndarray, "_ d"]) -> Dequantized:

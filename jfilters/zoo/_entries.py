@@ -2,12 +2,11 @@
 
 import dataclasses
 import tomllib
-from collections.abc import Iterable
 from pathlib import PurePosixPath
 from typing import Any, Literal
 
 from .._configs import config_folder
-from ..answers import Answer, Row
+from ..answers import Answer
 
 Source = Literal["python", "npm"]
 
@@ -75,13 +74,6 @@ class Zoo(tuple[Entry, ...], Answer):
     def record(self) -> list[dict[str, Any]]:
         """Return one record a network."""
         return [dataclasses.asdict(entry) for entry in self]
-
-    def rows(self) -> Iterable[Row]:
-        """Return one row a network, with the number and the size of its files."""
-        return [
-            dataclasses.asdict(entry) | {"files": len(entry.files), "bytes": entry.bytes}
-            for entry in self
-        ]
 
 
 def entries() -> tuple[Entry, ...]:
