@@ -169,7 +169,8 @@ def test_the_table_is_whole():
 
 
 def test_the_table_leads_nowhere_else():
-    places = [place for entry in zoo.entries() for place in entry.places]
+    # Lower case, since some file systems do not tell names apart by it.
+    places = [place.lower() for entry in zoo.entries() for place in entry.places]
     assert len(places) == len(set(places)) == sum(len(entry.files) for entry in zoo.entries())
     for path in map(PurePosixPath, places):
         assert not path.is_absolute()
@@ -456,4 +457,4 @@ def test_the_registry_serves_what_the_table_says(tmp_path, zoo_of, source):
     entries = [entry for entry in zoo.entries() if entry.source == source]
     smallest = min(entries, key=lambda entry: entry.megabytes)
     zoo_of(smallest)
-    assert zoo.fetch(tmp_path) == (smallest,)
+    assert zoo.fetch(tmp_path, all=True) == (smallest,)

@@ -11,6 +11,7 @@ from pathlib import Path
 from jfilters.scans import open_scan
 
 from .._csv import write_csv
+from .._text import write_text
 from ._axes import Rows, alone, axes, pairs
 from ._density import agreement, divergences
 from ._papers import papers, shares_of_variance
@@ -18,8 +19,9 @@ from ._parts import Parts
 from ._phenotypes import shapes
 from ._provenance import comparisons, networks, write_provenance
 from ._series import means, series, trends
-from ._text import write_text
 from ._training import settling, stages, steps
+
+TEMPLATE = Path(__file__).with_name("text.md")
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -28,7 +30,7 @@ def main(arguments: list[str] | None = None) -> int:
     options.out.mkdir(parents=True, exist_ok=True)
     if not options.text_only:
         _write_tables(options.scan, options.population, options.out)
-    write_text(options.out)
+    write_text(options.out, TEMPLATE)
     return 0
 
 

@@ -17,10 +17,10 @@ from jfilters.density import FitOptions
 from jfilters.engine import scan_into
 from jfilters.scans import open_scan, read_metadata
 from study._csv import write_csv
+from study._text import ClaimError, write_text
 from study.findings import __main__ as findings
 from study.findings._axes import with_holm
 from study.findings._parts import Parts
-from study.findings._text import ClaimError, write_text
 
 SHAPES = ((8, 2, 3, 3), (16, 8, 3, 3), (16, 16, 3, 3))
 EDGE = np.outer([1, 2, 1], [1, 0, -1]).astype(np.float32)
@@ -87,7 +87,7 @@ def written(population):
     with pytest.MonkeyPatch.context() as patched:
         quick = functools.partial(findings.divergences, kernels=500, options=SMALL)
         patched.setattr(findings, "divergences", quick)
-        patched.setattr(findings, "write_text", lambda out: None)
+        patched.setattr(findings, "write_text", lambda out, template: None)
         patched.setattr("study.findings._axes.PERMUTATIONS", 200)
         patched.setattr("study.findings._series.PERMUTATIONS", 100)
         # Sixteen networks have 1,296 ways to deal the labels of a task: no p is small after correction.
@@ -227,7 +227,7 @@ def test_the_text_in_the_repository_is_that_of_its_tables(tmp_path):
     results = Path(__file__).parents[2] / "results" / "study"
     for table in results.glob("*.csv"):
         shutil.copy(table, tmp_path)
-    write_text(tmp_path)
+    write_text(tmp_path, findings.TEMPLATE)
     text = (tmp_path / "README.md").read_text(encoding="utf-8")
     assert text == (results / "README.md").read_text(encoding="utf-8")
     for figure in re.findall(r"\((figures/.+?|report\.html)\)", text):

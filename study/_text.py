@@ -1,6 +1,6 @@
-"""The text of the study: every number in it is looked up in a table, and every claim is checked there.
+"""Texts of results: every number in them is looked up in a table, and every claim is checked there.
 
-In text.md a query stands in double braces. A cell is TABLE COLUMN=VALUE ... COLUMN:FORMAT, one row of
+In a template a query stands in double braces. A cell is TABLE COLUMN=VALUE ... COLUMN:FORMAT, one row of
 the table; `count TABLE COLUMN=VALUE ...` are its rows; `table TABLE COLUMN:FORMAT ... COLUMN=VALUE ...` is
 the table itself. `check A < B` leaves nothing, and ends the writing if it is not so; A and B are cells,
 counts or numbers.
@@ -12,11 +12,9 @@ import shlex
 from collections.abc import Callable
 from pathlib import Path
 
-from .._csv import read_csv
+from ._csv import read_csv
 
 Tables = dict[str, list[dict[str, str]]]
-
-TEMPLATE = Path(__file__).with_name("text.md")
 
 _QUERY = re.compile(r"\{\{(.+?)\}\}", re.DOTALL)
 _COMPARED = re.compile(r"\s(<=|>=|<|>)\s")
@@ -32,8 +30,8 @@ class ClaimError(ValueError):
     """A claim of the text that the tables contradict, or a query that they cannot answer."""
 
 
-def write_text(out: Path, template: Path = TEMPLATE):
-    """Write README.md from the tables in a folder.
+def write_text(out: Path, template: Path):
+    """Write README.md from a template and the tables in a folder.
 
     Raises ClaimError naming the query that has no answer, or the claim that does not hold.
     """
@@ -64,7 +62,7 @@ def _checked(claim: str, tables: Tables) -> str:
     if not _RELATIONS[relation](*values):
         raise ClaimError(
             f"the text claims {claim}, the tables say {values[0]:g} and {values[1]:g}; "
-            f"correct {TEMPLATE.name} there"
+            "correct the template there"
         )
     return ""
 
