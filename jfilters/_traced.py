@@ -21,8 +21,9 @@ INSIDE = (
 
 def is_traced(value: Any) -> bool:
     """Return whether a value is a tracer, as arguments are inside jit, vmap and grad."""
-    jax = sys.modules.get("jax")
-    return jax is not None and isinstance(value, jax.core.Tracer)
+    # Another thread may be importing JAX: until its classes are there, nothing is traced.
+    tracer = getattr(sys.modules.get("jax.core"), "Tracer", None)
+    return tracer is not None and isinstance(value, tracer)
 
 
 def kind_of(value: Any) -> str:
@@ -76,8 +77,9 @@ def on_host(remedy: str) -> Callable[[Function], Function]:
 @contextlib.contextmanager
 def no_values_under_tracing(function: str) -> Iterator[None]:
     """Turn the errors of JAX on tracers whose values are needed into one sentence."""
-    jax = sys.modules.get("jax")
-    errors = (jax.errors.JAXTypeError, jax.errors.JAXIndexError) if jax else ()
+    jax_errors = sys.modules.get("jax.errors")
+    names = ("JAXTypeError", "JAXIndexError")
+    errors = tuple(getattr(jax_errors, name) for name in names if hasattr(jax_errors, name))
     try:
         yield
     except errors as error:

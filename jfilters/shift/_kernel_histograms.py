@@ -29,14 +29,20 @@ def counted(
 def hard_counts(rows: KernelRows, frame: Frame) -> Float[Array, "d bins"]:
     """Count the coefficients of kernels as a scan does; NaN if a kernel that counts is not finite."""
     _check_edges(frame)
-    return _hard_counts(*rows, frame.basis, frame.edges, in_half=frame.dtype == "float16")
+    return _hard_counts(*rows, *_placed(frame, rows), in_half=frame.dtype == "float16")
 
 
 def soft_counts(rows: KernelRows, frame: Frame, width: float) -> Float[Array, "d bins"]:
     """Return `soft_histogram` of kernels; NaN if a kernel that counts is not finite."""
     _check_edges(frame)
     in_half = frame.dtype == "float16"
-    return _soft_counts(*rows, frame.basis, frame.edges, in_half=in_half, width=width)
+    return _soft_counts(*rows, *_placed(frame, rows), in_half=in_half, width=width)
+
+
+def _placed(frame: Frame, rows: KernelRows) -> tuple[Basis, Float[Array, " edges"]]:
+    """Return basis and edges as arrays of the kernels' type, whatever x64 was when a program was made."""
+    dtype = rows.kernels.dtype
+    return jax.tree.map(lambda x: jnp.asarray(x, dtype), (frame.basis, frame.edges))
 
 
 @functools.partial(jax.jit, static_argnames="in_half")

@@ -71,7 +71,10 @@ def soft_drift(
     frame = frame_of(a, b, variance_ratio=variance_ratio, basis=basis, edges=edges)
     sides = ((a, where_a), (b, where_b))
     first, second = aligned(*(_counts(side, where, frame, width) for side, where in sides))
-    values = _soft_drift(first, second, frame.variance_ratio, frame.edges)
+    # Of the type of the counts, whatever x64 was when a program was made.
+    dtype = jnp.result_type(first, second)
+    weights, bounds = (jnp.asarray(x, dtype) for x in (frame.variance_ratio, frame.edges))
+    values = _soft_drift(first, second, weights, bounds)
     return where_defined(values, first, second)
 
 

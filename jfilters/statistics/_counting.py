@@ -155,7 +155,8 @@ def _fields(words: list[UInt32[Array, "d parts groups"]]) -> Int32[Array, "count
     ]
     # Stacked, since XLA would start a program for each of these few numbers.
     totals = jax.lax.optimization_barrier(jnp.stack(_sums(pairs, axis=3)))
-    halves = jnp.stack([totals & (2**_WIDE - 1), totals >> _WIDE]).astype(jnp.int32).sum(axis=4)
+    halves = jnp.stack([totals & (2**_WIDE - 1), totals >> _WIDE]).astype(jnp.int32)
+    halves = halves.sum(axis=4, dtype=jnp.int32)
     by_word = halves.reshape(2, len(words), _HALF, d, parts).swapaxes(0, 1)
     return by_word.reshape(len(words) * FIELDS, d, parts)
 

@@ -16,7 +16,7 @@ WIDTH = 1.0
 
 
 def drift_penalty(
-    reference: Reference, *, width: float = WIDTH
+    reference: Any, *, width: float = WIDTH
 ) -> Callable[[Any], Float[Array, ""]]:
     """Return the penalty `soft_drift` from a reference, in nats, as a function of parameters.
 

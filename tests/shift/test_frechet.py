@@ -158,5 +158,5 @@ def test_lowers_with_its_gradient_for_every_platform(platform):
 def test_refuses_other_taps_and_what_is_no_kernel_set():
     with pytest.raises(ValueError, match="of 9 taps, got 4"):
         frechet(np.ones((5, 9), np.float32), some(10, 0))
-    with pytest.raises(ValueError, match="weights or Kernels, got dict"):
+    with pytest.raises(TypeError, match="weights or Kernels, got dict"):
         frechet({}, some(10, 0))

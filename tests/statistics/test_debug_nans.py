@@ -86,7 +86,7 @@ TRACED = {
 @over("case", TRACED)
 def test_a_static_argument_is_named(case):
     name, function = TRACED[case]
-    with pytest.raises(TypeError, match=f"^{name}: expected a value that is static") as error:
+    with pytest.raises(TypeError, match=f"^{name}: expected a static value") as error:
         jax.jit(function)(jnp.ones(3))
     assert "Tracer" not in str(error.value)
 
