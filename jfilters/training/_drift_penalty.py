@@ -15,9 +15,7 @@ WIDTH = 1.0
 """Of a bin: every kernel has a gradient, which is the smoothest there is."""
 
 
-def drift_penalty(
-    reference: Any, *, width: float = WIDTH
-) -> Callable[[Any], Float[Array, ""]]:
+def drift_penalty(reference: Any, *, width: float = WIDTH) -> Callable[[Any], Float[Array, ""]]:
     """Return the penalty `soft_drift` from a reference, in nats, as a function of parameters.
 
     All kernels of the size of the reference are one kernel set, whatever layer they are of: what stays is
