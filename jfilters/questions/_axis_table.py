@@ -105,7 +105,7 @@ def axes_table(
 
     Args:
         scan: in memory or opened.
-        axes: the axes; without them all of `axes_of`, of which those in `FOLLOWS` are left out.
+        axes: the axes; without them all of `axes_of`, but for those in `FOLLOWS` and that of the units.
         question: metric, balance, unit and the like; `permutations` are labelings of an axis, 0 for no p,
             and `matched` does not count for the axis that is tested.
         options: fields of `Question`, which replace those of `question`.
@@ -117,8 +117,9 @@ def axes_table(
     units = units_of(scan, question.unit)
     rows, left_out = [], {}
     for axis in axes_of(scan) if axes is None else axes:
-        if axes is None and axis in FOLLOWS:
-            left_out[axis] = f"{FOLLOWS[axis]}; --axis {axis} compares it"
+        why = FOLLOWS.get(axis, _of_units(axis, units)) if axes is None else None
+        if why is not None:
+            left_out[axis] = f"{why}; --axis {axis} compares it"
             continue
         row = _axis(scan, groups_of(scan, axis, question), question, units)
         if isinstance(row, str):
@@ -128,6 +129,12 @@ def axes_table(
     rows.sort(key=lambda row: -(row.median if row.debiased is None else row.debiased))
     number, models = len(np.unique(units.of_model)), len(scan.model_names)
     return AxisTable(question, units.kind, number, models, tuple(rows), left_out)
+
+
+def _of_units(axis: str, units: Units) -> str | None:
+    """Return why an axis of runs or families has no row, where these are the units."""
+    is_unit = axis != "model" and axis in units.kind.split(" or ")
+    return "its groups are the units, which nothing can exchange" if is_unit else None
 
 
 def _axis(scan: Scan, groups: Groups, question: Question, units: Units) -> AxisRow | str:

@@ -564,6 +564,13 @@ class TestAxes:
         assert "verdict" not in {row.axis for row in table.axes}
         assert [row.axis for row in axes_table(scan, ["verdict"]).axes] == ["verdict"]
 
+    def test_the_axis_of_the_units_is_listed_apart(self, kin):
+        scan = labeled(kin, family=kin.model_table["family"].to_pylist())
+        table = axes_table(scan)
+        assert table.left_out["family"].startswith("its groups are the units")
+        assert "model" in {row.axis for row in table.axes}
+        assert [row.axis for row in axes_table(scan, ["family"]).axes] == ["family"]
+
     def test_furthest_is_no_pair_of_few_kernels(self, tmp_path):
         # 120 kernels of one law with the next group are further apart by sampling than any other pair.
         scan = population(tmp_path, [0, 0, 0.1, -0.1, 0.05], layers=1, kernels=40_000)
