@@ -4,7 +4,7 @@ from collections import Counter
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Bool, Float
+from jaxtyping import Float
 
 from ..scans import Scan
 
@@ -40,7 +40,7 @@ def neighbor_labels(scan: Scan, drifts: Float[np.ndarray, "m m"]) -> tuple[Neigh
 
     Args:
         scan: the models, with their families.
-        drifts: D between all models of the scan.
+        drifts: D between all models of the scan, in the order of `model_names`; NaN where it is unknown.
     """
     rows = {row["model"]: row for row in scan.model_table.to_pylist()}
     models = [rows[name] for name in scan.model_names]
@@ -83,10 +83,11 @@ def _hits(
     distance: Float[np.ndarray, "m m"], families: np.ndarray, labels: np.ndarray
 ) -> Float[np.ndarray, " m"]:
     """Return for each model the share of its nearest ones outside its family with its label."""
-    allowed = np.where(families[:, None] == families, np.inf, distance)
-    is_nearest: Bool[np.ndarray, "m m"] = allowed <= allowed.min(axis=1, keepdims=True)
+    is_stranger = (families[:, None] != families) & np.isfinite(distance)
+    allowed = np.where(is_stranger, distance, np.inf)
+    is_nearest = is_stranger & (allowed <= allowed.min(axis=1, keepdims=True))
     same = is_nearest & (labels[:, None] == labels)
-    return same.sum(axis=1) / is_nearest.sum(axis=1)
+    return same.sum(axis=1) / np.maximum(is_nearest.sum(axis=1), 1)
 
 
 def _family_mean(hits: Float[np.ndarray, " m"], families: np.ndarray) -> float:
