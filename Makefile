@@ -76,7 +76,8 @@ calibrate: $(VENV)/full.stamp
 	$(BIN)/python -m benchmarks.nulls
 
 clean:
-	rm -rf $(VENV) dist site zoo results/zoo study-population .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) dist site zoo study-population .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(addprefix results/zoo/,.cache .lock scan.json *.parquet arrays.safetensors report.html drift-*.csv)
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(VENV)/demo.stamp: pyproject.toml constraints.txt | $(BIN)/pip

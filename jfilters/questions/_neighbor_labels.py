@@ -7,6 +7,8 @@ import numpy as np
 from jaxtyping import Float
 
 from ..scans import Scan
+from ..scans.internal import model_counts
+from ..shift import drift_matrix, probability
 
 AXES = ("task", "visual_category")
 SIZES = ("n_layers", "n_kernels", "bytes")
@@ -33,7 +35,9 @@ class NeighborLabels:
     by_chance: float
 
 
-def neighbor_labels(scan: Scan, drifts: Float[np.ndarray, "m m"]) -> tuple[NeighborLabels, ...]:
+def neighbor_labels(
+    scan: Scan, drifts: Float[np.ndarray, "m m"] | None = None
+) -> tuple[NeighborLabels, ...]:
     """Return for task and data how often the nearest model of a scan has the same label, kin left out.
 
     An axis that the scan lacks, with fewer than `FEWEST` labeled models or a single family, is left out.
@@ -41,12 +45,19 @@ def neighbor_labels(scan: Scan, drifts: Float[np.ndarray, "m m"]) -> tuple[Neigh
     Args:
         scan: the models, with their families.
         drifts: D between all models of the scan, in the order of `model_names`; NaN where it is unknown.
+            Computed if it is not there.
     """
     rows = {row["model"]: row for row in scan.model_table.to_pylist()}
     models = [rows[name] for name in scan.model_names]
+    axes = [axis for axis in AXES if axis in scan.layer_table.column_names]
+    if not axes or len(models) < FEWEST:
+        return ()
     families = np.array([row.get("family") or row["model"] for row in models], object)
+    if drifts is None:
+        probabilities = np.asarray(probability(model_counts(scan), scan.edges))
+        drifts = drift_matrix(probabilities, scan.component_weights)
     sizes = _in_size(models)
-    answers = (_of_axis(scan, axis, families, drifts, sizes) for axis in AXES)
+    answers = (_of_axis(scan, axis, families, drifts, sizes) for axis in axes)
     return tuple(answer for answer in answers if answer is not None)
 
 
@@ -57,8 +68,6 @@ def _of_axis(
     drifts: Float[np.ndarray, "m m"],
     sizes: Float[np.ndarray, "m m"],
 ) -> NeighborLabels | None:
-    if axis not in scan.layer_table.column_names:
-        return None
     of_model = dict(
         zip(scan.model_of_layer.tolist(), scan.layer_table[axis].to_pylist(), strict=True)
     )

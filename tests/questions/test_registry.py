@@ -244,13 +244,18 @@ class TestLabels:
         assert f"data: {data.by_drift:.2f} by D, {data.by_size:.2f} by size alone" in page
         assert "take no label from a neighbor" in page
 
-    def test_the_page_says_so_where_models_are_labeled(self, tmp_path):
-        tasks = ["a", "b"] * 10
-        scan = self.scan(tmp_path, tasks, [None] * 20, [100] * 20)
+    # Of more than 60 models the page shows the drift of 60 alone.
+    @pytest.mark.parametrize("n", [20, 70])
+    def test_the_page_says_so_where_models_are_labeled(self, tmp_path, n):
+        scan = self.scan(tmp_path, ["a", "b"] * (n // 2), [None] * n, [100] * n)
         told = {x["title"]: x["text"] for x in findings(View(scan))}
-        assert "by size alone (layers, kernels, bytes)" in told["Nearest models"]
+        (labels,) = neighbor_labels(scan)
+        assert f"{labels.by_drift:.2f} by D, {labels.by_size:.2f} by" in told["Nearest models"]
         bare = {x["title"] for x in findings(View(made_scan(tmp_path / "x", {"a": 1, "b": 1})))}
         assert "Nearest models" not in bare
+
+    def test_drifts_are_those_of_the_question(self, registry, checkpoint):
+        assert nearest(registry, checkpoint).labels == neighbor_labels(registry)
 
 
 class TestKin:

@@ -4,8 +4,6 @@ from collections import Counter
 from collections.abc import Iterator
 from typing import Any
 
-import numpy as np
-
 from ...questions import AxisRow, Pair, neighbor_labels
 from ...questions.internal import ALPHA
 from ...scans.internal import DEGENERATE
@@ -119,12 +117,7 @@ def _models(view: View) -> Sentences:
 
 def _neighbors(view: View) -> Sentences:
     """Say what the nearest model tells of task and data, where models have such labels."""
-    names = view.scan.model_names
-    if len(names) < 2:
-        return
-    table = view.drift("model")
-    order = [table.labels.index(name) for name in names]
-    lines = labels_lines(neighbor_labels(view.scan, table.matrix[np.ix_(order, order)]))
+    lines = labels_lines(neighbor_labels(view.scan))
     if lines:
         text = ". ".join(line[0].upper() + line[1:] for line in lines)
         yield "Nearest models", f"{text}.", "drift"
