@@ -44,6 +44,8 @@ def check_installed(environment: Path, tmp_path: Path) -> None:
     (tmp_path / "models").mkdir()
     save_file({"conv1.weight": weight}, tmp_path / "models" / "one.safetensors")
     run(binaries / "jfilters", "scan", "--checkpoints", "models", "--out", "scan", cwd=tmp_path)
+    near = run(binaries / "jfilters", "nearest", "models/one.safetensors", cwd=tmp_path)
+    assert "closest to one.safetensors" in near
     written = {file.name for file in (tmp_path / "scan").iterdir()}
     assert written >= {"scan.json", "layers.parquet", "models.parquet", "arrays.safetensors"}
 
@@ -53,6 +55,7 @@ def test_the_wheel_holds_types_presets_and_license_and_no_tests(wheel):
     presets = {f"jfilters/configs/{file.name}" for file in (ROOT / "configs").glob("*.toml")}
     assert names >= {"jfilters/py.typed", "jfilters_cli/py.typed", *presets}
     assert len(presets) > 0
+    assert "jfilters/registry/zoo.bundle" in names
     assert any(name.endswith(".dist-info/licenses/LICENSE") for name in names)
     tops = {name.partition("/")[0] for name in names if ".dist-info/" not in name}
     assert tops == {"jfilters", "jfilters_cli"}

@@ -29,6 +29,15 @@ def lineage(
         Path | None,
         typer.Option(metavar="SCAN", help="Place the models among those of this scan or bundle."),
     ] = None,
+    registry: Annotated[
+        bool | None,
+        typer.Option(
+            "--registry/--no-registry",
+            help="Place them among the real networks that ship with jfilters; one checkpoint alone is, "
+            "unless told otherwise.",
+            show_default=False,
+        ),
+    ] = None,
     layers: Annotated[
         bool,
         typer.Option("--layers", help="Show which layers moved on every edge, and which froze."),
@@ -51,7 +60,8 @@ def lineage(
 ) -> None:
     """Say which checkpoints are kin, who came from whom, and what changed on the way.
 
-    Families follow from the sketches that every scan keeps. Files that are no checkpoints are skipped.
+    Families follow from the sketches that every scan keeps. Files that are no checkpoints are skipped. One
+    checkpoint alone is placed among the real networks that ship with jfilters.
 
     Exit code 1 when some checkpoints were read in part, refused or failed.
 
@@ -63,6 +73,7 @@ def lineage(
         paths,
         weights=weights,
         against=against,
+        registry=registry,
         options={"spatial": spatial, "axes": axes, "network": network},
         progress=True,
     )

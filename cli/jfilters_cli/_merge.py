@@ -21,6 +21,12 @@ def merge(
             help="The bundle to write; without a suffix, the folder.",
         ),
     ],
+    whole: Annotated[
+        bool,
+        typer.Option(
+            "--whole", help="Refuse scans that lack what others hold, instead of leaving it out."
+        ),
+    ] = False,
 ) -> None:
     """Merge scans and bundles into one, exactly: their bases and histogram edges have to be the same.
 
@@ -32,6 +38,11 @@ def merge(
     from jfilters.scans import merge_scans, open_scan, save_bundle
 
     merged, missing = merge_scans([open_scan(path) for path in sources])
+    if whole and missing:
+        raise ValueError(
+            f"not all of the scans have {', '.join(missing)}; scan again with the options of the others, "
+            "or merge without --whole, which leaves it out of all"
+        )
     if output.is_dir() or not output.suffix:
         merged.save(output)
     else:

@@ -75,18 +75,20 @@ class Families:
         )
 
 
-def find_families(networks: Networks) -> Families:
+def find_families(networks: Networks, new: int = 0) -> Families:
     """Return the families of networks by their sketches.
 
     Two networks are kin if their cosine is `FLOOR` and its z that of the alarm or more. A negative cosine
     counts as that of a single layer, for negated kernels. Kin are also networks of which `SIMILAR` layers
-    are
-    evidence by themselves, that share `SHARED` hashes of kernels, or all of whose layers have equal sums.
+    are evidence by themselves, that share `SHARED` hashes of kernels, or all of whose layers have equal
+    sums.
 
     Args:
         networks: the networks.
+        new: only pairs with a network from this place on are looked for, which takes less time. The
+            families of the networks before it are then not whole; the threshold stays that of all pairs.
     """
-    statistics = kinship(networks)
+    statistics = kinship(networks, new)
     alarm = threshold(len(networks))
     close = (statistics.z >= alarm.z) & (statistics.cosine >= FLOOR)
     close |= (statistics.z <= -SMALLEST_Z) & (statistics.cosine <= -SMALLEST_COSINE)

@@ -41,8 +41,12 @@ class Kinship:
         return self.matched > 0
 
 
-def kinship(networks: Networks) -> Kinship:
+def kinship(networks: Networks, new: int = 0) -> Kinship:
     """Return the kinship of all pairs of networks. Runs on the host; memory grows with their square.
+
+    Args:
+        networks: the networks.
+        new: pairs of architectures without a network from this place on are passed over, and stay 0.
 
     >>> rng = np.random.default_rng(0)
     >>> from jfilters.lineage.internal import Sketcher
@@ -57,7 +61,7 @@ def kinship(networks: Networks) -> Kinship:
     """
     n = len(networks)
     architectures = list(networks.architectures.items())
-    similar = similar_layers(networks)
+    similar = similar_layers(networks, new)
     hints = _hints(networks, architectures, similar)
     result = Kinship(
         np.zeros((n, n)), np.zeros((n, n)), np.zeros((n, n), np.int64), _counts(networks, similar)
@@ -65,6 +69,8 @@ def kinship(networks: Networks) -> Kinship:
     units = _Units(networks)
     for i, (layers, members) in enumerate(architectures):
         for j, (others, other_members) in enumerate(architectures[: i + 1]):
+            if max(members[-1], other_members[-1]) < new:
+                continue
             places = match_layers(layers, others, hints.get((i, j)))
             if places:
                 _fill(result, units, np.array(members), np.array(other_members), places)

@@ -56,10 +56,13 @@ class Level(NamedTuple):
         )
 
 
-def similar_layers(networks: Networks) -> LayerPairs:
-    """Return the pairs of layers of one shape, wherever they stand, that are evidence by themselves."""
+def similar_layers(networks: Networks, new: int = 0) -> LayerPairs:
+    """Return the pairs of layers of one shape, wherever they stand, that are evidence by themselves.
+
+    Shapes that no network from the place `new` on has are passed over.
+    """
     pairs = [LayerPairs(*(np.zeros(0, t) for t in (np.int64, np.int64, float, float)))]
-    for levels in _by_shape(networks):
+    for levels in _by_shape(networks, new):
         for i, first in enumerate(levels):
             for second in levels[: i + 1]:
                 if first.may_match(second):
@@ -96,7 +99,7 @@ def unit_sketches(
     return values / np.where(lengths > 0, lengths, 1)[:, None]
 
 
-def _by_shape(networks: Networks) -> Iterator[list[Level]]:
+def _by_shape(networks: Networks, new: int) -> Iterator[list[Level]]:
     """Yield the levels of each shape that more than one layer has, those with the fewest rows first."""
     places: dict[tuple[int, ...], dict[tuple[int, int, int], list[int]]] = {}
     kinds = _kinds(networks)
@@ -106,7 +109,8 @@ def _by_shape(networks: Networks) -> Iterator[list[Level]]:
         if shape[0] * shape[1] >= FEWEST_KERNELS:
             places.setdefault(shape, {}).setdefault((count, *kinds[place]), []).append(place)
     for by_kind in places.values():
-        if sum(map(len, by_kind.values())) > 1:
+        last = max(max(group) for group in by_kind.values())
+        if sum(map(len, by_kind.values())) > 1 and networks.owner[last] >= new:
             yield [
                 Level(np.array(group), unit_sketches(networks, np.array(group), count), *kind)
                 for (count, *kind), group in sorted(by_kind.items())

@@ -19,6 +19,8 @@ from ._folding import folded_scan as folded_scan
 from ._nearest import Near as Near
 from ._nearest import Neighborhood as Neighborhood
 from ._nearest import nearest as nearest
+from ._neighbor_labels import NeighborLabels as NeighborLabels
+from ._neighbor_labels import neighbor_labels as neighbor_labels
 from ._phenotypes import PhenotypeRow as PhenotypeRow
 from ._phenotypes import Phenotypes as Phenotypes
 from ._phenotypes import phenotypes as phenotypes
@@ -26,6 +28,10 @@ from ._prunable import SparseKernels as SparseKernels
 from ._prunable import sparse_kernels as sparse_kernels
 from ._quality import Quality as Quality
 from ._quality import quality as quality
+from ._standing import LayerStanding as LayerStanding
+from ._standing import LayerStandings as LayerStandings
+from ._standing import Standing as Standing
+from ._standing import layer_standings as layer_standings
 from ._trajectory import Point as Point
 from ._trajectory import Trajectories as Trajectories
 from ._trajectory import Trajectory as Trajectory

@@ -19,6 +19,8 @@ from ..lineage import find_families
 from ..scans import Scan, open_scan
 from ..scans.internal import MOST_COMPARED, check_comparable, is_written, model_counts
 from ..shift import Embedding, classical_mds, drift_matrix, drift_null, probability
+from ._neighbor_labels import NeighborLabels, neighbor_labels
+from ._standing import LayerStandings, layer_standings
 from .lineage._population import Population
 
 SMALL_BYTES = 64 << 20
@@ -40,19 +42,32 @@ class Near:
     null_mean: float
     kin: float | None = None
 
+    @property
+    def d0(self) -> float:
+        """The drift less the mean of its null, in nats; about 0 for two samples of one distribution."""
+        return self.drift - self.null_mean
+
+    def record(self) -> dict[str, Any]:
+        """Return the model with its numbers."""
+        return {**vars(self), "d0": self.d0}
+
 
 @dataclass(frozen=True, eq=False)
 class Neighborhood(Answer):
     """The models of a scan by their drift from each checkpoint, closest first, and a map of all.
 
     `names` and `drifts` have the models of the scan first, then the checkpoints. `partial`
-    has the checkpoints that were read in part, and what was not.
+    has the checkpoints that were read in part, and what was not. `labels` tells what neighbors are worth
+    as a classifier, among the models of the scan alone. `standings` are the layers of the checkpoints among
+    those of the scan; None if they were not asked for.
     """
 
     near: dict[str, list[Near]]
     names: list[str]
     drifts: Float[np.ndarray, "m m"]
     partial: dict[str, str]
+    labels: tuple[NeighborLabels, ...] = ()
+    standings: LayerStandings | None = None
 
     @functools.cached_property
     def map(self) -> Embedding:
@@ -60,13 +75,13 @@ class Neighborhood(Answer):
         return classical_mds(self.drifts)
 
     def record(self) -> dict[str, Any]:
-        """Return the models by drift for every checkpoint, the places on the map, and partial
-        checkpoints."""
+        """Return the models by drift for every checkpoint, the places on the map, partial checkpoints,
+        the worth of neighbors as a classifier, and the layers if they were asked for."""
         places = zip(self.names, self.map.positions.tolist(), strict=True)
         first_query = len(self.names) - len(self.near)
-        return {
+        record = {
             "nearest": {
-                query: [vars(model) for model in near] for query, near in self.near.items()
+                query: [model.record() for model in near] for query, near in self.near.items()
             },
             "map": {
                 "share": self.map.share,
@@ -76,7 +91,9 @@ class Neighborhood(Answer):
                 ],
             },
             "partial": self.partial,
+            "labels": [vars(labels) for labels in self.labels],
         }
+        return record | ({"layers": self.standings.record()} if self.standings else {})
 
     def rows(self) -> Iterator[dict[str, Any]]:
         """Return one row a checkpoint and model of the scan."""
@@ -90,6 +107,7 @@ def nearest(
     *,
     network: str | None = None,
     standardize: bool = False,
+    layers: bool = False,
 ) -> Neighborhood:
     """The drift of every model of a scan from a checkpoint, or from each in a folder of them.
 
@@ -99,11 +117,12 @@ def nearest(
     - `file`: a checkpoint, a folder of them, or what was written of some already: a scan or a card.
     - `network`: which copy of a network to read of a checkpoint; that of the scan does not count here.
     - `standardize`: read a checkpoint as weight standardization applies it; so it is, too, if the scan was.
+    - `layers`: place every layer of the checkpoints among those of the scan, kin left out.
 
     Raises CheckpointError for a checkpoint that cannot be read, ValueError if it has no kernels of
     the shape of the scan, or was scanned in another basis.
     """
-    other = _query(scan, file, network, standardize)
+    other = _query(scan, file, network, standardize, layers)
     queries, counts, models = other.model_names, model_counts(other), model_counts(scan)
     drifts = _drifts(scan, np.concatenate([models, counts]))
     names, kin = scan.model_names, _kin(scan, other)
@@ -115,17 +134,28 @@ def nearest(
             for j, name in enumerate(names)
         ]
         near[query] = sorted(unsorted, key=lambda model: (model.drift, model.model))
-    return Neighborhood(near, [*names, *queries], drifts, other.partial)
+    labels = neighbor_labels(scan, drifts[: len(names), : len(names)])
+    standings = layer_standings(scan, other, _names_of_kin(near)) if layers else None
+    return Neighborhood(near, [*names, *queries], drifts, other.partial, labels, standings)
 
 
-def _query(scan: Scan, file: str | Location, network: str | None, standardize: bool) -> Scan:
+def _names_of_kin(near: dict[str, list[Near]]) -> dict[str, set[str]]:
+    return {
+        query: {model.model for model in models if model.kin is not None}
+        for query, models in near.items()
+    }
+
+
+def _query(
+    scan: Scan, file: str | Location, network: str | None, standardize: bool, orthogonality: bool
+) -> Scan:
     """Return the scan of what is asked about: opened, or made now."""
     place = location(file)
     if isinstance(place, Path) and is_written(place):
         other = open_scan(place)
         check_comparable(scan, other)
         return other
-    other = _scanned(scan, place, network, standardize)
+    other = _scanned(scan, place, network, standardize, orthogonality)
     if not other.arrays:
         reasons = [x["reason"] for x in other.record["checkpoints"] if x["reason"] is not None]
         raise ValueError(f"{place}: no kernels to compare; {'; '.join(reasons) or 'no checkpoint'}")
@@ -142,12 +172,15 @@ def _kin(scan: Scan, other: Scan) -> dict[tuple[int, int], float]:
     first = len(scan.model_names)
     if first + len(other.model_names) > MOST_COMPARED:
         return {}
-    families = find_families((Population.of(scan) + Population.of(other)).networks)
+    population = Population.of(scan) + Population.of(other)
+    families = find_families(population.networks, new=first)
     places = zip(*np.nonzero(families.kin[:first, first:]), strict=True)
     return {(int(i), int(j)): float(families.kinship.cosine[i, first + j]) for i, j in places}
 
 
-def _scanned(scan: Scan, place: Location, network: str | None, standardize: bool) -> Scan:
+def _scanned(
+    scan: Scan, place: Location, network: str | None, standardize: bool, orthogonality: bool
+) -> Scan:
     """Return the histograms of checkpoints, with the options of `scan` and between the same edges."""
     options = Options.of_record(scan.record["config"])
     options = dataclasses.replace(
@@ -155,7 +188,7 @@ def _scanned(scan: Scan, place: Location, network: str | None, standardize: bool
         range=(float(scan.edges[0]), float(scan.edges[-1])),
         network=network,
         standardize=standardize or options.standardize,
-        orthogonality=False,
+        orthogonality=orthogonality,
         sample=0,
         sha256=False,
         max_bytes=None,

@@ -9,6 +9,8 @@ from ._prunable import Prunable as Prunable
 from ._quality import Share as Share
 from ._rules import Rule as Rule
 from ._rules import read_rules as read_rules
+from ._standing import ALIKE_FACTOR as ALIKE_FACTOR
+from ._standing import FEWEST_ALIKE as FEWEST_ALIKE
 from ._trajectory import SETTLED as SETTLED
 from .drift._group_numbers import coefficient_densities as coefficient_densities
 from .drift._group_numbers import variance_ratios as variance_ratios

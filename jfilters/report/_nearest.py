@@ -6,8 +6,9 @@ import numpy as np
 from rich.console import Group, RenderableType
 from rich.text import Text
 
-from ..questions import Near, Neighborhood
+from ..questions import Near, Neighborhood, NeighborLabels
 from ._cells import count, plain_table
+from ._standing import standings_text
 
 WIDTH, HEIGHT = 72, 20  # characters of the map
 MOST_ON_MAP = 120  # models: of more the numbers do not fit
@@ -25,17 +26,21 @@ def nearest_text(neighborhood: Neighborhood, *, most: int, map: bool) -> Rendera
         table = plain_table()
         table.add_column("", justify="right", no_wrap=True)
         table.add_column(f"closest to {model}", overflow="fold", ratio=1)
-        for heading in ("D in nats", "null mean", *(["kin"] if has_kin else [])):
+        for heading in ("D in nats", "null mean", "D0", *(["kin"] if has_kin else [])):
             table.add_column(heading, justify="right", no_wrap=True)
         for neighbor in near[:most]:
             number = str(numbers[neighbor.model]) if map else ""
-            numbers_shown = [f"{neighbor.drift:.4f}", f"{neighbor.null_mean:.4f}"]
+            values = (neighbor.drift, neighbor.null_mean, neighbor.d0)
+            numbers_shown = [f"{value:.4f}" for value in values]
             kin = [] if not has_kin else ["" if neighbor.kin is None else f"{neighbor.kin:.3f}"]
             table.add_row(number, Text(neighbor.model), *numbers_shown, *kin)
         parts += [table, ""]
         parts += _further_kin(near[most:])
     if has_kin:
         parts.append(Text(_KIN, "dim"))
+    parts += [Text(line, "dim") for line in labels_lines(neighborhood.labels)]
+    if neighborhood.standings is not None:
+        parts += ["", standings_text(neighborhood.standings, most=LAYERS)]
     parts += [
         Text(f"{model}: {reason}", "yellow") for model, reason in neighborhood.partial.items()
     ]
@@ -46,6 +51,30 @@ _KIN = (
     "kin: mean cosine of the kernels of models that have a common ancestor, 1 for equal ones; no number: "
     "no kin found"
 )
+
+
+def labels_lines(labels: Sequence[NeighborLabels]) -> list[str]:
+    """Return what the nearest model tells of task and data, against size alone; nothing without labels."""
+    if not labels:
+        return []
+    shares = "; ".join(
+        f"{_AXES.get(x.axis, x.axis)}: {x.by_drift:.2f} by D, {x.by_size:.2f} by size alone (layers, "
+        f"kernels, bytes), {x.by_chance:.2f} by the most common label"
+        for x in labels
+    )
+    beaten = [_AXES.get(x.axis, x.axis) for x in labels if x.by_drift <= x.by_size]
+    warning = (
+        f"size alone is no worse than D for {' and '.join(beaten)}: take no label from a neighbor"
+    )
+    return [
+        f"nearest models as classifiers, the share of families that are right, kin left out: {shares}",
+        *([warning] if beaten else []),
+    ]
+
+
+_AXES = {"visual_category": "data"}
+
+LAYERS = 5  # of a query, the most extreme ones; --layers shows all
 
 
 def _further_kin(near: Sequence[Near]) -> Iterator[Text]:

@@ -20,6 +20,7 @@ _WRITERS = {
     "Inspection": ("_inspection", "inspection_text"),
     "LayerChanges": ("_lineage", "changes_text"),
     "LayerScores": ("_densities", "scores_text"),
+    "LayerStandings": ("_standing", "standings_text"),
     "Neighborhood": ("_nearest", "nearest_text"),
     "Outcomes": ("_check", "check_text"),
     "Phenotypes": ("_phenotypes", "phenotypes_text"),

@@ -11,6 +11,8 @@ from ._merge import merge_scans as merge_scans
 from ._metadata import MetadataTable as MetadataTable
 from ._metadata import read_metadata as read_metadata
 from ._read import open_scan as open_scan
+from ._registry import open_registry as open_registry
+from ._registry import registry_file as registry_file
 from ._scan import Scan as Scan
 from ._where import Condition as Condition
 from ._where import where as where

@@ -96,7 +96,7 @@ class Forest(Answer):
     - `alarm`: pairs that were tested, the z from which they are kin, and the chance of any false link.
     - `smallest`: the smallest cosine that two networks of median size would have been called kin for.
     - `unread`: models in families whose weights were not read, so that relations are unknown.
-    - `notes`: sentences on what was not looked for.
+    - `notes`: sentences on what was not looked for, and on the registry where it was.
     """
 
     families: tuple[Family, ...]

@@ -4,11 +4,12 @@ from collections import Counter
 from collections.abc import Iterator
 from typing import Any
 
-from ...questions import AxisRow, Pair
+from ...questions import AxisRow, Pair, neighbor_labels
 from ...questions.internal import ALPHA
 from ...scans.internal import DEGENERATE
 from ...statistics import VERDICTS
 from .._cells import count, quantity
+from .._nearest import labels_lines
 from ._view import View
 
 WORST = 3
@@ -23,6 +24,7 @@ def findings(view: View) -> list[Finding]:
         *_scanned(view),
         *_degenerate(view),
         *_models(view),
+        *_neighbors(view),
         *_axes(view),
         *_sparse(view),
         *_basis(view),
@@ -111,6 +113,14 @@ def _models(view: View) -> Sentences:
     yield "Closest models", _pair(pairs[0]) + (note if len(pairs) == 1 else ""), "drift"
     if len(pairs) > 1:
         yield "Furthest models", f"{_pair(pairs[-1])}{note}", "drift"
+
+
+def _neighbors(view: View) -> Sentences:
+    """Say what the nearest model tells of task and data, where models have such labels."""
+    lines = labels_lines(neighbor_labels(view.scan))
+    if lines:
+        text = ". ".join(line[0].upper() + line[1:] for line in lines)
+        yield "Nearest models", f"{text}.", "drift"
 
 
 def _large(number: int, noun: str) -> str:
