@@ -69,12 +69,18 @@ study: $(VENV)/full.stamp
 	  $(foreach x,task architecture visual_category depth_decile first_layer,--by $(x))
 
 # A quarter of an hour on two cores after the download of 660 MB, which needs npm. The scan exits with 1 where it
-# refused checkpoints.
+# refused checkpoints. The page is that of the bundle, which shows no kernels: they are others' weights.
+DRAW_ZOO = $(BIN)/jfilters figures $(POPULATION)/zoo-scan --to results/zoo/figures --formats png
 zoo: $(VENV)/full.stamp
 	$(BIN)/jfilters zoo fetch --all --to $(POPULATION)/zoo
 	$(BIN)/jfilters scan --checkpoints $(POPULATION)/zoo --meta $(POPULATION)/zoo/metadata.csv \
 	  --out $(POPULATION)/zoo-scan >/dev/null || [ $$? -eq 1 ]
 	$(BIN)/python -m study.zoo $(POPULATION)/zoo-scan --out results/zoo
+	$(DRAW_ZOO) --only axis-boxes $(foreach x,task visual_category architecture format,--axis $(x))
+	$(DRAW_ZOO) --only depth-deciles --only basis
+	$(DRAW_ZOO) --only lineage --only quality-boxes --by depth_decile
+	$(BIN)/jfilters report results/zoo/zoo.bundle --out results/zoo/page.html \
+	  $(foreach x,task visual_category depth_decile first_layer,--by $(x))
 
 bench: $(VENV)/full.stamp
 	$(BIN)/python -m benchmarks
