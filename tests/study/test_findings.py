@@ -19,9 +19,9 @@ from jfilters.scans import open_scan, read_metadata
 from study._csv import write_csv
 from study._text import ClaimError, write_text
 from study.findings import __main__ as findings
-from study.zoo import __main__ as real_networks
 from study.findings._axes import with_holm
 from study.findings._parts import Parts
+from study.zoo import __main__ as real_networks
 
 SHAPES = ((8, 2, 3, 3), (16, 8, 3, 3), (16, 16, 3, 3))
 EDGE = np.outer([1, 2, 1], [1, 0, -1]).astype(np.float32)
