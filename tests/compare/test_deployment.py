@@ -10,7 +10,7 @@ from safetensors.numpy import save_file
 from torch import nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
-from jfilters.compare.internal import deployment
+from jfilters.compare import compare_pair
 from jfilters.converters import open_checkpoint
 
 RNG = np.random.default_rng(0)
@@ -53,7 +53,7 @@ def told(tmp_path):
         for name, weights in (("a", first), ("b", second)):
             arrays = {f"{name}{i}.weight": w for i, w in enumerate(weights)}
             save_file(arrays, tmp_path / f"{name}.safetensors", {"format": "pt"})
-        return deployment(*(open_checkpoint(tmp_path / f"{x}.safetensors") for x in "ab"))
+        return compare_pair(*(open_checkpoint(tmp_path / f"{x}.safetensors") for x in "ab"))
 
     return told
 
@@ -63,17 +63,17 @@ def test_a_deployed_network_is_the_trained_one(told, label):
     change, words, most = DEPLOYED[label]
     weights = trained()
     result = told(weights, [change(weight) for weight in weights])
-    assert result.is_same
-    assert max(layer.steps for layer in result.layers) <= most
-    assert re.search(words, result.text), result.text
+    assert result.deployment.is_same
+    assert max(layer.deviation.steps for layer in result.layers) <= most
+    assert re.search(words, result.deployment.text), result.deployment.text
 
 
 @pytest.mark.parametrize("label", DEPLOYED)
 def test_a_stranger_is_none(told, label):
     change, *_ = DEPLOYED[label]
     result = told(trained(), [change(weight) for weight in trained()])
-    assert not result.is_same
-    assert "not the same network" in result.text
+    assert not result.deployment.is_same
+    assert "not the same network" in result.deployment.text
 
 
 @pytest.mark.parametrize("label", ["as it is", "folded", "folded, int8"])
@@ -82,8 +82,8 @@ def test_training_on_is_no_deployment(told, label):
     weights = trained()
     tuned = [w + RNG.normal(0, 0.05, w.shape).astype(np.float32) for w in weights]
     result = told(weights, [change(weight) for weight in tuned])
-    assert not result.is_same
-    assert "4 of 4 layers differ" in result.text
+    assert not result.deployment.is_same
+    assert "4 of 4 layers differ" in result.deployment.text
 
 
 def test_the_layer_that_differs_is_named(told):
@@ -91,15 +91,15 @@ def test_the_layer_that_differs_is_named(told):
     other = [int8(folded(weight)) for weight in weights]
     other[1] = int8(folded(weights[1] + RNG.normal(0, 0.05, weights[1].shape)))
     result = told(weights, other)
-    assert not result.is_same
-    assert "1 of 4 layers differ: b1.weight (" in result.text
+    assert not result.deployment.is_same
+    assert "1 of 4 layers differ: b1.weight (" in result.deployment.text
 
 
 def test_a_layer_without_a_partner_is_told(told):
     weights = trained()
     result = told(weights, weights[:-1])
-    assert not result.is_same
-    assert "1 layers have no partner" in result.text
+    assert not result.deployment.is_same
+    assert "one layer has no partner" in result.deployment.text
 
 
 def test_a_folded_norm_of_torch_in_an_exported_program(tmp_path):
@@ -118,7 +118,7 @@ def test_a_folded_norm_of_torch_in_an_exported_program(tmp_path):
     program = torch.export.export(fused, (torch.randn(1, 3, 16, 16),))
     torch.export.save(program, tmp_path / "deployed.pt2")
     paths = (tmp_path / "trained.pth", tmp_path / "deployed.pt2")
-    result = deployment(*map(open_checkpoint, paths))
-    assert result.is_same
-    assert "the same network, folded; largest deviation" in result.text
-    assert {layer.folded for layer in result.layers} == {"output channel"}
+    result = compare_pair(*map(open_checkpoint, paths))
+    assert result.deployment.is_same
+    assert "the same network, folded; largest deviation" in result.deployment.text
+    assert {layer.deviation.folded for layer in result.layers} == {"output channel"}
