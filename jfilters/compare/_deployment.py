@@ -1,4 +1,4 @@
-"""The record of a deployed network beside the trained one: whether it is that one, and by how much it is off."""
+"""The record of a deployed network beside the trained one: whether it is that, and how far it is off."""
 
 from typing import Any, NamedTuple
 
@@ -21,6 +21,7 @@ class Deployment(NamedTuple):
     - `worst`: the layer with the largest deviation of those that agree; None if all of them are bit-equal.
     - `differing`: the layers that storage does not explain, the furthest first.
     - `agreeing`: how many layers it explains.
+    - `is_part`: it explains all layers of one network, and the other has more.
     - `is_coarse`: layers that differ are quantized, so that they have a distance in steps.
     """
 
@@ -30,6 +31,7 @@ class Deployment(NamedTuple):
     worst: Off | None = None
     differing: tuple[str, ...] = ()
     agreeing: int = 0
+    is_part: bool = False
     is_coarse: bool = False
 
     def record(self) -> dict[str, Any]:

@@ -11,7 +11,7 @@ import numpy as np
 from jaxtyping import Float
 
 from ._difference import half_unit, narrowest, numpy_dtype
-from ._grid import CODE_VALUES, GRID_TOLERANCE, Grid, _row_steps, _scale, _spacing
+from ._grid import CODE_VALUES, GRID_TOLERANCE, Grid, code_scale, code_spacing, row_steps
 
 Weight = Float[np.ndarray, "out *rest"]
 Rows = Float[np.ndarray, "channels m"]
@@ -61,11 +61,11 @@ def _whole(rows: Rows, lattice: Grid) -> Steps:
     parts = rows if lattice.per_channel else rows.reshape(1, -1)
     name = narrowest(rows)
     errors = None if name is None else half_unit(parts, name) * np.float32(1.02)
-    widths, levels = _row_steps(parts, errors)
+    widths, levels = row_steps(parts, errors)
     bits = math.ceil(math.log2(lattice.levels + 1)) + 1
     if not levels.any():
         parts = parts - parts.min(axis=1, keepdims=True)
-        widths, levels = _row_steps(parts, None if errors is None else 2 * errors)
+        widths, levels = row_steps(parts, None if errors is None else 2 * errors)
         bits -= 1
     # A row of few values tells no step by itself; it has the widest on which they lie.
     values = np.array(
@@ -97,7 +97,7 @@ def _coded(rows: Rows, lattice: Grid) -> Steps:
     name = narrowest(rows)
     scales = np.array(
         [
-            _scale(row, lattice.code, name) if np.count_nonzero(row) >= CODE_VALUES else 0.0
+            code_scale(row, lattice.code, name) if np.count_nonzero(row) >= CODE_VALUES else 0.0
             for row in parts
         ],
         np.float32,
@@ -106,13 +106,13 @@ def _coded(rows: Rows, lattice: Grid) -> Steps:
     relative = np.float32(ml_dtypes.finfo(numpy_dtype(lattice.code)).eps)
     # A row of few values tells no scale; the last place of its values is known without.
     spacing = np.where(
-        scales > 0, _spacing(scaled, lattice.code) * scales, relative * np.abs(parts)
+        scales > 0, code_spacing(scaled, lattice.code) * scales, relative * np.abs(parts)
     )
     return Steps(lattice.code, spacing.astype(np.float64).reshape(rows.shape))
 
 
 def _fine_step(rows: Rows) -> float | None:
-    """Return the step of 16-bit integers on which all values lie from the smallest one; None if they do not."""
+    """Return the step of 16-bit integers on which all values lie; None if they do not."""
     if not rows.size:
         return None
     low, high = float(rows.min()), float(rows.max())
