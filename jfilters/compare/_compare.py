@@ -29,6 +29,8 @@ from ..statistics.internal import host_counts, host_normalize, host_set_moments
 from ._alignment import align, grids, scaling
 from ._comparison import Comparison, Detail, MatchedLayer, Side, Storage
 from ._comparisons import Comparisons
+from ._deployed import beside_other_arrays, deployed, with_deployment
+from ._deviation import deviation
 from ._kinship import LEAST_Z, layer_kinship, least_z
 from ._other_arrays import other_arrays
 from ._pairing import Pair, ReadableLayer, pair_layers
@@ -41,6 +43,9 @@ Spatial = tuple[int, ...]
 
 CLOSE = 0.5
 """Mean cosine from which a layer may be the other one quantized: even a grid of one level keeps 0.7."""
+
+PARALLEL = 0.7
+"""Mean absolute cosine from which it may be so with channels multiplied by numbers of both signs."""
 
 BINS = 70
 """Bins of the fixed range, as in a scan (METHOD, Histogram)."""
@@ -150,7 +155,12 @@ def compare_pair(
     if arrays is None:
         return comparison
     relation = with_other_arrays(comparison.relation, arrays)
-    return dataclasses.replace(comparison, relation=relation, other_arrays=arrays)
+    result = beside_other_arrays(comparison.deployment, arrays)
+    reasons = (result.text if x == comparison.deployment.text else x for x in relation.reasons)
+    relation = dataclasses.replace(relation, reasons=tuple(reasons))
+    return dataclasses.replace(
+        comparison, relation=relation, deployment=result, other_arrays=arrays
+    )
 
 
 def compare_layers(
@@ -177,7 +187,12 @@ def compare_layers(
     if detailed:
         layers = [_with_drift(x, pair, bases) for x, pair in zip(layers, pairs, strict=True)]
     sums = Sums.of(layers, *sides, kin_z)
-    return Comparison(*sides, relate(sums, *sides), sums.kinship, tuple(layers), tuple(unmatched))
+    relation = relate(sums, *sides)
+    result = deployed(sums, relation, *sides)
+    relation = with_deployment(relation, result, *sides)
+    return Comparison(
+        *sides, relation, sums.kinship, tuple(layers), tuple(unmatched), deployment=result
+    )
 
 
 def side_of(checkpoint: Checkpoint, name: str | None = None) -> Side:
@@ -217,8 +232,12 @@ def _matched(pair: Pair, bases: _Bases | None) -> MatchedLayer:
     aligned = align(a, b)
     b, similarity = aligned.weight, aligned.similarity
     explained, change = rounding(a, b), difference(a, b)
-    is_close = explained is None and similarity.mean >= CLOSE
     numbers = scaling(a, b) if explained is None else None
+    parallelism = numbers.parallelism if numbers else abs(similarity.mean)
+    is_close = explained is None and similarity.mean >= CLOSE
+    is_parallel = explained is None and parallelism >= PARALLEL
+    lattices = grids(a, b) if is_close or is_parallel else (None, None)
+    is_like = explained is not None or is_close or is_parallel
     return MatchedLayer(
         first=pair.first.qualified.name,
         second=pair.second.qualified.name,
@@ -231,15 +250,16 @@ def _matched(pair: Pair, bases: _Bases | None) -> MatchedLayer:
         kinship=layer_kinship(a, b),
         rounding=explained,
         rescaling=numbers.remainder if numbers else None,
-        parallelism=numbers.parallelism if numbers else abs(similarity.mean),
+        parallelism=parallelism,
         rounding_beside_zeros=_beside_zeros(a, b, explained, change),
-        grids=grids(a, b) if is_close else (None, None),
+        grids=lattices,
         change_rank=change_rank(a, b) if is_close else None,
         detail=detail,
         transform=pair.transform or aligned.transform,
         block=pair.block,
         wide=pair.wide,
         factors=numbers.scope if numbers else None,
+        deviation=deviation(a, b, lattices, is_rounded=explained is not None) if is_like else None,
     )
 
 

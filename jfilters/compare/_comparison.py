@@ -9,6 +9,8 @@ from ..shift.internal import Difference, Grid
 from ..statistics import LayerQuality
 from ._blocks import Block
 from ._caveats import RELATIVE
+from ._deployment import Deployment
+from ._deviation import Deviation
 from ._factors import Scope
 from ._kinship import Kinship, LayerKinship
 from ._other_arrays import OtherArrays
@@ -94,7 +96,8 @@ class MatchedLayer:
 
     Where one is a `block` of channels of the other, `wide` is the one with more, and all numbers are those
     of the block. `transform` was done to the second before it was compared. `factors` says for what there
-    is one number each, where the kernels are those of the first times numbers.
+    is one number each, where the kernels are those of the first times numbers. `deviation` says by how many
+    steps of its type the coarser one is off from the other, folded; None where they are not alike.
     """
 
     first: str
@@ -117,6 +120,7 @@ class MatchedLayer:
     block: Block | None = None
     wide: Literal[0, 1] = 0
     factors: Scope | None = None
+    deviation: Deviation | None = None
 
     @property
     def n_kernels(self) -> int:
@@ -125,7 +129,7 @@ class MatchedLayer:
 
     def record(self) -> dict[str, Any]:
         """Return the layer's row of the table for JSON; None where a number is undefined."""
-        change, similarity = self.difference, self.similarity
+        change, similarity, deviation = self.difference, self.similarity, self.deviation
         numbers = {
             "first": self.first,
             "second": self.second,
@@ -147,6 +151,9 @@ class MatchedLayer:
             "change_rank": self.change_rank,
             "transformation": self.transform.text if self.transform else None,
             "factors": self.factors,
+            "folded": deviation.folded if deviation else None,
+            "storage": deviation.storage if deviation else None,
+            "deviation": deviation.steps if deviation else None,
             "block": None if self.block is None else self.block.record(self.wide),
         }
         return _defined(numbers | (_detail_record(self.detail) if self.detail else {}))
@@ -184,6 +191,7 @@ class Comparison:
     - `kinship`: the numbers that say whether they are kin.
     - `layers`: the matched layers, in the order of the first checkpoint.
     - `unmatched`: the layers of either without a partner, each with the reason.
+    - `deployment`: whether one is the other as it was trained: folded, rounded or quantized at most.
     - `other_arrays`: what else the files hold, compared where all kernels are equal; None elsewhere, and
       for a file and a network in memory.
     """
@@ -194,6 +202,7 @@ class Comparison:
     kinship: Kinship
     layers: tuple[MatchedLayer, ...]
     unmatched: tuple[Unmatched, ...]
+    deployment: Deployment
     other_arrays: OtherArrays | None = None
 
     def record(self) -> dict[str, Any]:
@@ -207,6 +216,7 @@ class Comparison:
             "caveat": self.relation.caveat or None,
             "kinship": self.kinship.record(),
             "unread": {"first": self.first.unread, "second": self.second.unread},
+            "deployment": self.deployment.record(),
             "layers": [layer.record() for layer in self.layers],
             "unmatched": [dataclasses.asdict(layer) for layer in self.unmatched],
             "other_arrays": self.other_arrays.record() if self.other_arrays else None,

@@ -5,6 +5,7 @@ from typing import Any
 
 from ..answers import Answer
 from ._comparison import Comparison, MatchedLayer, Relation, Side
+from ._deployment import Deployment
 from ._kinship import Kinship
 from ._other_arrays import OtherArrays
 from ._pairing import Unmatched
@@ -54,6 +55,11 @@ class Comparisons(tuple[Comparison, ...], Answer):
     def unmatched(self) -> tuple[Unmatched, ...]:
         """The layers of the one pair without a partner."""
         return self.pair.unmatched
+
+    @property
+    def deployment(self) -> Deployment:
+        """Whether one network of the pair is the other: folded, rounded or quantized at most."""
+        return self.pair.deployment
 
     @property
     def other_arrays(self) -> OtherArrays | None:

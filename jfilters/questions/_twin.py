@@ -5,7 +5,7 @@ The weights of both are read. A model whose checkpoint is gone or has changed si
 
 from typing import Any
 
-from ..compare.internal import Deployment, deployment
+from ..compare import Comparison, compare_pair
 from ..converters import Checkpoint, location, open_checkpoint
 from ..converters.internal import identity, is_remote
 from ..errors import CheckpointError
@@ -36,10 +36,13 @@ def _break(scan: Scan, rule: Rule, trained: Checkpoint, model: str) -> Break | N
     if deployed is None:
         return None if rule.unknown == "pass" else Break(model, None, f"unknown: {reason}", {})
     try:
-        result = deployment(trained, deployed)
+        comparison = compare_pair(trained, deployed, detailed=False)
     except (CheckpointError, OSError) as error:
         return None if rule.unknown == "pass" else Break(model, None, f"unknown: {error}", {})
-    return None if result.is_same else Break(model, None, result.text, _values(result))
+    result, label = comparison.deployment, comparison.relation.label
+    if result.is_same:
+        return None
+    return Break(model, None, f"{label}, {result.text}", _values(comparison))
 
 
 def _opened(scan: Scan, model: str) -> tuple[Checkpoint | None, str]:
@@ -72,11 +75,11 @@ def _options(scan: Scan) -> dict[str, Any]:
     }
 
 
-def _values(result: Deployment) -> dict[str, Any]:
-    steps = [layer.steps for layer in result.layers if layer.steps == layer.steps]
-    differing = sum(not layer.is_same for layer in result.layers)
+def _values(comparison: Comparison) -> dict[str, Any]:
+    """Return the numbers of a model that is another network."""
+    deviations = [layer.deviation.steps for layer in comparison.layers if layer.deviation]
     return {
-        "relation": result.comparison.relation.label,
-        "layers_differing": differing,
-        "largest_deviation": max(steps, default=None),
+        "relation": comparison.relation.label,
+        "layers_differing": len(comparison.deployment.differing),
+        "largest_deviation": max((x for x in deviations if x == x), default=None),
     }

@@ -153,9 +153,9 @@ def _how(layer: MatchedLayer) -> str:
     """How a layer was matched, and what was done to it before."""
     if layer.block is not None:
         return layer.block.text
-    if layer.transform is not None:
-        return layer.transform.text
-    return "reordered channels" if layer.reordered else f"by {layer.how}"
+    how = "reordered channels" if layer.reordered else f"by {layer.how}"
+    how = layer.transform.text if layer.transform is not None else how
+    return f"{how}; {layer.deviation.text}" if layer.deviation and layer.deviation.text else how
 
 
 def _quality(record: dict, side: str) -> list[str]:

@@ -131,6 +131,11 @@ def half_unit(values: Weight, name: str) -> Weight:
     return relative * np.abs(values) + smallest
 
 
+def nonzero_rows(rows: Float[np.ndarray, "channels m"]) -> int:
+    """Return how many channels are not zero: dead ones say nothing of a grid."""
+    return int(np.count_nonzero(rows.any(axis=1)))
+
+
 def numpy_dtype(name: str) -> np.dtype:
     """Return the NumPy type of a name, those of ml_dtypes too."""
     return np.dtype(getattr(ml_dtypes, name, name))

@@ -13,7 +13,7 @@ import ml_dtypes
 import numpy as np
 from jaxtyping import Bool, Float, Int, Num
 
-from ._difference import SAMPLED, half_unit, narrowest, numpy_dtype, sample
+from ._difference import SAMPLED, half_unit, narrowest, nonzero_rows, numpy_dtype, sample
 
 Weight = Float[np.ndarray, "out *rest"]
 Rows = Float[np.ndarray, "channels m"]
@@ -107,7 +107,7 @@ def _lattices(parts: Rows, apart: Rows, name: str | None, per_channel: bool) -> 
 
 
 def _steps(parts: Rows, apart: Rows, errors: Rows | None, per_channel: bool) -> Iterator[Grid]:
-    steps, levels = _row_steps(parts, errors)
+    steps, levels = row_steps(parts, errors)
     is_telling = levels > 0
     if not is_telling.any():
         return
@@ -133,7 +133,7 @@ def _codes(parts: Rows, apart: Rows, name: str | None, per_channel: bool) -> Ite
         return
     for code in CODES:
         scales = list(
-            itertools.takewhile(bool, (_scale(row, code, name) for row in parts[telling]))
+            itertools.takewhile(bool, (code_scale(row, code, name) for row in parts[telling]))
         )
         if len(scales) == np.count_nonzero(telling):
             scale = np.array(scales, np.float32)[:, None]
@@ -141,12 +141,14 @@ def _codes(parts: Rows, apart: Rows, name: str | None, per_channel: bool) -> Ite
             step = 2 * scale * half_unit(values / scale, code)
             allowed = _HALF_STEP * step + CODE_TOLERANCE * np.abs(values)
             near = float(np.mean(apart[telling] <= allowed))
-            error = _mean_error(values, apart[telling] / (scale * _spacing(values / scale, code)))
+            error = _mean_error(
+                values, apart[telling] / (scale * code_spacing(values / scale, code))
+            )
             yield Grid(len(_positive(code)), per_channel, near, error, code)
             return
 
 
-def _row_steps(
+def row_steps(
     rows: Rows, errors: Rows | None
 ) -> tuple[Float[np.ndarray, " channels"], Int[np.ndarray, " channels"]]:
     """Return the step and the levels of each row's grid; no levels where a row cannot tell.
@@ -164,7 +166,9 @@ def _row_steps(
         if not levels[index]:
             return steps, np.zeros_like(levels)
         total += chance
-    is_enough = 2 * np.count_nonzero(levels) >= len(rows) and total <= math.log(LEAST_CHANCE)
+    is_enough = 2 * np.count_nonzero(levels) >= nonzero_rows(rows) and total <= math.log(
+        LEAST_CHANCE
+    )
     return steps, levels if is_enough else np.zeros_like(levels)
 
 
@@ -252,11 +256,11 @@ def _fit(
 def _telling(rows: Rows) -> Bool[np.ndarray, " channels"] | None:
     """Rows of values enough; None if most have too few, or one is not finite."""
     telling = np.count_nonzero(rows, axis=1) >= CODE_VALUES
-    is_enough = 2 * np.count_nonzero(telling) >= len(rows) and telling.any()
+    is_enough = 2 * np.count_nonzero(telling) >= nonzero_rows(rows) and telling.any()
     return telling if is_enough and np.isfinite(rows).all() else None
 
 
-def _scale(row: Float[np.ndarray, " m"], code: str, name: str | None) -> float:
+def code_scale(row: Float[np.ndarray, " m"], code: str, name: str | None) -> float:
     """The scale of which a row holds values of a narrow type; 0 if there is none."""
     largest = float(np.abs(row).max())
     tops = _positive(code)
@@ -277,7 +281,7 @@ def _few(values: Float[np.ndarray, " m"]) -> Float[np.ndarray, " k"]:
     return nonzero[:: max(1, len(nonzero) // FEW)]
 
 
-def _spacing(values: Rows, code: str) -> Rows:
+def code_spacing(values: Rows, code: str) -> Rows:
     """Return the distance of the value of a narrow type that each one is from the next larger one."""
     limits = ml_dtypes.finfo(numpy_dtype(code))
     rounded = values.astype(numpy_dtype(code)).astype(np.float32)

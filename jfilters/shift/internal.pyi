@@ -11,6 +11,8 @@ from ._frechet import frechet_components as frechet_components
 from ._frechet import frechet_null as frechet_null
 from ._grid import Grid as Grid
 from ._grid import grid as grid
+from ._grid_steps import Steps as Steps
+from ._grid_steps import steps as steps
 from ._kernel_rows import kernel_rows as kernel_rows
 from ._match import DISTINCT_CHANNELS as DISTINCT_CHANNELS
 from ._match import RELATED_Z as RELATED_Z

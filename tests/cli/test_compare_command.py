@@ -106,7 +106,7 @@ def test_axes_are_passed_on(tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "reason"),
     [
-        (["net.safetensors"], "expected two checkpoints or more to compare, got 1"),
+        (["net.safetensors"], "expected two networks or more to compare, got 1"),
         (["net.safetensors", "nett.safetensors"], "did you mean net.safetensors"),
     ],
 )

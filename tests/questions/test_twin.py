@@ -50,7 +50,7 @@ def test_models_that_are_not_the_trained_network_break_the_rule(scan, folder):
     result = outcome(scan, folder, 'twin = "trained.safetensors"')
     reasons = {broken.model.partition(".")[0]: broken.reason for broken in result.broken}
     assert sorted(reasons) == ["stranger", "tuned"]
-    assert reasons["tuned"].startswith("fine-tuned, not the same network; 2 of 2 layers differ")
+    assert reasons["tuned"].startswith("fine-tuned, not the same network: 2 of 2 layers differ")
     assert result.checked == 3
     assert result.broken[0].values["layers_differing"] == 2
 
