@@ -24,9 +24,10 @@ from ..shift.internal import (
     rounding,
     rounding_beside_zeros,
 )
-from ..statistics import Basis, Moments, fit_basis, fixed_edges, layer_quality, merge_moments
+from ..statistics import Basis, fixed_edges, layer_quality, merge_moments
 from ..statistics.internal import host_counts, host_normalize, host_set_moments
 from ._alignment import align, grids, scaling
+from ._bases import Bases
 from ._comparison import Comparison, Detail, MatchedLayer, Side, Storage
 from ._comparisons import Comparisons
 from ._deployed import beside_other_arrays, deployed, with_deployment
@@ -38,8 +39,6 @@ from ._relation import EQUAL_KERNELS, relate, with_other_arrays
 from ._totals import Sums
 
 Weight = Float32[np.ndarray, "out in *spatial"]
-
-Spatial = tuple[int, ...]
 
 CLOSE = 0.5
 """Mean cosine from which a layer may be the other one quantized: even a grid of one level keeps 0.7."""
@@ -182,7 +181,7 @@ def compare_layers(
         reshaped: look for blocks of channels and exchanged axes among layers of other shapes too.
     """
     pairs, unmatched = pair_layers(first, second, reshaped=reshaped)
-    bases = _Bases()
+    bases = Bases()
     layers = [_matched(pair, bases if detailed else None) for pair in pairs]
     if detailed:
         layers = [_with_drift(x, pair, bases) for x, pair in zip(layers, pairs, strict=True)]
@@ -203,28 +202,7 @@ def side_of(checkpoint: Checkpoint, name: str | None = None) -> Side:
     return Side(path, checkpoint.format, len(checkpoint.layers), kernels, unread, in_memory)
 
 
-class _Bases:
-    """The one basis of the pair for each kernel size: of the matched kernels of both networks."""
-
-    def __init__(self) -> None:
-        self._moments: dict[Spatial, Moments] = {}
-        self._fitted: dict[Spatial, Basis | None] = {}
-
-    def add(self, spatial: Spatial, moments: Moments) -> None:
-        sums = self._moments.get(spatial)
-        self._moments[spatial] = moments if sums is None else merge_moments(sums, moments)
-
-    def __getitem__(self, spatial: Spatial) -> Basis | None:
-        """The basis; None where the kernels are too few or do not vary."""
-        if spatial not in self._fitted:
-            try:
-                self._fitted[spatial] = fit_basis(self._moments[spatial])
-            except ValueError:
-                self._fitted[spatial] = None
-        return self._fitted[spatial]
-
-
-def _matched(pair: Pair, bases: _Bases | None) -> MatchedLayer:
+def _matched(pair: Pair, bases: Bases | None) -> MatchedLayer:
     """Return the numbers of one reading; with `bases` the quality too, and the moments added to them."""
     a, b = pair.read()
     b = a if np.array_equal(a, b) else b
@@ -272,7 +250,7 @@ def _beside_zeros(a: Weight, b: Weight, explained: str | None, change: Differenc
     return rounding_beside_zeros(a, b) if explained is None and has_zeros else explained
 
 
-def _quality(a: Weight, b: Weight, bases: _Bases) -> Detail:
+def _quality(a: Weight, b: Weight, bases: Bases) -> Detail:
     weights = [a] if a is b else [a, b]
     moments = [host_set_moments(host_normalize(_rows(weight))) for weight in weights]
     bases.add(a.shape[2:], merge_moments(moments[0], moments[-1]))
@@ -280,7 +258,7 @@ def _quality(a: Weight, b: Weight, bases: _Bases) -> Detail:
     return Detail(None, None, qualities[0], qualities[-1])
 
 
-def _with_drift(layer: MatchedLayer, pair: Pair, bases: _Bases) -> MatchedLayer:
+def _with_drift(layer: MatchedLayer, pair: Pair, bases: Bases) -> MatchedLayer:
     """The layer with its drift in nats and its null level, from a second reading."""
     basis = bases[layer.shape[2:]]
     if basis is None or layer.detail is None:
