@@ -19,7 +19,7 @@ MAX_TENSORS = 1 << 16
 
 
 class _ModelField:
-    GRAPH, FUNCTION = 7, 25
+    VERSION, GRAPH, FUNCTION = 1, 7, 25
 
 
 _MODEL_NUMBERS, _MODEL_SPANS = {1, 5}, {2, 3, 4, 6, 7, 8, 14, 20, 25, 26}
@@ -51,18 +51,19 @@ class _Scope:
 
 
 def is_model(wire: ProtobufFile) -> bool:
-    """Return whether a file has the fields of a ModelProto, a graph among them; reads the top level only.
+    """Return whether a file has the fields of a ModelProto, a version and a graph among them.
 
-    Raises CheckpointError if it is not even protobuf.
+    Reads the top level only. Raises CheckpointError if it is not even protobuf.
     """
-    graph = None
+    graph, has_version = None, False
     for count, (number, field) in enumerate(wire.message()):
         numbers = _MODEL_NUMBERS if isinstance(field, int) else _MODEL_SPANS
         if number not in numbers or count > MAX_ITEMS:
             return False
+        has_version |= number == _ModelField.VERSION
         if number == _ModelField.GRAPH:
             graph = field
-    return isinstance(graph, ProtobufMessage) and _begins_as_graph(graph)
+    return has_version and isinstance(graph, ProtobufMessage) and _begins_as_graph(graph)
 
 
 def _begins_as_graph(message: ProtobufMessage) -> bool:
