@@ -15,7 +15,7 @@ from ..errors import CheckpointError
 from ..io import Location, ProtobufFile, ProtobufMessage, open_source, packed_varints
 from ._axes import for_rank
 from ._format import Format
-from ._graph_depth import feeds_by_name, longest_paths
+from ._graph_depth import feeds_by_name, node_depths
 from ._names import Distinct
 from ._stored import StoredArray
 
@@ -87,7 +87,7 @@ def _is_layer(message: ProtobufMessage, fields: _Fields) -> bool:
 def _arrays(path: Location) -> Sequence[StoredArray]:
     layers = list(_layers(ProtobufFile(open_source(path)).message()))
     feeds = feeds_by_name([x.reads for x in layers], [x.makes for x in layers])
-    depths = longest_paths(feeds, [at for at, sources in enumerate(feeds) if not sources])
+    depths = node_depths(feeds, [at for at, sources in enumerate(feeds) if not sources])
     if depths is None:
         raise CheckpointError("layers that feed each other in a circle", path=path)
     names = Distinct()

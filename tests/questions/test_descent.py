@@ -276,7 +276,10 @@ class TestReading:
             ("frozen=1", "expected frozen as a text, found 1"),
             ("frozen='a'\ntable='layers'", "expected no table beside frozen"),
             ("frozen='a'\nmodel='m'", "expected model only beside a reference"),
-            ("frozen='a'\ndescends_from='b'", "expected one of require, reference, frozen, descends_from and twin"),
+            (
+                "frozen='a'\ndescends_from='b'",
+                "expected one of require, reference, frozen, descends",
+            ),
             ("descends_from=['a']", "expected descends_from as a text, found ['a']"),
             ("descends_from='a'\ntable='models'", "expected no table beside descends_from"),
         ],

@@ -10,7 +10,7 @@ import numpy as np
 from ...errors import CheckpointError
 from ...io import ByteSource, Cursor, Location, base_name, is_file, open_source
 from .._format import Format
-from .._graph_depth import longest_paths
+from .._graph_depth import node_depths
 from .._stored import StoredArray
 from ._network import Part, Step, read_steps
 
@@ -65,7 +65,7 @@ def _arrays(path: Location) -> Sequence[StoredArray]:
         parts = [step.parts() for step in steps]
     except CheckpointError as error:
         raise CheckpointError(error.reason, path=configuration) from error
-    depths = longest_paths([step.feeds for step in steps], range(len(steps[:1]))) or []
+    depths = node_depths([step.feeds for step in steps], range(len(steps[:1]))) or []
     beside = base_name(configuration if path == weights else weights)
     cursor = _behind_head(open_source(weights))
     arrays = list(_listed(cursor, steps, parts, depths, beside))

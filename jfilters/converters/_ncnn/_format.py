@@ -11,7 +11,7 @@ from ...errors import CheckpointError
 from ...io import Cursor, Location, open_source
 from .._axes import for_rank
 from .._format import Format
-from .._graph_depth import feeds_by_name, longest_paths
+from .._graph_depth import feeds_by_name, node_depths
 from .._names import Distinct
 from .._pairs import Pair
 from .._stored import StoredArray
@@ -81,7 +81,7 @@ def _depths(steps: Sequence[Step]) -> list[int]:
     """The longest path to each layer from an input, in layers."""
     feeds = feeds_by_name([step.reads for step in steps], [step.makes for step in steps])
     inputs = [at for at, x in enumerate(steps) if not feeds[at] and x.kind != "MemoryData"]
-    depths = longest_paths(feeds, inputs)
+    depths = node_depths(feeds, inputs)
     if depths is None:
         raise CheckpointError("layers that feed each other in a circle")
     return depths

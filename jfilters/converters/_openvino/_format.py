@@ -10,7 +10,7 @@ from ...io import Location, checkpoint_errors, open_source
 from ...layers import Applied
 from .._axes import for_rank
 from .._format import Format
-from .._graph_depth import longest_paths
+from .._graph_depth import node_depths
 from .._names import Distinct
 from .._pairs import Pair
 from .._stored import StoredArray
@@ -105,7 +105,7 @@ class _Listing:
             for node in self._nodes
         ]
         inputs = [at for at, x in enumerate(self._nodes) if not feeds[at] and x.kind != "Const"]
-        depths = longest_paths(feeds, inputs)
+        depths = node_depths(feeds, inputs)
         if depths is None:
             raise CheckpointError("layers that feed each other in a circle", path=self._path)
         return depths

@@ -3,7 +3,7 @@
 import dataclasses
 from collections.abc import Callable, Hashable, Iterator
 
-from .._dataflow import longest_paths
+from .._graph_depth import longest_paths
 from ._arranged import arranged
 from ._flat import ARGUMENT, CALL, MISSING, FlatGraph, Reference, data_feeds
 from ._operators import (

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 import numpy as np
 
 from ...io import FlatTable
-from .._dataflow import longest_paths
+from .._graph_depth import longest_paths
 from . import _schema as schema
 from ._model import ABSENT, Operator, Subgraph, Tensor
 from ._values import NotRead, values_reader, weight_reader
