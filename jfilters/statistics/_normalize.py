@@ -10,8 +10,9 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float
+from jaxtyping import Array, Bool, Float
 
+from ._arrays import defined
 from ._inputs import KernelsLike, WhereLike, by_layer, is_layered, layer_rows, over_layers
 from ._masks import positive_or_one
 from ._meshes import automatic
@@ -92,9 +93,14 @@ def max_abs(kernels: KernelsLike, *, where: WhereLike = None) -> Float[Array, "*
     - `kernels`: rows (n, d), a weight (out, in, *spatial), or `Kernels`: one value a layer.
     - `where`: marks the kernels that count, as in `jnp.max`; one mask a layer for `Kernels`.
     """
-    return over_layers(
-        lambda rows, _: jnp.max(jnp.abs(rows), initial=0), kernels, where, jnp, on_mesh=True
-    )
+    return over_layers(_largest, kernels, where, jnp, on_mesh=True)
+
+
+def _largest(rows: Float[Array, "*n d"], _: Bool[Array, "*n"]) -> Float[Array, ""]:
+    # Apart, since XLA on CPU loses a NaN in a maximum of many values.
+    is_number = ~jnp.isnan(rows)
+    largest = jnp.max(jnp.abs(jnp.where(is_number, rows, 0)), initial=0)
+    return defined(jnp.all(is_number), largest)
 
 
 def kernel_max_abs(kernels: Float[Array, "*sets n d"]) -> Float[Array, "*sets n"]:

@@ -8,7 +8,7 @@ from jaxtyping import Array, Bool, Float
 
 from ._arrays import defined, rounding
 from ._inputs import KernelsLike, WhereLike, over_layers
-from ._masks import keep, positive_or_one
+from ._masks import keep, largest_abs, positive_or_one
 
 
 class Norms(NamedTuple):
@@ -43,9 +43,8 @@ def norms(kernels: KernelsLike, *, where: WhereLike = None) -> Norms:
 
 def _of_rows(kernels: Float[Array, "*n d"], where: Bool[Array, "*n"]) -> Norms:
     # So that no square overflows or vanishes; the results do not depend on it.
-    largest = jax.lax.stop_gradient(jnp.max(jnp.abs(kernels), initial=0))
-    finite = jnp.isfinite(largest)
-    scale = jnp.where(finite, positive_or_one(largest), 1)
+    largest, finite = largest_abs(jax.lax.stop_gradient(kernels))
+    scale = positive_or_one(largest)
     weights = jnp.where(finite, kernels, 0) / scale
     count = jnp.sum(where, dtype=kernels.dtype) * kernels.shape[-1]
     centered = keep(weights - jnp.sum(weights) / positive_or_one(count), where)

@@ -35,7 +35,7 @@ def orthogonality(kernels: KernelsLike, *, where: WhereLike = None) -> Float[Arr
 
 
 def _of_rows(rows: Float[Array, "out D"], where: Bool[Array, " out"]) -> Float[Array, ""]:
-    finite = jnp.isfinite(jnp.max(jnp.abs(rows), initial=0))
+    finite = jnp.all(jnp.isfinite(rows))
     # On several devices each takes some columns of all rows. Sharded by rows, all would be sent to all.
     units = _unit_rows(spread(jnp.where(finite, rows, 0), axis=1))
     cosines = jnp.matmul(units, units.T, precision=jax.lax.Precision.HIGHEST)

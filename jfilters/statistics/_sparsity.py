@@ -9,7 +9,7 @@ from .._traced import check_static
 from ._arrays import defined
 from ._epsilon import EPSILON
 from ._inputs import KernelsLike, WhereLike, by_layer, is_layered, layer_rows, over_layers
-from ._masks import positive_or_one
+from ._masks import largest_abs, positive_or_one
 from ._meshes import automatic
 from ._normalize import kernel_max_abs
 
@@ -45,7 +45,7 @@ def sparse_mask(
 
     def marks(weight: KernelsLike, counted: WhereLike) -> Bool[Array, "..."]:
         rows, valid = layer_rows(weight, counted, jnp, on_mesh=True)
-        largest = jnp.max(jnp.abs(rows), initial=0) if layer_max is None else layer_max
+        largest = largest_abs(rows)[0] if layer_max is None else layer_max
         sparse = sparse_rows(rows, largest, eps, strict)
         leading = jnp.shape(weight)[: 1 if jnp.ndim(weight) == 2 else 2]
         return (sparse if counted is None else sparse & valid).reshape(leading)
@@ -111,10 +111,8 @@ def sparsity(
     check_static(strict=strict)
 
     def share(rows: Float[Array, "*n d"], counted: Bool[Array, "*n"]) -> Float[Array, ""]:
-        largest = jnp.max(jnp.abs(rows), initial=0)
-        finite = jnp.isfinite(largest)
-        safe = jnp.where(finite, rows, 0)
-        sparse = sparse_rows(safe, jnp.where(finite, largest, 1), eps, strict) & counted
+        largest, finite = largest_abs(rows)
+        sparse = sparse_rows(jnp.where(finite, rows, 0), largest, eps, strict) & counted
         n_sparse, count = (jnp.sum(mask, dtype=rows.dtype) for mask in (sparse, counted))
         return defined(finite & (count > 0), n_sparse / positive_or_one(count))
 

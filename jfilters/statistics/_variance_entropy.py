@@ -8,7 +8,7 @@ from ._arrays import defined
 from ._entropy import spread_entropy
 from ._inputs import KernelsLike, WhereLike, over_layers
 from ._kernel_moments import row_moments
-from ._masks import positive_or_one
+from ._masks import largest_abs, positive_or_one
 
 
 def variance_entropy(kernels: KernelsLike, *, where: WhereLike = None) -> Float[Array, "*layers"]:
@@ -40,8 +40,7 @@ def variance_entropy(kernels: KernelsLike, *, where: WhereLike = None) -> Float[
 def _of_rows(kernels: Float[Array, "*n d"], where: Bool[Array, "*n"]) -> Float[Array, ""]:
     # Divided by the layer's largest weight, so that squares neither overflow nor vanish; the result
     # does not depend on that divisor, so neither does the gradient.
-    largest = jax.lax.stop_gradient(jnp.max(jnp.abs(kernels), initial=0))
-    finite = jnp.isfinite(largest)
-    scaled = jnp.where(finite, kernels, 0) / jnp.where(finite, positive_or_one(largest), 1)
+    largest, finite = largest_abs(jax.lax.stop_gradient(kernels))
+    scaled = jnp.where(finite, kernels, 0) / positive_or_one(largest)
     moments = row_moments(scaled, where)
     return defined(finite & (moments.count >= 2), spread_entropy(moments))

@@ -180,6 +180,15 @@ def test_one_broken_kernel_gives_nan(name, value):
     assert np.isnan(result).all() or name in ("mean", "scatter")  # the other taps are as they were
 
 
+@over("place", [0, 21_599, 43_199])
+@over("name", SPOILED)
+def test_one_nan_among_many_weights_is_found(name, place):
+    # XLA on CPU loses it in a maximum of this many values.
+    many = jax.random.normal(jax.random.key(0), (300, 16, 3, 3))
+    broken = many.reshape(-1).at[place].set(jnp.nan).reshape(many.shape)
+    assert np.isnan(np.asarray(SPOILED[name][0](broken))).any()
+
+
 @over("value", [np.nan, np.inf, -np.inf])
 @over("dtype", TYPES[:2] + TYPES[3:])
 @over("name", STATISTICS)

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from jfilters import statistics as s
+from jfilters.statistics.internal import coefficient_range
 
 N, D = 24, 4
 _rotation = np.linalg.qr(np.random.default_rng(1).normal(size=(D, D)))[0]
@@ -26,7 +27,7 @@ def histogram(kernels, valid):
 
 SCALE_FREE = {
     "coefficient_histogram": coefficient_histogram,
-    "coefficient_range": lambda kernels, valid: s.coefficient_range(kernels, BASIS, where=valid),
+    "coefficient_range": lambda kernels, valid: coefficient_range(kernels, BASIS, where=valid),
     "normalized_moments": lambda kernels, valid: s.moments(s.normalize(kernels), where=valid),
     "orthogonality": lambda kernels, valid: s.orthogonality(kernels, where=valid),
     "sparsity": lambda kernels, valid: s.sparsity(kernels, where=valid),
