@@ -8,9 +8,10 @@ import dataclasses
 from collections.abc import Sequence
 
 from ._comparison import MatchedLayer, Relation, Relationship, Side
+from ._copies import FEW_LEVELS, ROUNDED
 from ._deployed_sentences import changes_of, other_text, same_text
 from ._deployment import Deployment, Off
-from ._deviation import MOST, NEGLIGIBLE
+from ._deviation import MOST, NEGLIGIBLE, Deviation
 from ._other_arrays import OtherArrays
 from ._sentences import unread_parts
 from ._totals import Sums
@@ -122,7 +123,16 @@ def _is_same(layer: MatchedLayer) -> bool:
     )
     if layer.transform is not None and not is_folded:
         return False
-    return layer.rounding is not None or off.is_same
+    return layer.rounding is not None or (off.is_same and not _is_trained_onward(layer, off))
+
+
+def _is_trained_onward(layer: MatchedLayer, off: Deviation) -> bool:
+    """Return whether values lie nearer to the grid than rounding leaves them: the grid was there first."""
+    grid, others = layer.grids[off.deployed], layer.grids[1 - off.deployed]
+    # Values of another grid are not spread evenly over a step, however they are rounded.
+    if grid is None or others is not None or off.folded is not None or off.values < LEAST_VALUES:
+        return False
+    return grid.levels >= FEW_LEVELS and grid.error < ROUNDED
 
 
 def _distance(layer: MatchedLayer) -> float:
