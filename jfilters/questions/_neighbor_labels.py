@@ -1,7 +1,9 @@
 """The worth of neighbors as a classifier: labels told by the nearest model, against size alone."""
 
 from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float
@@ -10,7 +12,7 @@ from ..scans import Scan
 from ..scans.internal import model_counts
 from ..shift import drift_matrix, probability
 
-AXES = ("task", "visual_category")
+LABEL_AXES = ("task", "visual_category")
 SIZES = ("n_layers", "n_kernels", "bytes")
 """What size alone is: the distance in the logarithms of these."""
 
@@ -49,14 +51,14 @@ def neighbor_labels(
     """
     rows = {row["model"]: row for row in scan.model_table.to_pylist()}
     models = [rows[name] for name in scan.model_names]
-    axes = [axis for axis in AXES if axis in scan.layer_table.column_names]
+    axes = [axis for axis in LABEL_AXES if axis in scan.layer_table.column_names]
     if not axes or len(models) < FEWEST:
         return ()
     families = np.array([row.get("family") or row["model"] for row in models], object)
     if drifts is None:
         probabilities = np.asarray(probability(model_counts(scan), scan.edges))
         drifts = drift_matrix(probabilities, scan.component_weights)
-    sizes = _in_size(models)
+    sizes = size_distances(models)
     answers = (_of_axis(scan, axis, families, drifts, sizes) for axis in axes)
     return tuple(answer for answer in answers if answer is not None)
 
@@ -77,18 +79,19 @@ def _of_axis(
     if labeled.sum() < FEWEST or n_families < 2:
         return None
     labels, families, square = labels[labeled], families[labeled], np.ix_(labeled, labeled)
-    hits = (_hits(distance[square], families, labels) for distance in (drifts, sizes))
+    hits = (label_hits(distance[square], families, labels) for distance in (drifts, sizes))
     common = Counter(labels.tolist()).most_common(1)[0][0]
-    shares = [_family_mean(hit, families) for hit in (*hits, np.asarray(labels == common, float))]
+    shares = [family_mean(hit, families) for hit in (*hits, np.asarray(labels == common, float))]
     return NeighborLabels(axis, len(labels), n_families, *shares)
 
 
-def _in_size(models: list[dict]) -> Float[np.ndarray, "m m"]:
+def size_distances(models: Sequence[Mapping[str, Any]]) -> Float[np.ndarray, "m m"]:
+    """Return the distance of every two models in size alone, from the columns `SIZES` of their rows."""
     sizes = np.log([[max(row[name] or 1, 1) for name in SIZES] for row in models])
     return np.linalg.norm(sizes[:, None] - sizes, axis=-1)
 
 
-def _hits(
+def label_hits(
     distance: Float[np.ndarray, "m m"], families: np.ndarray, labels: np.ndarray
 ) -> Float[np.ndarray, " m"]:
     """Return for each model the share of its nearest ones outside its family with its label."""
@@ -99,5 +102,6 @@ def _hits(
     return same.sum(axis=1) / np.maximum(is_nearest.sum(axis=1), 1)
 
 
-def _family_mean(hits: Float[np.ndarray, " m"], families: np.ndarray) -> float:
-    return float(np.mean([hits[families == family].mean() for family in set(families)]))
+def family_mean(hits: Float[np.ndarray, " m"], families: np.ndarray) -> float:
+    """Return the mean over families of the means of their models."""
+    return float(np.mean([hits[families == family].mean() for family in np.unique(families)]))

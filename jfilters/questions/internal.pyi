@@ -4,6 +4,10 @@ from ._density_samples import GroupSamples as GroupSamples
 from ._density_samples import Sampled as Sampled
 from ._density_samples import group_samples as group_samples
 from ._folding import FOLDED_LAYERS as FOLDED_LAYERS
+from ._neighbor_labels import LABEL_AXES as LABEL_AXES
+from ._neighbor_labels import family_mean as family_mean
+from ._neighbor_labels import label_hits as label_hits
+from ._neighbor_labels import size_distances as size_distances
 from ._phenotypes import coefficient_plane as coefficient_plane
 from ._prunable import Prunable as Prunable
 from ._quality import Share as Share

@@ -6,13 +6,10 @@ from collections.abc import Sequence
 import numpy as np
 
 from jfilters.questions import drift_between
+from jfilters.questions.internal import LABEL_AXES, family_mean, label_hits, size_distances
 from jfilters.scans import Scan
 
 from ._networks import Rows
-
-AXES = ("task", "visual_category")
-SIZES = ("n_layers", "n_kernels", "bytes")
-"""What size alone is: the distance in the logarithms of these."""
 
 
 def neighbors(scan: Scan, rows: Rows) -> Rows:
@@ -25,18 +22,13 @@ def neighbors(scan: Scan, rows: Rows) -> Rows:
     by_name = {row["model"]: row for row in rows}
     ordered = [by_name[model] for model in table.labels]
     families = np.array([row["family"] for row in ordered])
-    distances = {"D": table.matrix, "size": _in_size(ordered), "none": None}
+    distances = {"D": table.matrix, "size": size_distances(ordered), "none": None}
     return [
         {"axis": axis, "distance": name} | _shares(hits, families)
-        for axis in AXES
+        for axis in LABEL_AXES
         for name, distance in distances.items()
         for hits in [_hits(distance, families, [row[axis] for row in ordered])]
     ]
-
-
-def _in_size(rows: Rows) -> np.ndarray:
-    sizes = np.log([[row[name] for name in SIZES] for row in rows])
-    return np.linalg.norm(sizes[:, None] - sizes, axis=-1)
 
 
 def _hits(
@@ -45,22 +37,21 @@ def _hits(
     """Return for each network the share of its nearest ones with its label; NaN where it has none."""
     values = np.array(labels, object)
     has_label = np.array([label is not None for label in labels])
+    hits = np.full(len(values), np.nan)
     if distance is None:
         common = Counter(values[has_label]).most_common(1)[0][0]
-        return np.where(has_label, values == common, np.nan)
-    is_kin = families[:, None] == families
-    allowed = np.where(is_kin | ~has_label | ~np.isfinite(distance), np.inf, distance)
-    is_nearest = allowed <= allowed.min(1, keepdims=True)
-    shares = (is_nearest & (values[:, None] == values)).sum(1) / is_nearest.sum(1)
-    return np.where(has_label, shares, np.nan)
+        hits[has_label] = values[has_label] == common
+    else:
+        square = np.ix_(has_label, has_label)
+        hits[has_label] = label_hits(distance[square], families[has_label], values[has_label])
+    return hits
 
 
 def _shares(hits: np.ndarray, families: np.ndarray) -> dict[str, float]:
     labeled = ~np.isnan(hits)
     hits, families = hits[labeled], families[labeled]
-    means = [hits[families == family].mean() for family in np.unique(families)]
     return {
         "networks": len(hits),
         "share": float(hits.mean()),
-        "share_of_families": float(np.mean(means)),
+        "share_of_families": family_mean(hits, families),
     }
