@@ -8,8 +8,8 @@ import fnmatch
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
-from ..scans import Condition, Scan
-from ._outcomes import Break, Outcome
+from ..scans import Scan
+from ._outcomes import Break, Outcome, models_of
 from ._rules import Rule
 from .lineage import Forest, LayerChange, LineageEdge
 
@@ -30,7 +30,7 @@ def frozen_outcome(scan: Scan, rule: Rule, forest: Forest) -> Outcome:
     """
     layers = _layer_names(scan)
     models, broken, checked = [], [], 0
-    for model in _models(scan, rule):
+    for model in models_of(scan, rule):
         if _is_root(forest, model):
             continue
         names = [
@@ -56,7 +56,7 @@ def descent_outcome(scan: Scan, rule: Rule, forest: Forest) -> Outcome:
     if ancestor not in scan.model_names:
         examples = ", ".join(scan.model_names[:5])
         raise ValueError(f"expected a model of the scan, such as {examples}; got {ancestor!r}")
-    models = [model for model in _models(scan, rule) if model != ancestor]
+    models = [model for model in models_of(scan, rule) if model != ancestor]
     below = _reached(forest, ancestor, _downward)
     open_paths = _reached(forest, ancestor, _not_upward)
     broken = []
@@ -68,14 +68,6 @@ def descent_outcome(scan: Scan, rule: Rule, forest: Forest) -> Outcome:
         elif rule.unknown == "fail":
             broken.append(_undirected(ancestor, model, open_paths))
     return Outcome(rule, tuple(models), len(models), tuple(broken))
-
-
-def _models(scan: Scan, rule: Rule) -> list[str]:
-    """Return the models for which `where` holds."""
-    if rule.where is None:
-        return scan.model_names
-    condition = Condition(rule.where, scan.model_table.column_names)
-    return [row["model"] for row in scan.model_table.to_pylist() if condition.holds(row) is True]
 
 
 def _layer_names(scan: Scan) -> dict[str, list[str]]:

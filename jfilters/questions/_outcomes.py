@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from ..answers import Answer
+from ..scans import Condition, Scan
 from ._rules import Rule
 
 
@@ -78,3 +79,11 @@ def _record(outcome: Outcome) -> dict[str, Any]:
         "broken": [vars(each) for each in outcome.broken],
         "partial": dict(outcome.partial),
     }
+
+
+def models_of(scan: Scan, rule: Rule) -> list[str]:
+    """Return the models for which the `where` of a rule holds, all without one."""
+    if rule.where is None:
+        return scan.model_names
+    condition = Condition(rule.where, scan.model_table.column_names)
+    return [row["model"] for row in scan.model_table.to_pylist() if condition.holds(row) is True]

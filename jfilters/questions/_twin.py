@@ -9,30 +9,29 @@ from ..compare import Comparison, compare_pair
 from ..converters import Checkpoint, location, open_checkpoint
 from ..converters.internal import identity, is_remote
 from ..errors import CheckpointError
-from ..scans import Condition, Scan
+from ..scans import Scan
 from ..scans.internal import checkpoint_of
-from ._outcomes import Break, Outcome
+from ._outcomes import Break, Outcome, models_of
 from ._rules import Rule
 
 
 def twin_outcome(scan: Scan, rule: Rule) -> Outcome:
     """Check that every model is the network of the rule's checkpoint as it was trained."""
     trained = open_checkpoint(location(str(rule.twin)), **_options(scan))
-    models = _models(scan, rule)
-    broken = [entry for model in models if (entry := _break(scan, rule, trained, model))]
+    models = models_of(scan, rule)
+    entries = {entry["model"]: entry for entry in scan.record["checkpoints"]}
+    breaks = (
+        _break(scan, rule, trained, model, entries.get(checkpoint_of(model, entries), {}))
+        for model in models
+    )
+    broken = [entry for entry in breaks if entry]
     return Outcome(rule, tuple(models), len(models), tuple(broken))
 
 
-def _models(scan: Scan, rule: Rule) -> list[str]:
-    """Return the models for which `where` holds."""
-    if rule.where is None:
-        return scan.model_names
-    condition = Condition(rule.where, scan.model_table.column_names)
-    return [row["model"] for row in scan.model_table.to_pylist() if condition.holds(row) is True]
-
-
-def _break(scan: Scan, rule: Rule, trained: Checkpoint, model: str) -> Break | None:
-    deployed, reason = _opened(scan, model)
+def _break(
+    scan: Scan, rule: Rule, trained: Checkpoint, model: str, entry: dict[str, Any]
+) -> Break | None:
+    deployed, reason = _opened(scan, entry)
     if deployed is None:
         return None if rule.unknown == "pass" else Break(model, None, f"unknown: {reason}", {})
     try:
@@ -45,10 +44,8 @@ def _break(scan: Scan, rule: Rule, trained: Checkpoint, model: str) -> Break | N
     return Break(model, None, f"{label}, {result.text}", _values(comparison))
 
 
-def _opened(scan: Scan, model: str) -> tuple[Checkpoint | None, str]:
-    """Return the checkpoint of a model; None with the reason where it is not that of the scan any more."""
-    entries = {entry["model"]: entry for entry in scan.record["checkpoints"]}
-    entry = entries.get(checkpoint_of(model, entries), {})
+def _opened(scan: Scan, entry: dict[str, Any]) -> tuple[Checkpoint | None, str]:
+    """Return the checkpoint of an entry; None with the reason where it is not that of the scan any more."""
     try:
         path = location(entry["path"])
         if _is_changed(path, entry):
