@@ -9,7 +9,7 @@ from typing import Any
 from jaxtyping import Float
 
 from ..statistics import Basis
-from ..statistics.internal import RealArray, described
+from ..statistics.internal import RealArray, described, namespace
 from ._divergence import drift_components, probability
 from ._forms import (
     Frame,
@@ -20,7 +20,6 @@ from ._forms import (
     is_array,
     is_histogram,
     is_reference,
-    namespace,
     where_defined,
 )
 

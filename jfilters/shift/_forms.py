@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import Float
 
 from ..statistics import Basis, fixed_edges
-from ..statistics.internal import RealArray, described
+from ..statistics.internal import RealArray, defined, described, namespace
 
 BINS = 70
 """Bins of a histogram of kernels unless edges are given. Source: arXiv:2203.15331."""
@@ -80,11 +80,6 @@ def is_array(value: Any) -> bool:
     return hasattr(value, "__array_namespace__") and hasattr(value, "ndim")
 
 
-def namespace(array: Any) -> Any:
-    """Return the array API namespace of an array, `jax.numpy` or `numpy`."""
-    return array.__array_namespace__() if is_array(array) else np
-
-
 def counts_of(histogram: Any, where: Any, frame: Frame) -> Any:
     """Return the counts of a histogram or a reference, which are of the components of the frame.
 
@@ -133,7 +128,7 @@ def where_defined(values: Any, first: Any, second: Any) -> Any:
     """Return the values, NaN where a histogram holds no kernels, or kernels that are not finite."""
     xp = namespace(values)
     is_defined = [xp.asarray(_has_kernels(counts)) for counts in (first, second)]
-    return xp.asarray(xp.where(is_defined[0] & is_defined[1], values, np.nan))
+    return xp.asarray(defined(is_defined[0] & is_defined[1], values))
 
 
 def _has_kernels(counts: Any) -> Any:

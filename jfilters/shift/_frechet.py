@@ -9,8 +9,7 @@ import numpy as np
 from jaxtyping import Float
 
 from ..statistics import Moments, covariance
-from ..statistics.internal import RealArray
-from ._forms import namespace
+from ..statistics.internal import RealArray, namespace
 
 _NO_VARIANCE = 1e-14  # of the largest variance: what rounding leaves of none
 

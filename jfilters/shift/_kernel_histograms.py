@@ -7,9 +7,9 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.core import Tracer
 from jaxtyping import Array, Bool, Float
 
+from .._traced import is_traced
 from ..statistics import Basis, project
 from ..statistics.internal import coefficient_histograms, is_layered, normalize_in_half
 from ._forms import Frame
@@ -97,7 +97,7 @@ def _or_nan(
 
 
 def _check_edges(frame: Frame) -> None:
-    if isinstance(frame.edges, Tracer):
+    if is_traced(frame.edges):
         return  # its values are not there yet
     widths = np.diff(np.asarray(frame.edges))
     if len(widths) < 1 or not widths[0] > 0 or not np.allclose(widths, widths[0], rtol=1e-4):

@@ -5,9 +5,9 @@ from typing import Any
 import equinox as eqx
 import jax.numpy as jnp
 import numpy as np
-from jax.core import Tracer
 from jaxtyping import Float, Num
 
+from .._traced import is_traced
 from ..statistics import Basis, fit_basis, fixed_edges
 from ..statistics.internal import EXPECTED_KERNELS, RealArray, described, host_moments, is_layered
 from ._forms import BINS, Frame, is_reference
@@ -99,7 +99,7 @@ class Reference(eqx.Module):
     def n_kernels(self) -> Any:
         """The number of kernels that were counted: a number, or a traced one under jit."""
         n = self.histogram[..., 0, :].sum(axis=-1)
-        return n if isinstance(n, Tracer) or n.ndim else float(n)
+        return n if is_traced(n) or n.ndim else float(n)
 
 
 def _is_scan(source: Any) -> bool:
@@ -139,7 +139,7 @@ def _spatial(
 
 
 def _check_values(rows: KernelRows) -> None:
-    if isinstance(rows.kernels, Tracer) or isinstance(rows.is_counted, Tracer):
+    if is_traced(rows.kernels) or is_traced(rows.is_counted):
         return  # not computed yet: the histogram becomes NaN instead
     if not rows.is_counted.any():
         raise ValueError("expected kernels, got a mask that chooses none")
@@ -150,7 +150,7 @@ def _check_values(rows: KernelRows) -> None:
 
 
 def _fitted(rows: KernelRows) -> Basis:
-    if any(isinstance(array, Tracer) for array in rows):
+    if any(is_traced(array) for array in rows):
         raise ValueError(
             "expected a basis under jit, where none can be fitted: that is done on the host; pass "
             "basis=, or make the reference outside of jit"

@@ -12,9 +12,9 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.core import Tracer
 from jaxtyping import Array, Bool, Float, Int32, Num
 
+from .._traced import is_traced
 from ._entropy import entropy_from_moments
 from ._inputs import (
     EXPECTED_KERNELS,
@@ -83,7 +83,7 @@ class Quality(eqx.Module):
 
     def _column(self, name: str) -> Num[np.ndarray, " layers"]:
         values = getattr(self, name)
-        if isinstance(values, Tracer):
+        if is_traced(values):
             raise ValueError(
                 "rows are made on the host: expected computed arrays, got arrays under jit, vmap or grad; "
                 "return the record and call rows outside"

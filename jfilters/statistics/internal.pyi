@@ -1,5 +1,6 @@
 from ._arrays import RealArray as RealArray
 from ._arrays import defined as defined
+from ._arrays import namespace as namespace
 from ._arrays import rounding as rounding
 from ._basis_file import basis_arrays as basis_arrays
 from ._entropy import entropy_from_moments as entropy_from_moments
