@@ -5,7 +5,24 @@ PYTHON ?= python3 python3.13 python3.12 python3.11
 VENV := .venv
 BIN := $(VENV)/bin
 EXTRAS := dev,bench,torch,onnx,keras,plot,density,cloud,cluster
-INSTALL := $(BIN)/pip install --quiet --constraint constraints.txt --editable
+
+# The pinned list is installed as it stands, without a search for versions, by uv where it is there. Where the
+# list does not fit the system, pip looks for what does within it. $(1): the list, $(2): the extras.
+PIP := $(BIN)/pip install -qq --no-input --no-warn-script-location
+ifdef PIP_FIND_LINKS
+export UV_FIND_LINKS ?= $(PIP_FIND_LINKS)
+endif
+ifdef PIP_INDEX_URL
+export UV_DEFAULT_INDEX ?= $(PIP_INDEX_URL)
+endif
+UV := $(if $(shell command -v uv),uv pip install --quiet --python $(BIN)/python)
+AS_IT_STANDS = $(1) --no-deps --requirement $(2) && $(1) --no-deps --no-build-isolation --editable .
+define install
+@{ $(if $(UV),{ $(call AS_IT_STANDS,$(UV),$(1)); } 2>/dev/null || ){ $(call AS_IT_STANDS,$(PIP) --no-compile,$(1)); } 2>/dev/null; } \
+  && $(BIN)/pip check >/dev/null \
+  || $(PIP) --constraint constraints.txt --editable '.[$(2)]'
+@touch $@
+endef
 
 .PHONY: demo test test-fast lint browser bench calibrate docs study zoo clean
 .DELETE_ON_ERROR:
@@ -30,6 +47,21 @@ test: lint browser
 test-fast: $(VENV)/full.stamp
 	$(PYTEST) -m 'not slow and not network' --ignore tests/browser --ignore tests/docs \
 	  --hypothesis-profile fast
+
+# The lowest versions that pyproject.toml allows, and the newest of everything. A warning of a newer version is no
+# error here. torch stays at the pinned version: other wheels of it bring gigabytes of CUDA.
+OTHER_VERSIONS := $(foreach x,3.11 3.13,test-lowest-direct-$x test-highest-$x)
+.PHONY: test-versions $(OTHER_VERSIONS)
+test-versions: $(OTHER_VERSIONS)
+
+$(OTHER_VERSIONS): test-%: $(VENV)/full.stamp
+	@echo 'installing $* into $(VENV)/$*'
+	@UV_PYTHON_DOWNLOADS=never $(BIN)/uv venv --quiet --clear --python $(lastword $(subst -, ,$*)) $(VENV)/$*
+	@grep '^torch==' constraints.txt > $(VENV)/$*/torch.txt
+	@$(BIN)/uv pip install --quiet --python $(VENV)/$*/bin/python --constraint $(VENV)/$*/torch.txt \
+	  --resolution $(if $(findstring lowest,$*),lowest-direct,highest) --editable '.[$(EXTRAS)]'
+	$(VENV)/$*/bin/python -m pytest -n auto --maxprocesses 4 --dist worksteal -m 'not slow and not network' \
+	  --ignore tests/browser --ignore tests/docs --hypothesis-profile fast -o filterwarnings=default
 
 lint: $(VENV)/full.stamp
 	$(BIN)/ruff check .
@@ -96,13 +128,12 @@ clean:
 
 $(VENV)/demo.stamp: pyproject.toml constraints.txt | $(BIN)/pip
 	@echo 'installing jfilters into $(VENV)'
-	@$(INSTALL) '.[plot]'
-	@touch $@
+	@sed '/^# Every other extra/,$$d' constraints.txt > $(VENV)/demo.txt
+	$(call install,$(VENV)/demo.txt,plot)
 
 $(VENV)/full.stamp: pyproject.toml constraints.txt | $(BIN)/pip
-	@echo 'installing jfilters, every reader and the tools into $(VENV): some minutes the first time'
-	@$(INSTALL) '.[$(EXTRAS)]'
-	@touch $@
+	@echo 'installing jfilters, every reader and the tools into $(VENV): a minute or two the first time'
+	$(call install,constraints.txt,$(EXTRAS))
 
 # ensurepip makes pip last, so that an interrupted environment is made again.
 $(BIN)/pip:

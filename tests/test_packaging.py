@@ -1,14 +1,20 @@
 """The wheel holds what it should, and works once installed where there is no source tree."""
 
 import os
+import re
 import subprocess
 import sys
+import tomllib
 import venv
 import zipfile
+from importlib.metadata import distribution
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
 import pytest
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 from safetensors.numpy import save_file
 
 ROOT = Path(__file__).parents[1]
@@ -87,3 +93,52 @@ def test_the_core_installs_by_itself_from_the_registry(wheel, tmp_path):
     assert not {"torch", "onnx", "h5py", "ray", "matplotlib"} & {
         line.partition("==")[0] for line in installed.splitlines()
     }
+
+
+def closure(requirements: list[str]) -> set[str]:
+    """The names of all packages that requirements bring, by the metadata of what is installed."""
+    names, stack = set(), [Requirement(text) for text in requirements]
+    seen: set[tuple[str, str]] = set()
+    while stack:
+        requirement = stack.pop()
+        name = canonicalize_name(requirement.name)
+        names.add(name)
+        for extra in {"", *requirement.extras} - {extra for (of, extra) in seen if of == name}:
+            seen.add((name, extra))
+            stack += [
+                further
+                for further in map(Requirement, distribution(name).requires or [])
+                if further.marker is None or further.marker.evaluate({"extra": extra})
+            ]
+    return names
+
+
+def pins(text: str) -> set[str]:
+    """The names in a list of pinned versions; one for another Python or system counts too."""
+    lines = (line for line in text.splitlines() if "==" in line)
+    return {canonicalize_name(Requirement(line).name) for line in lines}
+
+
+def test_the_pinned_list_is_complete_and_holds_nothing_else():
+    # make installs the list as it stands, so that what it lacks would be missing.
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    extras = project["optional-dependencies"]
+    made = re.search(r"^EXTRAS := (.*)$", (ROOT / "Makefile").read_text(), re.MULTILINE)
+    assert made is not None
+    every = [text for extra in made[1].split(",") for text in extras[extra]]
+    demo, _, _ = (ROOT / "constraints.txt").read_text().partition("# Every other extra")
+    core = [*project["dependencies"], *extras["plot"], "hatchling"]
+    assert pins(demo) == closure(core)
+    assert pins((ROOT / "constraints.txt").read_text()) == closure(core + every)
+
+
+def test_the_pinned_versions_are_within_the_bounds():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    texts = [*project["dependencies"], *chain(*project["optional-dependencies"].values())]
+    bounds = {canonicalize_name(bound.name): bound for bound in map(Requirement, texts)}
+    for line in (ROOT / "constraints.txt").read_text().splitlines():
+        if "==" in line:
+            pin = Requirement(line)
+            (version,) = (specifier.version for specifier in pin.specifier)
+            bound = bounds.get(canonicalize_name(pin.name))
+            assert bound is None or bound.specifier.contains(version), line
