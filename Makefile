@@ -54,12 +54,15 @@ OTHER_VERSIONS := $(foreach x,3.11 3.13,test-lowest-direct-$x test-highest-$x)
 .PHONY: test-versions $(OTHER_VERSIONS)
 test-versions: $(OTHER_VERSIONS)
 
+comma := ,
 $(OTHER_VERSIONS): test-%: $(VENV)/full.stamp
 	@echo 'installing $* into $(VENV)/$*'
 	@UV_PYTHON_DOWNLOADS=never $(BIN)/uv venv --quiet --clear --python $(lastword $(subst -, ,$*)) $(VENV)/$*
-	@grep '^torch==' constraints.txt > $(VENV)/$*/torch.txt
-	@$(BIN)/uv pip install --quiet --python $(VENV)/$*/bin/python --constraint $(VENV)/$*/torch.txt \
-	  --resolution $(if $(findstring lowest,$*),lowest-direct,highest) --editable '.[$(EXTRAS)]'
+	@grep '^torch==' constraints.txt | $(BIN)/uv pip compile --quiet --no-build --constraint - \
+	  --resolution $(if $(findstring lowest,$*),lowest-direct,highest) --python $(VENV)/$*/bin/python \
+	  $(addprefix --extra ,$(subst $(comma), ,$(EXTRAS))) --output-file $(VENV)/$*/versions.txt pyproject.toml
+	@$(BIN)/uv pip install --quiet --python $(VENV)/$*/bin/python --no-deps --requirement $(VENV)/$*/versions.txt
+	@$(BIN)/uv pip install --quiet --python $(VENV)/$*/bin/python --no-deps --editable .
 	$(VENV)/$*/bin/python -m pytest -n auto --maxprocesses 4 --dist worksteal -m 'not slow and not network' \
 	  --ignore tests/browser --ignore tests/docs --hypothesis-profile fast -o filterwarnings=default
 
