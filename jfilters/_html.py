@@ -1,5 +1,6 @@
 """Small HTML tables for notebooks: every text is escaped, and what is long folds away."""
 
+import hashlib
 import html
 from collections.abc import Iterable, Sequence
 
@@ -13,6 +14,40 @@ def table(head: Sequence[str], rows: Sequence[Sequence[object]], *, caption: str
     if len(rows) <= SHOWN:
         return shown
     return shown + folded(f"{len(rows) - SHOWN:,} more", _table(head, rows[SHOWN:], ""))
+
+
+def styled(
+    head: Sequence[str],
+    rows: Sequence[Sequence[object]],
+    styles: Sequence[Sequence[str]],
+    *,
+    caption: str = "",
+) -> str:
+    """The same with a CSS declaration a cell, by the styler of pandas; plain without the extra [plot]."""
+    try:
+        from pandas import DataFrame
+        from pandas.io.formats.style import Styler
+    except ImportError:  # without pandas, or without jinja2
+        return table(head, rows, caption=caption)
+    cells = [[_shown(cell) for cell in row] for row in rows[:SHOWN]]
+    # The columns are places: two groups may have one name.
+    frame, looks = DataFrame(cells), DataFrame([list(row) for row in styles[:SHOWN]])
+    name = hashlib.sha256(repr((head, cells)).encode()).hexdigest()[
+        :8
+    ]  # equal tables are equal text
+    styler = Styler(frame, uuid=name, cell_ids=False, caption=html.escape(caption))
+    styler = styler.apply(lambda _: looks, axis=None).hide(axis="index")
+    titles = {place: html.escape(title) for place, title in enumerate(head)}
+    styler = styler.format_index(lambda place: titles[place], axis="columns")
+    shown = styler.to_html()
+    if len(rows) <= SHOWN:
+        return shown
+    return shown + folded(f"{len(rows) - SHOWN:,} more", _table(head, rows[SHOWN:], ""))
+
+
+def shade(share: float) -> str:
+    """The CSS of a cell whose value is this share of the largest; legible on a light and a dark ground."""
+    return f"text-align:right;background-color:rgba(0,114,178,{0.55 * min(max(share, 0), 1):.2f})"
 
 
 def folded(summary: str, inner: str) -> str:

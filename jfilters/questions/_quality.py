@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from .. import _html
 from ..answers import Answer
 from ..scans import Scan, axis_values
 from ..scans.internal import BAD, DEGENERATE, verdict_counts
@@ -70,9 +71,53 @@ class Quality(Answer):
         }
         return record | ({"folded": self.folded.record()} if self.folded else {})
 
+    def __repr__(self) -> str:
+        counts = ", ".join(f"{count:,} {verdict}" for verdict, count in self.verdicts.items())
+        return f"Quality({len(self.models):,} models, {len(self.layers):,} layers: {counts})"
+
+    def _repr_html_(self) -> str:
+        return quality_html(self)
+
     def rows(self) -> list[dict[str, Any]]:
         """Return one row a layer; of its quality as stored and folded, if that was computed."""
         return self.folded.rows() if self.folded else self.layers
+
+
+def quality_html(answer: Quality) -> str:
+    """Return one line a model, those with the most bad layers first: numbers, and verdicts in color."""
+    counts: dict[str, Counter[str]] = {model["model"]: Counter() for model in answer.models}
+    for layer in answer.layers:
+        counts[layer["model"]][layer["verdict"]] += 1
+    models = sorted(
+        answer.models, key=lambda model: (-_bad(counts[model["model"]]), model["model"])
+    )
+    rows = [[*(model[name] for name in _SHOWN), _words(counts[model["model"]])] for model in models]
+    styles = [_styles(model, counts[model["model"]]) for model in models]
+    head = ["model", "layers", "kernels", "sparse", "H/T", "not healthy"]
+    return _html.paragraph(repr(answer)) + _html.styled(head, rows, styles, caption=_HEADS)
+
+
+_SHOWN = ("model", "n_layers", "n_kernels", "sparsity", "variance_entropy_ratio")
+_HEADS = (
+    "sparse: share of sparse kernels; H/T: variance entropy over that of random kernels, median"
+)
+
+
+def _bad(counts: Counter[str]) -> int:
+    return sum(counts[label] for label in BAD)
+
+
+def _words(counts: Counter[str]) -> str:
+    unhealthy = (label for label in VERDICTS if counts[label] and label != "healthy")
+    return ", ".join(f"{counts[label]} {label}" for label in unhealthy)
+
+
+def _styles(model: dict[str, Any], counts: Counter[str]) -> list[str]:
+    right, color = "text-align:right", "#8a6100"
+    if _bad(counts):
+        color = "#b3261e"
+    sparse = _html.shade(model["sparsity"] or 0.0)
+    return ["text-align:left", right, right, sparse, right, f"text-align:left;color:{color}"]
 
 
 def quality(scan: Scan, *, by: str = "depth_decile", fold_batchnorm: bool | None = None) -> Quality:

@@ -3,6 +3,7 @@
 import builtins
 import dataclasses
 import html.parser
+import sys
 
 import jax.numpy as jnp
 import numpy as np
@@ -47,7 +48,7 @@ class Cells(html.parser.HTMLParser):
 
     def handle_data(self, data):
         if self.rows and self.rows[-1]:
-            self.rows[-1][-1] += data
+            self.rows[-1][-1] += data.strip("\n").rstrip(" ")
 
 
 class TestFrames:
@@ -156,6 +157,30 @@ class TestShown:
         assert ["far", "0", value] in tested.rows
         near = scan.where("kind == 'near'").drift("depth", permutations=50)
         assert any("(" in cell for row in Cells(near._repr_html_()).rows for cell in row)
+
+    def test_a_matrix_is_shaded_but_for_pairs_of_too_few_kernels(self, scan, tmp_path):
+        assert "background-color: rgba(0,114,178,0.55)" in scan.drift("kind")._repr_html_()
+        small = made_scan(tmp_path, {"a.pt": 1, "b.pt": 1}).drift(permutations=0)
+        assert {pair.label for pair in small.pairs} == {"too few kernels"}
+        assert "178,0.55" not in small._repr_html_()
+
+    def test_quality_shows_the_worst_models_first_in_color(self, tmp_path):
+        told = {("b.pt", 0): {"verdict": "collapsed", "reason": "both"}}
+        told["a.pt", 1] = {"verdict": "sparse", "reason": "sparsity 0.2"}
+        answer = made_scan(tmp_path, {"a.pt": 2, f"b{HOSTILE}": 1, "b.pt": 1}, told=told).quality()
+        assert repr(answer) == "Quality(3 models, 4 layers: 1 collapsed, 1 sparse, 2 healthy)"
+        shown = Cells(answer._repr_html_())
+        assert [row[0] for row in shown.rows[1:]] == ["b.pt", "a.pt", f"b{HOSTILE}"]
+        assert [row[-1] for row in shown.rows[1:]] == ["1 collapsed", "1 sparse", ""]
+        assert "img" not in shown.tags
+        assert answer._repr_html_() == answer._repr_html_()
+        assert answer._repr_html_().count("#b3261e") == 1
+
+    def test_tables_are_plain_without_jinja2(self, scan, monkeypatch):
+        monkeypatch.setitem(sys.modules, "pandas.io.formats.style", None)
+        plain = scan.quality()._repr_html_()
+        assert "<style" not in plain
+        assert Cells(plain).rows[0][0] == "model"
 
     def test_of_many_groups_the_largest_pairs_are_shown(self, scan, monkeypatch):
         monkeypatch.setattr("jfilters.questions.drift._table.MOST_SHOWN", 5)

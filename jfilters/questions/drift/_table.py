@@ -133,7 +133,21 @@ def drift_html(table: DriftTable) -> str:
         for i, (label, row) in enumerate(zip(table.labels, table.matrix.tolist(), strict=True))
     ]
     caption = f"{table.metric} in {METRICS[table.metric].unit}; {_MARKS}"
-    return line + _html.table([table.by, *table.labels], rows, caption=caption)
+    return line + _html.styled([table.by, *table.labels], rows, _shades(table), caption=caption)
+
+
+def _shades(table: DriftTable) -> list[list[str]]:
+    """The CSS of the matrix: the larger the darker; pairs of too few kernels have no shade."""
+    labels, matrix = marks(table), table.matrix.tolist()
+    readable = {
+        (i, j): value
+        for i, row in enumerate(matrix)
+        for j, value in enumerate(row)
+        if i != j and labels.get((i, j)) != "too few kernels" and np.isfinite(value)
+    }
+    largest = max(readable.values(), default=0) or 1
+    size = range(len(matrix))
+    return [["", *(_html.shade(readable.get((i, j), 0.0) / largest) for j in size)] for i in size]
 
 
 _MARKS = "in parentheses: within null; with *: no test; with ?: too few kernels to tell"
