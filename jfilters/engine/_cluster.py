@@ -221,8 +221,11 @@ class Cluster:
             yield
         except errors.RayTaskError:  # a bug: it keeps its traceback
             raise
-        except (errors.RayError, OSError) as error:
-            reason = f"the Ray cluster is lost: {_in_one_line(error)}; run the same command again to go on"
+        except (errors.RayError, OSError, SystemExit) as error:
+            # A call of Ray exits the process by itself when the node of this machine has died.
+            own = isinstance(error, SystemExit | BrokenPipeError)
+            cause = "the node on this machine died" if own else _in_one_line(error)
+            reason = f"the Ray cluster is lost: {cause}; run the same command again to go on"
             raise ConnectionError(f"{reason}: finished checkpoints are not read again") from error
 
 
