@@ -18,7 +18,7 @@ from ..errors import CheckpointError, MissingExtraError, UnreadableError
 from ..statistics import Basis
 from ._bins import Bins
 from ._checkpoint_statistics import dump, load
-from ._cluster_head import Head, shut_down, without_messages_of_ray
+from ._cluster_head import NODE_DIED, Head, shut_down, without_messages_of_ray
 from ._cluster_workers import Workers, run_on_worker
 from ._engine import Numbered, Progress
 from ._options import Options
@@ -34,8 +34,10 @@ RETRIES = 5
 PATIENCE = 600.0
 """Seconds that a cluster may be without CPUs or GPUs: a cloud takes minutes to start a machine."""
 
-POLL = 10.0
+POLL = 2.0
 """Seconds without a response after which the resources of the cluster are counted again."""
+
+_ANSWER = 10.0  # seconds that the first connection may take
 
 Shared = Bins | Basis | None
 
@@ -224,7 +226,7 @@ class Cluster:
         except (errors.RayError, OSError, SystemExit) as error:
             # A call of Ray exits the process by itself when the node of this machine has died.
             own = isinstance(error, SystemExit | BrokenPipeError)
-            cause = "the node on this machine died" if own else _in_one_line(error)
+            cause = NODE_DIED if own else _in_one_line(error)
             reason = f"the Ray cluster is lost: {cause}; run the same command again to go on"
             raise ConnectionError(f"{reason}: finished checkpoints are not read again") from error
 
@@ -251,7 +253,7 @@ def _check_reachable(address: str) -> None:
     # Ray itself would try for minutes.
     host, _, port = address.rpartition(":")
     if port.isdecimal() and "://" not in address:
-        socket.create_connection((host.strip("[]"), int(port)), timeout=POLL).close()
+        socket.create_connection((host.strip("[]"), int(port)), timeout=_ANSWER).close()
 
 
 def _in_one_line(error: Exception) -> str:

@@ -1,6 +1,7 @@
 """The head of a Ray cluster, and the end of a scan whose head has died."""
 
 import contextlib
+import functools
 import io
 import socket
 import sys
@@ -12,6 +13,8 @@ from typing import Any
 SILENCE = 20.0
 """Seconds that a head may be silent: it may start again. Ray ends the process after 60 of them."""
 
+NODE_DIED = "the node on this machine died"
+
 _ANSWER = 3.0  # seconds that one connection to the head may take
 _PAUSE = 0.5
 
@@ -20,7 +23,8 @@ class Head:
     """Asks the head of a cluster for its resources, once it has shown that it is alive.
 
     A call to a head that has died blocks. After a minute Ray ends the whole process, with lines of its own
-    log and exit code 1. So a connection to the head's port precedes each call, for less than a millisecond.
+    log and exit code 1; after the death of the node on this machine, in ten seconds. So connections to the
+    ports of both precede each call, for less than a millisecond.
     """
 
     def __init__(self, ray: Any):
@@ -37,7 +41,18 @@ class Head:
         return [node["Resources"] for node in self._ray.nodes() if node["Alive"]]
 
     def check(self) -> None:
-        """Raise ConnectionError if the head does not answer for `SILENCE` seconds."""
+        """Raise ConnectionError if the head is silent for `SILENCE` seconds, or the node here has died."""
+        self._check_head()
+        if self._node is not None and not _answers(*self._node):
+            raise ConnectionError(NODE_DIED)
+
+    @functools.cached_property
+    def _node(self) -> tuple[str, int] | None:
+        here = self._ray.get_runtime_context().get_node_id()
+        nodes = [node for node in self._ray.nodes() if node["NodeID"] == here]
+        return (nodes[0]["NodeManagerAddress"], nodes[0]["NodeManagerPort"]) if nodes else None
+
+    def _check_head(self) -> None:
         host, _, port = self._ray.get_runtime_context().gcs_address.rpartition(":")
         deadline = time.monotonic() + SILENCE
         while not _answers(host.strip("[]"), int(port)):

@@ -287,8 +287,8 @@ def test_the_death_of_the_head_is_one_sentence(part, folder, tmp_path):
 
 def ray_at(address, nodes=()):
     """Stands in for Ray, connected to a head at an address."""
-    context = types.SimpleNamespace(gcs_address=address)
-    listed = [{"Alive": True, "Resources": node} for node in nodes]
+    context = types.SimpleNamespace(gcs_address=address, get_node_id=lambda: "here")
+    listed = [{"Alive": True, "NodeID": "", "Resources": node} for node in nodes]
     return types.SimpleNamespace(get_runtime_context=lambda: context, nodes=lambda: listed)
 
 
@@ -305,6 +305,14 @@ def test_a_silent_head_is_named(address, monkeypatch):
     monkeypatch.setattr(_cluster_head, "SILENCE", 0)
     with pytest.raises(ConnectionError, match=r"its head at .*:1 does not answer"):
         Head(ray_at(address)).resources()
+
+
+def test_a_node_of_this_machine_that_died_is_told_at_once(monkeypatch):
+    ray = ray_at("10.0.0.1:6379", [{}])
+    ray.nodes()[0].update(NodeID="here", NodeManagerAddress="10.0.0.2", NodeManagerPort=1)
+    monkeypatch.setattr(_cluster_head, "_answers", lambda host, port: host == "10.0.0.1")
+    with pytest.raises(ConnectionError, match="the node on this machine died"):
+        Head(ray).resources()
 
 
 def test_messages_of_ray_stay_out_of_the_data():
@@ -387,7 +395,10 @@ def test_a_cluster_without_any_cpu_is_given_up(monkeypatch):
             return {"memory": 1.0}
 
         def get_runtime_context(self):
-            return types.SimpleNamespace(gcs_address="10.0.0.1:6379")
+            return ray_at("10.0.0.1:6379").get_runtime_context()
+
+        def nodes(self):
+            return []
 
     monkeypatch.setattr(_cluster_head, "_answers", lambda host, port: True)
     monkeypatch.setattr(_cluster, "_imported", Idle)
