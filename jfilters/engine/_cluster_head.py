@@ -42,7 +42,9 @@ class Head:
 
     def check(self) -> None:
         """Raise ConnectionError if the head is silent for `SILENCE` seconds, or the node here has died."""
-        self._check_head()
+        if self._address is None:
+            return
+        self._check_head(*self._address)
         if self._node is not None and not _answers(*self._node):
             raise ConnectionError(NODE_DIED)
 
@@ -52,10 +54,16 @@ class Head:
         nodes = [node for node in self._ray.nodes() if node["NodeID"] == here]
         return (nodes[0]["NodeManagerAddress"], nodes[0]["NodeManagerPort"]) if nodes else None
 
-    def _check_head(self) -> None:
-        host, _, port = self._ray.get_runtime_context().gcs_address.rpartition(":")
+    @functools.cached_property
+    def _address(self) -> tuple[str, int] | None:
+        # A client of Ray (ray://) is outside of the cluster, and knows no address in it.
+        address = getattr(self._ray.get_runtime_context(), "gcs_address", None)
+        host, _, port = (address or "").rpartition(":")
+        return (host.strip("[]"), int(port)) if host else None
+
+    def _check_head(self, host: str, port: int) -> None:
         deadline = time.monotonic() + SILENCE
-        while not _answers(host.strip("[]"), int(port)):
+        while not _answers(host, port):
             if time.monotonic() > deadline:
                 raise ConnectionError(f"its head at {host}:{port} does not answer")
             time.sleep(_PAUSE)

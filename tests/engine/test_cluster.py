@@ -189,7 +189,7 @@ def test_the_checkpoints_of_a_node_that_is_gone_are_read_again_on_another(nodes,
     with measured(folder) as (cluster, results, first):
         node = next(iter(nodes.worker_nodes))
         assert node.node_id in first.values()
-        nodes.remove_node(node)
+        nodes.remove_node(node, allow_graceful=False)
         nodes.add_node(**NODE)
         assert len(list(cluster.count(results, BINS))) == len(results)
         assert node.node_id not in cluster._nodes.values()
@@ -305,6 +305,14 @@ def test_a_silent_head_is_named(address, monkeypatch):
     monkeypatch.setattr(_cluster_head, "SILENCE", 0)
     with pytest.raises(ConnectionError, match=r"its head at .*:1 does not answer"):
         Head(ray_at(address)).resources()
+
+
+def test_a_client_outside_of_the_cluster_knows_no_address():
+    context = types.SimpleNamespace(get_node_id=lambda: "here")
+    ray = types.SimpleNamespace(
+        get_runtime_context=lambda: context, cluster_resources=lambda: {"CPU": 4.0}
+    )
+    assert Head(ray).resources() == {"CPU": 4.0}
 
 
 def test_a_node_of_this_machine_that_died_is_told_at_once(monkeypatch):
