@@ -76,12 +76,17 @@ class MissingExtraError(CheckpointError):
 
     def __init__(self, package: str, extra: str, *, path: object = ""):
         self.package, self.extra = package, extra
-        remedy = f"install it with: pip install 'jfilters[{extra}]'"
+        remedy = f"install it with: {install_command(extra)}, in the clone of jfilters"
         super().__init__(f"this needs the package {package}", path=path, remedy=remedy)
 
     def __reduce__(self) -> tuple:
         """Pickle by what was given."""
         return _rebuild_missing, (self.package, self.extra, self.path)
+
+
+def install_command(extra: str) -> str:
+    """The command that installs an extra from a clone; no registry of packages has jfilters."""
+    return f"pip install '.[{extra}]'"
 
 
 def printable(text: str) -> str:

@@ -30,9 +30,8 @@ def test_errors_survive_a_process_boundary(error):
 
 def test_a_missing_extra_says_in_one_sentence_what_to_install():
     text = str(MissingExtraError("h5py", "keras", path="m.h5"))
-    assert (
-        text == "m.h5: this needs the package h5py; install it with: pip install 'jfilters[keras]'"
-    )
+    command = "pip install '.[keras]', in the clone of jfilters"
+    assert text == f"m.h5: this needs the package h5py; install it with: {command}"
 
 
 @pytest.mark.parametrize(

@@ -15,6 +15,10 @@ By default it walks through what imports made every 700 objects: 0.2 s for JAX.
 
 def run() -> None:
     """Run the command of the command line, and end its process with the command's exit code."""
+    if sys.platform == "win32":
+        sys.exit(
+            "error: jfilters runs on Linux and macOS; on Windows install and run it inside WSL"
+        )
     gc.set_threshold(_OBJECTS)
     try:
         main()

@@ -138,6 +138,14 @@ def scan(
         str | None,
         typer.Option(help="host:port of that cluster.", show_default="the one of this machine"),
     ] = None,
+    num_gpus: Annotated[
+        float | None,
+        typer.Option(
+            help="GPUs of each of its tasks: a whole number, or less than 1 to share a GPU.",
+            min=0,
+            show_default="0: CPUs",
+        ),
+    ] = None,
     orthogonality: Annotated[
         bool, typer.Option(help="Measure orthogonality, the costliest of the quality metrics.")
     ] = True,
@@ -166,6 +174,8 @@ def scan(
     """
     if address is not None and engine is not Engine.ray:
         raise typer.BadParameter("--address needs --engine ray")
+    if num_gpus is not None and engine is not Engine.ray:
+        raise typer.BadParameter("--num-gpus needs --engine ray")
     from jfilters.engine import Options, join, scan_into
     from jfilters.engine.internal import start_compiler
     from jfilters.scans import read_metadata
@@ -213,6 +223,7 @@ def scan(
             processes=processes,
             engine=engine.value,
             address=address,
+            num_gpus=num_gpus or 0,
         )
     if is_first:
         if meta is not None:

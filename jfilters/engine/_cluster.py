@@ -8,7 +8,6 @@ import contextlib
 import itertools
 import logging
 import math
-import os
 import socket
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from pathlib import Path
@@ -19,22 +18,26 @@ from ..errors import CheckpointError, MissingExtraError, UnreadableError
 from ..statistics import Basis
 from ._bins import Bins
 from ._checkpoint_statistics import dump, load
+from ._cluster_head import NODE_DIED, Head, shut_down, without_messages_of_ray
+from ._cluster_workers import Workers, run_on_worker
 from ._engine import Numbered, Progress
 from ._options import Options
 from ._plan import Entry
-from ._task import Context, Request, Response, counted, measured, ranged, run_task
+from ._task import Context, Request, Response, counted, measured, ranged
 
-TASKS_PER_CPU = 4
-"""Tasks submitted for every CPU of the cluster: enough that no CPU waits for the next task."""
+TASKS_PER_SLOT = 4
+"""Tasks submitted for each that the cluster runs at a time: enough that no CPU waits for the next one."""
 
 RETRIES = 5
 """Retries of a checkpoint after the process or the node that read it died."""
 
 PATIENCE = 600.0
-"""Seconds that a cluster may be without a CPU: a cloud takes minutes to start a machine."""
+"""Seconds that a cluster may be without CPUs or GPUs: a cloud takes minutes to start a machine."""
 
-POLL = 10.0
-"""Seconds without a response after which the CPUs of the cluster are counted again."""
+POLL = 2.0
+"""Seconds without a response after which the resources of the cluster are counted again."""
+
+_ANSWER = 10.0  # seconds that the first connection may take
 
 Shared = Bins | Basis | None
 
@@ -46,34 +49,45 @@ class Cluster:
 
     - `address`: the cluster's, such as "10.0.0.1:6379"; None means the one that this machine is part of.
         A process that is already connected to a cluster stays with it.
+    - `num_gpus`: GPUs of each task, as in Ray: 0 computes on CPUs, and tasks share a GPU below 1.
 
-    When a node dies, its tasks run again on others, with the same result.
+    A checkpoint is read again on the node that read it first, unless that is gone or busy. When a node
+    dies, its tasks run again on others, with the same result.
 
-    **Raises:** MissingExtraError without ray; ConnectionError where there is no cluster, or it is lost.
+    **Raises:** MissingExtraError without ray; ValueError if no node has the GPUs; ConnectionError where
+    there is no cluster, or it is lost.
     """
 
     def __init__(
-        self, options: Options, progress: Progress | None = None, address: str | None = None
+        self,
+        options: Options,
+        progress: Progress | None = None,
+        address: str | None = None,
+        num_gpus: int | float = 0,
     ):
         self._options, self._address = options, address
         self._progress = progress or (lambda stage, done, total: None)
         self._hashes: dict[int, str | None] = {}
+        self._nodes: dict[int, str] = {}
         self._ray = _imported()
+        self._head = Head(self._ray)
+        self._workers = Workers(self._ray, num_gpus)
 
     def __enter__(self) -> "Cluster":
-        ray = self._ray
-        self._connected = not ray.is_initialized()
-        if self._connected:
-            _connect(ray, self._address or "auto")
-        self._context = ray.put(Context(self._options, Path.cwd()))
-        self._task = ray.remote(run_task).options(
-            num_cpus=1, max_retries=RETRIES, runtime_env={"env_vars": _environment()}
-        )
+        with contextlib.ExitStack() as started:
+            if not self._ray.is_initialized():
+                started.enter_context(without_messages_of_ray())
+                _connect(self._ray, self._address or "auto")
+                started.callback(shut_down, self._ray)
+            with self._errors_of_ray():
+                self._workers.check(self._head)
+                self._context = self._ray.put(Context(self._options, Path.cwd()))
+            self._task = self._ray.remote(run_on_worker)
+            self._end = started.pop_all().close
         return self
 
     def __exit__(self, *error: object) -> None:
-        if self._connected:
-            self._ray.shutdown()
+        self._end()
 
     def measure(
         self, entries: Sequence[tuple[int, Entry]], bins: Bins | None = None
@@ -131,25 +145,25 @@ class Cluster:
         with self._errors_of_ray():
             shared = self._ray.put(shared)
         tasks = (
-            (
-                self._task.remote(self._context, request, entry, data, shared),
-                index,
-                entry,
-            )
+            (self._submit(index, request, entry, data, shared), index, entry)
             for (index, entry), data in zip(entries, statistics, strict=False)
         )
         for reference, index, entry in self._done(tasks):
-            response = self._response(reference, entry)
+            response = self._response(reference, index, entry)
             done += entry.bytes
             self._progress(stage, done, total)
             yield index, entry, response
+
+    def _submit(self, index: int, *arguments: object) -> Any:
+        options = self._workers.options(self._nodes.get(index))
+        return self._task.options(max_retries=RETRIES, **options).remote(self._context, *arguments)
 
     def _done(self, tasks: Iterator[tuple[Any, int, Entry]]) -> Iterator[tuple[Any, int, Entry]]:
         """The tasks as they get done; they are started a few at a time, and canceled at the end."""
         started = {}
         with self._errors_of_ray(), self._stopped_at_the_end(started):
             while True:
-                free = max(1, int(TASKS_PER_CPU * self._cpus())) - len(started)
+                free = max(1, int(TASKS_PER_SLOT * self._slots())) - len(started)
                 started |= {task[0]: task for task in itertools.islice(tasks, max(0, free))}
                 if not started:
                     return
@@ -159,23 +173,23 @@ class Cluster:
         """The first of several tasks to get done."""
         patience = PATIENCE
         while not (ready := self._ray.wait(references, timeout=POLL)[0]):
-            patience = PATIENCE if self._cpus() else patience - POLL
+            patience = PATIENCE if self._slots() else patience - POLL
             if patience <= 0:
-                raise ConnectionError("none of its nodes has a CPU")
+                raise ConnectionError(f"none of its nodes has {self._workers.needs}")
         return ready[0]
 
-    def _cpus(self) -> float:
-        return self._ray.cluster_resources().get("CPU", 0.0)
+    def _slots(self) -> float:
+        return self._workers.slots(self._head.resources())
 
-    def _response(self, reference: Any, entry: Entry) -> Response:
-        response = self._fetched(reference, entry)
+    def _response(self, reference: Any, index: int, entry: Entry) -> Response:
+        response = self._fetched(reference, index, entry)
         if not isinstance(response, CheckpointError):
             return response
         if self._options.strict:
             raise response
         return Response.of_failure(entry, response, self._options)
 
-    def _fetched(self, reference: Any, entry: Entry) -> Response | CheckpointError:
+    def _fetched(self, reference: Any, index: int, entry: Entry) -> Response | CheckpointError:
         errors = self._ray.exceptions
         died = (
             errors.WorkerCrashedError,
@@ -186,10 +200,13 @@ class Cluster:
         )
         with self._errors_of_ray():
             try:
-                return self._ray.get(reference)
+                place, response = self._ray.get(reference)
             except died:
                 reason = f"the process that read it died, {RETRIES + 1} times over"
                 return UnreadableError(reason, path=entry.path, remedy="look into the logs of Ray")
+        self._nodes[index] = place.node
+        self._workers.check_device(place)
+        return response
 
     @contextlib.contextmanager
     def _stopped_at_the_end(self, started: dict) -> Iterator[None]:
@@ -206,9 +223,12 @@ class Cluster:
             yield
         except errors.RayTaskError:  # a bug: it keeps its traceback
             raise
-        except (errors.RayError, OSError) as error:
-            reason = f"the Ray cluster is lost: {_in_one_line(error)}"
-            raise ConnectionError(f"{reason}; scan into the same folder again to go on") from error
+        except (errors.RayError, OSError, SystemExit) as error:
+            # A call of Ray exits the process by itself when the node of this machine has died.
+            own = isinstance(error, SystemExit | BrokenPipeError)
+            cause = NODE_DIED if own else _in_one_line(error)
+            reason = f"the Ray cluster is lost: {cause}; run the same command again to go on"
+            raise ConnectionError(f"{reason}: finished checkpoints are not read again") from error
 
 
 def _imported() -> ModuleType:
@@ -223,7 +243,7 @@ def _imported() -> ModuleType:
 def _connect(ray: ModuleType, address: str) -> None:
     try:
         _check_reachable(address)
-        ray.init(address=address, logging_level=logging.WARNING, log_to_driver=False)
+        ray.init(address=address, logging_level=logging.CRITICAL, log_to_driver=False)
     except (OSError, RuntimeError, ValueError) as error:
         reason = f"no connection to a Ray cluster at {address}: {_in_one_line(error)}"
         raise ConnectionError(reason) from error
@@ -233,31 +253,7 @@ def _check_reachable(address: str) -> None:
     # Ray itself would try for minutes.
     host, _, port = address.rpartition(":")
     if port.isdecimal() and "://" not in address:
-        socket.create_connection((host.strip("[]"), int(port)), timeout=POLL).close()
-
-
-def _environment() -> dict[str, str]:
-    """The variables of every worker: one CPU device, and the numbers of threads that this process has.
-
-    XLA and BLAS divide sums among threads, so that the last bits of a result depend on their number. A
-    worker with as many threads as the scan computes the same bits as the scan.
-    """
-    return {"JAX_PLATFORMS": "cpu"} | {
-        names[0]: next(
-            (os.environ[name] for name in names if name in os.environ), str(_cores_here())
-        )
-        for names in (_XLA_THREADS, _BLAS_THREADS)
-    }
-
-
-def _cores_here() -> int:
-    if hasattr(os, "sched_getaffinity"):  # not on macOS
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
-
-
-_XLA_THREADS = ("PJRT_NPROC", "NPROC")
-_BLAS_THREADS = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS")  # Ray sets the second, to 1
+        socket.create_connection((host.strip("[]"), int(port)), timeout=_ANSWER).close()
 
 
 def _in_one_line(error: Exception) -> str:

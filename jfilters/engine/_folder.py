@@ -47,6 +47,7 @@ def scan(
     processes: Processes | None = None,
     engine: str = "local",
     address: str | None = None,
+    num_gpus: int | float = 0,
 ) -> Scan:
     """Scan checkpoints or networks in memory, and return the statistics of their convolution layers.
 
@@ -66,13 +67,14 @@ def scan(
             checkpoints; "ray" reads on the nodes of the Ray cluster at `address`, by default that of this
             machine.
         address: host:port of the Ray cluster.
+        num_gpus: GPUs of each task of the Ray cluster, as Ray counts them; 0 computes on its CPUs.
 
     Returns:
         A `Scan` in memory; `save` writes it, and its methods answer questions.
 
     Raises:
         UnreadableError: there is no such folder.
-        ValueError: an empty dict, a name that is no text, or a network under jit.
+        ValueError: an empty dict, a name that is no text, a network under jit, or GPUs that no node has.
         CheckpointError: with `Options(strict=True)`, the first error of a checkpoint.
         LostProcessError: another process of the job has gone.
         ConnectionError: there is no Ray cluster.
@@ -99,6 +101,7 @@ def scan(
             processes=processes,
             engine=engine,
             address=address,
+            num_gpus=num_gpus,
         )
     return scan_of(measurements, uses_jax=engine != "host")
 
@@ -114,6 +117,7 @@ def scan_into(
     processes: Processes | None = None,
     engine: str = "local",
     address: str | None = None,
+    num_gpus: int | float = 0,
 ) -> Scan:
     """Scan checkpoints and write the scan into a folder, from which the next scan goes on.
 
@@ -142,6 +146,7 @@ def scan_into(
             processes=processes,
             engine=engine,
             address=address,
+            num_gpus=num_gpus,
         )
         if is_first:
             write_scan(result, out, replace=True)

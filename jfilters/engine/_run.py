@@ -55,6 +55,7 @@ def measure_checkpoints(
     processes: Processes | None = None,
     engine: str = "local",
     address: str | None = None,
+    num_gpus: int | float = 0,
 ) -> Measurements:
     """Read checkpoints and return the statistics of their layers; arguments and errors are those of `scan`.
 
@@ -66,6 +67,8 @@ def measure_checkpoints(
         raise ValueError(f"expected an engine, one of {', '.join(ENGINES)}; got {engine!r}")
     if address is not None and engine != "ray":
         raise ValueError("an address is that of a Ray cluster: it needs the engine ray")
+    if num_gpus and engine != "ray":
+        raise ValueError("num_gpus are GPUs of a task of a Ray cluster: they need the engine ray")
     planned = _plan_of(checkpoints)
     if basis is not None and len(basis.mean) != options.d:
         size = "x".join(map(str, options.spatial))
@@ -74,7 +77,7 @@ def measure_checkpoints(
     def read() -> tuple[Location, list[Location], Bins | None, Results]:
         # In a function of its own: with it the plan and the weights in memory are released.
         root, entries, ignored = planned()
-        with _started(engine, address, options, progress, disk_bytes) as reader:
+        with _started(engine, (address, num_gpus), options, progress, disk_bytes) as reader:
             run = Run(options, reader, _cache(cache, options, basis), processes or _alone(engine))
             return root, ignored, run.read(entries, basis), run.hashed()
 
@@ -217,13 +220,17 @@ _NOWHERE = Entry("", Path())
 
 @contextlib.contextmanager
 def _started(
-    name: str, address: str | None, options: Options, progress: Progress | None, disk_bytes: int
+    name: str,
+    cluster: tuple[str | None, int | float],
+    options: Options,
+    progress: Progress | None,
+    disk_bytes: int,
 ) -> Iterator[Engine]:
     if name == "ray":
         from ._cluster import Cluster
 
-        with Cluster(options, progress, address) as cluster:
-            yield cluster
+        with Cluster(options, progress, *cluster) as engine:
+            yield engine
     else:
         backend: Backend = _host if name == "host" else device_backend()
         with TemporaryStore(disk_bytes) as store, Local(options, store, progress, backend) as local:

@@ -9,6 +9,7 @@ from rich.text import Text
 
 from ..answers import Answer
 from ..converters import FORMATS
+from ..errors import install_command
 
 
 class Formats(Answer):
@@ -49,7 +50,7 @@ def formats_text(formats: Formats) -> Table:
 def _needs(extra: str | None) -> Text:
     if extra is None:
         return Text("-")
-    state = "installed" if _is_installed(extra) else f"pip install 'jfilters[{extra}]'"
+    state = "installed" if _is_installed(extra) else install_command(extra)
     return Text(f"{extra}\n({state})")
 
 

@@ -63,7 +63,7 @@ class TestFormats:
         by_name = {r["name"]: r for r in json.loads(run("formats", "--format", "json").stdout)}
         assert not by_name["keras"]["installed"]
         assert by_name["torch"]["installed"]
-        assert "pip install 'jfilters[keras]'" in run("formats", columns=200).stdout
+        assert "pip install '.[keras]'" in run("formats", columns=200).stdout
 
 
 class TestConvert:

@@ -531,7 +531,7 @@ class TestHostileFiles:
     def test_without_h5py_the_extra_is_named(self, file, monkeypatch):
         write(file, {"conv2d/vars/0": KERNEL})
         monkeypatch.setitem(sys.modules, "h5py", None)
-        with pytest.raises(MissingExtraError, match=r"jfilters\[keras\]"):
+        with pytest.raises(MissingExtraError, match=r"'\.\[keras\]'"):
             FORMAT.arrays(file)
 
     def test_a_program_may_end_with_a_file_open(self, file):

@@ -252,5 +252,5 @@ def test_paths_stay_paths_and_other_urls_are_refused(tmp_path):
 
 def test_without_the_packages_the_extra_is_named(monkeypatch):
     monkeypatch.setitem(sys.modules, "upath", None)
-    with pytest.raises(MissingExtraError, match=r"universal-pathlib.*jfilters\[cloud\]"):
+    with pytest.raises(MissingExtraError, match=r"universal-pathlib.*'\.\[cloud\]'"):
         location("s3://bucket/a.pth")

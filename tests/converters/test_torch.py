@@ -503,7 +503,7 @@ def test_what_is_no_module_or_has_no_weights_is_refused():
 
 def test_without_torch_the_extra_is_named(monkeypatch):
     monkeypatch.setitem(sys.modules, "torch", None)
-    with pytest.raises(MissingExtraError, match=r"pip install 'jfilters\[torch\]'"):
+    with pytest.raises(MissingExtraError, match=r"pip install '\.\[torch\]'"):
         _modules.from_module(object())
 
 

@@ -152,7 +152,7 @@ def test_a_scan_without_kernels(tmp_path):
 
 def test_without_h5py_the_extra_is_named(folder, monkeypatch):
     monkeypatch.setitem(sys.modules, "h5py", None)
-    with pytest.raises(MissingExtraError, match=r"pip install 'jfilters\[keras\]'"):
+    with pytest.raises(MissingExtraError, match=r"pip install '\.\[keras\]'"):
         export_filterdb(folder / "out", folder / "new.h5")
 
 

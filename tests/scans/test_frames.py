@@ -86,7 +86,7 @@ class TestFrames:
             return true_import(name, *rest, **kwargs)
 
         monkeypatch.setattr(builtins, "__import__", without)
-        with pytest.raises(MissingExtraError, match=r"pip install 'jfilters\[plot\]'"):
+        with pytest.raises(MissingExtraError, match=r"pip install '\.\[plot\]'"):
             _ = dataclasses.replace(scan).layers
 
 

@@ -114,7 +114,7 @@ def test_without_matplotlib_the_extra_is_named(scan, monkeypatch):
         return true_import(name, *rest, **kwargs)
 
     monkeypatch.setattr(builtins, "__import__", without)
-    with pytest.raises(MissingExtraError, match=r"pip install 'jfilters\[plot\]'"):
+    with pytest.raises(MissingExtraError, match=r"pip install '\.\[plot\]'"):
         ridge(scan)
 
 

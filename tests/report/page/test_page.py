@@ -67,7 +67,7 @@ class TestHtml:
 
     def test_a_missing_package_is_told_with_the_remedy(self, tmp_path, monkeypatch):
         monkeypatch.setitem(sys.modules, "vl_convert", None)
-        with pytest.raises(MissingExtraError, match=r"pip install 'jfilters\[plot\]'"):
+        with pytest.raises(MissingExtraError, match=r"pip install '\.\[plot\]'"):
             page_html(made_scan(tmp_path, {"a.pt": 1}))
 
     def test_an_error_leaves_no_file(self, tmp_path):
