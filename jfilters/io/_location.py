@@ -3,8 +3,11 @@
 Readers take either, and ask here what a path alone does not answer the same, or as cheaply, for both.
 """
 
+import errno
 import os
 import re
+import stat
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Union
 
@@ -16,6 +19,9 @@ if TYPE_CHECKING:
 
 # By name, so that nothing optional is imported for a path on this machine.
 Location = Union[Path, "upath.UPath"]
+
+_NOWHERE = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ENAMETOOLONG)
+"""Errors of paths at which nothing can lie; who opens such a path is told which it was."""
 
 _URL = re.compile(r"[a-z][a-z0-9+.-]*://", re.IGNORECASE)
 
@@ -46,21 +52,64 @@ def is_remote(path: Location) -> bool:
 
 
 def is_folder(path: Location) -> bool:
-    """Return whether the path leads to a folder; for a web address its final slash tells."""
+    """Return whether the path leads to a folder; for a web address its final slash tells.
+
+    False for a path that leads nowhere. Raises UnreadableError if it cannot be looked at.
+    """
     if isinstance(path, Path):
-        return path.is_dir()
+        return stat.S_ISDIR(_local_mode(path))
     from ._request import kind
 
     return kind(path) == "directory"
 
 
 def is_file(path: Location) -> bool:
-    """Return whether the path leads to a file."""
+    """Return whether the path leads to a file. Raises UnreadableError if it cannot be looked at."""
     if isinstance(path, Path):
-        return path.is_file()
+        return stat.S_ISREG(_local_mode(path))
     from ._request import kind
 
     return kind(path) == "file"
+
+
+def exists(path: Location) -> bool:
+    """Return whether the path leads anywhere. Raises UnreadableError if it cannot be looked at."""
+    return bool(_local_mode(path)) if isinstance(path, Path) else is_file(path) or is_folder(path)
+
+
+def files_below(folder: Path) -> Iterator[Path]:
+    """The files of a folder on this machine and of those below it, in no order.
+
+    Links to folders are not entered. Raises OSError if a part of it cannot be looked at.
+    """
+    pending = [folder]
+    while pending:
+        with os.scandir(pending.pop()) as entries:
+            for entry in entries:
+                path = Path(entry.path)
+                if entry.is_dir(follow_symlinks=False):
+                    pending.append(path)
+                elif stat.S_ISREG(_mode(path)):
+                    yield path
+
+
+def _mode(path: Path) -> int:
+    """The kind and the rights of what lies at a path; 0 if it leads nowhere. Raises OSError."""
+    try:
+        return os.stat(path).st_mode
+    except ValueError:  # no path holds a null byte
+        return 0
+    except OSError as error:
+        if error.errno in _NOWHERE:
+            return 0
+        raise
+
+
+def _local_mode(path: Path) -> int:
+    try:
+        return _mode(path)
+    except OSError as error:
+        raise UnreadableError(error.strerror or str(error), path=path) from error
 
 
 def children(folder: Location) -> list[Location]:

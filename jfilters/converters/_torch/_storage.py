@@ -18,8 +18,6 @@ from .._stored import PEEK
 MAX_REPEATED = 1 << 26
 """Bytes that a view may take once copied where it repeats elements, as expand() does."""
 
-_BITS = {"neg": "negative", "conj": "conjugate"}
-
 _PIECE, _SPREAD = 1 << 26, 4
 """Bytes from which on a view is read in halves if it skips more than it shows, that many times over."""
 
@@ -199,10 +197,10 @@ def with_bits(view: View, metadata: object) -> View:
         case Inert(name="torch.jit._pickle.restore_type_tag", args=(inner, *_)):
             metadata = inner
     pairs = metadata.pairs() if isinstance(metadata, InertMapping) else [(metadata, True)]
-    bits = {_BITS.get(key) if isinstance(key, str) else None: bool(on) for key, on in pairs if on}
-    if None in bits:
+    names = {key if isinstance(key, str) else "" for key, is_set in pairs if is_set}
+    if not names <= {"neg", "conj"}:
         raise _refusal("metadata of torch other than the bits neg and conj")
-    return dataclasses.replace(view, **bits)
+    return dataclasses.replace(view, negative="neg" in names, conjugate="conj" in names)
 
 
 def dtype_of(name: str | None) -> np.dtype | None:
