@@ -4,6 +4,8 @@ import errno
 import os
 import shutil
 import socket
+import subprocess
+import sys
 import tempfile
 from pathlib import Path
 
@@ -257,5 +259,16 @@ class TestNothingToScan:
         (tmp_path / "zoo").mkdir()
         with pytest.raises(UnknownFormatError):
             scan_into(tmp_path / "out", tmp_path / "zoo", progress=False)
-        with pytest.raises(UnreadableError):
+        with pytest.raises(UnreadableError, match=rf"--checkpoints DIR --out {tmp_path}/out"):
             open_scan(tmp_path / "out")
+
+    def test_no_advice_writes_a_scan_among_checkpoints(self, tmp_path):
+        save(tmp_path / GOOD)
+        with pytest.raises(UnreadableError, match=rf"--checkpoints {tmp_path} --out OUT"):
+            open_scan(tmp_path)
+
+    def test_the_command_ends_with_code_2(self, tmp_path):
+        line = [sys.executable, "-m", "jfilters_cli", "scan", "--checkpoints", str(tmp_path)]
+        done = subprocess.run([*line, "--out", str(tmp_path)], capture_output=True, text=True)
+        assert (done.returncode, done.stdout, done.stderr.count("\n")) == (2, "", 1)
+        assert done.stderr.startswith(f"error: {tmp_path}: expected checkpoints, found nothing")
