@@ -36,7 +36,7 @@ def location(path: str | Location) -> Location:
     """
     if not isinstance(path, str):
         return _checked(path)
-    return _remote(path) if _URL.match(path) else Path(path)
+    return _remote(path) if _is_url(path) else Path(path)
 
 
 def is_path(value: object) -> bool:
@@ -159,18 +159,70 @@ def _plain(path: Location) -> str:
 
 
 def _remote(url: str) -> Location:
+    _check_scheme(url)
     # Else gcsfs asks what kind of bucket it is before every read, by gRPC, for the sake of zonal buckets.
     os.environ.setdefault("GCSFS_EXPERIMENTAL_ZB_HNS_SUPPORT", "false")
     try:
         from upath import UPath
     except ImportError as error:
         raise MissingExtraError("universal-pathlib", "cloud", path=url) from error
+    from ._request import forget, within_time
+
     try:
         path = UPath(url)
         # Asking for it imports the package that serves such URLs; what it told before may have changed.
-        path.fs.invalidate_cache()
+        within_time(path, lambda: forget(path))
     except ImportError as error:
-        raise MissingExtraError(error.name or "fsspec", "cloud", path=url) from error
-    except (ValueError, OSError) as error:
+        raise _missing_package(url, error) from error
+    except CheckpointError:
+        raise
+    # Deliberately broad: packages connect here, and raise whatever theirs raise.
+    except Exception as error:
         raise UnreadableError(f"no URL that can be read ({error})", path=url) from error
     return path
+
+
+_WRAPPERS = {
+    *("simplecache", "filecache", "blockcache", "cached", "zip", "tar", "libarchive", "dir"),
+    *("reference", "generic", "dask", "async_wrapper", "asyncwrapper", "asynclocal"),
+}
+_CHAINED = re.compile(
+    rf"(?:{'|'.join(_WRAPPERS)})::|[a-z][a-z0-9+.-]*::[a-z][a-z0-9+.-]*://|\S+://\S*::[a-z]\S*://"
+)
+_OF_CLOUD = ("s3", "s3a", "gs", "gcs", "hf", "http", "https")
+
+
+def _is_url(text: str) -> bool:
+    return bool(_URL.match(text) or _CHAINED.match(text.lower()))
+
+
+def _check_scheme(url: str) -> None:
+    """Refuse URLs of files inside others: they would be read whole, or name further places to read."""
+    scheme = url.partition(":")[0].lower()
+    if _CHAINED.match(url.lower()) or scheme in _WRAPPERS:
+        reason = f"a URL of one file inside another ({scheme}:), which is not read"
+        raise UnreadableError(reason, path=url, remedy="copy the file here, or give its own URL")
+
+
+def _missing_package(url: str, error: ImportError) -> CheckpointError:
+    """The error for a package that URLs of a kind need: in the extra, or one that fsspec names."""
+    scheme = url.partition(":")[0].lower()
+    if scheme in _OF_CLOUD:
+        return MissingExtraError(error.name or "fsspec", "cloud", path=url)
+    package = _PACKAGES.get(scheme) or (error.name or "").partition(".")[0]
+    reason = f"{scheme}:// needs the package {package}" if package else _one_line(error)
+    remedy = f"install it with: pip install {package}" if package else None
+    return UnreadableError(reason, path=url, remedy=remedy)
+
+
+_PACKAGES = {
+    **dict.fromkeys(("ssh", "sftp"), "paramiko"),
+    **dict.fromkeys(("az", "abfs", "abfss", "adl"), "adlfs"),
+    **{"smb": "smbprotocol", "oss": "ossfs", "box": "boxfs", "webdav": "webdav4", "dvc": "dvc"},
+    **{"oci": "ocifs", "git": "pygit2", "root": "fsspec-xrootd", "lakefs": "lakefs-spec"},
+    **{"hdfs": "pyarrow", "wandb": "wandbfs", "gdrive": "gdrive_fs", "dropbox": "dropboxdrivefs"},
+}
+
+
+def _one_line(error: Exception) -> str:
+    return " ".join(str(error).split())[:200]
