@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..errors import UnreadableError
-from ._location import Location, files_below, is_folder
+from ._location import WEB, Location, files_below, is_folder
 
 if TYPE_CHECKING:
     import upath
@@ -52,7 +52,8 @@ def _local_files(folder: Path) -> Iterator[tuple[str, str]]:
 def _remote_file(path: "upath.UPath") -> str | None:
     from ._request import details
 
-    return _described(details(path))
+    # A listing tells it of all files of a store at once; of the web each file has to be asked for.
+    return _described(details(path, fresh=path.protocol in WEB))
 
 
 def _remote_files(folder: "upath.UPath") -> Iterator[tuple[str, str | None]]:

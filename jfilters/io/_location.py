@@ -159,7 +159,7 @@ def _plain(path: Location) -> str:
 
 
 def _remote(url: str) -> Location:
-    _check_scheme(url)
+    plain = _unchained(url)
     # Else gcsfs asks what kind of bucket it is before every read, by gRPC, for the sake of zonal buckets.
     os.environ.setdefault("GCSFS_EXPERIMENTAL_ZB_HNS_SUPPORT", "false")
     try:
@@ -169,7 +169,7 @@ def _remote(url: str) -> Location:
     from ._request import forget, within_time
 
     try:
-        path = UPath(url)
+        path = UPath(plain)
         # Asking for it imports the package that serves such URLs; what it told before may have changed.
         within_time(path, lambda: forget(path))
     except ImportError as error:
@@ -186,22 +186,32 @@ _WRAPPERS = {
     *("simplecache", "filecache", "blockcache", "cached", "zip", "tar", "libarchive", "dir"),
     *("reference", "generic", "dask", "async_wrapper", "asyncwrapper", "asynclocal"),
 }
-_CHAINED = re.compile(
-    rf"(?:{'|'.join(_WRAPPERS)})::|[a-z][a-z0-9+.-]*::[a-z][a-z0-9+.-]*://|\S+://\S*::[a-z]\S*://"
-)
-_OF_CLOUD = ("s3", "s3a", "gs", "gcs", "hf", "http", "https")
+_CHAINED = re.compile(rf"(?:{'|'.join(_WRAPPERS)})::|[a-z][a-z0-9+.-]*::[a-z][a-z0-9+.-]*://")
+
+WEB = ("http", "https")
+"""Protocols of which the final slash of an address tells a folder."""
+
+_OF_CLOUD = ("s3", "s3a", "gs", "gcs", "hf", *WEB)
 
 
 def _is_url(text: str) -> bool:
     return bool(_URL.match(text) or _CHAINED.match(text.lower()))
 
 
-def _check_scheme(url: str) -> None:
-    """Refuse URLs of files inside others: they would be read whole, or name further places to read."""
-    scheme = url.partition(":")[0].lower()
-    if _CHAINED.match(url.lower()) or scheme in _WRAPPERS:
-        reason = f"a URL of one file inside another ({scheme}:), which is not read"
+def _unchained(url: str) -> str:
+    """The URL, in which no part is taken for another URL.
+
+    Raises UnreadableError for a file inside another, which would be read whole or name further places.
+    """
+    scheme, _, place = url.partition("://")
+    if scheme.lower() in WEB:
+        host, slash, name = place.partition("/")
+        # fsspec would read the address in front of the colons: another file.
+        url = f"{scheme}://{host}{slash}{name.replace('::', '%3A%3A')}"
+    if "::" in url or scheme.lower() in _WRAPPERS:
+        reason = f"a URL of one file inside another ({url.partition(':')[0]}:), which is not read"
         raise UnreadableError(reason, path=url, remedy="copy the file here, or give its own URL")
+    return url
 
 
 def _missing_package(url: str, error: ImportError) -> CheckpointError:

@@ -4,10 +4,12 @@ Web servers, S3 and Google Cloud Storage are asked for that version alone. Of ot
 looked up again after each range.
 """
 
+import functools
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from ._request import WEB, details, is_of_another_version, timeout, version
+from ._location import WEB
+from ._request import details, is_of_another_version, timeout, version
 from ._web import Version, web_reader
 
 if TYPE_CHECKING:
@@ -80,17 +82,16 @@ def _of_hub(path: "upath.UPath", size: int) -> Callable[[int, int], tuple[Any, b
     import fsspec
     from huggingface_hub.utils import build_hf_headers
 
-    with path.fs.open(path.path, "rb", cache_type="none") as file:
+    system: Any = path.fs
+    with system.open(path.path, "rb", cache_type="none") as file:
         url = file.url()
     # Where the file lies has a version of its own, which its first answer tells.
     known = Version(path, size, {})
-    return _of_web(fsspec.filesystem("http"), url, known, build_hf_headers(token=path.fs.token))
+    return _of_web(fsspec.filesystem("http"), url, known, build_hf_headers(token=system.token))
 
 
 def _of_s3(path: "upath.UPath", known: Version, facts: dict[str, Any]) -> Fetch:
-    from fsspec.asyn import sync
-
-    system = path.fs
+    system: Any = path.fs
     bucket, key, asked = system.split_path(path.path)
     exact = {"VersionId": asked} if asked else {"IfMatch": facts["ETag"]}
 
@@ -105,13 +106,11 @@ def _of_s3(path: "upath.UPath", known: Version, facts: dict[str, Any]) -> Fetch:
         finally:
             body.close()
 
-    return lambda start, stop: sync(system.loop, get, start, stop)
+    return functools.partial(_waited, system, get)
 
 
 def _of_cloud_storage(path: "upath.UPath", known: Version, generation: str) -> Fetch:
-    from fsspec.asyn import sync
-
-    system = path.fs
+    system: Any = path.fs
 
     async def get(start: int, stop: int) -> bytes:
         url = system.url(path.path)
@@ -123,7 +122,13 @@ def _of_cloud_storage(path: "upath.UPath", known: Version, generation: str) -> F
         known.check_range(facts.get("Content-Range"), start, stop)
         return body
 
-    return lambda start, stop: sync(system.loop, get, start, stop)
+    return functools.partial(_waited, system, get)
+
+
+def _waited(system: Any, get: Callable[[int, int], Any], start: int, stop: int) -> Any:
+    from fsspec.asyn import sync
+
+    return sync(system.loop, get, start, stop)
 
 
 def _of_any(path: "upath.UPath") -> Fetch:

@@ -14,6 +14,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from ..errors import CheckpointError, UnreadableError
+from ._location import WEB
 
 if TYPE_CHECKING:
     import upath
@@ -29,9 +30,6 @@ _VERSIONS = (
     *("Last-Modified", "LastModified", "last_modified", "modified", "modify", "mtime", "created"),
 )
 """What file systems call that which changes with a file's content, the surest first."""
-
-WEB = ("http", "https")
-"""Protocols of which the final slash of an address tells a folder."""
 
 LONGEST_PAUSE = 30.0
 """Seconds that a server may ask for before the next attempt, by Retry-After."""
@@ -202,11 +200,14 @@ def _may_pass(error: BaseException) -> bool:
     status = _status(error)
     if status is not None:
         return status >= 500 or status in (408, 429)
-    client = type(error).__module__.partition(".")[0] in _CLIENTS
-    return client or (
+    return _is_of_client(error) or (
         isinstance(error, OSError)
         and not isinstance(error, (*_FINAL, PermissionError, FileExistsError))
     )
+
+
+def _is_of_client(error: BaseException) -> bool:
+    return type(error).__module__.partition(".")[0] in _CLIENTS
 
 
 def _is_missing(error: BaseException | None) -> bool:
@@ -214,7 +215,9 @@ def _is_missing(error: BaseException | None) -> bool:
     if not isinstance(error, FileNotFoundError):
         return False
     cause = error.__cause__
-    return cause is None or (not _may_pass(cause) and _status(cause) in (None, *_GONE, 405))
+    if cause is None or (status := _status(cause)) in _GONE:
+        return True
+    return status is None and not _is_of_client(cause) and not _may_pass(cause)
 
 
 def is_of_another_version(error: BaseException) -> bool:

@@ -10,12 +10,12 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from ..errors import UnreadableError
+from ._source import AGAIN, CHANGED
 
 if TYPE_CHECKING:
     import upath
 
 COPY_IT = "copy the file here first"
-CHANGED, AGAIN = "it changed while it was read", "read it again when nobody writes it any more"
 
 _RANGE = re.compile(r"bytes (\d{1,18})-(\d{1,18})/(\d{1,18}|\*)")
 _FOUND, _PARTIAL, _MISSING, _OTHER_VERSION, _BEYOND = 200, 206, 404, 412, 416
@@ -89,7 +89,10 @@ def web_reader(
                 body = await _body(response, stop - start, version)
                 return body, version.check(response.headers)
 
-    return lambda start, stop: sync(system.loop, get, start, stop)
+    def fetch(start: int, stop: int) -> Any:
+        return sync(system.loop, get, start, stop)
+
+    return fetch
 
 
 def _check_answer(response: Any, version: Version, start: int, stop: int) -> None:

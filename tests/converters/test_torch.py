@@ -604,5 +604,7 @@ def test_other_metadata_of_a_tensor_is_refused(tmp_path, how):
             return torch._utils._rebuild_tensor_v2, (*args, {"neg": True, "twisted": True})
 
     path = saved({"conv.weight": Tensor()}, tmp_path / "x.pt", how)
-    with pytest.raises(CheckpointError, match=r"conv.weight: metadata of torch other than the bits"):
+    with pytest.raises(
+        CheckpointError, match=r"conv.weight: metadata of torch other than the bits"
+    ):
         arrays(path)
