@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..errors import UnreadableError
-from ._location import WEB, Location, files_below, is_folder
+from ._location import Location, files_below, is_folder
 
 if TYPE_CHECKING:
     import upath
@@ -50,7 +50,7 @@ def _local_files(folder: Path) -> Iterator[tuple[str, str]]:
 
 
 def _remote_file(path: "upath.UPath") -> str | None:
-    from ._request import details
+    from ._request import WEB, details
 
     # A listing tells it of all files of a store at once; of the web each file has to be asked for.
     return _described(details(path, fresh=path.protocol in WEB))

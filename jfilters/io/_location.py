@@ -188,10 +188,7 @@ _WRAPPERS = {
 }
 _CHAINED = re.compile(rf"(?:{'|'.join(_WRAPPERS)})::|[a-z][a-z0-9+.-]*::[a-z][a-z0-9+.-]*://")
 
-WEB = ("http", "https")
-"""Protocols of which the final slash of an address tells a folder."""
-
-_OF_CLOUD = ("s3", "s3a", "gs", "gcs", "hf", *WEB)
+_OF_CLOUD = ("s3", "s3a", "gs", "gcs", "hf", "http", "https")
 
 
 def _is_url(text: str) -> bool:
@@ -203,6 +200,8 @@ def _unchained(url: str) -> str:
 
     Raises UnreadableError for a file inside another, which would be read whole or name further places.
     """
+    from ._request import WEB
+
     scheme, _, place = url.partition("://")
     if scheme.lower() in WEB:
         host, slash, name = place.partition("/")

@@ -8,8 +8,8 @@ import functools
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from ._location import WEB
-from ._request import details, is_of_another_version, timeout, version
+from ._changed import changed
+from ._request import WEB, details, is_of_another_version, timeout, version
 from ._web import Version, web_reader
 
 if TYPE_CHECKING:
@@ -50,7 +50,7 @@ def _looked_up(
     def checked(start: int, stop: int) -> Any:
         data, is_known = fetch(start, stop)
         if not is_known and former and version(details(path, fresh=True)) != former:
-            raise Version(path, 0, {}).changed()
+            raise changed(path)
         return data
 
     return checked

@@ -14,7 +14,6 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from ..errors import CheckpointError, UnreadableError
-from ._location import WEB
 
 if TYPE_CHECKING:
     import upath
@@ -30,6 +29,9 @@ _VERSIONS = (
     *("Last-Modified", "LastModified", "last_modified", "modified", "modify", "mtime", "created"),
 )
 """What file systems call that which changes with a file's content, the surest first."""
+
+WEB = ("http", "https")
+"""Protocols of which the final slash of an address tells a folder."""
 
 LONGEST_PAUSE = 30.0
 """Seconds that a server may ask for before the next attempt, by Retry-After."""

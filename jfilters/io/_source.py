@@ -14,9 +14,8 @@ import numpy as np
 
 from .._memory import aligned_empty
 from ..errors import UnreadableError
+from ._changed import changed
 from ._location import Location
-
-CHANGED, AGAIN = "it changed while it was read", "read it again when nobody writes it any more"
 
 LOCAL_WINDOW, REMOTE_WINDOW = 1 << 16, 1 << 9
 """Bytes that cost next to nothing here, and of which few are wasted there; more are read ahead in a row."""
@@ -72,7 +71,7 @@ class LocalSource:
         if (status := self._status()) != (self.size, self._written):
             if status[0] < self.size:
                 raise self._shrank()
-            raise UnreadableError(CHANGED, path=self.path, remedy=AGAIN)
+            raise changed(self.path)
         return data
 
     def _status(self) -> tuple[int, int]:

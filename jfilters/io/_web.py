@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from ..errors import UnreadableError
-from ._source import AGAIN, CHANGED
+from ._changed import changed
 
 if TYPE_CHECKING:
     import upath
@@ -56,7 +56,7 @@ class Version:
 
     def changed(self) -> UnreadableError:
         """The error for a file of which another version came."""
-        return UnreadableError(CHANGED, path=self.path, remedy=AGAIN)
+        return changed(self.path)
 
     def check_range(self, text: str | None, start: int, stop: int) -> None:
         """Raise UnreadableError unless a Content-Range is that of the bytes start..stop."""
