@@ -26,6 +26,7 @@ from . import (
 from ._foreign import foreign_error, foreign_part
 from ._format import Format
 from ._hdf5 import _filterdb, _keras
+from ._own import own_error
 from ._torch import _deepspeed, _distributed_folder, _exported
 from ._unknown import unknown_error
 
@@ -63,7 +64,7 @@ def detect(path: str | Location) -> Format:
     path = location(path)
     head = b"" if _is_folder(path) else bytes(open_source(path).read(0, HEAD))
     with checkpoint_errors(path):
-        if error := foreign_part(path):
+        if error := foreign_part(path) or own_error(path, head):
             raise error
         matches = (format for format in FORMATS.values() if format.recognizes(path, head))
         format = next(matches, None)
@@ -80,7 +81,11 @@ def _is_folder(path: Location) -> bool:
     if not isinstance(path, Path):
         return is_folder(path)
     try:
-        return stat.S_ISDIR(os.stat(path).st_mode)
+        is_directory = stat.S_ISDIR(os.stat(path).st_mode)
+        if is_directory:
+            # Else one that may not be listed would be of no known layout, or an error name a file in it.
+            os.scandir(path).close()
+        return is_directory
     except FileNotFoundError as error:
         raise _missing(path) from error
     except (OSError, ValueError) as error:
@@ -91,13 +96,13 @@ def _missing(path: Path) -> UnreadableError:
     if path.is_symlink():
         target = os.readlink(path)
         return UnreadableError(f"a symbolic link to {target}, which is missing", path=path)
-    close = difflib.get_close_matches(path.name, _names_in(path.parent), n=3)
+    close = difflib.get_close_matches(path.name, _names_beside(path), n=3)
     remedy = f"did you mean {' or '.join(close)}?" if close else None
     return UnreadableError("no such file or folder", path=path, remedy=remedy)
 
 
-def _names_in(folder: Location) -> list[str]:
+def _names_beside(missing: Path) -> list[str]:
     try:
-        return [base_name(path) for path in children(folder)]
+        return [base_name(path) for path in children(missing.parent) if path != missing]
     except (OSError, UnreadableError):
         return []

@@ -3,6 +3,8 @@
 from ..io import Location as Location
 from ..io import base_name as base_name
 from ..io import children as children
+from ..io import exists as exists
+from ..io import files_below as files_below
 from ..io import identity as identity
 from ..io import is_file as is_file
 from ..io import is_folder as is_folder

@@ -12,6 +12,8 @@ from ._kernels_of import kernels_of as kernels_of
 from ._kernels_of import skipped_reasons as skipped_reasons
 from ._locations import base_name as base_name
 from ._locations import children as children
+from ._locations import exists as exists
+from ._locations import files_below as files_below
 from ._locations import identity as identity
 from ._locations import is_file as is_file
 from ._locations import is_folder as is_folder
@@ -22,5 +24,6 @@ from ._locations import remote_bytes as remote_bytes
 from ._memory import MemoryNetwork as MemoryNetwork
 from ._network import opened_network as opened_network
 from ._orbax_layout import steps as steps
+from ._own import OwnFileError as OwnFileError
 from ._select import POINTWISE as POINTWISE
 from ._stored import Metadata as Metadata

@@ -22,7 +22,7 @@ from ._digest import digest
 from ._engine import Numbered, Progress
 from ._opening import opened
 from ._options import Options
-from ._plan import Entry
+from ._plan import Companion, Entry
 from ._sample import Sampler, network_sizes
 from ._weight_stores import MEMORY_BYTES, TemporaryStore, WeightCache
 
@@ -181,6 +181,9 @@ class Local:
                 weight = stored[row].read()
                 if store:
                     weights.put((index, row), weight)
+            # Ranges of remote files are checked one by one; what lies here may have been replaced.
+            if row == len(entry.layers) - 1 and weights is self._cache:
+                _check_unchanged(entry)
             yield weight
 
     def _opened_again(self, index: int, entry: Entry) -> list[StoredLayer]:
@@ -274,7 +277,9 @@ class _Pending:
 
 
 def _check_unchanged(entry: Entry) -> None:
-    if entry.identity is not None and identity(entry.path) != entry.identity:
+    beside = (Companion.beside(entry.path, companion.name) for companion in entry.companions)
+    is_same = entry.identity is None or identity(entry.path) == entry.identity
+    if not is_same or entry.companions != tuple(beside):
         raise UnreadableError(_CHANGED, path=entry.path)
 
 

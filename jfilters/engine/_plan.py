@@ -1,4 +1,4 @@
-"""The checkpoints under a folder that there are to scan.
+"""The checkpoints that there are to scan, each as an entry.
 
 Nothing vanishes: what cannot be opened becomes an entry with its reason, what is no checkpoint is listed.
 """
@@ -6,25 +6,19 @@ Nothing vanishes: what cannot be opened becomes an entry with its reason, what i
 import contextlib
 import dataclasses
 import os
-import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from .._traced import kind_of
-from ..converters import Checkpoint, Location, detect, location
+from ..converters import Checkpoint, Location, location
 from ..converters.internal import (
     Metadata,
     base_name,
-    children,
+    files_below,
     identity,
-    is_checkpoint_folder,
-    is_file,
-    is_folder,
     is_path,
     name_below,
-    part_names,
-    promises_weights,
     remote_bytes,
     steps,
 )
@@ -32,11 +26,13 @@ from ..errors import CheckpointError, UnknownFormatError, UnreadableError, print
 from ..layers import Layer
 from ..scans.internal import FAILURES, Status
 from ._options import Options
+from ._walk import find_checkpoints, leads_to_folder
 
 if TYPE_CHECKING:
     from ..converters.internal import MemoryNetwork
 
-_DIGITS = re.compile(r"(\d+)")
+_FORMATS = "`jfilters formats` lists what can be read"
+_NAMED = 3
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -133,26 +129,6 @@ class Entry:
         )
 
 
-def find_checkpoints(root: Location) -> tuple[list[Location], list[Location]]:
-    """The candidate files and folders under `root`, and the files that are no checkpoint, both sorted.
-
-    A folder that is itself one checkpoint (sharded, or a step folder) is not entered, and shards count with
-    the index that names them. Hidden names are passed over. Weights in a format that is not read are
-    candidates, to be refused by name; so is a file of unknown content if its suffix promises weights.
-    """
-    if not is_folder(root):
-        if not (root.exists() if isinstance(root, Path) else is_file(root)):
-            raise UnreadableError("no such file or folder", path=root)
-        return [root], []
-    if is_checkpoint_folder(root):
-        return [root], []
-    candidates: list[Location] = []
-    ignored: list[Location] = []
-    for path in _walk(root, {_target(root)}):
-        (candidates if _is_candidate(path) else ignored).append(path)
-    return candidates, ignored
-
-
 def checkpoints_at(paths: Location | str | Sequence[Location | str]) -> list[Location]:
     """Return the locations of one path or of several. Raises ValueError for none."""
     several = paths if isinstance(paths, Sequence) and not isinstance(paths, str) else [paths]
@@ -169,7 +145,8 @@ def checkpoints_at(paths: Location | str | Sequence[Location | str]) -> list[Loc
 def plan(roots: Sequence[Location]) -> tuple[Location, list[Entry], list[Location]]:
     """Return the folder that names are relative to, every candidate as an entry, and what is ignored.
 
-    Several roots are scanned as one folder: that which holds them all.
+    Several roots are scanned as one folder: that which holds them all. Raises UnknownFormatError where
+    there is no candidate.
     """
     roots = list(dict.fromkeys(roots))
     folder = roots[0] if len(roots) == 1 else _common_folder(roots)
@@ -179,7 +156,17 @@ def plan(roots: Sequence[Location]) -> tuple[Location, list[Entry], list[Locatio
         candidates, others = find_checkpoints(root)
         entries |= {entry.path: entry for entry in planned(folder, candidates)}
         ignored += others
+    if not entries:
+        raise UnknownFormatError(_none_among(ignored), path=folder, remedy=_FORMATS)
     return folder, list(entries.values()), ignored
+
+
+def _none_among(ignored: Sequence[Location]) -> str:
+    """Return the sentence for a folder without checkpoints."""
+    names = ", ".join(printable(base_name(path)) for path in ignored[:_NAMED])
+    files = "1 file" if len(ignored) == 1 else f"{len(ignored):,} files"
+    which = f"{files}, which are ignored: {names}" if ignored else "nothing, hidden names aside"
+    return f"expected checkpoints, found {which}" + (", ..." if len(ignored) > _NAMED else "")
 
 
 def planned(root: Location, candidates: Sequence[Location]) -> Iterator[Entry]:
@@ -214,22 +201,20 @@ def model_name(path: Location, root: Location) -> str:
 
 def size_of(path: Location) -> int:
     """Bytes of a file, or of all files of a folder."""
-    if isinstance(path, Path):
-        return sum(file.stat().st_size for file in files_of(path) if file.exists())
-    with contextlib.suppress(UnreadableError):
+    with contextlib.suppress(OSError, UnreadableError):
+        if isinstance(path, Path):
+            return sum(os.stat(file).st_size for file in files_of(path))
         return remote_bytes(path)
     return 0  # the entry says why it cannot be read
 
 
 def files_of(path: Path) -> list[Path]:
-    """The file itself, or all files of a checkpoint folder in a fixed order."""
-    if not path.is_dir():
-        return [path]
-    return sorted(file for file in path.rglob("*") if file.is_file())
+    """The file itself, or all files of a checkpoint folder in a fixed order. Raises OSError."""
+    return sorted(files_below(path)) if os.path.isdir(path) else [path]
 
 
 def _steps(candidates: Sequence[Location]) -> dict[Location, int]:
-    managers = {path.parent for path in candidates if is_folder(path)}
+    managers = {path.parent for path in candidates if leads_to_folder(path)}
     return {path: step for manager in managers for step, path in _steps_in(manager)}
 
 
@@ -238,40 +223,3 @@ def _steps_in(manager: Location) -> list[tuple[int, Location]]:
     with contextlib.suppress(UnreadableError):
         return steps(manager)
     return []
-
-
-def _walk(folder: Location, seen: set[Location]) -> Iterator[Location]:
-    try:
-        paths = sorted(children(folder), key=lambda path: _natural(base_name(path)))
-    except (OSError, UnreadableError):
-        yield folder  # a candidate that will say why it cannot be read
-        return
-    # The parts of a checkpoint in several files are read, or refused, with the file that stands for it.
-    parts = part_names(paths)
-    for path in (path for path in paths if not base_name(path).startswith(".")):
-        if base_name(path) in parts:
-            continue
-        if not is_folder(path) or is_checkpoint_folder(path):
-            yield path
-        elif (target := _target(path)) not in seen:
-            yield from _walk(path, seen | {target})
-
-
-def _target(folder: Location) -> Location:
-    """The folder that links lead to; remote file systems have none."""
-    return folder.resolve() if isinstance(folder, Path) else folder
-
-
-def _natural(name: str) -> list[tuple[int, str]]:
-    """Sorts step_9 before step_10."""
-    return [(int(part), "") if part.isdecimal() else (-1, part) for part in _DIGITS.split(name)]
-
-
-def _is_candidate(path: Location) -> bool:
-    try:
-        detect(path)
-    except UnknownFormatError:
-        return promises_weights(base_name(path))
-    except CheckpointError:
-        return True
-    return True

@@ -21,6 +21,8 @@ from ._local_copy import LocalCopy as LocalCopy
 from ._location import Location as Location
 from ._location import base_name as base_name
 from ._location import children as children
+from ._location import exists as exists
+from ._location import files_below as files_below
 from ._location import is_file as is_file
 from ._location import is_folder as is_folder
 from ._location import is_path as is_path

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..errors import UnreadableError
-from ._location import Location, is_folder
+from ._location import Location, files_below, is_folder
 
 if TYPE_CHECKING:
     import upath
@@ -45,14 +45,15 @@ def _local_file(path: str | Path) -> str:
 
 
 def _local_files(folder: Path) -> Iterator[tuple[str, str]]:
-    for path in sorted(path for path in folder.rglob("*") if path.is_file()):
+    for path in sorted(files_below(folder)):
         yield path.relative_to(folder).as_posix(), _local_file(path)
 
 
 def _remote_file(path: "upath.UPath") -> str | None:
-    from ._request import details
+    from ._request import WEB, details
 
-    return _described(details(path))
+    # A listing tells it of all files of a store at once; of the web each file has to be asked for.
+    return _described(details(path, fresh=path.protocol in WEB))
 
 
 def _remote_files(folder: "upath.UPath") -> Iterator[tuple[str, str | None]]:

@@ -10,7 +10,8 @@ from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
 from ..errors import UnreadableError
-from ._request import details, reader, request, version
+from ._ranges import reader
+from ._request import details, request, version
 
 if TYPE_CHECKING:
     import upath
@@ -23,6 +24,8 @@ ALLOWANCE = 1 << 17
 
 HELD, LONGEST_HELD = 1 << 23, 1 << 22
 """Bytes that one source keeps, and of the longest range that it keeps."""
+
+_HEAD, _PAGES = 512, (b"<!doctype html", b"<html")
 
 SHARED = 8
 """Sources that are kept for whoever opens the same version of the same file next."""
@@ -100,8 +103,20 @@ def open_remote(path: "upath.UPath") -> RemoteSource:
         raise UnreadableError(f"expected a file, found {what}", path=path)
     current = version(info)
     if current is None:
-        return RemoteSource(path, info["size"], reader(path, info["size"]))
-    return _shared(path, info["size"], current)
+        source = RemoteSource(path, info["size"], reader(path, info["size"]))
+    else:
+        source = _shared(path, info["size"], current)
+    if info.get("mimetype") == "text/html":
+        _check_no_page(path, source)
+    return source
+
+
+def _check_no_page(path: "upath.UPath", source: RemoteSource) -> None:
+    """Refuse the page that a server gives in place of a file: of an error, a login, or a viewer."""
+    head = bytes(source.read(0, _HEAD)).lstrip().lower()
+    if head.startswith(_PAGES) and not path.path.lower().endswith((".html", ".htm")):
+        remedy = "give the address of the file itself, and check whether it needs a login"
+        raise UnreadableError("its server answers with a web page", path=path, remedy=remedy)
 
 
 @functools.lru_cache(maxsize=SHARED)

@@ -14,6 +14,7 @@ import numpy as np
 
 from .._memory import aligned_empty
 from ..errors import UnreadableError
+from ._changed import changed
 from ._location import Location
 
 LOCAL_WINDOW, REMOTE_WINDOW = 1 << 16, 1 << 9
@@ -43,7 +44,8 @@ class LocalSource:
     """A file on this machine, read by position.
 
     Not mapped: a mapped file that shrinks or fails under its reader kills the process with SIGBUS, and
-    its pages stay in the resident set of a scan whose memory is to stay flat.
+    its pages stay in the resident set of a scan whose memory is to stay flat. A file that is written to
+    after it was opened is an error: what was read before and after would be a mix of two versions.
     """
 
     def __init__(self, path: Path):
@@ -57,13 +59,33 @@ class LocalSource:
             raise UnreadableError(error.strerror or str(error), path=path) from error
         if not stat.S_ISREG(status.st_mode):
             raise UnreadableError("expected a regular file, found a special one", path=path)
-        self.size = status.st_size
+        self.size, self._written = status.st_size, status.st_mtime_ns
 
     def read(self, start: int, stop: int) -> memoryview:
         """The bytes start..stop."""
         stop = min(stop, self.size)
         if start >= stop:
             return memoryview(b"")
+        data = self._read(start, stop)
+        # A microsecond. Not the time of change, which a rename sets too.
+        if (status := self._status()) != (self.size, self._written):
+            if status[0] < self.size:
+                raise self._shrank()
+            raise changed(self.path)
+        return data
+
+    def _status(self) -> tuple[int, int]:
+        try:
+            status = os.fstat(self._descriptor)
+        except OSError as error:
+            raise UnreadableError(error.strerror or str(error), path=self.path) from error
+        return status.st_size, status.st_mtime_ns
+
+    def _shrank(self) -> UnreadableError:
+        reason = f"the file shrank from {self.size} bytes while being read"
+        return UnreadableError(reason, path=self.path)
+
+    def _read(self, start: int, stop: int) -> memoryview:
         try:
             if stop - start <= LOCAL_WINDOW:
                 data = os.pread(self._descriptor, stop - start, start)
@@ -75,9 +97,7 @@ class LocalSource:
                 # One call moves at most 2 GiB.
                 count = os.preadv(self._descriptor, [buffer[filled:]], start + filled)
                 if count == 0:
-                    raise UnreadableError(
-                        f"the file shrank from {self.size} bytes while being read", path=self.path
-                    )
+                    raise self._shrank()
                 filled += count
         except OSError as error:
             raise UnreadableError(error.strerror or str(error), path=self.path) from error

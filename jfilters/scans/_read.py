@@ -1,6 +1,7 @@
 """Opening a scan: the folder that `jfilters scan` wrote, or the file of `jfilters bundle`."""
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -75,7 +76,9 @@ def _record(folder: Path) -> dict[str, Any]:
     if not path.is_file():
         unfinished = any((folder / name).exists() for name in (CACHE, "layers.parquet"))
         reason = "expected a finished scan" if unfinished else "expected the folder of a scan"
-        remedy = f"run `jfilters scan --checkpoints DIR --out {folder}` first"
+        # A folder that holds other files may be that of the checkpoints: no scan is to be written there.
+        at = (folder, "OUT") if not unfinished and _holds_files(folder) else ("DIR", folder)
+        remedy = "run `jfilters scan --checkpoints {} --out {}` first".format(*at)
         raise UnreadableError(f"{reason}, found no scan.json", path=folder, remedy=remedy)
     try:
         record = json.loads(path.read_text(encoding="utf-8"))
@@ -85,6 +88,13 @@ def _record(folder: Path) -> dict[str, Any]:
         raise damaged(path, f"expected the record of a scan, got: {error}") from error
     check_record(path, record)
     return record
+
+
+def _holds_files(folder: Path) -> bool:
+    try:
+        return any(not name.startswith(".") for name in os.listdir(folder))
+    except OSError:
+        return False
 
 
 def _check_kernels(record: dict[str, Any], folder: Path) -> None:

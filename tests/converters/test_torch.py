@@ -59,7 +59,7 @@ def saved(value, path, how="zip"):
 def values(tensor):
     """A tensor as NumPy's, bfloat16 and float8 widened, which is exact."""
     wide = tensor if tensor.dtype in NUMPY else tensor.to(torch.float32)
-    return wide.detach().resolve_conj().numpy()
+    return wide.detach().resolve_neg().resolve_conj().numpy()
 
 
 NUMPY = {torch.float64, torch.float32, torch.float16, torch.bool, torch.complex64, torch.complex128}
@@ -546,3 +546,65 @@ def test_a_pickled_average_is_a_network(tmp_path):
     average = torch.optim.swa_utils.AveragedModel(nn.Conv2d(3, 4, 3))
     found = by_name(saved(average, tmp_path / "x.pt"))
     assert found["module.weight"].reason is None
+
+
+def negative(values):
+    """A view that stands for its negative, as the imaginary part of a conjugate is."""
+    return torch._neg_view(values)
+
+
+BITS = {
+    "a negative view": lambda x: negative(x),
+    "the imaginary part of a conjugate": lambda x: torch.complex(x, x).conj().imag,
+    "a parameter": lambda x: nn.Parameter(negative(x)),
+    "a part of a negative view": lambda x: negative(x)[2:],
+    "bfloat16": lambda x: negative(x.bfloat16()),
+    "a conjugate": lambda x: torch.complex(x, x).conj(),
+    "a negative conjugate": lambda x: negative(torch.complex(x, x).conj()),
+}
+
+
+@pytest.mark.parametrize("how", SAVES)
+@pytest.mark.parametrize("make", BITS.values(), ids=BITS)
+def test_bits_of_a_view_count(tmp_path, make, how):
+    tensor = make(torch.randn(8, 4, 3, 3))
+    stored = by_name(saved({"conv.weight": tensor}, tmp_path / "x.pt", how))
+    assert_equal(stored["conv.weight"], tensor)
+
+
+def test_a_negative_view_is_no_alias_of_what_it_views(tmp_path):
+    weight = torch.randn(8, 4, 3, 3)
+    state = {"a": weight, "b": negative(weight), "c": negative(weight)}
+    stored = by_name(saved(state, tmp_path / "x.pt"))
+    assert [stored[name].reason for name in "abc"] == [None, None, "the same storage as b"]
+    assert stored["b"].peek is None
+
+
+def test_a_torchscript_archive_keeps_the_bit(tmp_path):
+    class Net(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.register_buffer("weight", negative(torch.randn(8, 4, 3, 3)))
+
+        def forward(self, x):
+            return nn.functional.conv2d(x, self.weight)
+
+    net = Net()
+    with warnings.catch_warnings(action="ignore"):
+        torch.jit.trace(net, torch.randn(1, 4, 8, 8)).save(tmp_path / "x.pt")
+    assert_equal(by_name(tmp_path / "x.pt")["weight"], net.weight)
+
+
+@pytest.mark.parametrize("how", SAVES)
+def test_other_metadata_of_a_tensor_is_refused(tmp_path, how):
+    class Tensor:
+        def __reduce__(self):
+            weight = torch.randn(8, 4, 3, 3)
+            _, args = weight.__reduce_ex__(2)
+            return torch._utils._rebuild_tensor_v2, (*args, {"neg": True, "twisted": True})
+
+    path = saved({"conv.weight": Tensor()}, tmp_path / "x.pt", how)
+    with pytest.raises(
+        CheckpointError, match=r"conv.weight: metadata of torch other than the bits"
+    ):
+        arrays(path)

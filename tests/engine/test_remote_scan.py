@@ -1,5 +1,6 @@
 """Scans of URLs: the same numbers as of local files, and every kernel travels once."""
 
+import collections
 import json
 import os
 import subprocess
@@ -10,10 +11,12 @@ import pyarrow.parquet as pq
 import pytest
 from safetensors.numpy import save, save_file
 
-from jfilters.converters import StoredLayer
+from jfilters.converters import StoredLayer, location
 from jfilters.engine import Options, scan
+from jfilters.engine._plan import plan
 from jfilters.engine._weight_stores import TemporaryStore
 from jfilters.engine.internal import measure_checkpoints
+from jfilters.errors import UnreadableError
 from jfilters.io import _remote
 
 upath = pytest.importorskip("upath")
@@ -179,6 +182,7 @@ def bucket(monkeypatch):
     s3fs.S3FileSystem.clear_instance_cache()
     client = botocore.session.get_session().create_client("s3", endpoint_url=url)
     client.create_bucket(Bucket="bucket")
+    _remote._shared.cache_clear()  # of a bucket before this one
     yield client
     client.close()
     s3fs.S3FileSystem.clear_instance_cache()
@@ -208,3 +212,59 @@ def test_the_command_takes_urls_and_help_loads_nothing_of_it():
     environment = os.environ | {"COLUMNS": "200"}
     done = subprocess.run(command, capture_output=True, text=True, env=environment)
     assert "memory://nothing/here.pth: no such file or folder" in done.stderr
+
+
+KEYS = 1_000
+
+
+@pytest.fixture
+def calls(monkeypatch):
+    """The operations of S3 that were asked for, by name."""
+    import s3fs
+
+    counts, call = collections.Counter(), s3fs.S3FileSystem._call_s3
+
+    async def counting(self, method, *arguments, **keywords):
+        counts[method] += 1
+        return await call(self, method, *arguments, **keywords)
+
+    monkeypatch.setattr(s3fs.S3FileSystem, "_call_s3", counting)
+    return counts
+
+
+@pytest.mark.slow
+def test_a_thousand_keys_are_listed_and_none_is_asked_for_by_itself(bucket, calls):
+    body = save({"conv.weight": np.ones((2, 2, 3, 3), np.float32)}, metadata={"format": "pt"})
+    for i in range(KEYS):
+        bucket.put_object(Bucket="bucket", Key=f"many/part{i % 4}/{i:04}.safetensors", Body=body)
+    _, entries, ignored = plan([location("s3://bucket/many")])
+    assert (len(entries), ignored) == (KEYS, [])
+    assert all(entry.bytes == len(body) and "ETag" in entry.identity for entry in entries)
+    # Of the root and its four folders, in which files of checkpoint folders are looked for.
+    assert calls["head_object"] + calls["list_objects_v2"] <= 10 * 5
+    assert calls["get_object"] <= KEYS + 8
+
+
+def test_a_key_that_changes_in_mid_read_is_failed(bucket, traffic):
+    def put(seed):
+        body = save(network(seed), metadata={"format": "pt"})
+        bucket.put_object(Bucket="bucket", Key="live/a.safetensors", Body=body)
+
+    def replace(stage, done, total):
+        if stage == "moments" and 0 < done < total:
+            put(1)
+
+    put(0)
+    found = measure_checkpoints("s3://bucket/live", progress=replace, engine="host")
+    (entry,) = found.entries
+    assert (entry.status, "it changed while it was read" in entry.reason) == ("failed", True)
+
+
+def test_a_bucket_that_may_not_be_read_tells_of_anonymous_access(bucket, monkeypatch):
+    monkeypatch.delenv("AWS_ACCESS_KEY_ID")
+    monkeypatch.delenv("AWS_SECRET_ACCESS_KEY")
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", "/nowhere")
+    monkeypatch.setenv("AWS_CONFIG_FILE", "/nowhere")
+    with pytest.raises(UnreadableError, match=r"access was denied; .*\{\"anon\": true\}"):
+        plan([location("s3://bucket/zoo")])

@@ -16,7 +16,7 @@ from ...errors import CheckpointError
 from ...io import Global, Inert, PickledBytes
 from ._distributed import Local, local_part
 from ._legacy import nested_storage
-from ._storage import LARGEST, MAX_RANK, Storage, View, dtype_of
+from ._storage import LARGEST, MAX_RANK, Storage, View, dtype_of, with_bits
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -97,6 +97,8 @@ def _whole(storage: Storage) -> PickledArray | None:
 
 def _strided(name: str, args: tuple) -> PickledArray:
     match _with_storage(args):
+        case (Storage() as storage, offset, size, strides, _, _, metadata, *_) if metadata:
+            return _viewed(storage, storage.kind, offset, size, strides, metadata)
         case (Storage() as storage, offset, size, strides, *_):
             return _viewed(storage, storage.kind, offset, size, strides)
     raise _refusal(f"{name} without a storage, an offset, a shape and strides")
@@ -104,8 +106,8 @@ def _strided(name: str, args: tuple) -> PickledArray:
 
 def _strided_with_dtype(name: str, args: tuple) -> PickledArray:
     match _with_storage(args):
-        case (Storage() as storage, offset, size, strides, _, _, Global(name=dtype), *_):
-            return _viewed(storage, dtype, offset, size, strides)
+        case (Storage() as storage, offset, size, strides, _, _, Global(name=dtype), *metadata):
+            return _viewed(storage, dtype, offset, size, strides, *metadata[:1])
     raise _refusal(f"{name} without a storage, an offset, a shape, strides and a dtype")
 
 
@@ -123,13 +125,19 @@ def _with_storage(args: tuple) -> tuple:
 
 
 def _viewed(
-    storage: Storage, kind: str | None, offset: object, size: object, strides: object
+    storage: Storage,
+    kind: str | None,
+    offset: object,
+    size: object,
+    strides: object,
+    metadata: object = None,
 ) -> PickledArray:
     dtype, shape = dtype_of(kind), _integers(size)
     if dtype is None:
         return _valueless(shape, kind or "unknown", f"dtype {kind or 'unknown'} is not read")
     start = storage.offset + _integer(offset)
     view = View(storage, dtype, start, shape, _integers(strides))
+    view = with_bits(view, metadata) if metadata else view
     if view.repeats:
         reason = f"{view.count} elements that repeat {view.extent} stored ones"
         return dataclasses.replace(_valueless(shape, dtype.name, reason), view=view)

@@ -12,7 +12,7 @@ import ml_dtypes
 import numpy as np
 
 from ...errors import CheckpointError
-from ...io import Global
+from ...io import Global, Inert, InertMapping
 from .._stored import PEEK
 
 MAX_REPEATED = 1 << 26
@@ -76,13 +76,18 @@ class Storage:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class View:
-    """A tensor as a strided view, in elements, of a storage that it must not leave."""
+    """A tensor as a strided view, in elements, of a storage that it must not leave.
+
+    `negative` and `conjugate` are torch's bits of a view that stands for -x, or for the conjugate of x.
+    """
 
     storage: Storage
     dtype: np.dtype
     offset: int
     shape: tuple[int, ...]
     strides: tuple[int, ...]
+    negative: bool = False
+    conjugate: bool = False
 
     def __post_init__(self):
         numbers = (self.offset, *self.shape, *self.strides)
@@ -122,8 +127,14 @@ class View:
     @property
     def identity(self) -> tuple[object, ...]:
         """The same for two views of the same elements."""
-        storage = self.storage
-        return (storage.owner.base, storage.key, self.dtype, self.offset, self.shape, self.strides)
+        storage, bits = self.storage, (self.negative, self.conjugate)
+        place = (storage.owner.base, storage.key, self.dtype)
+        return (*place, self.offset, self.shape, self.strides, *bits)
+
+    @property
+    def is_plain(self) -> bool:
+        """Return whether the elements are those of the storage."""
+        return not (self.negative or self.conjugate)
 
     def peek(self) -> memoryview:
         """The first bytes of the elements, as far as they lie in one piece."""
@@ -132,7 +143,13 @@ class View:
         return self.storage.owner.read(self.storage.key, start, stop)
 
     def read(self) -> np.ndarray:
-        """The elements, without a copy where the file's byte order allows it."""
+        """The elements, without a copy where byte order and bits allow it."""
+        values = self._stored()
+        values = values.conj() if self.conjugate else values
+        return np.negative(values) if self.negative else values
+
+    def _stored(self) -> np.ndarray:
+        """The elements as the storage holds them."""
         width, owner = self.dtype.itemsize, self.storage.owner
         if self.count == 0:
             return np.zeros(self.shape, self.dtype)
@@ -151,7 +168,7 @@ class View:
         half = self.shape[axis] // 2
         second = self.offset + half * self.strides[axis]
         parts = ((self.offset, half), (second, self.shape[axis] - half))
-        return np.concatenate([self._part(*part, axis).read() for part in parts], axis)
+        return np.concatenate([self._part(*part, axis)._stored() for part in parts], axis)
 
     def _part(self, offset: int, size: int, axis: int) -> "View":
         shape = (*self.shape[:axis], size, *self.shape[axis + 1 :])
@@ -172,6 +189,18 @@ def persistent_storage(owner: Storages) -> Callable[[object], object]:
         raise _refusal("a persistent id that is no reference to a storage")
 
     return value
+
+
+def with_bits(view: View, metadata: object) -> View:
+    """The view with the bits that torch saves beside it. Raises CheckpointError for other metadata."""
+    match metadata:
+        case Inert(name="torch.jit._pickle.restore_type_tag", args=(inner, *_)):
+            metadata = inner
+    pairs = metadata.pairs() if isinstance(metadata, InertMapping) else [(metadata, True)]
+    names = {key if isinstance(key, str) else "" for key, is_set in pairs if is_set}
+    if not names <= {"neg", "conj"}:
+        raise _refusal("metadata of torch other than the bits neg and conj")
+    return dataclasses.replace(view, negative="neg" in names, conjugate="conj" in names)
 
 
 def dtype_of(name: str | None) -> np.dtype | None:

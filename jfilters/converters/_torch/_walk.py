@@ -246,9 +246,15 @@ def _stored(array: PickledArray, place: _Place, path: Location) -> StoredArray:
         transposed=place.transposed if weight else None,
         network=network,
         reason=place.reason or array.reason or (_BUFFER if is_buffer else None),
-        peek=array.view.peek if array.view and array.dtype == array.view.dtype.name else None,
+        peek=_peek(array),
         unread=array.unread and weight and not place.reason,
     )
+
+
+def _peek(array: PickledArray) -> Callable[[], memoryview] | None:
+    """The first bytes of an array whose values are the stored ones."""
+    is_stored = array.view and array.view.is_plain and array.dtype == array.view.dtype.name
+    return array.view.peek if array.view and is_stored else None
 
 
 def _unique(stored: StoredArray, array: PickledArray, names: dict[tuple, str]) -> StoredArray:
