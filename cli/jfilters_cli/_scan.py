@@ -10,6 +10,7 @@ import typer
 from ._answers import Form, answer, form_option
 from ._config import range_of_histograms, spatial_shape, use_config
 from ._console import alone_when_it_fails, talk
+from ._parent import end_at_sigterm, fork_worker
 from ._questions import AxesOption, NetworkOption, StandardizeOption, tell_unmatched
 
 if TYPE_CHECKING:
@@ -166,9 +167,13 @@ def scan(
     """
     if address is not None and engine is not Engine.ray:
         raise typer.BadParameter("--address needs --engine ray")
+    from jfilters.engine.internal import job_of
+
+    if job_of(coordinator, num_processes, process_id).count > 1:
+        fork_worker()
+    end_at_sigterm()
     from jfilters.engine import Options, join, scan_into
     from jfilters.engine.internal import start_compiler
-    from jfilters.scans import read_metadata
     from jfilters.scans.internal import FINDINGS
     from jfilters.statistics import load_basis
 
@@ -176,10 +181,6 @@ def scan(
         from jfilters.report import check_can_draw
 
         check_can_draw()
-    processes = join(coordinator, num_processes, process_id)
-    if engine is Engine.local:
-        start_compiler()
-    folder = out_folder or Path("results") / _name(checkpoints)
     options = Options.of_record(
         {
             "spatial": spatial,
@@ -198,29 +199,33 @@ def scan(
             "strict": strict,
         }
     )
-    known_basis = None if basis is None else load_basis(basis)
-    metadata = None if meta is None else read_metadata(meta)
-    is_first = processes.index == 0
+    folder = out_folder or Path("results") / _name(checkpoints)
+    processes = join(coordinator, num_processes, process_id)
+    if engine is Engine.local:
+        start_compiler()
     gc.freeze()  # what was imported need not be collected
     with alone_when_it_fails(processes):
         result = scan_into(
             folder,
             checkpoints,
             options,
-            basis=known_basis,
-            metadata=metadata,
-            progress=is_first,
+            basis=None if basis is None else load_basis(basis),
+            metadata=meta,
+            progress=processes.index == 0,
             processes=processes,
             engine=engine.value,
             address=address,
         )
-    if is_first:
-        if meta is not None:
-            unmatched = result.record["metadata_unmatched"]
-            tell_unmatched(meta, unmatched["rows"], unmatched["models"])
-        if report:
-            _write_page(result, folder)
-        _show(result, folder, form)
+
+        def tell() -> None:
+            if meta is not None:
+                unmatched = result.record["metadata_unmatched"]
+                tell_unmatched(meta, unmatched["rows"], unmatched["models"])
+            if report:
+                _write_page(result, folder)
+            _show(result, folder, form)
+
+        processes.on_first(tell)
     if any(result.record["totals"][status] for status in FINDINGS):
         raise typer.Exit(1)
 

@@ -1,4 +1,5 @@
 from ._compilation import start_compiler as start_compiler
+from ._detection import job_of as job_of
 from ._measurements import Measurements as Measurements
 from ._opening import checkpoint_at as checkpoint_at
 from ._opening import opened as opened
