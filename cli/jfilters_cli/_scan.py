@@ -14,6 +14,7 @@ from ._parent import end_at_sigterm, fork_worker
 from ._questions import AxesOption, NetworkOption, StandardizeOption, tell_unmatched
 
 if TYPE_CHECKING:
+    from jfilters.engine import Options
     from jfilters.scans import Scan
 
 
@@ -145,6 +146,17 @@ def scan(
     strict: Annotated[
         bool, typer.Option("--strict", help="Stop at the first checkpoint that is not wholly read.")
     ] = False,
+    plan: Annotated[
+        bool, typer.Option("--plan", help="Print who of the job would read what, and read nothing.")
+    ] = False,
+    rate: Annotated[
+        float | None,
+        typer.Option(
+            help="MB/s that one process reads, for the minutes of --plan.",
+            min=0.001,
+            show_default="100",
+        ),
+    ] = None,
     report: Annotated[
         bool, typer.Option("--report", help="Write the page report.html too.")
     ] = False,
@@ -157,9 +169,10 @@ def scan(
 
     A second scan into the same folder reads only what is new, and an interrupted scan resumes.
 
-    In a Slurm or Open MPI job, or on a TPU pod, run the same command in every process: they share the
-    work. Elsewhere --coordinator, --num-processes and --process-id make a job of them. With --engine ray
-    the command runs once, on a machine of the cluster.
+    In a Slurm or MPI job, or on a TPU pod, run the same command in every process: they share the work.
+    Elsewhere --coordinator, --num-processes and --process-id make a job of them. With --engine ray the
+    command runs once, on a machine of the cluster. --plan prints the shares first, and needs no job:
+    --num-processes is enough.
 
     Exit code 0 when every checkpoint was read, 1 when some were read in part, refused or failed.
 
@@ -167,20 +180,17 @@ def scan(
     """
     if address is not None and engine is not Engine.ray:
         raise typer.BadParameter("--address needs --engine ray")
+    if rate is not None and not plan:
+        raise typer.BadParameter("--rate needs --plan")
+    if plan and engine is Engine.ray:
+        raise typer.BadParameter("--plan tells of processes: a Ray cluster divides the work itself")
     from jfilters.engine.internal import job_of
 
-    if job_of(coordinator, num_processes, process_id).count > 1:
+    if not plan and job_of(coordinator, num_processes, process_id).count > 1:
         fork_worker()
     end_at_sigterm()
-    from jfilters.engine import Options, join, scan_into
-    from jfilters.engine.internal import start_compiler
-    from jfilters.scans.internal import FINDINGS
-    from jfilters.statistics import load_basis
+    from jfilters.engine import Options
 
-    if report:
-        from jfilters.report import check_can_draw
-
-        check_can_draw()
     options = Options.of_record(
         {
             "spatial": spatial,
@@ -200,6 +210,20 @@ def scan(
         }
     )
     folder = out_folder or Path("results") / _name(checkpoints)
+    if plan:
+        _show_plan(
+            checkpoints, options, folder, (coordinator, num_processes, process_id), rate, form
+        )
+        return
+    from jfilters.engine import join, scan_into
+    from jfilters.engine.internal import start_compiler
+    from jfilters.scans.internal import FINDINGS
+    from jfilters.statistics import load_basis
+
+    if report:
+        from jfilters.report import check_can_draw
+
+        check_can_draw()
     processes = join(coordinator, num_processes, process_id)
     if engine is Engine.local:
         start_compiler()
@@ -228,6 +252,23 @@ def scan(
         processes.on_first(tell)
     if any(result.record["totals"][status] for status in FINDINGS):
         raise typer.Exit(1)
+
+
+def _show_plan(
+    checkpoints: str,
+    options: "Options",
+    folder: Path,
+    job: tuple[str | None, int | None, int | None],
+    rate: float | None,
+    form: Form,
+) -> None:
+    from jfilters.engine.internal import RATE, planned_job, planned_scan
+    from jfilters.scans.internal import CACHE
+
+    planned = planned_scan(
+        checkpoints, options, job=planned_job(*job), cache=folder / CACHE, rate=rate or RATE
+    )
+    answer(form, planned)
 
 
 def _show(scan: "Scan", folder: Path, form: Form) -> None:
