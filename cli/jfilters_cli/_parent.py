@@ -48,7 +48,8 @@ def fork_worker() -> None:
 
 def end_at_sigterm() -> None:
     """End this process by an exception at SIGTERM, so that what it has finished is kept."""
-    if threading.current_thread() is threading.main_thread():
+    is_main = threading.current_thread() is threading.main_thread()
+    if is_main and signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:
         signal.signal(signal.SIGTERM, _terminate)
 
 

@@ -2,6 +2,7 @@
 
 import itertools
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -115,6 +116,36 @@ def test_a_process_that_dies_ends_the_others_with_a_word_and_a_rerun_goes_on(fol
     assert [(job.communicate(timeout=300), job.returncode)[1] for job in again] == [1, 1]
     scan(folder).save(tmp_path / "one")
     assert (out / "layers.parquet").read_bytes() == (tmp_path / "one/layers.parquet").read_bytes()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", [signal.SIGKILL, signal.SIGTERM])
+def test_the_death_of_process_0_ends_the_others_with_a_word(folder, tmp_path, kind):
+    port, out = free_port(), tmp_path / "out"
+    first, second = (start(folder, out, i, 2, port) for i in range(2))
+    while not (out / ".lock").exists() and first.poll() is None:
+        time.sleep(0.01)
+    first.send_signal(kind)
+    talk = second.communicate(timeout=300)[1]
+    assert second.returncode == 2, talk
+    assert talk.count("\n") == 1  # no stack of C++
+    assert "another process of this job was lost; run the same command again" in talk
+    assert first.wait() == (-signal.SIGKILL if kind == signal.SIGKILL else 143)
+    message = first.communicate()[1]
+    assert ("terminated; run the same command again" in message) == (kind == signal.SIGTERM)
+    assert "Traceback" not in message
+
+
+@pytest.mark.slow
+def test_unequal_processes_end_all_with_one_sentence(folder, tmp_path):
+    port = free_port()
+    jobs = [start(folder, tmp_path / "out", i, 2, port, "--sample", str(i)) for i in range(2)]
+    for process in jobs:
+        talk = process.communicate(timeout=300)[1]
+        assert process.returncode == 2, talk
+        assert "differ in the option sample: process 0 has 0, process 1 has 1" in talk
+        assert talk.count("\n") == 1
+    assert not (tmp_path / "out/scan.json").exists()
 
 
 class OneOf(Processes):
