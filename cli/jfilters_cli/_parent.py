@@ -26,10 +26,13 @@ _OF_JAX = ("distributed service", "coordination_service", "CoordinationService")
 """Words of JAX when it ends a process since process 0 is gone."""
 
 
-def fork_worker() -> None:
+def fork_worker(job: str) -> None:
     """Go on in a child, whose parent waits for it and ends as it does; or as one sentence tells.
 
     It does nothing where processes cannot be forked, and where JAX or other threads already run.
+
+    Args:
+        job: the address of process 0 and the size of the job, for a message.
     """
     if not hasattr(os, "fork") or "jax" in sys.modules or threading.active_count() > 1:
         return
@@ -39,7 +42,7 @@ def fork_worker() -> None:
     with tempfile.TemporaryFile() as native:
         if child := os.fork():
             os.close(reading)
-            _wait(child, native)
+            _wait(child, native, job)
         os.close(writing)
         os.setpgid(0, 0)  # a terminal interrupts the parent alone, which passes it on
         _end_with_parent(reading)
@@ -76,7 +79,7 @@ def _separate_native_errors(native: IO[bytes]) -> None:
     sys.stderr = os.fdopen(stderr, "w", buffering=1, errors="backslashreplace")
 
 
-def _wait(child: int, native: IO[bytes]) -> NoReturn:
+def _wait(child: int, native: IO[bytes], job: str) -> NoReturn:
     """Wait for the child, pass signals on to it, and end as it ended."""
     received: list[int] = []
 
@@ -91,12 +94,12 @@ def _wait(child: int, native: IO[bytes]) -> NoReturn:
     _, status = os.waitpid(child, 0)
     code = os.waitstatus_to_exitcode(status)
     if code < 0:
-        code = _tell(-code, received, native)
+        code = _tell(-code, received, native, job)
     sys.stderr.flush()
     os._exit(code)
 
 
-def _tell(number: int, received: list[int], native: IO[bytes]) -> int:
+def _tell(number: int, received: list[int], native: IO[bytes], job: str) -> int:
     """Say why the child ended by a signal; return the exit code."""
     if received:
         is_interrupt = received[0] == signal.SIGINT
@@ -105,13 +108,18 @@ def _tell(number: int, received: list[int], native: IO[bytes]) -> int:
     native.seek(0)
     text = native.read().decode("utf-8", "replace")
     if number == signal.SIGABRT and any(word in text for word in _OF_JAX):
-        talk(f"error: {_LOST}", style="red")
+        has_met = "RegisterTask" not in text  # JAX asks this at the start, for five minutes
+        talk(f"error: {_LOST if has_met else _apart(job)}", style="red")
         return 2
     talk(text.rstrip())
     reason = f"the process that scanned ended by {signal.Signals(number).name}"
     remedy = ", often for lack of memory" if number == signal.SIGKILL else ""
     talk(f"error: {reason}{remedy}; {_AGAIN}", style="red")
     return 2
+
+
+def _apart(job: str) -> str:
+    return f"the processes of this job did not meet at {job}: start all, and let them reach it"
 
 
 def _send(child: int, number: int) -> None:

@@ -186,8 +186,8 @@ def scan(
         raise typer.BadParameter("--plan tells of processes: a Ray cluster divides the work itself")
     from jfilters.engine.internal import job_of
 
-    if not plan and job_of(coordinator, num_processes, process_id).count > 1:
-        fork_worker()
+    if not plan and (job := job_of(coordinator, num_processes, process_id)).count > 1:
+        fork_worker(f"{job.coordinator} ({job})")
     end_at_sigterm()
     from jfilters.engine import Options
 

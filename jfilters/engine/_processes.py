@@ -18,6 +18,8 @@ from ._job import Job
 
 _CHUNK = 1 << 26  # bytes that one collective moves from each process
 
+_PATIENCE, _WEEK = "xla_cpu_collective_timeout_seconds", 7 * 24 * 3600
+
 
 class LostProcessError(ConnectionError):
     """Another process of the job has exited. The checkpoints that it had finished stay in the cache."""
@@ -160,6 +162,11 @@ def _has_joined() -> bool:
 
 
 def _initialize(job: Job) -> None:
+    # gloo gives up after half an hour, in which another process may still read its share. XLA reads this
+    # variable when the first program is compiled.
+    flags = os.environ.get("XLA_FLAGS", "")
+    if _PATIENCE not in flags:
+        os.environ["XLA_FLAGS"] = f"{flags} --{_PATIENCE}={_WEEK}".strip()
     import jax
 
     # This service takes SIGTERM for itself: a process that is to end would go on.
@@ -168,12 +175,12 @@ def _initialize(job: Job) -> None:
     devices = None if "JAX_LOCAL_DEVICE_IDS" in os.environ else job.device
     try:
         # Processes that have exited are detected by their broken connections: at the end no process has
-        # to wait longer for them.
+        # to wait for them as long as JAX would.
         jax.distributed.initialize(
             *(job.coordinator, job.count, job.index),
             local_device_ids=devices,
             cluster_detection_method="deactivate",
-            shutdown_timeout_seconds=10,
+            shutdown_timeout_seconds=60,
         )
     except (RuntimeError, ValueError) as error:
         reason = f"process {job.index} of {job.count} does not reach process 0 at {job.coordinator}"

@@ -161,6 +161,20 @@ def test_shares_are_disjoint_complete_and_even(sizes, count):
     assert max(loads) - min(loads) <= max(sizes, default=0) + len(sizes)
 
 
+@pytest.mark.parametrize("flags", ["", "--xla_a=1", "--xla_cpu_collective_timeout_seconds=7"])
+def test_a_process_waits_for_others_longer_than_half_an_hour(monkeypatch, flags):
+    def initialize(*job, **options):
+        raise RuntimeError("no such host")
+
+    monkeypatch.setenv("XLA_FLAGS", flags)
+    monkeypatch.setattr("jax.distributed.initialize", initialize)
+    with pytest.raises(ConnectionError, match="process 1 of 2 does not reach process 0 at a:1"):
+        join("a:1", 2, 1)
+    seconds = int(os.environ["XLA_FLAGS"].rpartition("collective_timeout_seconds=")[2])
+    assert seconds == 7 if "timeout" in flags else seconds > 24 * 3600
+    assert os.environ["XLA_FLAGS"].startswith(flags)
+
+
 def test_half_an_address_is_refused():
     with pytest.raises(ValueError, match="together, or none"):
         join("127.0.0.1:1234", 2)
