@@ -1,7 +1,7 @@
 """Consoles of all commands: data on `out`, everything else on `err`, an error as one line.
 
 Exit codes: 0 done, 1 done with findings or failed checkpoints, 2 usage or not done,
-130 interrupted.
+130 interrupted, 143 terminated.
 """
 
 import contextlib
@@ -21,7 +21,8 @@ _colors = None if os.environ.get("NO_COLOR") else "auto"
 out = Console(color_system=_colors)
 err = Console(color_system=_colors, stderr=True)
 
-_INTERRUPTED = 130  # 128 + SIGINT; typer turns Ctrl-C into this code without a word
+INTERRUPTED = 130  # 128 + SIGINT; typer turns Ctrl-C into this code without a word
+TERMINATED = 143  # 128 + SIGTERM
 
 
 def talk(text: str, *, style: str = "") -> None:
@@ -40,7 +41,7 @@ def report_errors() -> Iterator[None]:
     try:
         yield
     except SystemExit as exit_:
-        if exit_.code == _INTERRUPTED:
+        if exit_.code == INTERRUPTED:
             talk("interrupted")
         raise
     except (ValueError, OSError) as error:
@@ -56,6 +57,11 @@ def alone_when_it_fails(processes: "Processes") -> Iterator[None]:
     """
     try:
         yield
+    except SystemExit as leaving:
+        if processes.count == 1 or leaving.code != TERMINATED:
+            raise
+        sys.stdout.flush()
+        os._exit(TERMINATED)
     except (ValueError, OSError) as error:
         if processes.count == 1:
             raise

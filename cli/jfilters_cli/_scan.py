@@ -10,9 +10,11 @@ import typer
 from ._answers import Form, answer, form_option
 from ._config import range_of_histograms, spatial_shape, use_config
 from ._console import alone_when_it_fails, talk
+from ._parent import end_at_sigterm, fork_worker
 from ._questions import AxesOption, NetworkOption, StandardizeOption, tell_unmatched
 
 if TYPE_CHECKING:
+    from jfilters.engine import Options
     from jfilters.scans import Scan
 
 
@@ -152,6 +154,17 @@ def scan(
     strict: Annotated[
         bool, typer.Option("--strict", help="Stop at the first checkpoint that is not wholly read.")
     ] = False,
+    plan: Annotated[
+        bool, typer.Option("--plan", help="Print who of the job would read what, and read nothing.")
+    ] = False,
+    rate: Annotated[
+        float | None,
+        typer.Option(
+            help="MB/s that one process reads, for the minutes of --plan.",
+            min=0.001,
+            show_default="100",
+        ),
+    ] = None,
     report: Annotated[
         bool, typer.Option("--report", help="Write the page report.html too.")
     ] = False,
@@ -164,9 +177,10 @@ def scan(
 
     A second scan into the same folder reads only what is new, and an interrupted scan resumes.
 
-    In a Slurm or Open MPI job, or on a TPU pod, run the same command in every process: they share the
-    work. Elsewhere --coordinator, --num-processes and --process-id make a job of them. With --engine ray
-    the command runs once, on a machine of the cluster.
+    In a Slurm or MPI job, or on a TPU pod, run the same command in every process: they share the work.
+    Elsewhere --coordinator, --num-processes and --process-id make a job of them. With --engine ray the
+    command runs once, on a machine of the cluster. --plan prints the shares first, and needs no job:
+    --num-processes is enough.
 
     Exit code 0 when every checkpoint was read, 1 when some were read in part, refused or failed.
 
@@ -176,20 +190,17 @@ def scan(
         raise typer.BadParameter("--address needs --engine ray")
     if num_gpus is not None and engine is not Engine.ray:
         raise typer.BadParameter("--num-gpus needs --engine ray")
-    from jfilters.engine import Options, join, scan_into
-    from jfilters.engine.internal import start_compiler
-    from jfilters.scans import read_metadata
-    from jfilters.scans.internal import FINDINGS
-    from jfilters.statistics import load_basis
+    if rate is not None and not plan:
+        raise typer.BadParameter("--rate needs --plan")
+    if plan and engine is Engine.ray:
+        raise typer.BadParameter("--plan tells of processes: a Ray cluster divides the work itself")
+    from jfilters.engine.internal import job_of
 
-    if report:
-        from jfilters.report import check_can_draw
+    if not plan and (job := job_of(coordinator, num_processes, process_id)).count > 1:
+        fork_worker(f"{job.coordinator} ({job})")
+    end_at_sigterm()
+    from jfilters.engine import Options
 
-        check_can_draw()
-    processes = join(coordinator, num_processes, process_id)
-    if engine is Engine.local:
-        start_compiler()
-    folder = out_folder or Path("results") / _name(checkpoints)
     options = Options.of_record(
         {
             "spatial": spatial,
@@ -208,32 +219,67 @@ def scan(
             "strict": strict,
         }
     )
-    known_basis = None if basis is None else load_basis(basis)
-    metadata = None if meta is None else read_metadata(meta)
-    is_first = processes.index == 0
+    folder = out_folder or Path("results") / _name(checkpoints)
+    if plan:
+        _show_plan(
+            checkpoints, options, folder, (coordinator, num_processes, process_id), rate, form
+        )
+        return
+    from jfilters.engine import join, scan_into
+    from jfilters.engine.internal import start_compiler
+    from jfilters.scans.internal import FINDINGS
+    from jfilters.statistics import load_basis
+
+    if report:
+        from jfilters.report import check_can_draw
+
+        check_can_draw()
+    processes = join(coordinator, num_processes, process_id)
+    if engine is Engine.local:
+        start_compiler()
     gc.freeze()  # what was imported need not be collected
     with alone_when_it_fails(processes):
         result = scan_into(
             folder,
             checkpoints,
             options,
-            basis=known_basis,
-            metadata=metadata,
-            progress=is_first,
+            basis=None if basis is None else load_basis(basis),
+            metadata=meta,
+            progress=processes.index == 0,
             processes=processes,
             engine=engine.value,
             address=address,
             num_gpus=num_gpus or 0,
         )
-    if is_first:
-        if meta is not None:
-            unmatched = result.record["metadata_unmatched"]
-            tell_unmatched(meta, unmatched["rows"], unmatched["models"])
-        if report:
-            _write_page(result, folder)
-        _show(result, folder, form)
+
+        def tell() -> None:
+            if meta is not None:
+                unmatched = result.record["metadata_unmatched"]
+                tell_unmatched(meta, unmatched["rows"], unmatched["models"])
+            if report:
+                _write_page(result, folder)
+            _show(result, folder, form)
+
+        processes.on_first(tell)
     if any(result.record["totals"][status] for status in FINDINGS):
         raise typer.Exit(1)
+
+
+def _show_plan(
+    checkpoints: str,
+    options: "Options",
+    folder: Path,
+    job: tuple[str | None, int | None, int | None],
+    rate: float | None,
+    form: Form,
+) -> None:
+    from jfilters.engine.internal import RATE, planned_job, planned_scan
+    from jfilters.scans.internal import CACHE
+
+    planned = planned_scan(
+        checkpoints, options, job=planned_job(*job), cache=folder / CACHE, rate=rate or RATE
+    )
+    answer(form, planned)
 
 
 def _show(scan: "Scan", folder: Path, form: Form) -> None:

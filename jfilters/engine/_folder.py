@@ -2,8 +2,6 @@
 
 import contextlib
 import dataclasses
-import platform
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 
 from ..errors import printable, redacted
-from ..scans import MetadataTable, Scan, read_metadata
+from ..scans import MetadataTable, Scan
 from ..scans.internal import (
     CACHE,
     NarrowArrays,
@@ -34,6 +32,7 @@ from ._progress import progress_bar
 from ._run import Scannable, measure_checkpoints
 from ._sample import SEED
 from ._tables import layers_table, models_table
+from ._versions import versions
 
 
 def scan(
@@ -95,7 +94,7 @@ def scan(
             checkpoints,
             options,
             basis=basis,
-            metadata=_table(metadata),
+            metadata=metadata,
             cache=cache,
             progress=report,
             processes=processes,
@@ -134,8 +133,9 @@ def scan_into(
     Raises:
         OSError: the folder cannot be written, or another scan is at it; and what `scan` raises.
     """
-    is_first = processes is None or processes.index == 0
-    with locked(out) if is_first else contextlib.nullcontext():
+    job = processes or Processes(0, 1)
+    with contextlib.ExitStack() as stack:
+        job.on_first(lambda: stack.enter_context(locked(out)))
         result = scan(
             checkpoints,
             options,
@@ -148,14 +148,8 @@ def scan_into(
             address=address,
             num_gpus=num_gpus,
         )
-        if is_first:
-            write_scan(result, out, replace=True)
+        job.on_first(lambda: write_scan(result, out, replace=True))
     return dataclasses.replace(result, folder=out)
-
-
-def _table(metadata: MetadataTable | Path | str | None) -> MetadataTable | None:
-    is_path = isinstance(metadata, Path | str)
-    return read_metadata(metadata) if is_path else metadata
 
 
 def scan_of(measurements: Measurements, *, uses_jax: bool = True) -> Scan:
@@ -176,7 +170,7 @@ def _record(measurements: Measurements, layers: pa.Table, models: pa.Table) -> d
     outside = int(measurements.statistics.n_outside.sum())
     return {
         "schema": VERSION,
-        "versions": _versions(),
+        "versions": versions(),
         "device": {},
         "config": {
             "checkpoints": printable(redacted(str(measurements.root))),
@@ -189,11 +183,6 @@ def _record(measurements: Measurements, layers: pa.Table, models: pa.Table) -> d
         "metadata_unmatched": {"rows": list(unmatched.rows), "models": list(unmatched.models)},
         "ignored": [printable(redacted(str(path))) for path in measurements.ignored],
     }
-
-
-def _versions() -> dict[str, str]:
-    packages = ("jfilters", "jax", "numpy", "equinox")
-    return {"python": platform.python_version(), **{name: version(name) for name in packages}}
 
 
 _HOST = {"platform": "host", "kind": "numpy", "dtype": "float32"}

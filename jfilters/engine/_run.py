@@ -13,12 +13,13 @@ from typing import Any
 import numpy as np
 
 from ..converters import Location
+from ..errors import UnreadableError
 from ..scans import MetadataTable
 from ..scans.internal import pooled_moments
 from ..statistics import Basis, Moments, fit_basis
 from . import _host
 from ._bins import Backend, Bins, data_free_edges
-from ._cache import Cache
+from ._cache import VERSION, Cache
 from ._checkpoint_statistics import CheckpointStatistics, dump, load
 from ._engine import Engine, Progress
 from ._local import Local, device_backend
@@ -28,13 +29,12 @@ from ._options import DEFAULTS, Options
 from ._plan import Entry, checkpoints_at, plan, within
 from ._processes import Processes
 from ._results import Results
+from ._shared_plan import Plan, check_agreement, shared_basis, shared_plan, shared_table
+from ._versions import versions
 from ._weight_stores import DISK_BYTES, TemporaryStore
 
 Scannable = Location | str | Sequence[Location | str] | Mapping[Any, Any]
 """A path, several, or networks by their names."""
-
-Plan = tuple[Location, list[Entry], list[Location]]
-"""The folder that names are relative to, every candidate as an entry, and what is ignored."""
 
 ENGINES = ("local", "host", "ray")
 """Readers of checkpoints: this machine's devices, this machine in NumPy without JAX, or a Ray cluster."""
@@ -48,7 +48,7 @@ def measure_checkpoints(
     options: Options = DEFAULTS,
     *,
     basis: Basis | None = None,
-    metadata: MetadataTable | None = None,
+    metadata: MetadataTable | Path | str | None = None,
     cache: Path | None = None,
     progress: Progress | None = None,
     disk_bytes: int = DISK_BYTES,
@@ -74,15 +74,20 @@ def measure_checkpoints(
         size = "x".join(map(str, options.spatial))
         raise ValueError(f"expected a basis for {size} kernels, got one of {len(basis.mean)} taps")
 
+    processes = processes or _alone(engine)
+    all_versions = versions() | {"the method": VERSION}
+    check_agreement(processes, checkpoints, options, basis, metadata, all_versions)
+    table = shared_table(metadata, processes)
+
     def read() -> tuple[Location, list[Location], Bins | None, Results]:
         # In a function of its own: with it the plan and the weights in memory are released.
-        root, entries, ignored = planned()
+        root, entries, ignored = shared_plan(planned, checkpoints, processes)
         with _started(engine, (address, num_gpus), options, progress, disk_bytes) as reader:
-            run = Run(options, reader, _cache(cache, options, basis), processes or _alone(engine))
+            run = Run(options, reader, _cache(cache, options, basis), processes)
             return root, ignored, run.read(entries, basis), run.hashed()
 
     root, ignored, bins, results = read()
-    described, unmatched = with_metadata(results.entries(), metadata)
+    described, unmatched = with_metadata(results.entries(), table)
     statistics, sample, sketches = results.pop_all()
     return Measurements(
         root,
@@ -136,7 +141,9 @@ class Run:
     def _measure(self, bins: Bins | None) -> None:
         missing = []
         for index in self._share:
-            if (result := self._cached(index)) is None:
+            if self._entries[index].has_failed:  # it differs from what process 0 planned
+                self._results[index] = self._failed(index)
+            elif (result := self._cached(index)) is None:
                 missing.append((index, self._entries[index]))
             else:
                 self._results[index] = result
@@ -144,12 +151,21 @@ class Run:
             self._store(index, result)
         self._exchange(self._share)
 
+    def _failed(self, index: int) -> CheckpointStatistics:
+        """Return a checkpoint that failed in the plan. Raises its error if the scan is strict."""
+        entry = self._entries[index]
+        if self._options.strict:
+            raise UnreadableError(entry.reason or "it cannot be read")
+        return CheckpointStatistics.of_nothing(entry, self._options)
+
     def _bins(self, basis: Basis | None) -> Bins | None:
         """The bins for what was read; None for fewer than two kernels, or if all are equal."""
         moments = self._results.normalized()
         if not len(moments.count):
             return None
-        fitted = basis if basis is not None else _fitted(moments)
+        fitted = basis
+        if fitted is None:
+            fitted = shared_basis(lambda: _fitted(moments), self._processes)
         if fitted is None:
             return None
         if (edges := data_free_edges(self._options)) is not None:

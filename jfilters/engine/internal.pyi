@@ -1,4 +1,5 @@
 from ._compilation import start_compiler as start_compiler
+from ._detection import job_of as job_of
 from ._measurements import Measurements as Measurements
 from ._opening import checkpoint_at as checkpoint_at
 from ._opening import opened as opened
@@ -7,3 +8,7 @@ from ._plan import find_checkpoints as find_checkpoints
 from ._plan import planned as planned
 from ._plan import size_of as size_of
 from ._run import measure_checkpoints as measure_checkpoints
+from ._shares import RATE as RATE
+from ._shares import PlannedScan as PlannedScan
+from ._shares import planned_job as planned_job
+from ._shares import planned_scan as planned_scan

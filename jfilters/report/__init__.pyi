@@ -18,6 +18,7 @@ from ._lineage import lineage_text as lineage_text
 from ._nearest import nearest_text as nearest_text
 from ._phenotypes import phenotypes_text as phenotypes_text
 from ._quality import quality_text as quality_text
+from ._shares import planned_text as planned_text
 from ._standing import standings_text as standings_text
 from ._summary import Summary as Summary
 from ._summary import summary_text as summary_text

@@ -23,6 +23,7 @@ _WRITERS = {
     "LayerStandings": ("_standing", "standings_text"),
     "Neighborhood": ("_nearest", "nearest_text"),
     "Outcomes": ("_check", "check_text"),
+    "PlannedScan": ("_shares", "planned_text"),
     "Phenotypes": ("_phenotypes", "phenotypes_text"),
     "Quality": ("_quality", "quality_text"),
     "Summary": ("_summary", "summary_text"),

@@ -2,6 +2,7 @@
 
 import itertools
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -117,6 +118,36 @@ def test_a_process_that_dies_ends_the_others_with_a_word_and_a_rerun_goes_on(fol
     assert (out / "layers.parquet").read_bytes() == (tmp_path / "one/layers.parquet").read_bytes()
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", [signal.SIGKILL, signal.SIGTERM])
+def test_the_death_of_process_0_ends_the_others_with_a_word(folder, tmp_path, kind):
+    port, out = free_port(), tmp_path / "out"
+    first, second = (start(folder, out, i, 2, port) for i in range(2))
+    while not (out / ".lock").exists() and first.poll() is None:
+        time.sleep(0.01)
+    first.send_signal(kind)
+    talk = second.communicate(timeout=300)[1]
+    assert second.returncode == 2, talk
+    assert talk.count("\n") == 1  # no stack of C++
+    assert "another process of this job was lost; run the same command again" in talk
+    assert first.wait() == (-signal.SIGKILL if kind == signal.SIGKILL else 143)
+    message = first.communicate()[1]
+    assert ("terminated; run the same command again" in message) == (kind == signal.SIGTERM)
+    assert "Traceback" not in message
+
+
+@pytest.mark.slow
+def test_unequal_processes_end_all_with_one_sentence(folder, tmp_path):
+    port = free_port()
+    jobs = [start(folder, tmp_path / "out", i, 2, port, "--sample", str(i)) for i in range(2)]
+    for process in jobs:
+        talk = process.communicate(timeout=300)[1]
+        assert process.returncode == 2, talk
+        assert "differ in the option sample: process 0 has 0, process 1 has 1" in talk
+        assert talk.count("\n") == 1
+    assert not (tmp_path / "out/scan.json").exists()
+
+
 class OneOf(Processes):
     def __init__(self, index, count):
         self.index, self.count = index, count
@@ -128,6 +159,20 @@ def test_shares_are_disjoint_complete_and_even(sizes, count):
     assert sorted(itertools.chain(*shares)) == list(range(len(sizes)))
     loads = [sum(sizes[i] for i in share) for share in shares]
     assert max(loads) - min(loads) <= max(sizes, default=0) + len(sizes)
+
+
+@pytest.mark.parametrize("flags", ["", "--xla_a=1", "--xla_cpu_collective_timeout_seconds=7"])
+def test_a_process_waits_for_others_longer_than_half_an_hour(monkeypatch, flags):
+    def initialize(*job, **options):
+        raise RuntimeError("no such host")
+
+    monkeypatch.setenv("XLA_FLAGS", flags)
+    monkeypatch.setattr("jax.distributed.initialize", initialize)
+    with pytest.raises(ConnectionError, match="process 1 of 2 does not reach process 0 at a:1"):
+        join("a:1", 2, 1)
+    seconds = int(os.environ["XLA_FLAGS"].rpartition("collective_timeout_seconds=")[2])
+    assert seconds == 7 if "timeout" in flags else seconds > 24 * 3600
+    assert os.environ["XLA_FLAGS"].startswith(flags)
 
 
 def test_half_an_address_is_refused():
