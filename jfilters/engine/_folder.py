@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from .._files import Location, place, sweep
 from ..errors import printable, redacted
 from ..scans import MetadataTable, Scan, read_metadata
 from ..scans.internal import (
@@ -42,7 +43,7 @@ def scan(
     *,
     basis: Basis | None = None,
     metadata: MetadataTable | Path | str | None = None,
-    cache: Path | None = None,
+    cache: Location | None = None,
     progress: bool | Progress = True,
     processes: Processes | None = None,
     engine: str = "local",
@@ -104,7 +105,7 @@ def scan(
 
 
 def scan_into(
-    out: Path,
+    out: Location | str,
     checkpoints: Scannable,
     options: Options = DEFAULTS,
     *,
@@ -121,7 +122,8 @@ def scan_into(
     reads only what is new, and one that was killed goes on. Of several processes one writes the files.
 
     Args:
-        out: the folder, which is made where it does not exist; a scan in it is replaced.
+        out: the folder, which is made where it does not exist; a scan in it is replaced. It may be the URL
+            of a store, such as gs://bucket/folder: tables and cache lie there.
         checkpoints: as in `scan`, whose arguments the others are too.
 
     Returns:
@@ -131,21 +133,26 @@ def scan_into(
         OSError: the folder cannot be written, or another scan is at it; and what `scan` raises.
     """
     is_first = processes is None or processes.index == 0
-    with locked(out) if is_first else contextlib.nullcontext():
+    folder = place(out)
+    with locked(folder) if is_first else contextlib.nullcontext() as check:
+        if is_first and isinstance(folder, Path):
+            sweep(folder)
         result = scan(
             checkpoints,
             options,
             basis=basis,
             metadata=metadata,
-            cache=out / CACHE,
+            cache=folder / CACHE,
             progress=progress,
             processes=processes,
             engine=engine,
             address=address,
         )
         if is_first:
-            write_scan(result, out, replace=True)
-    return dataclasses.replace(result, folder=out)
+            if check is not None:
+                check()
+            write_scan(result, folder, replace=True)
+    return dataclasses.replace(result, folder=folder)
 
 
 def _table(metadata: MetadataTable | Path | str | None) -> MetadataTable | None:

@@ -11,7 +11,7 @@ import numpy as np
 import pyarrow.parquet
 from jaxtyping import Float
 
-from .._files import written_whole
+from .._files import Location, make_folder, place, remove, written_whole
 from ..errors import CheckpointError
 from ..shift import drift_matrix
 from ._histograms import model_probabilities
@@ -24,21 +24,23 @@ MOST_MODELS = 2_000
 """Models of which all pairs are compared: four million numbers, 80 MB as text."""
 
 
-def write_scan(scan: "Scan", folder: Path, *, replace: bool = False) -> None:
+def write_scan(scan: "Scan", folder: Location | str, *, replace: bool = False) -> None:
     """Write the files of a scan into a folder, which is made where it does not exist.
 
     Args:
         scan: a scan in memory, or one that was opened, merged or narrowed.
-        folder: where to write it.
+        folder: where to write it: a path, or a URL that fsspec knows.
         replace: write over the scan that the folder holds.
 
     Raises:
         CheckpointError: the folder holds a scan already, and `replace` is not set.
+        OSError: the folder cannot be written.
     """
+    folder = place(folder)
     if not replace and (folder / "scan.json").exists():
         remedy = "name another folder, or a file"
         raise CheckpointError("holds a scan already", path=folder, remedy=remedy)
-    folder.mkdir(parents=True, exist_ok=True)
+    make_folder(folder)
     _write_parquet(scan.layer_table, folder / "layers.parquet")
     _write_parquet(scan.model_table, folder / "models.parquet")
     _write_arrays(scan, folder / "arrays.safetensors")
@@ -71,22 +73,22 @@ def matrix_csv(labels: Sequence[str], matrix: Float[np.ndarray, "m m"]) -> str:
     return text.getvalue()
 
 
-def _write_arrays(scan: "Scan", path: Path) -> None:
+def _write_arrays(scan: "Scan", path: Location) -> None:
     if not scan.arrays:
-        path.unlink(missing_ok=True)  # that of an earlier scan with kernels
+        remove(path)  # that of an earlier scan with kernels
         return
     _atomic(path, lambda temporary: save_arrays(scan.arrays, temporary))
 
 
-def _write_drift(scan: "Scan", path: Path) -> None:
+def _write_drift(scan: "Scan", path: Location) -> None:
     if not scan.arrays or left_out(len(scan.model_names)):
-        path.unlink(missing_ok=True)  # that of an earlier scan with fewer models
+        remove(path)  # that of an earlier scan with fewer models
         return
     text = matrix_csv(scan.model_names, model_drift(scan))
     _atomic(path, lambda temporary: temporary.write_text(text, encoding="utf-8"))
 
 
-def _write_parquet(table: pyarrow.Table, path: Path) -> None:
+def _write_parquet(table: pyarrow.Table, path: Location) -> None:
     _atomic(path, lambda temporary: pyarrow.parquet.write_table(table, temporary))
 
 
@@ -97,6 +99,6 @@ def _write_json(record: Mapping[str, Any], path: Path) -> None:
         file.write("\n")
 
 
-def _atomic(path: Path, write: Callable[[Path], object]) -> None:
+def _atomic(path: Location, write: Callable[[Path], object]) -> None:
     with written_whole(path) as temporary:
         write(temporary)

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from ..._files import written_whole
+from ..._files import Location, place, written_whole
 from ..._traced import check_computed
 from ...io import require_h5py
 
@@ -24,7 +24,7 @@ CHUNK = 4096
 """Kernels in one chunk of the file, 147 KB."""
 
 
-def write_filterdb(path: str | Path, kernels: Iterable[np.ndarray], meta: pa.Table) -> None:
+def write_filterdb(path: str | Location, kernels: Iterable[np.ndarray], meta: pa.Table) -> None:
     """Write kernels and their table as a CNN Filter DB file, which appears whole or not at all.
 
     Kernels are streamed: one array is in memory at a time. The file opens in the notebooks of the papers,
@@ -48,7 +48,7 @@ def write_filterdb(path: str | Path, kernels: Iterable[np.ndarray], meta: pa.Tab
     ...     population(f"{folder}/a.h5").meta["filter_ids"].to_pylist()
     ['0:7']
     """
-    path = Path(path)
+    path = place(path)
     h5py = require_h5py(path)
     with written_whole(path) as partial, h5py.File(partial, "w") as file:
         ids = _write_kernels(file, kernels)
