@@ -8,6 +8,7 @@ import contextlib
 import io
 import os
 import sys
+import warnings
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
@@ -37,9 +38,12 @@ def report_errors() -> Iterator[None]:
     but errors of the operating system is a bug and keeps its traceback.
     """
     _escape_what_stdout_cannot_encode()
+    warnings.showwarning = _tell_warning
     try:
         yield
+        sys.stdout.flush()
     except SystemExit as exit_:
+        _flush()
         if exit_.code == _INTERRUPTED:
             talk("interrupted")
         raise
@@ -65,7 +69,31 @@ def alone_when_it_fails(processes: "Processes") -> Iterator[None]:
 
 
 def _one_line(error: Exception) -> str:
-    return " ".join(str(error).splitlines())
+    from jfilters._files import sentence
+
+    is_plain = isinstance(error, OSError) and not isinstance(error, ValueError)
+    text = sentence(error) if is_plain else str(error)
+    return " ".join(text.splitlines())
+
+
+def _flush() -> None:
+    """Write what stdout holds back; a disk that is full is an error of the command, not of its end."""
+    try:
+        sys.stdout.flush()
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        # What is held back would fail again at the end of the process.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        talk("error: stdout: " + _one_line(error), style="red")
+        raise SystemExit(2) from error
+
+
+def _tell_warning(
+    message: Warning | str, category: type[Warning], *_: object, **__: object
+) -> None:
+    if issubclass(category, UserWarning):
+        talk(" ".join(str(message).splitlines()), style="yellow")
 
 
 def _escape_what_stdout_cannot_encode() -> None:
