@@ -10,7 +10,7 @@ import os
 import sys
 import warnings
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 
@@ -38,10 +38,9 @@ def report_errors() -> Iterator[None]:
     but errors of the operating system is a bug and keeps its traceback.
     """
     _escape_what_stdout_cannot_encode()
-    warnings.showwarning = _tell_warning
+    former, warnings.showwarning = warnings.showwarning, _tell_warning
     try:
         yield
-        sys.stdout.flush()
     except SystemExit as exit_:
         _flush()
         if exit_.code == _INTERRUPTED:
@@ -50,6 +49,8 @@ def report_errors() -> Iterator[None]:
     except (ValueError, OSError) as error:
         talk("error: " + _one_line(error), style="red")
         raise SystemExit(2) from error
+    finally:
+        warnings.showwarning = former
 
 
 @contextlib.contextmanager
@@ -81,7 +82,7 @@ def _flush() -> None:
     try:
         sys.stdout.flush()
     except BrokenPipeError:
-        raise
+        return  # a reader that went away: the interpreter knows what to do
     except OSError as error:
         # What is held back would fail again at the end of the process.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -89,11 +90,15 @@ def _flush() -> None:
         raise SystemExit(2) from error
 
 
-def _tell_warning(
-    message: Warning | str, category: type[Warning], *_: object, **__: object
-) -> None:
-    if issubclass(category, UserWarning):
+def _tell_warning(message: Warning | str, category: type[Warning], *where: Any) -> None:
+    """Print a warning of the library as one line; those of others as Python does."""
+    if category is UserWarning:
         talk(" ".join(str(message).splitlines()), style="yellow")
+    else:
+        _show_warning(message, category, *where)
+
+
+_show_warning = warnings.showwarning
 
 
 def _escape_what_stdout_cannot_encode() -> None:

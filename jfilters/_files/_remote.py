@@ -22,7 +22,9 @@ _KEYS = {
     "CredentialRetrievalError",
     "RefreshError",
 }
-_PERMISSION = "access was denied; it takes the right to create, read, list and delete objects there"
+_PERMISSION = (
+    "access was denied; check your credentials, which need to create, read, list and delete there"
+)
 # They would print a traceback of what is told in one line here; whoever sets up logging still sees it.
 for _name in ("gcsfs", "s3fs"):
     logging.getLogger(_name).addHandler(logging.NullHandler())

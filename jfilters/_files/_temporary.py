@@ -10,7 +10,7 @@ import time
 import zlib
 from pathlib import Path
 
-_NAME = re.compile(r"\..*\.(?:(?P<host>[0-9a-f]{8})\.)?(?P<pid>\d{1,19})(?:-[0-9a-f]{8})?\.tmp")
+_NAME = re.compile(r"\..*?\.(?:(?P<host>[0-9a-f]{8})\.)?(?P<pid>\d{1,19})(?:-[0-9a-f]{8})?\.tmp")
 _LONGEST = 100
 """Bytes of a file's own name in that of its temporary file, which has at most 255."""
 
