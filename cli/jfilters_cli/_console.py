@@ -72,9 +72,9 @@ def alone_when_it_fails(processes: "Processes") -> Iterator[None]:
 def _one_line(error: Exception) -> str:
     from jfilters._files import sentence
 
-    is_plain = isinstance(error, OSError) and not isinstance(error, ValueError)
-    text = sentence(error) if is_plain else str(error)
-    return " ".join(text.splitlines())
+    if isinstance(error, ValueError) or not isinstance(error, OSError):
+        return " ".join(str(error).splitlines())
+    return sentence(error)
 
 
 def _flush() -> None:

@@ -10,7 +10,7 @@ import typer
 from ._console import talk
 
 if TYPE_CHECKING:
-    from jfilters.converters import Location
+    from jfilters.converters import Location as Location
 else:
     Location = str
 
@@ -33,8 +33,6 @@ class Place:
         """Return the `Path` or the `UPath`; a place that cannot be used is an error of usage."""
         from jfilters._files import place, readable
 
-        if value is None:
-            return value
         try:
             path = place(value) if self._writes else readable(value)
         except ValueError as error:
@@ -55,7 +53,8 @@ class Place:
 
     def option(self, *names: str, **options: Any) -> Any:
         """Return the option of a command whose value this parses."""
-        return typer.Option(*names, parser=self, **{"metavar": self.__name__} | options)
+        merged: dict[str, Any] = {"metavar": self.__name__} | options
+        return typer.Option(*names, parser=self, **merged)
 
 
 to_file = Place(writes=True, folder=False).option

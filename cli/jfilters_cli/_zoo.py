@@ -8,7 +8,7 @@ import typer
 
 from ._answers import Form, answer, form_option
 from ._console import talk
-from ._places import Location, to_local_folder
+from ._places import to_local_folder
 
 if TYPE_CHECKING:
     from jfilters.zoo import Entry
@@ -29,9 +29,7 @@ def list_entries(form: Annotated[Form, form_option("network")] = Form.table) -> 
 
 @zoo.command()
 def fetch(
-    to: Annotated[Location, to_local_folder(help="The folder to fill, on this machine.")] = Path(
-        "zoo"
-    ),
+    to: Annotated[Path, to_local_folder(help="The folder to fill, on this machine.")] = Path("zoo"),
     everything: Annotated[bool, typer.Option("--all", help="Fetch every network.")] = False,
     packages: Annotated[
         list[str] | None,

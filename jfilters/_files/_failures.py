@@ -25,6 +25,8 @@ _REMEDIES = {
     errno.EMFILE: "raise the limit of open files (ulimit -n)",
 }
 
+_WRITING = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO, errno.EFBIG)
+
 # Libraries of other languages keep the number of an error in their text alone.
 _IN_TEXT = re.compile(r"(?:os error |errno = |\[errno |errno )(\d+)", re.IGNORECASE)
 
@@ -54,6 +56,8 @@ def write_errors(path: object, temporary: object = None) -> Iterator[None]:
     except Exception as error:
         number = _number(error, (str(path), str(temporary)))
         if number is None:
+            number = _hidden_number(error, (str(path), str(temporary)))
+        if number is None:
             raise
         raise OSError(number, os.strerror(number), str(path)) from error
 
@@ -69,6 +73,14 @@ def _number(error: Exception, places: tuple[str, ...]) -> int | None:
         return None
     match = _IN_TEXT.search(str(error))
     return int(match[1]) if match else None
+
+
+def _hidden_number(error: BaseException, places: tuple[str, ...]) -> int | None:
+    """The number of a failed write that a library met with a mistake of its own while it closed a file."""
+    while (error := error.__context__) is not None:
+        if isinstance(error, OSError) and (number := _number(error, places)) in _WRITING:
+            return number
+    return None
 
 
 def _with_remedy(reason: str, number: int | None) -> str:

@@ -105,7 +105,7 @@ def _status(error: BaseException) -> int | None:
         (getattr(error, "response", None), "status_code"),
     )
     codes = (getattr(holder, name, None) for holder, name in holders)
-    code = next((int(code) for code in codes if str(code).isdecimal()), None)
+    code = next((int(str(code)) for code in codes if str(code).isdecimal()), None)
     # gcsfs and botocore keep it in the text alone.
     if code is None and any(word in str(error) for word in ("Forbidden", "AccessDenied", "(403)")):
         return _DENIED[-1]

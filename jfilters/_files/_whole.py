@@ -20,7 +20,7 @@ _STREAMS = ("/dev/", "/proc/")
 
 
 @contextlib.contextmanager
-def written_whole(path: Location | str) -> Iterator[Path]:
+def written_whole(path: Location | str | os.PathLike[str]) -> Iterator[Path]:
     """Return a temporary path, whose file takes its place when the block ends without an error.
 
     The temporary file lies beside a local `path`, and in the system's folder for a URL. A link at `path`
@@ -39,7 +39,7 @@ def written_whole(path: Location | str) -> Iterator[Path]:
             yield temporary
 
 
-def write_text(path: Location | str, text: str) -> None:
+def write_text(path: Location | str | os.PathLike[str], text: str) -> None:
     """Write a text in UTF-8, whole or not at all."""
     with written_whole(path) as temporary:
         temporary.write_bytes(text.encode())

@@ -12,6 +12,7 @@ import warnings
 import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from .._files import Location, sweep
 from ._plain_files import NO_FOLLOW, read_plain, replace_plain
@@ -96,7 +97,7 @@ class RemoteFiles:
 
     is_remote = True
 
-    def __init__(self, folder: Location):
+    def __init__(self, folder: Any):
         self._system, self._base = folder.fs, folder.path.rstrip("/")
         self._sizes: dict[str, int] | None = None
         self._order: dict[str, int] = {}
@@ -157,7 +158,7 @@ class RemoteFiles:
         if self._sizes is None:
             self._sizes = {}
             with contextlib.suppress(Exception):
-                files = self._system.find(self._base, detail=True)
+                files: dict[str, Any] = self._system.find(self._base, detail=True)
                 self._sizes = {path: info.get("size") or 0 for path, info in files.items()}
         return self._sizes
 

@@ -91,7 +91,7 @@ class _LocalLease:
 class _RemoteLease:
     """The object of a lease at a URL: made, read, written over and removed."""
 
-    def __init__(self, path: Location):
+    def __init__(self, path: Any):
         self.path, self._system, self._name = path, path.fs, path.path
         if not is_object_store(path):
             warnings.warn(

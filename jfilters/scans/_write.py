@@ -57,7 +57,7 @@ def write_scan(scan: "Scan", folder: Location | str, *, replace: bool = False) -
 
 def _writers(scan: "Scan") -> dict[str, Callable[[Path], object]]:
     """The files of a scan, each with the function that writes it."""
-    writers = {
+    writers: dict[str, Callable[[Path], object]] = {
         "scan.json": lambda path: _write_json(scan.record, path),
         "models.parquet": lambda path: pyarrow.parquet.write_table(scan.model_table, path),
         "layers.parquet": lambda path: pyarrow.parquet.write_table(scan.layer_table, path),

@@ -5,8 +5,11 @@ by `pandas.read_hdf(path, "meta")` and `h5py.File(path)["filters"]`: indexed by 
 published files are. Neither pandas nor PyTables is needed.
 """
 
+import contextlib
 import pickle
-from collections.abc import Iterable
+import sys
+import traceback
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -50,9 +53,25 @@ def write_filterdb(path: str | Location, kernels: Iterable[np.ndarray], meta: pa
     """
     path = place(path)
     h5py = require_h5py(path)
-    with written_whole(path) as partial, h5py.File(partial, "w") as file:
+    with _quiet(), written_whole(path) as partial, h5py.File(partial, "w") as file:
         ids = _write_kernels(file, kernels)
         _write_table(file, _with_ids(meta, ids))
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Let HDF5 not report each object that it cannot close on a full disk: the first error says it."""
+    former, sys.unraisablehook = sys.unraisablehook, lambda _: None
+    try:
+        yield
+    except Exception as error:
+        cause: BaseException | None = error
+        while cause is not None:  # what their frames hold is closed while nobody hears of it
+            traceback.clear_frames(cause.__traceback__)
+            cause = cause.__context__
+        raise
+    finally:
+        sys.unraisablehook = former
 
 
 def _write_kernels(file: Any, kernels: Iterable[np.ndarray]) -> list[str]:
