@@ -61,7 +61,8 @@ def write_filterdb(path: str | Location, kernels: Iterable[np.ndarray], meta: pa
 @contextlib.contextmanager
 def _quiet() -> Iterator[None]:
     """Let HDF5 not report each object that it cannot close on a full disk: the first error says it."""
-    former, sys.unraisablehook = sys.unraisablehook, lambda _: None
+    hooks = sys.unraisablehook, sys.excepthook
+    sys.unraisablehook, sys.excepthook = lambda _: None, lambda *_: None
     try:
         yield
     except Exception as error:
@@ -71,7 +72,7 @@ def _quiet() -> Iterator[None]:
             cause = cause.__context__
         raise
     finally:
-        sys.unraisablehook = former
+        sys.unraisablehook, sys.excepthook = hooks
 
 
 def _write_kernels(file: Any, kernels: Iterable[np.ndarray]) -> list[str]:
