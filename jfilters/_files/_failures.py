@@ -77,9 +77,11 @@ def _number(error: Exception, places: tuple[str, ...]) -> int | None:
 
 def _hidden_number(error: BaseException, places: tuple[str, ...]) -> int | None:
     """The number of a failed write that a library met with a mistake of its own while it closed a file."""
-    while (error := error.__context__) is not None:
-        if isinstance(error, OSError) and (number := _number(error, places)) in _WRITING:
+    cause = error.__context__
+    while cause is not None:
+        if isinstance(cause, OSError) and (number := _number(cause, places)) in _WRITING:
             return number
+        cause = cause.__context__
     return None
 
 
