@@ -23,9 +23,10 @@ STUBS = sorted(ROOT.glob("jfilters/**/*.pyi"))
 
 # From the bottom to the top; a layer sees those below it. Rooms on one line do not know each other.
 LAYERS = (
-    ("errors", "_configs", "_files", "_html", "_memory", "_traced"),
+    ("errors", "_configs", "_html", "_memory", "_traced"),
     ("layers", "answers"),
     ("kernels", "io"),
+    ("_files",),
     ("converters",),
     ("statistics",),
     ("shift", "density", "lineage"),
@@ -83,6 +84,7 @@ OPTIONAL = {
 RUNS_CODE = {"torch.load", "pickle.load", "pickle.loads", "pickle.Unpickler", "joblib.load"}
 MAY_USE_OPTIONAL = (
     "jfilters.io",
+    "jfilters._files",
     "jfilters.converters",
     "jfilters.engine._cluster",
     "jfilters.report",

@@ -1,19 +1,17 @@
 """`jfilters bundle SCAN -o FILE`: write a whole scan as one small file."""
 
-from pathlib import Path
 from typing import Annotated
 
-import typer
-
 from ._console import talk
+from ._places import Location, to_file
 from ._questions import MetaOption, ScanArgument, WhereOption, open_scan
 
 
 def bundle(
     scan: ScanArgument,
     output: Annotated[
-        Path,
-        typer.Option("--output", "-o", metavar="FILE", help="The file to write.", dir_okay=False),
+        Location,
+        to_file("--output", "-o", metavar="FILE", help="The file to write."),
     ],
     meta: MetaOption = None,
     where: WhereOption = None,

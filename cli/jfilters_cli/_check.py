@@ -7,6 +7,7 @@ import typer
 
 from ._answers import Form, answer, form_option
 from ._console import talk
+from ._places import Location, to_file
 from ._questions import MetaOption, ScanArgument, WhereOption, open_scan
 
 
@@ -18,10 +19,8 @@ def check(
     meta: MetaOption = None,
     where: WhereOption = None,
     junit: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="FILE", help="Write JUnit XML too, a test case for each rule and model."
-        ),
+        Location | None,
+        to_file(metavar="FILE", help="Write JUnit XML too, a test case for each rule and model."),
     ] = None,
     form: Annotated[Form, form_option("rule that holds, or row that broke one")] = Form.table,
 ) -> None:
@@ -35,9 +34,10 @@ def check(
 
     outcomes = check(open_scan(scan, meta, where), rules)
     if junit is not None:
+        from jfilters._files import write_text
         from jfilters.report import junit_xml
 
-        junit.write_bytes(junit_xml(outcomes, str(rules)))
+        write_text(junit, junit_xml(outcomes, str(rules)).decode())
         talk(f"wrote {junit}")
     answer(form, outcomes)
     if not outcomes.holds:

@@ -8,8 +8,9 @@ import contextlib
 import io
 import os
 import sys
+import warnings
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 
@@ -38,15 +39,19 @@ def report_errors() -> Iterator[None]:
     but errors of the operating system is a bug and keeps its traceback.
     """
     _escape_what_stdout_cannot_encode()
+    former, warnings.showwarning = warnings.showwarning, _tell_warning
     try:
         yield
     except SystemExit as exit_:
+        _flush()
         if exit_.code == INTERRUPTED:
             talk("interrupted")
         raise
     except (ValueError, OSError) as error:
         talk("error: " + _one_line(error), style="red")
         raise SystemExit(2) from error
+    finally:
+        warnings.showwarning = former
 
 
 @contextlib.contextmanager
@@ -71,7 +76,35 @@ def alone_when_it_fails(processes: "Processes") -> Iterator[None]:
 
 
 def _one_line(error: Exception) -> str:
-    return " ".join(str(error).splitlines())
+    from jfilters._files import sentence
+
+    if isinstance(error, ValueError) or not isinstance(error, OSError):
+        return " ".join(str(error).splitlines())
+    return sentence(error)
+
+
+def _flush() -> None:
+    """Write what stdout holds back; a disk that is full is an error of the command, not of its end."""
+    try:
+        sys.stdout.flush()
+    except BrokenPipeError:
+        return  # a reader that went away: the interpreter knows what to do
+    except OSError as error:
+        # What is held back would fail again at the end of the process.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        talk("error: stdout: " + _one_line(error), style="red")
+        raise SystemExit(2) from error
+
+
+def _tell_warning(message: Warning | str, category: type[Warning], *where: Any) -> None:
+    """Print a warning of the library as one line; those of others as Python does."""
+    if category is UserWarning:
+        talk(" ".join(str(message).splitlines()), style="yellow")
+    else:
+        _show_warning(message, category, *where)
+
+
+_show_warning = warnings.showwarning
 
 
 def _escape_what_stdout_cannot_encode() -> None:

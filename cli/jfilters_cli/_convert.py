@@ -1,21 +1,19 @@
 """`jfilters convert FILE -o KERNELS`: write any checkpoint as a file of uniform kernels."""
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from ._console import talk
+from ._places import Location, to_file
 from ._questions import AxesOption, CheckpointArgument, NetworkOption, StandardizeOption
 
 
 def convert(
     file: CheckpointArgument,
     output: Annotated[
-        Path,
-        typer.Option(
-            "--output", "-o", help="The file to write: .safetensors or .npz.", dir_okay=False
-        ),
+        Location,
+        to_file("--output", "-o", help="The file to write: .safetensors or .npz."),
     ],
     axes: AxesOption = None,
     network: NetworkOption = None,

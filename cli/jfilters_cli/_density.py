@@ -1,15 +1,14 @@
 """`jfilters density`: learn densities of kernels from the sample that a scan keeps."""
 
 import json
-import os
 import re
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from ._answers import Form, answer, form_option
 from ._console import talk
+from ._places import Location, of_scan, to_file, write_into
 from ._questions import (
     AxesOption,
     MetaOption,
@@ -36,7 +35,7 @@ KernelsOption = Annotated[
     typer.Option(min=100, help="Kernels of each group to use; groups with fewer are left out."),
 ]
 UnderOption = Annotated[
-    Path, typer.Option("--under", metavar="FILE", help="A file that `density fit` wrote.")
+    Location, of_scan("--under", metavar="FILE", help="A file that `density fit` wrote.")
 ]
 LabelOption = Annotated[
     str | None, typer.Option(help="The label of the density to use, if the file has several.")
@@ -48,8 +47,8 @@ def fit(
     scan: ScanArgument,
     by: ByOption = None,
     output: Annotated[
-        Path | None,
-        typer.Option("-o", "--out", metavar="FILE", help="Write the densities.", dir_okay=False),
+        Location | None,
+        to_file("-o", "--out", metavar="FILE", help="Write the densities."),
     ] = None,
     kernels: KernelsOption = None,
     seed: SeedOption = 0,
@@ -89,16 +88,16 @@ def divergence(
 
     Example: jfilters density divergence results/zoo --by model
     """
+    from jfilters._files import write_text
     from jfilters.engine import keep_compiled
     from jfilters.questions import density_divergence
 
     keep_compiled()
     table = density_divergence(open_scan(scan, meta, where), by, kernels=kernels, seed=seed)
-    if where is None and scan.is_dir() and os.access(scan, os.W_OK):
+    if where is None:
         name = re.sub(r"[^\w.-]", "_", by)
-        path = scan / f"density-{name}.json"
-        path.write_text(json.dumps(table.record(), indent=1) + "\n", encoding="utf-8")
-        talk(f"wrote {path}")
+        record = json.dumps(table.record(), indent=1) + "\n"
+        write_into(scan, f"density-{name}.json", lambda path: write_text(path, record))
     answer(form, table)
 
 
@@ -139,9 +138,7 @@ def score(
 @density.command()
 def sample(
     under: UnderOption,
-    output: Annotated[
-        Path, typer.Option("-o", "--out", metavar="FILE", help="A .npy file.", dir_okay=False)
-    ],
+    output: Annotated[Location, to_file("-o", "--out", metavar="FILE", help="A .npy file.")],
     label: LabelOption = None,
     n: Annotated[int, typer.Option("-n", min=1, help="The number of kernels.")] = 1000,
     seed: SeedOption = 0,
@@ -153,11 +150,14 @@ def sample(
     import jax
     import numpy as np
 
+    from jfilters._files import written_whole
     from jfilters.density import load_densities, samples
     from jfilters.engine import keep_compiled
 
     keep_compiled()
     saved = load_densities(under)
     kernels = samples(jax.random.key(seed), saved.density(label), n)
-    np.save(output, np.asarray(kernels).reshape(n, *saved.header["spatial"]))
+    array = np.asarray(kernels).reshape(n, *saved.header["spatial"])
+    with written_whole(output) as temporary, temporary.open("wb") as file:
+        np.save(file, array)
     talk(f"wrote {output}: {n:,} kernels")

@@ -1,14 +1,13 @@
 """`jfilters drift SCAN --by AXIS`: compare the groups of an axis, with their nulls."""
 
-import os
 import re
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from ._answers import Form, answer, form_option
 from ._console import talk
+from ._places import Location, to_file, write_into
 from ._questions import (
     Balance,
     BalanceOption,
@@ -45,10 +44,8 @@ def drift(
     meta: MetaOption = None,
     where: WhereOption = None,
     output: Annotated[
-        Path | None,
-        typer.Option(
-            "--out", metavar="FILE", help="Write a CSV with one row a pair.", dir_okay=False
-        ),
+        Location | None,
+        to_file("--out", metavar="FILE", help="Write a CSV with one row a pair."),
     ] = None,
     form: Annotated[Form, form_option("pair")] = Form.table,
 ) -> None:
@@ -80,7 +77,7 @@ def drift(
     answer(form, table)
 
 
-def _write_matrix(table: "DriftTable", scan: Path) -> None:
+def _write_matrix(table: "DriftTable", scan: "Location") -> None:
     """Write drift-AXIS.csv into the folder, if this is D of all kernels and the folder can be written."""
     from jfilters.questions.internal import save_matrix
 
@@ -89,8 +86,5 @@ def _write_matrix(table: "DriftTable", scan: Path) -> None:
     # The scan itself writes the matrix of models.
     if values != ("drift", None, False, "kernels") or table.by == "model":
         return
-    if scan.is_dir() and os.access(scan, os.W_OK):
-        name = re.sub(r"[^\w.-]", "_", table.by)
-        path = scan / f"drift-{name}.csv"
-        save_matrix(table, path)
-        talk(f"wrote {path}")
+    name = re.sub(r"[^\w.-]", "_", table.by)
+    write_into(scan, f"drift-{name}.csv", lambda path: save_matrix(table, path))

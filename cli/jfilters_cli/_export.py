@@ -1,12 +1,12 @@
 """`jfilters export SCAN --to filterdb -o FILE`: write the kernels of a scan for other tools."""
 
 import enum
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from ._console import talk
+from ._places import Location, Place, to_file
 
 
 class Target(enum.StrEnum):
@@ -16,11 +16,14 @@ class Target(enum.StrEnum):
 
 
 def export(
-    scan: Annotated[Path, typer.Argument(help="The folder that a scan wrote.", file_okay=False)],
-    to: Annotated[Target, typer.Option(help="The format to write: a CNN Filter DB.")],
-    output: Annotated[
-        Path, typer.Option("--output", "-o", help="The file to write.", dir_okay=False)
+    scan: Annotated[
+        Location,
+        typer.Argument(
+            help="The folder that a scan wrote.", parser=Place(writes=False, file=False)
+        ),
     ],
+    to: Annotated[Target, typer.Option(help="The format to write: a CNN Filter DB.")],
+    output: Annotated[Location, to_file("--output", "-o", help="The file to write.")],
 ) -> None:
     """Write the kernels of a scan, and a table of their layers, as one file for other tools.
 

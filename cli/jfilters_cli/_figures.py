@@ -1,11 +1,11 @@
 """`jfilters figures SCAN --to DIR`: draw the figures of a scan for a paper."""
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from ._console import out, talk
+from ._places import Location, to_folder
 from ._questions import MetaOption, ScanArgument, WhereOption, open_scan
 
 OnlyOption = Annotated[
@@ -16,7 +16,7 @@ OnlyOption = Annotated[
 
 def figures(
     scan: ScanArgument,
-    to: Annotated[Path, typer.Option(metavar="DIR", help="The folder to write.", file_okay=False)],
+    to: Annotated[Location, to_folder(metavar="DIR", help="The folder to write.")],
     by: Annotated[
         str | None,
         typer.Option(

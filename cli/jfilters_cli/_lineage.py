@@ -1,6 +1,5 @@
 """`jfilters lineage SCAN|DIR|FILE...`: say which checkpoints are kin, and who came from whom."""
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -8,6 +7,7 @@ import typer
 from ._answers import Form, answer, form_option
 from ._config import spatial_shape
 from ._console import talk
+from ._places import Location, of_scan, to_file
 from ._questions import AxesOption, NetworkOption
 
 
@@ -26,8 +26,8 @@ def lineage(
         ),
     ] = True,
     against: Annotated[
-        Path | None,
-        typer.Option(metavar="SCAN", help="Place the models among those of this scan or bundle."),
+        Location | None,
+        of_scan(metavar="SCAN", help="Place the models among those of this scan or bundle."),
     ] = None,
     registry: Annotated[
         bool | None,
@@ -43,8 +43,8 @@ def lineage(
         typer.Option("--layers", help="Show which layers moved on every edge, and which froze."),
     ] = False,
     dot: Annotated[
-        Path | None,
-        typer.Option(metavar="FILE", help="Write the forest for Graphviz too."),
+        Location | None,
+        to_file(metavar="FILE", help="Write the forest for Graphviz too."),
     ] = None,
     most: Annotated[
         int, typer.Option("--most", help="The number of families to show.", min=1)
@@ -78,9 +78,10 @@ def lineage(
         progress=True,
     )
     if dot is not None:
+        from jfilters._files import write_text
         from jfilters.report import dot_text
 
-        dot.write_text(dot_text(forest), encoding="utf-8")
+        write_text(dot, dot_text(forest))
         talk(f"wrote {dot}")
     if layers:
         answer(form, forest.by_layer())

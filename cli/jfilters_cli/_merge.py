@@ -1,20 +1,25 @@
 """`jfilters merge FILE... -o FILE`: merge scans and bundles into one."""
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from ._console import talk
+from ._places import Location, Place, to_path
 
 
 def merge(
     sources: Annotated[
-        list[Path], typer.Argument(metavar="SCAN...", help="Folders of scans, bundles, or both.")
+        list[Location],
+        typer.Argument(
+            metavar="SCAN...",
+            help="Folders of scans, bundles, or both.",
+            parser=Place(writes=False),
+        ),
     ],
     output: Annotated[
-        Path,
-        typer.Option(
+        Location,
+        to_path(
             "--output",
             "-o",
             metavar="PATH",
@@ -35,6 +40,7 @@ def merge(
 
     Example: jfilters merge results/zoo lab.bundle -o both.bundle
     """
+    from jfilters.converters.internal import is_folder
     from jfilters.scans import merge_scans, open_scan, save_bundle
 
     merged, missing = merge_scans([open_scan(path) for path in sources])
@@ -43,7 +49,7 @@ def merge(
             f"not all of the scans have {', '.join(missing)}; scan again with the options of the others, "
             "or merge without --whole, which leaves it out of all"
         )
-    if output.is_dir() or not output.suffix:
+    if not output.suffix or is_folder(output):
         merged.save(output)
     else:
         save_bundle(merged, output)

@@ -1,6 +1,5 @@
 """`jfilters nearest [SCAN] FILE`: rank models by their drift from a checkpoint, and place its layers."""
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -65,7 +64,9 @@ def _scan(paths: list[str], where: str | None) -> "Scan":
     if len(paths) > 1:
         raise typer.BadParameter(f"expected FILE, or SCAN and FILE; got {len(paths) + 1} paths")
     if paths:
-        return open_scan(Path(paths[0]), None, where)
+        from jfilters._files import readable
+
+        return open_scan(readable(paths[0]), None, where)
     from jfilters.scans import open_registry
 
     registry = open_registry()

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ._console import talk
+from ._places import Location, Place
 
 if TYPE_CHECKING:
     from jfilters.scans import Scan
@@ -14,7 +15,12 @@ if TYPE_CHECKING:
 SHOWN = 5  # names in a message; further ones are counted
 
 ScanArgument = Annotated[
-    Path, typer.Argument(metavar="SCAN", help="The folder that a scan wrote, or a bundle.")
+    Location,
+    typer.Argument(
+        metavar="SCAN",
+        help="The folder that a scan wrote, or a bundle; a path or a URL.",
+        parser=Place(writes=False),
+    ),
 ]
 MetaOption = Annotated[
     Path | None,
@@ -92,7 +98,7 @@ StandardizeOption = Annotated[
 ]
 
 
-def open_scan(folder: Path, meta: Path | None = None, where: str | None = None) -> "Scan":
+def open_scan(folder: "Location", meta: Path | None = None, where: str | None = None) -> "Scan":
     """Open a scan with its metadata, narrowed to the layers for which a condition holds.
 
     Rows and models of the metadata that match nothing are named on stderr. Raises ValueError if no

@@ -6,14 +6,15 @@ from typing import Annotated
 import typer
 
 from ._console import talk
+from ._places import Location, to_file
 from ._questions import MetaOption, ScanArgument, WhereOption, open_scan
 
 
 def report(
     scan: ScanArgument,
     out_file: Annotated[
-        Path | None,
-        typer.Option(
+        Location | None,
+        to_file(
             "--out",
             "-o",
             metavar="FILE",
@@ -48,9 +49,11 @@ def report(
     if show:
         import webbrowser
 
-        webbrowser.open(path.resolve().as_uri())
+        webbrowser.open(path.resolve().as_uri() if isinstance(path, Path) else str(path))
 
 
-def default_page(scan: Path) -> Path:
+def default_page(scan: "Location") -> "Location":
     """Return the path inside the folder of a scan, or beside a bundle."""
-    return scan.with_suffix(".html") if scan.is_file() else scan / "report.html"
+    from jfilters.converters.internal import is_file
+
+    return scan.with_suffix(".html") if is_file(scan) else scan / "report.html"

@@ -11,6 +11,7 @@ from ._answers import Form, answer, form_option
 from ._config import range_of_histograms, spatial_shape, use_config
 from ._console import alone_when_it_fails, talk
 from ._parent import end_at_sigterm, fork_worker
+from ._places import Location, of_scan, to_folder
 from ._questions import AxesOption, NetworkOption, StandardizeOption, tell_unmatched
 
 if TYPE_CHECKING:
@@ -58,15 +59,19 @@ def scan(
         str, typer.Option(help="The folder of checkpoints, or a single one: a path or a URL.")
     ],
     out_folder: Annotated[
-        Path | None,
-        typer.Option("--out", help="The folder to write.", show_default="results/<name of DIR>"),
+        Location | None,
+        to_folder(
+            "--out",
+            help="The folder to write: a path, or a URL such as gs://bucket/folder.",
+            show_default="results/<name of DIR>",
+        ),
     ] = None,
     spatial: Annotated[
         str, typer.Option(help="The kernel size to analyze.", callback=spatial_shape)
     ] = "3x3",
     basis: Annotated[
-        Path | None,
-        typer.Option(
+        Location | None,
+        of_scan(
             help="A basis file, or a scan's arrays.safetensors, to use instead of fitting one."
         ),
     ] = None,
@@ -268,7 +273,7 @@ def scan(
 def _show_plan(
     checkpoints: str,
     options: "Options",
-    folder: Path,
+    folder: "Location",
     job: tuple[str | None, int | None, int | None],
     rate: float | None,
     form: Form,
@@ -282,14 +287,14 @@ def _show_plan(
     answer(form, planned)
 
 
-def _show(scan: "Scan", folder: Path, form: Form) -> None:
+def _show(scan: "Scan", folder: "Location", form: Form) -> None:
     from jfilters.report import Summary
 
     answer(form, Summary(scan))
     talk(f"wrote {folder}")
 
 
-def _write_page(scan: "Scan", folder: Path) -> None:
+def _write_page(scan: "Scan", folder: "Location") -> None:
     from jfilters.report import write_page
 
     try:

@@ -8,6 +8,7 @@ import typer
 
 from ._answers import Form, answer, form_option
 from ._console import talk
+from ._places import to_local_folder
 
 if TYPE_CHECKING:
     from jfilters.zoo import Entry
@@ -28,7 +29,7 @@ def list_entries(form: Annotated[Form, form_option("network")] = Form.table) -> 
 
 @zoo.command()
 def fetch(
-    to: Annotated[Path, typer.Option(help="The folder to fill.", file_okay=False)] = Path("zoo"),
+    to: Annotated[Path, to_local_folder(help="The folder to fill, on this machine.")] = Path("zoo"),
     everything: Annotated[bool, typer.Option("--all", help="Fetch every network.")] = False,
     packages: Annotated[
         list[str] | None,

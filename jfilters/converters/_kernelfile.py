@@ -10,17 +10,16 @@ import math
 import zipfile
 from collections.abc import Callable, Sequence
 from importlib.metadata import version
-from pathlib import Path
 
 import numpy as np
 
-from .._files import written_whole
+from .._files import Location, place, written_whole
 from ..errors import CheckpointError, printable
 from ._checkpoint import Checkpoint, StoredLayer
 from ._layer_records import KERNEL_FILE, RECORDS, dump_records
 
 
-def save_kernels(path: str | Path, source: Checkpoint) -> None:
+def save_kernels(path: str | Location, source: Checkpoint) -> None:
     """Write the layers of a checkpoint as a kernel file, which appears whole or not at all.
 
     A kernel file is plain safetensors or NumPy, which other tools open. Weights are written as float32
@@ -44,7 +43,7 @@ def save_kernels(path: str | Path, source: Checkpoint) -> None:
     ...     open_checkpoint(f"{folder}/net.npz").layers[0].shape
     (16, 8, 3, 3)
     """
-    path = Path(path)
+    path = place(path)
     write = _WRITERS.get(path.suffix)
     if write is None:
         raise ValueError(f"{path}: expected a name that ends in {' or '.join(_WRITERS)}")

@@ -6,17 +6,16 @@ A file that is read gives the same log-densities, bit for bit.
 import json
 import os
 from importlib.metadata import version
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from safetensors import SafetensorError, safe_open
+from safetensors import SafetensorError
 from safetensors.numpy import save_file
 
-from .._files import written_whole
+from .._files import Location, is_there, open_tensors, readable, written_whole
 from .._traced import on_host
 from ..errors import CheckpointError, UnreadableError
 from ._density import KernelDensity, like, one_of
@@ -52,7 +51,7 @@ class SavedDensities(NamedTuple):
 
 @on_host("save the returned densities outside of the program")
 def save_densities(
-    path: str | os.PathLike[str],
+    path: Location | str | os.PathLike[str],
     densities: KernelDensity,
     labels: tuple[str, ...],
     *,
@@ -76,26 +75,26 @@ def save_densities(
     }
     leaves = _named(eqx.filter(densities, eqx.is_array))
     arrays = {name: np.ascontiguousarray(leaf) for name, leaf in leaves}
-    with written_whole(Path(path)) as partial:
+    with written_whole(path) as partial:
         save_file(arrays, partial, metadata={KEY: json.dumps(header)})
 
 
-def load_densities(path: str | os.PathLike[str]) -> SavedDensities:
+def load_densities(path: Location | str | os.PathLike[str]) -> SavedDensities:
     """Return the densities, labels and header that `save_densities` wrote to `path`.
 
     The densities are JAX arrays on the default device, bit for bit those that were written. Raises
     UnreadableError where there is no file, and CheckpointError, with the path and what was expected,
     for another file than one of densities.
     """
-    path = Path(path)
-    if not path.is_file():
+    path = readable(path)
+    if not is_there(path):
         raise UnreadableError(
             "expected a file of densities, found none",
             path=path,
             remedy="write one with `jfilters density fit`",
         )
     try:
-        with safe_open(path, framework="numpy") as file:
+        with open_tensors(path) as file:
             header = _header(path, (file.metadata() or {}).get(KEY))
             arrays, static = eqx.partition(like(*(header[name] for name in _MOST)), eqx.is_array)
             leaves = [_leaf(path, file, name, leaf, header) for name, leaf in _named(arrays)]
@@ -112,7 +111,7 @@ def _named(densities: KernelDensity) -> list[tuple[str, Any]]:
     return [(jax.tree_util.keystr(keys).lstrip("."), leaf) for keys, leaf in leaves]
 
 
-def _header(path: Path, text: str | None) -> dict[str, Any]:
+def _header(path: Location, text: str | None) -> dict[str, Any]:
     if text is None:
         raise CheckpointError(
             f"expected densities, found a safetensors file without {KEY} in its header",
@@ -139,7 +138,7 @@ def _header(path: Path, text: str | None) -> dict[str, Any]:
     return header
 
 
-def _leaf(path: Path, file: Any, name: str, leaf: Any, header: dict[str, Any]) -> jax.Array:
+def _leaf(path: Location, file: Any, name: str, leaf: Any, header: dict[str, Any]) -> jax.Array:
     expected = (len(header["labels"]), *leaf.shape)
     if name not in file.keys():  # noqa: SIM118 (safe_open is no mapping)
         raise CheckpointError("expected this array, found none", path=path, tensor=name)

@@ -4,6 +4,8 @@ They are filed under the content of the checkpoint (size and sha256; for a remot
 store reports; for a network in memory the sha256 of its arrays) and under the options that they depend on.
 Where all files have the path, size and times of the last scan, no bytes of the checkpoint are read. One
 that was moved, copied or touched is identified by its hash.
+
+What lies there is not trusted: an entry that is not what such a checkpoint can have counts as missing.
 """
 
 import contextlib
@@ -12,16 +14,32 @@ import functools
 import hashlib
 import json
 import os
-import zlib
+import re
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
+from .._files import Location
 from ..errors import CheckpointError
 from ..scans.internal import READ
+from ._cache_check import checked
+from ._cache_files import Name, cache_files
 from ._checkpoint_statistics import CheckpointStatistics, dump, load
 from ._digest import digest
 from ._opening import checkpoint_at
 from ._options import Options
 from ._plan import Companion, Entry, within
+
+_UNFIT = (
+    ValueError,
+    LookupError,
+    TypeError,
+    AttributeError,
+    ArithmeticError,
+    RecursionError,
+    MemoryError,
+)
+"""Errors of content that is not what `dump` writes, whoever wrote it."""
 
 VERSION = 9
 """Of the method: raise it with every change to the content of the statistics or to their numbers."""
@@ -36,13 +54,23 @@ class Cache:
     """Statistics in a folder of small files; a damaged file counts as missing.
 
     Deleting the folder costs only time. A disk that is full or read-only ends the caching, not the scan.
+    At a URL the folder is listed once, and files are read ahead, many at a time.
     """
 
-    def __init__(self, folder: Path, options: Options):
-        self._results, self._names = folder / "readings", folder / "names"
+    def __init__(self, folder: Location, options: Options):
+        self._files = cache_files(folder)
         relevant = [VERSION, *(getattr(options, name) for name in _RELEVANT)]
         self._settings = hashlib.sha256(repr(relevant).encode()).hexdigest()[:8]
         self._options = options
+
+    def prepare(self, entries: Sequence[Entry]) -> None:
+        """Note which checkpoints `find` is asked for next, so that a remote cache is read ahead."""
+        if not self._files.is_remote:
+            return
+        names = [self._name(entry) for entry in entries if entry.identity is not None]
+        self._files.expect(names)
+        contents = (_content_of(self._files.peek(name)) for name in names)
+        self._files.expect([self._path(content) for content in contents if content])
 
     def find(self, entry: Entry) -> CheckpointStatistics | None:
         """Return the cached statistics of a checkpoint, None without any.
@@ -58,16 +86,18 @@ class Cache:
         if entry.status not in (*READ, "empty") or content is None:
             return
         with contextlib.suppress(OSError):
-            _write(self._path(content), dump(statistics))
-            self._note(entry, content)
+            self._files.write(
+                {self._path(content): dump(statistics), **self._notes(entry, content)}
+            )
 
     def _find_by_name(self, entry: Entry) -> CheckpointStatistics | None:
         """The statistics of a checkpoint whose files are all unchanged."""
-        note = None if entry.identity is None else _read(self._name(entry))
-        if note is None:
+        note = None if entry.identity is None else self._files.read(self._name(entry))
+        if (content := _content_of(note)) is None or not content.startswith(f"{entry.bytes}-"):
             return None
-        content, *fields = json.loads(note)
-        former = tuple(Companion(*companion) for companion in fields)
+        former = _companions_of(note)
+        if former is None or any(_leaves(companion.name) for companion in former):
+            return None
         current = tuple(Companion.beside(entry.path, companion.name) for companion in former)
         entry = dataclasses.replace(entry, companions=current)
         return self._load(entry, content) if current == former and entry.version else None
@@ -91,41 +121,42 @@ class Cache:
     @functools.cached_property
     def _sizes(self) -> set[str]:
         """The sizes of the cached checkpoints at the time of the first call."""
-        paths = self._results.glob(f"*/*-{self._settings}")
-        return {path.name.partition("-")[0] for path in paths}
+        paths = self._files.names("readings")
+        return {name.partition("-")[0] for name in paths if name.endswith(f"-{self._settings}")}
 
     def _load_hashed(self, entry: Entry, path: Path) -> CheckpointStatistics | None:
         content = _content_name(entry, digest(path, entry.companions))
         statistics = self._load(entry, content)
         if statistics is not None:
-            self._note(entry, content)
+            with contextlib.suppress(OSError):
+                self._files.write(self._notes(entry, content))
         return statistics
 
     def _load(self, entry: Entry, content: str) -> CheckpointStatistics | None:
-        data = _read(self._path(content))
+        data = self._files.read(self._path(content))
         if data is None or not within(entry, self._options):
             return None
-        with contextlib.suppress(ValueError):
-            statistics = load(data, entry)
+        with contextlib.suppress(*_UNFIT):
+            statistics = checked(load(data, entry), content.partition("-")[2], self._options)
             entry = dataclasses.replace(statistics.entry, companions=entry.companions)
             return dataclasses.replace(statistics, entry=entry)
         return None
 
-    def _note(self, entry: Entry, content: str) -> None:
-        """Record the content of a checkpoint under the present state of its files."""
-        if entry.version is not None:
-            companions = map(dataclasses.astuple, entry.companions)
-            name, note = self._name(entry), json.dumps([content, *companions]).encode()
-            if _read(name) != note:
-                _write(name, note)
+    def _notes(self, entry: Entry, content: str) -> dict[Name, bytes]:
+        """The content of a checkpoint, to be filed under the present state of its files; or nothing."""
+        if entry.version is None:
+            return {}
+        companions = map(dataclasses.astuple, entry.companions)
+        name, note = self._name(entry), json.dumps([content, *companions]).encode()
+        return {} if self._files.read(name) == note else {name: note}
 
-    def _path(self, content: str) -> Path:
-        return self._results / content[-2:] / f"{content}-{self._settings}"
+    def _path(self, content: str) -> Name:
+        return "readings", content[-2:], f"{content}-{self._settings}"
 
-    def _name(self, entry: Entry) -> Path:
+    def _name(self, entry: Entry) -> Name:
         state = f"{VERSION}\0{entry.path}\0{entry.identity}"
         name = hashlib.sha256(state.encode("utf-8", "surrogateescape")).hexdigest()
-        return self._names / name[:2] / name
+        return "names", name[:2], name
 
 
 def _content(entry: Entry) -> str | None:
@@ -140,21 +171,36 @@ def _content_name(entry: Entry, sha256: str) -> str:
     return f"{entry.bytes}-{sha256}"
 
 
-def _write(path: Path, data: bytes) -> None:
-    """Replace a file atomically, with a checksum: it is not synced to the disk, and power may fail."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        temporary.write_bytes(zlib.crc32(data).to_bytes(4, "little") + data)
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
+def _content_of(note: bytes | None) -> str | None:
+    """The content that a note tells of, None for a damaged one."""
+    fields = _fields(note)
+    content = fields[0] if fields else None
+    return content if isinstance(content, str) and _CONTENT.fullmatch(content) else None
 
 
-def _read(path: Path) -> bytes | None:
-    with contextlib.suppress(OSError):
-        content = path.read_bytes()
-        data = content[4:]
-        if content[:4] == zlib.crc32(data).to_bytes(4, "little"):
-            return data
+def _companions_of(note: bytes | None) -> tuple[Companion, ...] | None:
+    """The companions that a note tells of, None for a damaged one."""
+    fields = _fields(note)[1:]
+    if all(isinstance(part, list) and _kinds(part) in _COMPANIONS for part in fields):
+        return tuple(Companion(*part) for part in fields)
     return None
+
+
+def _fields(note: bytes | None) -> list[Any]:
+    with contextlib.suppress(ValueError, RecursionError):
+        fields = json.loads(note or b"null")
+        return fields if isinstance(fields, list) else []
+    return []
+
+
+def _kinds(fields: list[Any]) -> tuple[type, ...]:
+    return tuple(map(type, fields))
+
+
+def _leaves(name: str) -> bool:
+    """Return whether a name leads out of the reach of a checkpoint's own files."""
+    return os.path.isabs(name) or "\0" in name or "://" in name
+
+
+_CONTENT = re.compile(r"\d{1,20}-[0-9a-f]{64}")
+_COMPANIONS = ((str, int, str), (str, int, type(None)))

@@ -14,6 +14,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from .._files import file_bytes, place, readable
 from ..converters import Checkpoint, Location, location, write_filterdb
 from ..converters.internal import identity, is_file, is_folder, is_remote
 from ..errors import CheckpointError, UnreadableError
@@ -46,7 +47,7 @@ class _Source:
     layers: list[_Layer]
 
 
-def export_filterdb(scan_folder: str | Path, path: str | Path) -> int:
+def export_filterdb(scan_folder: Location | str, path: Location | str) -> int:
     """Write the kernels of a scan as a Filter DB, and return their number.
 
     Kernels are in the order of layers.parquet, and the table has its columns. The Filter DB's own names
@@ -55,7 +56,7 @@ def export_filterdb(scan_folder: str | Path, path: str | Path) -> int:
 
     Args:
         scan_folder: the folder of a scan of 3x3 kernels, whose checkpoints are where they were.
-        path: the HDF5 file to write.
+        path: the HDF5 file to write; both may be URLs.
 
     Returns:
         The number of kernels in the file.
@@ -64,24 +65,24 @@ def export_filterdb(scan_folder: str | Path, path: str | Path) -> int:
         CheckpointError: the folder holds no scan of 3x3 kernels, or a checkpoint has gone or changed.
         MissingExtraError: h5py is not installed.
     """
-    folder = Path(scan_folder)
+    folder, target = readable(scan_folder), place(path)
     table = _read_layers(folder)
     sources = _sources(folder, table)
-    write_filterdb(path, itertools.chain.from_iterable(map(_kernels, sources)), _meta(table))
+    write_filterdb(target, itertools.chain.from_iterable(map(_kernels, sources)), _meta(table))
     return sum(table["n_kernels"].to_pylist())
 
 
-def _read_layers(folder: Path) -> pa.Table:
+def _read_layers(folder: Location) -> pa.Table:
     try:
-        table = pq.read_table(folder / "layers.parquet")
-    except (OSError, pa.ArrowException) as error:
+        table = pq.read_table(pa.BufferReader(file_bytes(folder / "layers.parquet")))
+    except (OSError, UnreadableError, pa.ArrowException) as error:
         raise _no_scan(folder) from error
     if not table.num_rows:
         raise CheckpointError("a scan without kernels: nothing to export", path=folder)
     return table
 
 
-def _sources(folder: Path, table: pa.Table) -> list[_Source]:
+def _sources(folder: Location, table: pa.Table) -> list[_Source]:
     """The checkpoints that were read, in the order of the scan."""
     columns = (table[name].to_pylist() for name in ("model", "layer", "out_channels", "n_kernels"))
     layers = {
@@ -95,10 +96,10 @@ def _sources(folder: Path, table: pa.Table) -> list[_Source]:
     return sources
 
 
-def _read_sources(folder: Path, layers: dict[str, list[_Layer]]) -> list[_Source]:
+def _read_sources(folder: Location, layers: dict[str, list[_Layer]]) -> list[_Source]:
     """The checkpoints in scan.json that have these layers."""
     try:
-        record = json.loads((folder / "scan.json").read_text(encoding="utf-8"))
+        record = json.loads(file_bytes(folder / "scan.json"))
         spatial, options = tuple(record["config"]["spatial"]), Options.of_record(record["config"])
         sources = [
             _source(entry, options, layers)
@@ -128,7 +129,7 @@ def _layers_of(model: str, layers: dict[str, list[_Layer]]) -> list[_Layer]:
     return [layer for member in members for layer in layers[member]]
 
 
-def _no_scan(folder: Path) -> CheckpointError:
+def _no_scan(folder: Location) -> CheckpointError:
     reason = "expected the folder of a scan, with scan.json and layers.parquet"
     return CheckpointError(reason, path=folder, remedy="`jfilters scan` writes one")
 

@@ -2,12 +2,14 @@
 
 import contextlib
 import dataclasses
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
+from .._files import Location, place, sweep
 from ..errors import printable, redacted
 from ..scans import MetadataTable, Scan
 from ..scans.internal import (
@@ -41,7 +43,7 @@ def scan(
     *,
     basis: Basis | None = None,
     metadata: MetadataTable | Path | str | None = None,
-    cache: Path | None = None,
+    cache: Location | None = None,
     progress: bool | Progress = True,
     processes: Processes | None = None,
     engine: str = "local",
@@ -106,7 +108,7 @@ def scan(
 
 
 def scan_into(
-    out: Path,
+    out: Location | str,
     checkpoints: Scannable,
     options: Options = DEFAULTS,
     *,
@@ -124,7 +126,8 @@ def scan_into(
     reads only what is new, and one that was killed goes on. Of several processes one writes the files.
 
     Args:
-        out: the folder, which is made where it does not exist; a scan in it is replaced.
+        out: the folder, which is made where it does not exist; a scan in it is replaced. It may be the URL
+            of a store, such as gs://bucket/folder: tables and cache lie there.
         checkpoints: as in `scan`, whose arguments the others are too.
 
     Returns:
@@ -134,22 +137,38 @@ def scan_into(
         OSError: the folder cannot be written, or another scan is at it; and what `scan` raises.
     """
     job = processes or Processes(0, 1)
+    folder = place(out)
     with contextlib.ExitStack() as stack:
-        job.on_first(lambda: stack.enter_context(locked(out)))
+        checks: list[Callable[[], None]] = []
+        job.on_first(lambda: checks.append(_begun(folder, stack)))
         result = scan(
             checkpoints,
             options,
             basis=basis,
             metadata=metadata,
-            cache=out / CACHE,
+            cache=folder / CACHE,
             progress=progress,
             processes=processes,
             engine=engine,
             address=address,
             num_gpus=num_gpus,
         )
-        job.on_first(lambda: write_scan(result, out, replace=True))
-    return dataclasses.replace(result, folder=out)
+        job.on_first(lambda: _finish(result, folder, checks))
+    return dataclasses.replace(result, folder=folder)
+
+
+def _begun(folder: Location, stack: contextlib.ExitStack) -> Callable[[], None]:
+    """Take the lock of a folder, and return the check that it is still held."""
+    check = stack.enter_context(locked(folder))
+    if isinstance(folder, Path):
+        sweep(folder)
+    return check
+
+
+def _finish(result: Scan, folder: Location, checks: list[Callable[[], None]]) -> None:
+    for check in checks:
+        check()
+    write_scan(result, folder, replace=True)
 
 
 def scan_of(measurements: Measurements, *, uses_jax: bool = True) -> Scan:

@@ -49,7 +49,7 @@ def measure_checkpoints(
     *,
     basis: Basis | None = None,
     metadata: MetadataTable | Path | str | None = None,
-    cache: Path | None = None,
+    cache: Location | None = None,
     progress: Progress | None = None,
     disk_bytes: int = DISK_BYTES,
     processes: Processes | None = None,
@@ -140,6 +140,8 @@ class Run:
 
     def _measure(self, bins: Bins | None) -> None:
         missing = []
+        if self._cache is not None:
+            self._cache.prepare([self._entries[index] for index in self._share])
         for index in self._share:
             if self._entries[index].has_failed:  # it differs from what process 0 planned
                 self._results[index] = self._failed(index)
@@ -258,7 +260,7 @@ def _alone(engine: str) -> Processes:
     return Processes(0, 1) if engine == "host" else Processes()
 
 
-def _cache(folder: Path | None, options: Options, basis: Basis | None) -> Cache | None:
+def _cache(folder: Location | None, options: Options, basis: Basis | None) -> Cache | None:
     # Without quality and with a known basis no moments are taken: nothing for a later scan to build on.
     if folder is None or (basis is not None and not options.quality):
         return None

@@ -2,12 +2,12 @@
 
 import dataclasses
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 from ..answers import Answer
 from ..converters import Location
 from ..errors import printable, redacted
+from ..io import is_folder
 from ._cache import Cache
 from ._detection import job_of
 from ._job import Job
@@ -109,7 +109,7 @@ def planned_scan(
     options: Options = DEFAULTS,
     *,
     job: Job,
-    cache: Path | None = None,
+    cache: Location | None = None,
     rate: float = RATE,
 ) -> PlannedScan:
     """Return the plan of a scan; arguments and errors are those of `scan`, and of a job of this size."""
@@ -143,8 +143,11 @@ def _share(process: int, entries: Sequence[Entry], is_cached: dict[str, bool]) -
     )
 
 
-def _is_cached(entries: Sequence[Entry], folder: Path | None, options: Options) -> dict[str, bool]:
-    if folder is None or not folder.is_dir():
+def _is_cached(
+    entries: Sequence[Entry], folder: Location | None, options: Options
+) -> dict[str, bool]:
+    if folder is None or not is_folder(folder):
         return dict.fromkeys((entry.model for entry in entries), False)
     cache = Cache(folder, dataclasses.replace(options, sha256=False))  # without a hash of weights
+    cache.prepare(entries)
     return {entry.model: cache.find(entry) is not None for entry in entries}

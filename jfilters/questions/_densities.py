@@ -6,11 +6,11 @@ The density room compiles and runs JAX for them, for seconds to minutes; this mo
 import hashlib
 import math
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from .._files import Location
 from ..answers import Answer
 from ..density import Divergences, FitOptions, Fits, TwoSampleTests, baselines
 from ..density.internal import BASELINES, FOLDS, seeded_divergences, seeded_fits, seeded_tests
@@ -173,7 +173,7 @@ def density_divergence(
     return DensityTable(samples, compared, seeded_tests(samples.kernels, seed=seed), seed)
 
 
-def save_fitted(fitted: FittedDensities, path: Path) -> None:
+def save_fitted(fitted: FittedDensities, path: Location) -> None:
     """Write the densities into one file, whose header tells what they are of and how they do."""
     groups = [likelihood_record(likelihood) for likelihood in fitted.likelihoods]
     facts = {"by": fitted.samples.by, "seed": fitted.seed, "groups": groups, **fitted.source}

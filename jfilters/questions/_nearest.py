@@ -4,7 +4,6 @@ import dataclasses
 import functools
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -151,7 +150,7 @@ def _query(
 ) -> Scan:
     """Return the scan of what is asked about: opened, or made now."""
     place = location(file)
-    if isinstance(place, Path) and is_written(place):
+    if is_written(place):
         other = open_scan(place)
         check_comparable(scan, other)
         return other

@@ -4,12 +4,12 @@ A scan of thousands of models has gigabytes of them, and most questions need one
 """
 
 from collections.abc import Iterator, Mapping
-from pathlib import Path
 
 import numpy as np
 from jaxtyping import Bool
-from safetensors import SafetensorError, safe_open
+from safetensors import SafetensorError
 
+from .._files import Location, open_tensors
 from ._sketches import FIELDS, sketch_arrays, sketches_in
 from ._validate import check_shapes, check_values, damaged
 from .schema import ARRAY
@@ -25,10 +25,10 @@ class ArrayFile(Mapping[str, np.ndarray]):
     Raises CheckpointError for arrays that do not belong to one scan.
     """
 
-    def __init__(self, path: Path, sizes: dict[str, int]):
+    def __init__(self, path: Location, sizes: dict[str, int]):
         self._path, self._arrays = path, dict[str, np.ndarray]()
         try:
-            with safe_open(path, framework="numpy") as file:
+            with open_tensors(path) as file:
                 slices = {name: file.get_slice(name) for name in file.keys()}  # noqa: SIM118
                 self._shapes = {
                     name: (_DTYPES.get(str(part.get_dtype()), "other"), tuple(part.get_shape()))
@@ -53,7 +53,7 @@ class ArrayFile(Mapping[str, np.ndarray]):
 
     def _read(self, name: str) -> np.ndarray:
         try:
-            with safe_open(self._path, framework="numpy") as file:
+            with open_tensors(self._path) as file:
                 array = file.get_tensor(name)
         except (SafetensorError, OSError, TypeError) as error:
             raise damaged(self._path, f"expected the array {name}, got: {error}") from error

@@ -10,15 +10,14 @@ import contextlib
 import json
 import lzma
 import math
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
-from safetensors import SafetensorError, safe_open
+from safetensors import SafetensorError
 from safetensors.numpy import save_file
 
-from .._files import written_whole
+from .._files import Location, open_tensors, place, written_whole
 from ..errors import CheckpointError
 from ..lineage.internal import HASHES, WIDTH
 from ..statistics import load_basis
@@ -59,7 +58,7 @@ _SMALL = ("sparse_at", "sparse_eps")
 _TYPES = ("<i8", "<f8", "|i1")
 
 
-def save_bundle(scan: Scan, path: Path | str) -> None:
+def save_bundle(scan: Scan, path: Location | str) -> None:
     """Write a scan into one file, which appears whole or not at all.
 
     It holds tables, histograms, basis and moments of normalized kernels, but no weights and no samples:
@@ -67,8 +66,9 @@ def save_bundle(scan: Scan, path: Path | str) -> None:
 
     Args:
         scan: the scan, in memory or opened.
-        path: the file to write.
+        path: the file to write; it may be a URL.
     """
+    target = place(path)
     arrays = _arrays(scan)
     shapes = {name: [value.dtype.str, *value.shape] for name, value in arrays.items()}
     tables = {
@@ -80,19 +80,19 @@ def save_bundle(scan: Scan, path: Path | str) -> None:
     coded = {name: _coded(_by_byte(value)) for name, value in arrays.items()}
     stored = basis_arrays(scan.basis) | {"edges": np.asarray(scan.edges, np.float64)}
     stored |= coded | {"tables": _coded(text)}
-    with written_whole(Path(path)) as temporary:
+    with written_whole(target) as temporary:
         # One entry, since safetensors writes several in any order.
         save_file(stored, temporary, {_MARK: json.dumps({"version": VERSION, "shapes": shapes})})
 
 
-def is_bundle(path: Path) -> bool:
+def is_bundle(path: Location) -> bool:
     """Return whether a file says that it is a bundle, of whatever version."""
-    with contextlib.suppress(OSError, SafetensorError), safe_open(path, framework="numpy") as file:
+    with contextlib.suppress(OSError, SafetensorError), open_tensors(path) as file:
         return _mark(file.metadata() or {}) is not None
     return False
 
 
-def open_bundle(path: Path) -> Scan:
+def open_bundle(path: Location) -> Scan:
     """Open the scan in a bundle.
 
     No more memory is taken than the arrays need that its tables tell of, and `MOST_TEXT` for those.
@@ -100,7 +100,7 @@ def open_bundle(path: Path) -> Scan:
     Raises CheckpointError, with the remedy, for anything that `save_bundle` did not write.
     """
     try:
-        with safe_open(path, framework="numpy") as file:
+        with open_tensors(path) as file:
             shapes = _shapes(path, file.metadata() or {})
             tables = json.loads(_decoded(path, "tables", file.get_tensor("tables"), MOST_TEXT))
             layers, models = (_as_table(tables[name]) for name in ("layers", "models"))
@@ -118,7 +118,7 @@ def open_bundle(path: Path) -> Scan:
 
 
 def _assembled(
-    path: Path, record: Any, layers: pa.Table, models: pa.Table, arrays: dict[str, np.ndarray]
+    path: Location, record: Any, layers: pa.Table, models: pa.Table, arrays: dict[str, np.ndarray]
 ) -> Scan:
     check_record(path, record)
     basis, d = load_basis(path), taps(record)
@@ -165,7 +165,7 @@ def _coded(data: bytes) -> np.ndarray:
     return np.frombuffer(lzma.compress(data), np.uint8)
 
 
-def _decoded(path: Path, name: str, coded: np.ndarray, most: int) -> bytes:
+def _decoded(path: Location, name: str, coded: np.ndarray, most: int) -> bytes:
     try:
         decoder = lzma.LZMADecompressor(format=lzma.FORMAT_XZ, memlimit=1 << 27)
         data = decoder.decompress(coded.tobytes(), max_length=most)
@@ -176,7 +176,9 @@ def _decoded(path: Path, name: str, coded: np.ndarray, most: int) -> bytes:
     return data
 
 
-def _array(path: Path, name: str, coded: np.ndarray, dtype: str, shape: list[int]) -> np.ndarray:
+def _array(
+    path: Location, name: str, coded: np.ndarray, dtype: str, shape: list[int]
+) -> np.ndarray:
     width = np.dtype(dtype).itemsize
     size = math.prod(shape) * width
     # One more than expected, since a decoder that is full need not have seen the end.
@@ -187,7 +189,7 @@ def _array(path: Path, name: str, coded: np.ndarray, dtype: str, shape: list[int
     return np.ascontiguousarray(planes.T).view(dtype).reshape(shape)
 
 
-def _shapes(path: Path, header: dict[str, str]) -> dict[str, list[Any]]:
+def _shapes(path: Location, header: dict[str, str]) -> dict[str, list[Any]]:
     mark = _mark(header)
     if mark is None:
         raise _no_bundle(path, "expected a bundle, found another safetensors file")
@@ -203,7 +205,7 @@ def _shapes(path: Path, header: dict[str, str]) -> dict[str, list[Any]]:
     return shapes
 
 
-def _check_rows(path: Path, name: str, shape: list[int], rows: int) -> None:
+def _check_rows(path: Location, name: str, shape: list[int], rows: int) -> None:
     # Every layer has a row of text, which bounds what the shapes can ask for.
     most = 1 << 24
     if name in _MOST_A_LAYER:
@@ -215,7 +217,7 @@ def _check_rows(path: Path, name: str, shape: list[int], rows: int) -> None:
         raise _no_bundle(path, f"expected {name} of {rows} layers, found the shape {tuple(shape)}")
 
 
-def _symmetric(path: Path, upper: np.ndarray, d: int) -> np.ndarray:
+def _symmetric(path: Location, upper: np.ndarray, d: int) -> np.ndarray:
     rows, columns = np.triu_indices(d)
     if upper.ndim != 2 or upper.shape[1] != len(rows):
         raise _no_bundle(path, f"expected {len(rows)} products a layer, found {upper.shape}")
@@ -235,6 +237,6 @@ def _as_table(stored: dict[str, Any]) -> pa.Table:
     return pa.table({name: pa.array(stored["columns"][name], types[name]) for name in types})
 
 
-def _no_bundle(path: Path, reason: str) -> CheckpointError:
+def _no_bundle(path: Location, reason: str) -> CheckpointError:
     remedy = "`jfilters bundle SCAN -o FILE` writes one"
     return CheckpointError(reason, path=path, remedy=remedy)

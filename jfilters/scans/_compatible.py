@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from .._files import is_there
 from ._scan import Scan
 
 _BASIS = ("mean", "components", "variance_ratio")
@@ -53,7 +54,7 @@ def _check_edges(a: Scan, b: Scan) -> None:
 def _basis_file(scan: Scan) -> str:
     if scan.folder is None:
         return "FILE, after save_basis(FILE, scan.basis)"
-    return str(scan.folder if scan.folder.is_file() else scan.folder / "arrays.safetensors")
+    return str(scan.folder if is_there(scan.folder) else scan.folder / "arrays.safetensors")
 
 
 def _pair(a: Scan, b: Scan) -> str:

@@ -1,14 +1,15 @@
 """Opening a scan: the folder that `jfilters scan` wrote, or the file of `jfilters bundle`."""
 
 import json
-import os
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet
 
+from .._files import Location, file_bytes, readable
 from ..errors import CheckpointError, UnreadableError
+from ..io import is_file, is_folder
 from ..statistics import load_basis
 from ._arrays import ArrayFile
 from ._bundle import is_bundle, open_bundle
@@ -20,14 +21,15 @@ CACHE = ".cache"
 """The folder of what a scan keeps to resume; it may be deleted at any time."""
 
 
-def open_scan(path: Path | str) -> Scan:
+def open_scan(path: Location | str) -> Scan:
     """Open what `jfilters scan` wrote into a folder, or `jfilters bundle` into a file.
 
     Tables are read now, arrays when a question needs them. Columns and arrays that this version does not
     know are kept; optional ones that an earlier version did not write are null or None. Needs no JAX.
 
     Args:
-        path: the folder of a scan, or a bundle.
+        path: the folder of a scan, or a bundle; or the URL of either, of which only what a question needs
+            is read.
 
     Returns:
         The same `Scan` that `jfilters.scan` returns.
@@ -44,16 +46,19 @@ def open_scan(path: Path | str) -> Scan:
     >>> jf.open_scan(f"{folder}/scan").histogram.shape
     (1, 9, 70)
     """
-    path = Path(path)
-    return open_bundle(path) if path.is_file() else _open_folder(path)
+    path = readable(path)
+    return open_bundle(path) if is_file(path) else _open_folder(path)
 
 
-def is_written(path: Path) -> bool:
+def is_written(path: Location) -> bool:
     """Return whether this is what a scan or `jfilters bundle` wrote, rather than checkpoints."""
-    return is_bundle(path) if path.is_file() else (path / "scan.json").is_file()
+    try:
+        return is_bundle(path) if is_file(path) else is_file(path / "scan.json")
+    except UnreadableError:
+        return False  # whoever reads it says why
 
 
-def _open_folder(folder: Path) -> Scan:
+def _open_folder(folder: Location) -> Scan:
     record = _record(folder)
     _check_kernels(record, folder)
     layers = current_layers(_table(folder / "layers.parquet"))
@@ -71,17 +76,17 @@ def _open_folder(folder: Path) -> Scan:
     return Scan(record, layers, models, arrays, folder)
 
 
-def _record(folder: Path) -> dict[str, Any]:
+def _record(folder: Location) -> dict[str, Any]:
     path = folder / "scan.json"
-    if not path.is_file():
-        unfinished = any((folder / name).exists() for name in (CACHE, "layers.parquet"))
+    if not is_file(path):
+        unfinished = is_folder(folder / CACHE) or is_file(folder / "layers.parquet")
         reason = "expected a finished scan" if unfinished else "expected the folder of a scan"
         # A folder that holds other files may be that of the checkpoints: no scan is to be written there.
         at = (folder, "OUT") if not unfinished and _holds_files(folder) else ("DIR", folder)
         remedy = "run `jfilters scan --checkpoints {} --out {}` first".format(*at)
         raise UnreadableError(f"{reason}, found no scan.json", path=folder, remedy=remedy)
     try:
-        record = json.loads(path.read_text(encoding="utf-8"))
+        record = json.loads(file_bytes(path))
     except OSError as error:
         raise UnreadableError(f"expected a readable file, got: {error}", path=path) from error
     except (ValueError, RecursionError) as error:
@@ -90,15 +95,15 @@ def _record(folder: Path) -> dict[str, Any]:
     return record
 
 
-def _holds_files(folder: Path) -> bool:
+def _holds_files(folder: Location) -> bool:
     try:
-        return any(not name.startswith(".") for name in os.listdir(folder))
+        return any(not path.name.startswith(".") for path in folder.iterdir())
     except OSError:
         return False
 
 
-def _check_kernels(record: dict[str, Any], folder: Path) -> None:
-    if record["totals"]["layers"] and (folder / "arrays.safetensors").is_file():
+def _check_kernels(record: dict[str, Any], folder: Location) -> None:
+    if record["totals"]["layers"] and is_file(folder / "arrays.safetensors"):
         return
     size = "x".join(map(str, record["config"]["spatial"]))
     reason = f"expected {size} kernels that vary, and arrays.safetensors with their histograms"
@@ -106,10 +111,12 @@ def _check_kernels(record: dict[str, Any], folder: Path) -> None:
     raise CheckpointError(f"{reason}; found none", path=folder, remedy=remedy)
 
 
-def _table(path: Path) -> pa.Table:
+def _table(path: Location) -> pa.Table:
     try:
+        # read_table would import pandas, which takes half a second.
+        if not isinstance(path, Path):
+            return pyarrow.parquet.ParquetFile(pa.BufferReader(file_bytes(path))).read()
         with path.open("rb") as file:
-            # read_table would import pandas, which takes half a second.
             return pyarrow.parquet.ParquetFile(file).read()
     except OSError as error:
         raise UnreadableError(f"expected a table, got: {error}", path=path) from error

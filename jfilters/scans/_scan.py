@@ -16,6 +16,7 @@ import numpy as np
 import pyarrow as pa
 from jaxtyping import Bool, Float, Float32, Int64
 
+from .._files import Location
 from ..errors import CheckpointError
 from ..lineage.internal import Sketches
 from ..statistics import Basis, Moments
@@ -54,7 +55,7 @@ class Scan:
     layer_table: pa.Table
     model_table: pa.Table
     arrays: Arrays
-    folder: Path | None = None
+    folder: Location | None = None
 
     drift = Asked()
     axes = Asked()
@@ -240,12 +241,12 @@ class Scan:
             )
         return self.only(mask)
 
-    def save(self, folder: Path | str) -> None:
-        """Write the files of a scan into a folder, which `open_scan` reads.
+    def save(self, folder: Location | str) -> None:
+        """Write the files of a scan into a folder or below a URL, which `open_scan` reads.
 
         Raises CheckpointError if the folder already holds a scan.
         """
-        write_scan(self, Path(folder))
+        write_scan(self, folder)
 
     def _array(self, name: str) -> np.ndarray:
         if name not in self.arrays:

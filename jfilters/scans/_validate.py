@@ -2,12 +2,12 @@
 
 import math
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
+from .._files import Location
 from ..errors import CheckpointError
 from ..lineage.internal import WIDTH
 from ..statistics import VERDICTS
@@ -20,7 +20,7 @@ Shapes = Mapping[str, tuple[str, tuple[int, ...]]]
 """The type and the shape of arrays, by name."""
 
 
-def damaged(path: Path, reason: str) -> CheckpointError:
+def damaged(path: Location, reason: str) -> CheckpointError:
     """Return the error of a scan whose parts are missing or do not fit."""
     return CheckpointError(reason, path=path, remedy="write it again: run `jfilters scan`")
 
@@ -37,7 +37,7 @@ def current_models(models: pa.Table) -> pa.Table:
     return _current(models, MODEL_COLUMNS)
 
 
-def check_tables(path: Path, layers: pa.Table, models: pa.Table) -> None:
+def check_tables(path: Location, layers: pa.Table, models: pa.Table) -> None:
     """Raise CheckpointError, naming the column, unless these are the two tables of one scan."""
     _check_columns(path, "layers", layers, LAYER_COLUMNS)
     _check_columns(path, "models", models, MODEL_COLUMNS)
@@ -45,7 +45,7 @@ def check_tables(path: Path, layers: pa.Table, models: pa.Table) -> None:
         raise damaged(path, "expected the same models in both tables")
 
 
-def check_record(path: Path, record: Any) -> None:
+def check_record(path: Location, record: Any) -> None:
     """Raise CheckpointError unless `record` has what is read from a scan.json later, of a known version."""
     match record:
         case {
@@ -61,7 +61,7 @@ def check_record(path: Path, record: Any) -> None:
     raise damaged(path, "expected the record of a scan, with its config, totals and checkpoints")
 
 
-def check_shapes(path: Path, shapes: Shapes, sizes: dict[str, int]) -> dict[str, int]:
+def check_shapes(path: Location, shapes: Shapes, sizes: dict[str, int]) -> dict[str, int]:
     """Return the sizes of all axes, given those that are known, for arrays that belong to one scan.
 
     Raises CheckpointError, naming the array, for one that is missing, of another type, or of another size
@@ -86,7 +86,7 @@ def check_shapes(path: Path, shapes: Shapes, sizes: dict[str, int]) -> dict[str,
     return sizes
 
 
-def check_values(path: Path, name: str, array: np.ndarray, sizes: Mapping[str, int]) -> None:
+def check_values(path: Location, name: str, array: np.ndarray, sizes: Mapping[str, int]) -> None:
     """Raise CheckpointError if an array holds numbers that no scan writes."""
     if name == "edges" and not np.all(np.diff(array) > 0):
         raise damaged(path, "expected edges that rise")
@@ -143,7 +143,7 @@ def _has(table: pa.Table, column: Column, last: Column) -> bool:
     return column.name in names and names.index(column.name) < min(ends, default=len(names))
 
 
-def _check_columns(path: Path, name: str, table: pa.Table, columns: tuple[Column, ...]) -> None:
+def _check_columns(path: Location, name: str, table: pa.Table, columns: tuple[Column, ...]) -> None:
     for column in columns:
         fits = column.name in table.column_names
         if not fits or table.schema.field(column.name).type != column.type:
@@ -156,7 +156,7 @@ def _check_columns(path: Path, name: str, table: pa.Table, columns: tuple[Column
 
 
 def _check_shape(
-    path: Path,
+    path: Location,
     name: str,
     dtype: str,
     axes: tuple[str, ...],
@@ -171,7 +171,7 @@ def _check_shape(
         raise damaged(path, reason)
 
 
-def _check_version(path: Path, version: object) -> None:
+def _check_version(path: Location, version: object) -> None:
     if not isinstance(version, int) or version < 0:
         raise damaged(path, f"expected the version of its schema, found {version!r}")
     if version > VERSION:

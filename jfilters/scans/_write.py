@@ -1,5 +1,6 @@
 """Writing a scan: the files of its folder, each whole or not at all, scan.json last."""
 
+import contextlib
 import csv
 import io
 import json
@@ -11,7 +12,7 @@ import numpy as np
 import pyarrow.parquet
 from jaxtyping import Float
 
-from .._files import written_whole
+from .._files import Location, make_folder, place, remove, written_whole
 from ..errors import CheckpointError
 from ..shift import drift_matrix
 from ._histograms import model_probabilities
@@ -20,30 +21,53 @@ from ._tensors import save_arrays
 if TYPE_CHECKING:
     from ._scan import Scan
 
+FILES = ("scan.json", "models.parquet", "layers.parquet", "arrays.safetensors", "drift-model.csv")
+"""The files of a scan; scan.json says that the others are whole."""
+
 MOST_MODELS = 2_000
 """Models of which all pairs are compared: four million numbers, 80 MB as text."""
 
 
-def write_scan(scan: "Scan", folder: Path, *, replace: bool = False) -> None:
+def write_scan(scan: "Scan", folder: Location | str, *, replace: bool = False) -> None:
     """Write the files of a scan into a folder, which is made where it does not exist.
 
     Args:
         scan: a scan in memory, or one that was opened, merged or narrowed.
-        folder: where to write it.
+        folder: where to write it: a path, or a URL that fsspec knows.
         replace: write over the scan that the folder holds.
 
     Raises:
         CheckpointError: the folder holds a scan already, and `replace` is not set.
+        OSError: the folder cannot be written.
     """
+    folder = place(folder)
     if not replace and (folder / "scan.json").exists():
         remedy = "name another folder, or a file"
         raise CheckpointError("holds a scan already", path=folder, remedy=remedy)
-    folder.mkdir(parents=True, exist_ok=True)
-    _write_parquet(scan.layer_table, folder / "layers.parquet")
-    _write_parquet(scan.model_table, folder / "models.parquet")
-    _write_arrays(scan, folder / "arrays.safetensors")
-    _write_drift(scan, folder / "drift-model.csv")
-    _atomic(folder / "scan.json", lambda path: _write_json(scan.record, path))
+    make_folder(folder)
+    writers = _writers(scan)
+    with contextlib.ExitStack() as stack:
+        # All are written before the first takes its place, and scan.json does so last.
+        for name, write in writers.items():
+            write(stack.enter_context(written_whole(folder / name)))
+    for name in FILES:
+        if name not in writers:
+            remove(folder / name)  # that of an earlier scan with kernels, or with fewer models
+
+
+def _writers(scan: "Scan") -> dict[str, Callable[[Path], object]]:
+    """The files of a scan, each with the function that writes it."""
+    writers: dict[str, Callable[[Path], object]] = {
+        "scan.json": lambda path: _write_json(scan.record, path),
+        "models.parquet": lambda path: pyarrow.parquet.write_table(scan.model_table, path),
+        "layers.parquet": lambda path: pyarrow.parquet.write_table(scan.layer_table, path),
+    }
+    if scan.arrays:
+        writers["arrays.safetensors"] = lambda path: save_arrays(scan.arrays, path)
+        if not left_out(len(scan.model_names)):
+            text = matrix_csv(scan.model_names, model_drift(scan))
+            writers["drift-model.csv"] = lambda path: path.write_text(text, encoding="utf-8")
+    return writers
 
 
 def left_out(n_models: int) -> list[str]:
@@ -71,32 +95,8 @@ def matrix_csv(labels: Sequence[str], matrix: Float[np.ndarray, "m m"]) -> str:
     return text.getvalue()
 
 
-def _write_arrays(scan: "Scan", path: Path) -> None:
-    if not scan.arrays:
-        path.unlink(missing_ok=True)  # that of an earlier scan with kernels
-        return
-    _atomic(path, lambda temporary: save_arrays(scan.arrays, temporary))
-
-
-def _write_drift(scan: "Scan", path: Path) -> None:
-    if not scan.arrays or left_out(len(scan.model_names)):
-        path.unlink(missing_ok=True)  # that of an earlier scan with fewer models
-        return
-    text = matrix_csv(scan.model_names, model_drift(scan))
-    _atomic(path, lambda temporary: temporary.write_text(text, encoding="utf-8"))
-
-
-def _write_parquet(table: pyarrow.Table, path: Path) -> None:
-    _atomic(path, lambda temporary: pyarrow.parquet.write_table(table, temporary))
-
-
 def _write_json(record: Mapping[str, Any], path: Path) -> None:
     # The text of a hundred thousand checkpoints in memory would be 100 MB, and its pieces 1 GB.
     with path.open("w", encoding="utf-8") as file:
         json.dump(record, file, indent=1)
         file.write("\n")
-
-
-def _atomic(path: Path, write: Callable[[Path], object]) -> None:
-    with written_whole(path) as temporary:
-        write(temporary)

@@ -5,14 +5,13 @@ basis is asked for.
 """
 
 import os
-from pathlib import Path
 from typing import Any
 
 import numpy as np
-from safetensors import SafetensorError, safe_open
+from safetensors import SafetensorError
 from safetensors.numpy import save_file
 
-from .._files import written_whole
+from .._files import Location, is_there, open_tensors, readable, written_whole
 from .._traced import on_host
 from ..errors import CheckpointError, UnreadableError
 from ._basis import Basis
@@ -24,7 +23,7 @@ _WITHIN = 1e-3  # of orthonormal rows, of a sum of 1
 
 
 @on_host("save the returned basis outside of the program")
-def save_basis(path: str | os.PathLike[str], basis: Basis) -> None:
+def save_basis(path: Location | str | os.PathLike[str], basis: Basis) -> None:
     """Write `basis` to `path` as a safetensors file, which appears whole or not at all.
 
     The file holds the float64 arrays of `basis_arrays`; `load_basis` gives them back bit for bit.
@@ -32,7 +31,7 @@ def save_basis(path: str | os.PathLike[str], basis: Basis) -> None:
 
     **Arguments:**
 
-    - `path`: the file to write; an existing one is replaced.
+    - `path`: the file to write, also at a URL; an existing one is replaced.
 
     >>> import pathlib, tempfile
     >>> import jfilters as jf
@@ -42,11 +41,11 @@ def save_basis(path: str | os.PathLike[str], basis: Basis) -> None:
     ...     [file.name for file in pathlib.Path(folder).iterdir()]
     ['basis.safetensors']
     """
-    with written_whole(Path(path)) as partial:
+    with written_whole(path) as partial:
         save_file(basis_arrays(basis), partial)
 
 
-def load_basis(path: str | os.PathLike[str]) -> Basis:
+def load_basis(path: Location | str | os.PathLike[str]) -> Basis:
     """Return the basis that `save_basis`, or a scan, wrote to `path`, as float64 NumPy arrays.
 
     Runs on the host and imports no compiler. The arrays are checked: orthonormal components, and
@@ -68,11 +67,11 @@ def load_basis(path: str | os.PathLike[str]) -> Basis:
     ...     jf.load_basis(path).mean.shape
     (9,)
     """
-    path = Path(path)
-    if not path.is_file():
+    path = readable(path)
+    if not is_there(path):
         raise UnreadableError("expected a safetensors file with a basis, found no file", path=path)
     try:
-        with safe_open(path, framework="numpy") as file:
+        with open_tensors(path) as file:
             d = _taps(file, path)
             basis = Basis(
                 mean=_read(file, path, "basis.mean", (d,)),
@@ -99,7 +98,7 @@ def basis_arrays(basis: Basis) -> dict[str, np.ndarray]:
     }
 
 
-def _taps(file: Any, path: Path) -> int:
+def _taps(file: Any, path: Location) -> int:
     shape = _stored(file, path, "basis.mean").get_shape()
     if len(shape) != 1 or not 1 <= shape[0] <= MOST_TAPS:
         reason = f"expected shape (d,) with d from 1 to {MOST_TAPS}, found {tuple(shape)}"
@@ -107,7 +106,7 @@ def _taps(file: Any, path: Path) -> int:
     return shape[0]
 
 
-def _read(file: Any, path: Path, key: str, shape: tuple[int, ...]) -> np.ndarray:
+def _read(file: Any, path: Location, key: str, shape: tuple[int, ...]) -> np.ndarray:
     stored = _stored(file, path, key)
     dtype, stored_shape = stored.get_dtype(), tuple(stored.get_shape())
     if (dtype, stored_shape) != ("F64", shape):
@@ -118,13 +117,13 @@ def _read(file: Any, path: Path, key: str, shape: tuple[int, ...]) -> np.ndarray
     return array
 
 
-def _stored(file: Any, path: Path, key: str) -> Any:
+def _stored(file: Any, path: Location, key: str) -> Any:
     if key not in set(file.keys()):
         raise _wrong(path, key, "expected the arrays of a basis, found no such key")
     return file.get_slice(key)
 
 
-def _check_values(path: Path, basis: Basis) -> None:
+def _check_values(path: Location, basis: Basis) -> None:
     components, ratio = np.asarray(basis.components), np.asarray(basis.variance_ratio)
     with np.errstate(all="ignore"):
         error = np.max(np.abs(components @ components.T - np.eye(len(components))))
@@ -137,6 +136,6 @@ def _check_values(path: Path, basis: Basis) -> None:
         raise _wrong(path, "basis.variance_ratio", reason)
 
 
-def _wrong(path: Path, key: str, reason: str) -> CheckpointError:
+def _wrong(path: Location, key: str, reason: str) -> CheckpointError:
     remedy = "write the file with save_basis, or take a scan's arrays.safetensors"
     return CheckpointError(reason, path=path, tensor=key, remedy=remedy)

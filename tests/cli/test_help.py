@@ -114,7 +114,10 @@ def test_wrong_usage_exits_with_2_and_leaves_stdout_alone(monkeypatch, capsys, a
             CheckpointError("expected this,\nfound that", path="a[b].pt", remedy="do it"),
             "error: a[b].pt: expected this, found that; do it\n",
         ),
-        (PermissionError(13, "Permission denied", "zoo"), "[Errno 13] Permission denied: 'zoo'\n"),
+        (
+            PermissionError(13, "Permission denied", "zoo"),
+            "error: zoo: permission denied; check its permissions, or choose another place\n",
+        ),
     ],
     ids=["checkpoint", "system"],
 )

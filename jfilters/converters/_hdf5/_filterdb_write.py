@@ -5,15 +5,18 @@ by `pandas.read_hdf(path, "meta")` and `h5py.File(path)["filters"]`: indexed by 
 published files are. Neither pandas nor PyTables is needed.
 """
 
+import contextlib
 import pickle
-from collections.abc import Iterable
+import sys
+import traceback
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
-from ..._files import written_whole
+from ..._files import Location, place, written_whole
 from ..._traced import check_computed
 from ...io import require_h5py
 
@@ -24,7 +27,7 @@ CHUNK = 4096
 """Kernels in one chunk of the file, 147 KB."""
 
 
-def write_filterdb(path: str | Path, kernels: Iterable[np.ndarray], meta: pa.Table) -> None:
+def write_filterdb(path: str | Location, kernels: Iterable[np.ndarray], meta: pa.Table) -> None:
     """Write kernels and their table as a CNN Filter DB file, which appears whole or not at all.
 
     Kernels are streamed: one array is in memory at a time. The file opens in the notebooks of the papers,
@@ -48,11 +51,28 @@ def write_filterdb(path: str | Path, kernels: Iterable[np.ndarray], meta: pa.Tab
     ...     population(f"{folder}/a.h5").meta["filter_ids"].to_pylist()
     ['0:7']
     """
-    path = Path(path)
+    path = place(path)
     h5py = require_h5py(path)
-    with written_whole(path) as partial, h5py.File(partial, "w") as file:
+    with _quiet(), written_whole(path) as partial, h5py.File(partial, "w") as file:
         ids = _write_kernels(file, kernels)
         _write_table(file, _with_ids(meta, ids))
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Let HDF5 not report each object that it cannot close on a full disk: the first error says it."""
+    hooks = sys.unraisablehook, sys.excepthook
+    sys.unraisablehook, sys.excepthook = lambda _: None, lambda *_: None
+    try:
+        yield
+    except Exception as error:
+        cause: BaseException | None = error
+        while cause is not None:  # what their frames hold is closed while nobody hears of it
+            traceback.clear_frames(cause.__traceback__)
+            cause = cause.__context__
+        raise
+    finally:
+        sys.unraisablehook, sys.excepthook = hooks
 
 
 def _write_kernels(file: Any, kernels: Iterable[np.ndarray]) -> list[str]:

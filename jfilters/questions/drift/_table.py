@@ -4,7 +4,6 @@ import csv
 import dataclasses
 from collections import Counter
 from collections.abc import Iterable
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,7 +11,7 @@ import pyarrow as pa
 from jaxtyping import Float
 
 from ... import _html
-from ..._files import written_whole
+from ..._files import Location, write_text, written_whole
 from ...answers import Answer
 from ...scans.internal import Frame, frame, matrix_csv, matrix_frame
 from ...shift import METRICS
@@ -161,13 +160,12 @@ def _cell(value: float, label: str | None) -> str:
     return forms.get(label or "", "{}").format(shown)
 
 
-def save_matrix(table: DriftTable, path: Path) -> None:
+def save_matrix(table: DriftTable, path: Location) -> None:
     """Write the matrix as CSV, names in header and first column; empty where groups are not compared."""
-    with written_whole(path) as partial:
-        partial.write_text(matrix_csv(table.labels, table.matrix), encoding="utf-8")
+    write_text(path, matrix_csv(table.labels, table.matrix))
 
 
-def save_pairs(table: DriftTable, path: Path) -> None:
+def save_pairs(table: DriftTable, path: Location) -> None:
     """Write one row a pair as CSV, with everything that is known of it; empty for what is not."""
     pairs = pairs_table(table)
     columns = (pairs[name].to_pylist() for name in pairs.column_names)
@@ -215,6 +213,6 @@ def _pair_row(pair: Pair, d: int) -> list[object]:
     ]
 
 
-def _write_csv(path: Path, rows: Iterable[Iterable[object]]) -> None:
+def _write_csv(path: Location, rows: Iterable[Iterable[object]]) -> None:
     with written_whole(path) as partial, partial.open("w", encoding="utf-8", newline="") as file:
         csv.writer(file, lineterminator="\n").writerows(rows)

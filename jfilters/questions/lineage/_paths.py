@@ -2,7 +2,6 @@
 
 import dataclasses
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 from ...converters import Location, location
@@ -20,7 +19,7 @@ def lineage_of(
     paths: Sequence[str | Location],
     *,
     weights: bool = True,
-    against: Path | None = None,
+    against: Location | str | None = None,
     registry: bool | None = None,
     options: Mapping[str, Any] | None = None,
     progress: bool = False,
@@ -41,7 +40,7 @@ def lineage_of(
         ValueError: the lineage of the scan cannot be found, as `find_lineage` says.
     """
     places = [location(path) for path in paths]
-    written = [place for place in places if isinstance(place, Path) and is_written(place)]
+    written = [place for place in places if is_written(place)]
     scans = [open_scan(place) for place in written]
     others = [place for place in places if place not in written]
     if others:
@@ -55,7 +54,7 @@ def lineage_of(
 
 
 def _reference(
-    scans: Sequence[Scan], against: Path | None, registry: bool | None, *, alone: bool
+    scans: Sequence[Scan], against: Location | str | None, registry: bool | None, *, alone: bool
 ) -> Scan | None:
     """Return the scan of known models: the one that is named, or the registry where it is asked for."""
     if against is not None and registry:

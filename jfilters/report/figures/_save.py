@@ -2,10 +2,9 @@
 
 import re
 from collections.abc import Callable, Iterable, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..._files import written_whole
+from ..._files import Location, make_folder, place, written_whole
 from ...scans import Scan, group_layers
 from ._axis_boxes import axis_boxes
 from ._basis import basis
@@ -56,14 +55,14 @@ _NO_DATE = {"pdf": {"CreationDate": None}, "svg": {"Date": None}, "png": {}}
 
 def save_figures(
     scan: Scan,
-    folder: Path | str,
+    folder: Location | str,
     *,
     by: str | None = None,
     only: Sequence[str] | None = None,
     axes: Sequence[str] | None = None,
     formats: Sequence[str] = FORMATS,
     tell: Callable[[str], object] = lambda _: None,
-) -> tuple[Path, ...]:
+) -> tuple[Location, ...]:
     """Write the figures of a scan into a folder, and return the paths of the files.
 
     **Arguments:**
@@ -80,7 +79,7 @@ def save_figures(
     """
     names = _checked(tuple(FIGURES) if only is None else only, FIGURES, "figure")
     _checked(formats, FORMATS, "format")
-    folder, paths, reasons = Path(folder), [], []
+    folder, paths, reasons = place(folder), [], []
     if by is not None:
         group_layers(scan, by)
     for name in names:
@@ -126,8 +125,8 @@ def _laid_out(figure: "matplotlib.figure.Figure") -> "matplotlib.figure.Figure":
     return figure
 
 
-def _saved(figure: "matplotlib.figure.Figure", path: Path, kind: str) -> Path:
-    path.parent.mkdir(parents=True, exist_ok=True)
+def _saved(figure: "matplotlib.figure.Figure", path: Location, kind: str) -> Location:
+    make_folder(path.parent)
     with style(_WRITTEN), written_whole(path) as partial:
         figure.savefig(partial, format=kind, metadata=_NO_DATE[kind])
     return path

@@ -1,13 +1,18 @@
 """Divergences between learned densities, if `jfilters density divergence` wrote some beside the scan."""
 
 import json
+import re
 from typing import Any
 
+from ..._files import file_bytes
 from ...errors import CheckpointError
+from ...io import base_name, children, is_folder
 from ._pack import rounded
 from ._view import View
 
 _NUMBERS = ("forward", "forward_error", "backward", "backward_error", "jeffreys", "jeffreys_error")
+
+_NAME = re.compile(r"density-.*\.json")
 
 
 def densities_section(view: View) -> list[dict[str, Any]] | None:
@@ -16,15 +21,15 @@ def densities_section(view: View) -> list[dict[str, Any]] | None:
     Raises CheckpointError for a file that holds something else.
     """
     folder = view.scan.folder
-    if folder is None or not folder.is_dir():
+    if folder is None or not is_folder(folder):
         return None
-    files = sorted(folder.glob("density-*.json"))
+    files = [file for file in children(folder) if _NAME.fullmatch(base_name(file))]
     return [_read(file) for file in files] or None
 
 
 def _read(file) -> dict[str, Any]:
     try:
-        record = json.loads(file.read_text(encoding="utf-8"))
+        record = json.loads(file_bytes(file))
         return {
             "by": str(record["by"]),
             "groups": [

@@ -5,7 +5,7 @@ import os
 from contextlib import suppress
 from pathlib import Path
 
-from ..._files import written_whole
+from ..._files import write_text
 
 _EXPORTS = "window.vegaEmbed = vegaEmbed; window.vega = vega;"
 
@@ -28,8 +28,7 @@ def chart_libraries() -> str:
     with suppress(*_NO_CACHE):
         file = _cached(made_from)
         file.parent.mkdir(parents=True, exist_ok=True)
-        with written_whole(file) as temporary:
-            temporary.write_text(script, encoding="utf-8")
+        write_text(file, script)
     return script
 
 

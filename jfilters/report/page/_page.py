@@ -11,10 +11,9 @@ import html
 import string
 from collections.abc import Sequence
 from importlib import resources
-from pathlib import Path
 from typing import Any
 
-from ..._files import written_whole
+from ..._files import Location, place, write_text
 from ...errors import MissingExtraError, printable
 from ...scans import Scan
 from ._axes import axes_section
@@ -35,11 +34,10 @@ from ._view import View
 _SCRIPTS = ("data.js", "chart.js", "table.js", "drift.js", "layers.js", "lineage.js", "page.js")
 
 
-def write_page(scan: Scan, path: Path | str, *, by: Sequence[str] = ()) -> None:
+def write_page(scan: Scan, path: Location | str, *, by: Sequence[str] = ()) -> None:
     """Write `page_html` into a file; it appears whole or not at all. Raises what that does, and OSError."""
-    text = page_html(scan, by=by)
-    with written_whole(Path(path)) as temporary:
-        temporary.write_text(text, encoding="utf-8")
+    target = place(path)
+    write_text(target, page_html(scan, by=by))
 
 
 def page_html(scan: Scan, *, by: Sequence[str] = ()) -> str:
