@@ -7,7 +7,6 @@ the devices that saved it.
 
 import contextlib
 import functools
-import json
 import math
 import re
 import stat
@@ -18,7 +17,17 @@ from typing import Any
 import numpy as np
 
 from ..errors import CheckpointError, UnreadableError
-from ..io import Location, base_name, children, open_source
+from ..io import (
+    LEAST_EXPANSION,
+    MAX_JSON_BYTES,
+    RATIO,
+    Location,
+    base_name,
+    budget,
+    children,
+    open_source,
+    parsed_json,
+)
 from ._copied import copied_arrays
 from ._format import Format
 from ._names import split_params
@@ -35,14 +44,14 @@ from ._orbax_layout import (
 )
 from ._stored import StoredArray
 
-LONGEST_METADATA = 100_000_000
-"""Bytes of one JSON file, the limit that safetensors sets to its header."""
+LARGEST_LIMIT = 1 << 34
+"""Bytes that no array or chunk may exceed."""
 
-LARGEST_RATIO = 200
-"""Decoded bytes of one array or chunk a byte on disk; trained weights hardly compress."""
+LONGEST_METADATA = 1 << 18
+"""Bytes of the description of one array, which tensorstore parses to 40 times as many."""
 
-SMALLEST_LIMIT, LARGEST_LIMIT = 1 << 28, 1 << 34
-"""Bytes that one array or chunk may decode to on any account, and that none may exceed."""
+_STORE_BYTES, _CHUNK_BYTES = 5_000, 1_000
+"""Memory of an open array, and of one chunk while it is read."""
 
 CACHE = 1 << 24
 """Bytes of database nodes kept while a checkpoint is open."""
@@ -50,6 +59,7 @@ CACHE = 1 << 24
 TIMEOUT = 600.0
 """Seconds after which one array is given up."""
 
+_SETTINGS = ("use_ocdbt", "use_zarr3", "store_array_data_equal_to_fill_value")
 _TENSORSTORE_ERRORS = (ValueError, TypeError, RuntimeError, LookupError, OSError, MemoryError)
 
 
@@ -62,7 +72,7 @@ def arrays(path: Location) -> Sequence[StoredArray]:
         # Tensorstore has clients of its own, but not fsspec's credentials.
         return copied_arrays(path, arrays)
     try:
-        limit = min(LARGEST_LIMIT, max(SMALLEST_LIMIT, LARGEST_RATIO * _stored_bytes(path)))
+        limit = min(LARGEST_LIMIT, max(LEAST_EXPANSION, RATIO * _stored_bytes(path)))
         items = items_of(path)
         _check_finished(path, items)
         if not items and not is_item(path):
@@ -92,13 +102,10 @@ def _check_finished(path: Location, items: list[Location]):
 def _json(path: Location) -> dict[str, Any]:
     """An object from a JSON file of bounded size."""
     source = open_source(path)
-    if source.size > LONGEST_METADATA:
-        reason = f"{source.size} bytes of metadata; expected at most {LONGEST_METADATA}"
+    if source.size > MAX_JSON_BYTES:
+        reason = f"{source.size} bytes of metadata; expected at most {MAX_JSON_BYTES}"
         raise CheckpointError(reason, path=path)
-    try:
-        content = json.loads(bytes(source.read(0, source.size)))
-    except (ValueError, RecursionError) as error:
-        raise CheckpointError(f"expected JSON ({str(error)[:100]})", path=path) from error
+    content = parsed_json(source.read(0, source.size), path, is_strict=False)
     if not isinstance(content, dict):
         raise CheckpointError("expected a JSON object", path=path)
     return content
@@ -108,9 +115,11 @@ def _item_arrays(item: Location, path: Location, limit: int) -> list[StoredArray
     """The arrays of one item of the checkpoint at `path`, each of at most `limit` bytes."""
     if not (item / TREE).is_file():
         raise CheckpointError(f"expected the file {TREE}, which lists the arrays", path=item)
-    metadata = _json(item / TREE)
     network = "" if item == path else item.name
-    leaves, random_keys = _leaves(metadata, item / TREE), _random_keys(item)
+    with budget(path).temporary():
+        metadata = _json(item / TREE)
+        leaves, random_keys = _leaves(metadata, item / TREE), _random_keys(item)
+        metadata = {key: metadata.get(key) for key in _SETTINGS}
     stores = _open(item, [".".join(keys) for keys in leaves], metadata)
     return [
         _stored(item, network, keys, store, limit, random_keys)
@@ -168,6 +177,7 @@ def _open(item: Location, names: list[str], metadata: dict[str, Any]) -> list[An
     import tensorstore as ts
 
     context = ts.Context({"cache_pool": {"total_bytes_limit": CACHE}})
+    _check_descriptions(item, names, metadata, context)
     pending, stores = [], []
     for name in names:
         with _tensorstore_errors(item, name):
@@ -177,6 +187,35 @@ def _open(item: Location, names: list[str], metadata: dict[str, Any]) -> list[An
         with _tensorstore_errors(item, name):
             stores.append(future.result(timeout=TIMEOUT))
     return stores
+
+
+def _check_descriptions(
+    item: Location, names: list[str], metadata: dict[str, Any], context: Any
+) -> None:
+    """Refuse long descriptions of arrays before tensorstore parses them, and draw for the others."""
+    import tensorstore as ts
+
+    file = "zarr.json" if metadata.get("use_zarr3") else ".zarray"
+    pending = []
+    for name in names:
+        with _tensorstore_errors(item, name):
+            store = _spec(item, name, metadata)["kvstore"]
+            if store["driver"] == "file":
+                path = item / name / file
+                size = path.stat().st_size if path.is_file() else 0
+                _draw(item, name, size)
+            else:
+                pending.append((name, ts.KvStore.open(store, context=context).result().read(file)))
+    for name, future in pending:
+        with _tensorstore_errors(item, name):
+            _draw(item, name, len(future.result(timeout=TIMEOUT).value))
+
+
+def _draw(item: Location, name: str, size: int) -> None:
+    if size > LONGEST_METADATA:
+        reason = f"{size:,} bytes describe the array; expected at most {LONGEST_METADATA:,}"
+        raise CheckpointError(reason, path=item, tensor=name)
+    budget(item).take(memory=_STORE_BYTES + size)
 
 
 def _spec(item: Location, name: str, metadata: dict[str, Any]) -> dict[str, Any]:
@@ -233,6 +272,9 @@ def _stored(
     inner, leaf = split_params(path)
     if inner:
         network, name = ".".join(filter(None, (network, inner))), leaf.replace("/", ".")
+    chunks = zip(store.shape, store.chunk_layout.read_chunk.shape or (), strict=False)
+    count = math.prod(-(-size // chunk) for size, chunk in chunks)
+    budget(item).take(memory=_CHUNK_BYTES * count)
     reader = functools.partial(_read, item, name, store, limit)
     return StoredArray(
         name,

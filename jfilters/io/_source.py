@@ -14,6 +14,7 @@ import numpy as np
 
 from .._memory import aligned_empty
 from ..errors import UnreadableError
+from ._budget import budget
 from ._location import Location
 
 LOCAL_WINDOW, REMOTE_WINDOW = 1 << 16, 1 << 9
@@ -136,8 +137,12 @@ class SourceFile(io.RawIOBase):
 
 def open_source(path: Location) -> ByteSource:
     """Open one file for reading by ranges. Raises UnreadableError if it cannot be opened."""
-    if isinstance(path, Path):
-        return LocalSource(path)
+    source = LocalSource(path) if isinstance(path, Path) else _remote(path)
+    budget(path).add_file(path, source.size)
+    return source
+
+
+def _remote(path: Location) -> ByteSource:
     from ._remote import open_remote
 
     return open_remote(path)

@@ -123,7 +123,11 @@ class View:
     def identity(self) -> tuple[object, ...]:
         """The same for two views of the same elements."""
         storage = self.storage
-        return (storage.owner.base, storage.key, self.dtype, self.offset, self.shape, self.strides)
+        # Axes of one index have any stride: without them no file picks numbers of one hash.
+        steps = tuple(
+            0 if n == 1 else step for n, step in zip(self.shape, self.strides, strict=True)
+        )
+        return (storage.owner.base, storage.key, self.dtype, self.offset, self.shape, steps)
 
     def peek(self) -> memoryview:
         """The first bytes of the elements, as far as they lie in one piece."""

@@ -1,0 +1,42 @@
+"""The claims of a checkpoint as a whole: the number of its arrays, and the bytes that they stand for.
+
+Checked once for all formats, because a value that is stored once may be claimed by any number of arrays.
+"""
+
+import math
+from collections.abc import Sequence
+from pathlib import Path
+
+from ..io import ARRAY_BYTES, Location, budget, is_folder, open_source, remote_bytes
+from ._dtypes import numeric_dtype
+from ._stored import StoredArray
+
+
+def check_listing(path: Location, arrays: Sequence[StoredArray]) -> None:
+    """Draw what the arrays of a checkpoint take to put in order. Raises CheckpointError beyond a limit."""
+    text = sum(len(array.name) + len(array.network) + len(array.member) for array in arrays)
+    budget(path).take(memory=ARRAY_BYTES * len(arrays) + 2 * text, elements=len(arrays))
+
+
+def check_claims(
+    path: Location, arrays: Sequence[StoredArray], companions: Sequence[Location]
+) -> None:
+    """Raises CheckpointError if the arrays to be read are far larger than the files that hold them."""
+    claimed = sum(_bytes(array) for array in arrays if array.reason is None)
+    limits = budget(path)
+    if not limits.expands(claimed, 0):
+        return
+    stored = _folder_bytes(path) if is_folder(path) else open_source(path).size
+    stored += sum(open_source(companion).size for companion in companions)
+    limits.check_expansion(claimed, stored, f"{len(arrays):,} arrays")
+
+
+def _bytes(array: StoredArray) -> int:
+    dtype = numeric_dtype(array.dtype)
+    return math.prod(array.shape) * (1 if dtype is None else dtype.itemsize)
+
+
+def _folder_bytes(folder: Location) -> int:
+    if not isinstance(folder, Path):
+        return remote_bytes(folder)
+    return sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
