@@ -11,11 +11,14 @@ from ..io import ARRAY_BYTES, Location, budget, is_folder, open_source, remote_b
 from ._dtypes import numeric_dtype
 from ._stored import StoredArray
 
+USUAL_PARTS, PART_BYTES = 12, 600
+"""Parts of a name that are paid for with its array, and the memory of each further one."""
+
 
 def check_listing(path: Location, arrays: Sequence[StoredArray]) -> None:
     """Draw what the arrays of a checkpoint take to put in order. Raises CheckpointError beyond a limit."""
-    text = sum(len(array.name) + len(array.network) + len(array.member) for array in arrays)
-    budget(path).take(memory=ARRAY_BYTES * len(arrays) + 2 * text, elements=len(arrays))
+    memory = sum(ARRAY_BYTES + _name_bytes(array) for array in arrays)
+    budget(path).take(memory=memory, elements=len(arrays))
 
 
 def check_claims(
@@ -29,6 +32,12 @@ def check_claims(
     stored = _folder_bytes(path) if is_folder(path) else open_source(path).size
     stored += sum(open_source(companion).size for companion in companions)
     limits.check_expansion(claimed, stored, f"{len(arrays):,} arrays")
+
+
+def _name_bytes(array: StoredArray) -> int:
+    text = f"{array.network}.{array.name}"
+    surplus = max(text.count(".") + text.count("/") - USUAL_PARTS, 0)
+    return 2 * (len(text) + len(array.member)) + PART_BYTES * surplus
 
 
 def _bytes(array: StoredArray) -> int:

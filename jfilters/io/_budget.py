@@ -12,7 +12,7 @@ from collections.abc import Iterator
 
 from ..errors import CheckpointError
 
-MEMORY = 400_000_000
+MEMORY = 320_000_000
 """Bytes of what is built while a checkpoint is opened, unless JFILTERS_OPEN_MEMORY says more."""
 
 ELEMENTS = 1 << 26
@@ -27,10 +27,10 @@ NESTING = 64
 SECONDS, SECONDS_PER_MEGABYTE, MOST_SECONDS = 20.0, 1.0, 120.0
 """Processor time of opening: a constant, more with the size of the files, and no more than this."""
 
-ARRAY_BYTES = 1_700
+ARRAY_BYTES = 2_500
 """Bytes of one listed array with its record, its reader and its place in the order of layers."""
 
-_TICK = 4096
+_TICK = 1 << 15
 _MEMORY_NAME, _SECONDS_NAME = "JFILTERS_OPEN_MEMORY", "JFILTERS_OPEN_SECONDS"
 
 

@@ -352,7 +352,7 @@ def test_a_broken_checkpoint_is_refused_by_name(broken, layout, damage, message)
 
 
 def test_metadata_beyond_the_limit_is_not_read(broken, monkeypatch):
-    monkeypatch.setattr(_orbax, "LONGEST_METADATA", 1000)
+    monkeypatch.setattr(_orbax, "MAX_JSON_BYTES", 1000)
     assert "expected at most 1000" in refused(broken("standard"))
 
 
