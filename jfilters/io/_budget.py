@@ -1,7 +1,7 @@
 """The cost of opening one checkpoint: memory, elements, expansion, nesting and time, counted in one place.
 
-A `Budget` is made where a checkpoint is opened, and every reader draws from the current one. What is drawn
-is an estimate from above, made before the memory is taken, so that a refusal does not depend on the machine.
+A `Budget` is made where a checkpoint is opened, and every reader draws from the current one. It draws an
+estimate from above before the memory is taken, so that no refusal depends on the machine.
 """
 
 import contextlib
@@ -35,16 +35,22 @@ _MEMORY_NAME, _SECONDS_NAME = "JFILTERS_OPEN_MEMORY", "JFILTERS_OPEN_SECONDS"
 
 
 class Budget:
-    """The part of each limit that is left to one checkpoint, at `path`."""
+    """The part of each limit that is left to one checkpoint, at `path`.
 
-    def __init__(self, path: object = ""):
-        self.path = path
+    Readers may hold it for longer than the checkpoint is being opened: once closed, nothing is counted.
+    """
+
+    def __init__(self, path: object = "", *, is_timed: bool = True):
+        self.path, self._is_closed = path, False
         self.memory = int(_setting(_MEMORY_NAME, MEMORY / 1e6) * 1e6)
         self.elements, self._files = ELEMENTS, dict[str, int]()
-        self._start, self._until_tick = time.thread_time(), _TICK
+        self._until_tick = _TICK
+        self._start = time.thread_time() if is_timed else None
 
     def take(self, *, memory: int = 0, elements: int = 1) -> None:
         """Draw bytes and elements. Raises CheckpointError beyond a limit."""
+        if self._is_closed:
+            return
         self.memory -= memory
         self.elements -= elements
         self._until_tick -= elements
@@ -63,6 +69,8 @@ class Budget:
     def check_time(self) -> None:
         """Raises CheckpointError after the seconds that a checkpoint of this size may take."""
         self._until_tick = _TICK
+        if self._is_closed or self._start is None:
+            return
         least = SECONDS + SECONDS_PER_MEGABYTE * sum(self._files.values()) / 1e6
         limit = _setting(_SECONDS_NAME, min(least, MOST_SECONDS))
         # Time of this thread alone: neither a slow network nor the neighbors on the machine count.
@@ -87,6 +95,10 @@ class Budget:
         if level > NESTING:
             raise CheckpointError(f"more than {NESTING} levels inside each other", path=self.path)
 
+    def close(self) -> None:
+        """Stop counting: the values of a checkpoint are read at other times, and in other threads."""
+        self._is_closed = True
+
     @contextlib.contextmanager
     def temporary(self) -> Iterator[None]:
         """Return the memory that is drawn inside: what was built there is gone at the end."""
@@ -106,7 +118,7 @@ _current: contextvars.ContextVar[Budget | None] = contextvars.ContextVar("budget
 
 def budget(path: object = "") -> Budget:
     """The budget of the checkpoint that is being opened; one of its own for what is read outside."""
-    return _current.get() or Budget(path)
+    return _current.get() or Budget(path, is_timed=False)
 
 
 @contextlib.contextmanager
@@ -115,11 +127,13 @@ def budgeted(path: object) -> Iterator[Budget]:
     if (current := _current.get()) is not None:
         yield current
         return
-    token = _current.set(Budget(path))
+    current = Budget(path)
+    token = _current.set(current)
     try:
-        yield budget()
+        yield current
     finally:
         _current.reset(token)
+        current.close()
 
 
 def _setting(name: str, default: float) -> float:

@@ -65,7 +65,7 @@ def _draw(data: bytes | memoryview, path: Location) -> None:
         keys += int(counts[ord(":")])
         largest = max(largest, int(np.flatnonzero(counts)[-1]))
     if elements > MAX_ELEMENTS:
-        _refuse(path, f"more than {MAX_ELEMENTS:,} elements of JSON")
+        _refuse(path, f"more than {MAX_ELEMENTS} elements of JSON")
     # The bytes, the decoded text and its parts; one character beyond Latin-1 widens all of a text.
     width = 1 if largest < 0xC4 else 2 if largest < 0xF0 else 4
     memory = _KEY_BYTES * keys + _ELEMENT_BYTES * elements + (1 + 2 * width) * len(codes)

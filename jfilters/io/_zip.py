@@ -128,12 +128,12 @@ class ZipArchive:
         return directory, size
 
     def _entries(self, data: memoryview) -> dict[str, Member]:
-        members, position = {}, 0
+        members, position, limits = {}, 0, budget(self.source.path)
         while position < len(data):
             name, member, position = self._entry(data, position)
             if name in members:
                 raise self._refusal("two members have this name", name)
-            budget(self.source.path).take(memory=_MEMBER_BYTES + len(name))
+            limits.take(memory=_MEMBER_BYTES + len(name))
             members[name] = member
             if len(members) > MAX_MEMBERS:
                 raise self._refusal(f"more than {MAX_MEMBERS:,} members", "")

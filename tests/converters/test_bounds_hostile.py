@@ -9,6 +9,7 @@ import os
 import struct
 import subprocess
 import sys
+import warnings
 import zipfile
 import zlib
 from pathlib import Path
@@ -154,7 +155,9 @@ def torch_script(folder):
         def forward(self, x):
             return x
 
-    torch.jit.save(torch.jit.trace(Network(), torch.zeros(1)), folder / "script.pt")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        torch.jit.save(torch.jit.trace(Network(), torch.zeros(1)), folder / "script.pt")
 
 
 def safetensors(path, names, head=""):

@@ -70,7 +70,7 @@ def test_waiting_costs_no_time(monkeypatch):
 @pytest.mark.parametrize(("unpacked", "stored"), [(1 << 28, 0), (1 << 30, 6 << 20)])
 def test_expansion_is_bounded(unpacked, stored):
     Budget().check_expansion(unpacked, stored, "an array")
-    with pytest.raises(CheckpointError, match="an array of .* bytes from .* stored"):
+    with pytest.raises(CheckpointError, match=r"an array of .* bytes from .* stored"):
         Budget().check_expansion(2 * unpacked, stored, "an array")
 
 
@@ -91,6 +91,15 @@ def test_one_checkpoint_has_one_budget_in_its_own_thread():
         thread.join()
     assert others[0] is not outer
     assert budget("x") is not budget("x")
+
+
+def test_what_is_read_later_is_not_counted(monkeypatch):
+    """A reader that keeps the budget is used by other threads, hours later."""
+    with budgeted("file") as limits:
+        pass
+    monkeypatch.setattr(_budget, "SECONDS", 1e-9)
+    limits.take(memory=1 << 40, elements=1 << 40)
+    limits.check_time()
 
 
 def test_the_estimate_of_json_is_one_from_above():
