@@ -5,12 +5,10 @@ are read one by one with tensorstore, which, unlike Orbax's own restore, needs n
 the devices that saved it.
 """
 
-import contextlib
 import functools
 import math
-import re
 import stat
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -34,7 +32,6 @@ from ._names import split_params
 from ._not_weights import OPTIMIZER, path_reason
 from ._orbax_layout import (
     COMMITTED,
-    DATABASE,
     STEP_FILE,
     TREE,
     UNFINISHED,
@@ -42,25 +39,16 @@ from ._orbax_layout import (
     items_of,
     recognizes,
 )
+from ._orbax_stores import TIMEOUT, open_stores, tensorstore_errors
 from ._stored import StoredArray
 
 LARGEST_LIMIT = 1 << 34
 """Bytes that no array or chunk may exceed."""
 
-LONGEST_METADATA = 1 << 18
-"""Bytes of the description of one array, which tensorstore parses to 40 times as many."""
-
-_STORE_BYTES, _CHUNK_BYTES = 5_000, 1_000
-"""Memory of an open array, and of one chunk while it is read."""
-
-CACHE = 1 << 24
-"""Bytes of database nodes kept while a checkpoint is open."""
-
-TIMEOUT = 600.0
-"""Seconds after which one array is given up."""
+_CHUNK_BYTES = 1_000
+"""Memory of one chunk while it is read."""
 
 _SETTINGS = ("use_ocdbt", "use_zarr3", "store_array_data_equal_to_fill_value")
-_TENSORSTORE_ERRORS = (ValueError, TypeError, RuntimeError, LookupError, OSError, MemoryError)
 
 
 def arrays(path: Location) -> Sequence[StoredArray]:
@@ -120,7 +108,7 @@ def _item_arrays(item: Location, path: Location, limit: int) -> list[StoredArray
         metadata = _json(item / TREE)
         leaves, random_keys = _leaves(metadata, item / TREE), _random_keys(item)
         metadata = {key: metadata.get(key) for key in _SETTINGS}
-    stores = _open(item, [".".join(keys) for keys in leaves], metadata)
+    stores = open_stores(item, [".".join(keys) for keys in leaves], metadata)
     return [
         _stored(item, network, keys, store, limit, random_keys)
         for keys, store in zip(leaves, stores, strict=True)
@@ -172,89 +160,6 @@ def _random_keys(item: Location) -> set[str]:
         raise CheckpointError(f"expected array_metadatas ({error})", path=folder) from error
 
 
-def _open(item: Location, names: list[str], metadata: dict[str, Any]) -> list[Any]:
-    """The tensorstores of all arrays, opened side by side."""
-    import tensorstore as ts
-
-    context = ts.Context({"cache_pool": {"total_bytes_limit": CACHE}})
-    _check_descriptions(item, names, metadata, context)
-    pending, stores = [], []
-    for name in names:
-        with _tensorstore_errors(item, name):
-            spec = ts.Spec(_spec(item, name, metadata))
-            pending.append(ts.open(spec, open=True, read=True, context=context))
-    for name, future in zip(names, pending, strict=True):
-        with _tensorstore_errors(item, name):
-            stores.append(future.result(timeout=TIMEOUT))
-    return stores
-
-
-def _check_descriptions(
-    item: Location, names: list[str], metadata: dict[str, Any], context: Any
-) -> None:
-    """Refuse long descriptions of arrays before tensorstore parses them, and draw for the others."""
-    import tensorstore as ts
-
-    file = "zarr.json" if metadata.get("use_zarr3") else ".zarray"
-    pending = []
-    for name in names:
-        with _tensorstore_errors(item, name):
-            store = _spec(item, name, metadata)["kvstore"]
-            if store["driver"] == "file":
-                path = item / name / file
-                size = path.stat().st_size if path.is_file() else 0
-                _draw(item, name, size)
-            else:
-                pending.append((name, ts.KvStore.open(store, context=context).result().read(file)))
-    for name, future in pending:
-        with _tensorstore_errors(item, name):
-            _draw(item, name, len(future.result(timeout=TIMEOUT).value))
-
-
-def _draw(item: Location, name: str, size: int) -> None:
-    if size > LONGEST_METADATA:
-        reason = f"{size:,} bytes describe the array; expected at most {LONGEST_METADATA:,}"
-        raise CheckpointError(reason, path=item, tensor=name)
-    budget(item).take(memory=_STORE_BYTES + size)
-
-
-def _spec(item: Location, name: str, metadata: dict[str, Any]) -> dict[str, Any]:
-    """Return the spec by which tensorstore opens an array; the checkpoint gives only the name in it."""
-    kvstore = _folder(item)
-    if (item / DATABASE).is_file():
-        kvstore = {"driver": "ocdbt", "base": kvstore, "path": f"{name}/"}
-    elif metadata.get("use_ocdbt") or (item / "d").is_dir():
-        raise CheckpointError(f"expected the file {DATABASE}, found none", path=item, tensor=name)
-    elif {"", ".", ".."} & set(re.split(r"[/\\]", name)):
-        raise CheckpointError("a name that leaves the folder", path=item, tensor=name)
-    else:
-        kvstore = _folder(item / name)
-    # A missing chunk would be read as zeros. Older versions did leave out those that are all zero.
-    zeros_left_out = not metadata.get("store_array_data_equal_to_fill_value", False)
-    driver = "zarr3" if metadata.get("use_zarr3") else "zarr"
-    return {"driver": driver, "kvstore": kvstore, "fill_missing_data_reads": zeros_left_out}
-
-
-def _folder(path: Location) -> dict[str, Any]:
-    # Tensorstore takes no ".." in a path, and only the file system knows where a link's ".." leads.
-    return {"driver": "file", "path": f"{path.resolve()}/"}
-
-
-@contextlib.contextmanager
-def _tensorstore_errors(item: Location, name: str) -> Iterator[None]:
-    """Tensorstore's errors, of many types, as one that names the folder and the array."""
-    try:
-        yield
-    except CheckpointError:
-        raise
-    except TimeoutError as error:
-        raise UnreadableError(f"no answer in {TIMEOUT:g} s", path=item, tensor=name) from error
-    except _TENSORSTORE_ERRORS as error:
-        message = str(error).partition(" [")[0][:300]
-        reason = f"its data is missing or damaged ({message})"
-        raise CheckpointError(reason, path=item, tensor=name) from error
-
-
 def _stored(
     item: Location,
     network: str,
@@ -288,7 +193,7 @@ def _stored(
 
 
 def _read(item: Location, name: str, store: Any, limit: int) -> np.ndarray:
-    with _tensorstore_errors(item, name):
+    with tensorstore_errors(item, name):
         layout = store.chunk_layout
         # A scalar has no chunk shape.
         shapes = (store.shape, layout.read_chunk.shape, layout.write_chunk.shape)

@@ -220,7 +220,7 @@ BOMBS = {
     "script.pt": (torch_script, "10 arrays of 663,552,000 bytes from"),
     "parts.safetensors": (names_of_many_parts, "MB of memory"),
     "wide.safetensors": (one_wide_character, "MB of memory"),
-    "handles.index": (tensorflow_handles, "MB of memory"),
+    "handles.index": (tensorflow_handles, "opening it takes more than"),
 }
 """What builds each file, and what it is refused for."""
 
