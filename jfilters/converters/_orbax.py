@@ -179,7 +179,9 @@ def _stored(
         network, name = ".".join(filter(None, (network, inner))), leaf.replace("/", ".")
     chunks = zip(store.shape, store.chunk_layout.read_chunk.shape or (), strict=False)
     count = math.prod(-(-size // chunk) for size, chunk in chunks)
-    budget(item).take(memory=_CHUNK_BYTES * count)
+    # An array beyond the limit is refused by its size, whenever it is read.
+    if math.prod(store.shape) * store.dtype.numpy_dtype.itemsize <= limit:
+        budget(item).take(memory=_CHUNK_BYTES * count)
     reader = functools.partial(_read, item, name, store, limit)
     return StoredArray(
         name,
