@@ -90,10 +90,10 @@ class Budget:
         """Return whether bytes are far more than those that they are stored in."""
         return unpacked > max(LEAST_EXPANSION, RATIO * stored)
 
-    def check_nesting(self, level: int) -> None:
+    def check_nesting(self, level: int, what: str = "levels") -> None:
         """Raises CheckpointError beyond the levels that a reader follows."""
         if level > NESTING:
-            raise CheckpointError(f"more than {NESTING} levels inside each other", path=self.path)
+            raise CheckpointError(f"more than {NESTING} nested {what}", path=self.path)
 
     def close(self) -> None:
         """Stop counting: the values of a checkpoint are read at other times, and in other threads."""

@@ -145,7 +145,7 @@ class Hdf5File:
         """A link, and the group it leads to if that has not been visited."""
         h5py = require_h5py(self.path)
         path = f"{prefix}{name}"
-        budget(self.path).check_nesting(prefix.count("/"))
+        budget(self.path).check_nesting(prefix.count("/"), "groups")
         if "/" in name or not isinstance(group.get(name, getlink=True), h5py.HardLink):
             visited[path] = path
             return Hdf5Node(path, reason="a link that may lead out of the file, not followed"), None
@@ -195,11 +195,11 @@ class Hdf5File:
         if size is None or (attribute.shape and string.length is None):
             return None
         self._text_left -= size
+        if self._text_left < 0:
+            raise self.error(f"more than {MAX_TEXT:,} bytes of attributes, with {name!r}")
         # The list of its texts takes far more than their bytes.
         count = math.prod(attribute.shape)
         budget(self.path).take(memory=_ATTRIBUTE_BYTES * count + 2 * size, elements=_ATTRIBUTE_COST)
-        if self._text_left < 0:
-            raise self.error(f"more than {MAX_TEXT:,} bytes of attributes, with {name!r}")
         return holder.attrs[name]
 
 

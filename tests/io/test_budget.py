@@ -37,7 +37,7 @@ def test_elements_are_counted(monkeypatch):
 
 def test_nesting_is_bounded():
     Budget().check_nesting(_budget.NESTING)
-    with pytest.raises(CheckpointError, match="more than 64 levels"):
+    with pytest.raises(CheckpointError, match="more than 64 nested levels"):
         Budget().check_nesting(_budget.NESTING + 1)
 
 
