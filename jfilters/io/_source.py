@@ -8,7 +8,7 @@ import os
 import stat
 import weakref
 from pathlib import Path
-from typing import Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 import numpy as np
 
@@ -16,6 +16,9 @@ from .._memory import aligned_empty
 from ..errors import UnreadableError
 from ._budget import budget
 from ._location import Location
+
+if TYPE_CHECKING:
+    import upath
 
 LOCAL_WINDOW, REMOTE_WINDOW = 1 << 16, 1 << 9
 """Bytes that cost next to nothing here, and of which few are wasted there; more are read ahead in a row."""
@@ -142,7 +145,7 @@ def open_source(path: Location) -> ByteSource:
     return source
 
 
-def _remote(path: Location) -> ByteSource:
+def _remote(path: "upath.UPath") -> ByteSource:
     from ._remote import open_remote
 
     return open_remote(path)
