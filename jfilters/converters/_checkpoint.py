@@ -8,9 +8,10 @@ from typing import Any
 import numpy as np
 
 from ..errors import CheckpointError
-from ..io import Location, checkpoint_errors, is_folder, location
+from ..io import Location, budgeted, checkpoint_errors, is_folder, location
 from ..layers import Layer
 from ._axes import Arrangement, checked_axes
+from ._claims import check_claims, check_listing
 from ._counters import Counters, find_counters
 from ._detect import detect
 from ._format import Format
@@ -153,6 +154,9 @@ def open_checkpoint(
     - `standardize`: read every weight as weight standardization applies it: less its mean and divided by
       its standard deviation over each output channel. No file tells whether a network does so.
 
+    A file that would take more memory or time than its budget is refused before it takes it; see
+    docs/security.md for the limits and how to raise them.
+
     **Returns:** the `Checkpoint`; one without any convolution has no layers, which is no error.
 
     **Raises:** CheckpointError if the path is no readable checkpoint, ValueError for unknown `axes`.
@@ -168,13 +172,15 @@ def open_checkpoint(
     ('safetensors', 'conv.weight', (16, 8, 3, 3))
     """
     path, axes = location(path), checked_axes(axes)
-    format = detect(path)
-    with checkpoint_errors(path):
+    with budgeted(path), checkpoint_errors(path):
+        format = detect(path)
         if like is None:
             arrays, order = format.arrays(path), format.order
         else:
             arrays, order = _like(path, format, like), "registration-order"
+        check_listing(path, arrays)
         selected, skipped = select(arrays, order, axes, network)
+        check_claims(path, arrays, _companions(path, arrays))
     layers = tuple(stored_layer(path, item, standardize) for item in selected)
     companions, counters = _companions(path, arrays), find_counters(arrays, format.name)
     return Checkpoint(path, format.name, layers, skipped, companions, counters)

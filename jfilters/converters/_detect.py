@@ -6,7 +6,16 @@ import stat
 from pathlib import Path
 
 from ..errors import UnreadableError
-from ..io import Location, base_name, checkpoint_errors, children, is_folder, location, open_source
+from ..io import (
+    Location,
+    base_name,
+    budgeted,
+    checkpoint_errors,
+    children,
+    is_folder,
+    location,
+    open_source,
+)
 from . import (
     _caffe,
     _darknet,
@@ -63,7 +72,8 @@ def detect(path: str | Location) -> Format:
     """
     path = location(path)
     head = b"" if _is_folder(path) else bytes(open_source(path).read(0, HEAD))
-    with checkpoint_errors(path):
+    # Each format reads for itself what tells it, and keeps none of it.
+    with checkpoint_errors(path), budgeted(path) as budget, budget.temporary():
         if error := foreign_part(path) or own_error(path, head):
             raise error
         matches = (format for format in FORMATS.values() if format.recognizes(path, head))

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from typing import Any, NoReturn
 
 from ..errors import CheckpointError
-from ..io import Location
+from ..io import Location, parsed_json
 from ..layers import Applied, DepthSource, Layer
 from ._axes import LARGEST_EXTENT
 from ._names import LONGEST_NAME
@@ -25,9 +25,6 @@ RECORDS = "jfilters.layers.json"
 
 MAX_TEXT = 1 << 26
 """Bytes of all records."""
-
-MAX_ELEMENTS = 2_000_000
-"""Commas, braces and brackets of all records, which bound the memory that their parser takes."""
 
 _TYPES = {
     "name": str, "depth": int, "relative_depth": float, "depth_source": str,
@@ -66,12 +63,15 @@ def with_records(arrays: Sequence[StoredArray], text: str, path: Location) -> li
 
 def _parsed(text: str, path: Location) -> list[tuple[str, dict[str, Any]]]:
     """The name of an array and the fields of its layer, for every record."""
-    if len(text) > MAX_TEXT or sum(map(text.count, ",{[")) > MAX_ELEMENTS:
-        _refuse(f"more than {MAX_TEXT} bytes or {MAX_ELEMENTS} elements of layer records", path)
+    if len(text) > MAX_TEXT:
+        _refuse(f"more than {MAX_TEXT} bytes of layer records", path)
     try:
-        records = [(record.pop("tensor"), record) for record in json.loads(text)]
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-        reason = f"expected a JSON list of layer records ({type(error).__name__}: {error!s:.80})"
+        content = parsed_json(text.encode("utf-8", "replace"), path, is_strict=False)
+        records = [(record.pop("tensor"), record) for record in content]
+    except (KeyError, TypeError, AttributeError, ValueError) as error:
+        reason = getattr(error, "reason", f"{type(error).__name__}: {error!s:.80}")
+        if not isinstance(error, CheckpointError) or reason.startswith("no valid JSON"):
+            reason = f"expected a JSON list of layer records ({reason:.100})"
         raise CheckpointError(reason, path=path) from error
     if not all(isinstance(name, str) for name, _ in records):
         _refuse("expected layer records that name their arrays", path)

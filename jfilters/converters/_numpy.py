@@ -22,6 +22,7 @@ from ..io import (
     NpyHeader,
     SourceFile,
     ZipArchive,
+    budget,
     dtype_reason,
     holds_npy_stream,
     open_source,
@@ -32,11 +33,8 @@ from ._format import Format
 from ._layer_records import MAX_TEXT, RECORDS, with_records
 from ._stored import PEEK, StoredArray
 
-LARGEST_RATIO = 200
-"""Inflated bytes a stored byte; trained weights hardly compress."""
-
-SMALLEST_LIMIT = 1 << 28
-"""Bytes that any archive may inflate to, whatever the ratio."""
+_MEMBER_BYTES = 1_200
+"""Memory that zipfile takes for a member."""
 
 _ZIP = b"PK\x03\x04"
 _METHODS = {zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED}
@@ -88,7 +86,8 @@ def _stored(name: str, header: NpyHeader, reader) -> StoredArray:
 def _open_archive(path: Location) -> zipfile.ZipFile:
     source = open_source(path)
     # zipfile itself bounds neither its directory nor its members, and takes the last of two of a name.
-    ZipArchive(source)
+    members = ZipArchive(source).members
+    budget(path).take(memory=_MEMBER_BYTES * len(members))
     try:
         return zipfile.ZipFile(SourceFile(source))
     except _ZIP_ERRORS as error:
@@ -98,11 +97,8 @@ def _open_archive(path: Location) -> zipfile.ZipFile:
 
 def _check_members(members: list[zipfile.ZipInfo], path: Location, size: int):
     """Refuse what no writer of .npz makes, before anything is inflated."""
-    limit = max(SMALLEST_LIMIT, LARGEST_RATIO * size)
     total = sum(member.file_size for member in members)
-    if total > limit:
-        reason = f"{len(members)} members that inflate to {total} bytes; expected at most {limit}"
-        raise CheckpointError(reason, path=path)
+    budget(path).check_expansion(total, size, f"{len(members)} members that inflate to a total")
 
 
 def _member(archive: zipfile.ZipFile, member: zipfile.ZipInfo, path: Location) -> StoredArray:

@@ -5,27 +5,33 @@ are read one by one with tensorstore, which, unlike Orbax's own restore, needs n
 the devices that saved it.
 """
 
-import contextlib
 import functools
-import json
 import math
-import re
 import stat
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from ..errors import CheckpointError, UnreadableError
-from ..io import Location, base_name, children, open_source
+from ..io import (
+    LEAST_EXPANSION,
+    MAX_JSON_BYTES,
+    RATIO,
+    Location,
+    base_name,
+    budget,
+    children,
+    open_source,
+    parsed_json,
+)
 from ._copied import copied_arrays
 from ._format import Format
 from ._names import split_params
 from ._not_weights import OPTIMIZER, path_reason
 from ._orbax_layout import (
     COMMITTED,
-    DATABASE,
     STEP_FILE,
     TREE,
     UNFINISHED,
@@ -33,24 +39,16 @@ from ._orbax_layout import (
     items_of,
     recognizes,
 )
+from ._orbax_stores import TIMEOUT, open_stores, tensorstore_errors
 from ._stored import StoredArray
 
-LONGEST_METADATA = 100_000_000
-"""Bytes of one JSON file, the limit that safetensors sets to its header."""
+LARGEST_LIMIT = 1 << 34
+"""Bytes that no array or chunk may exceed."""
 
-LARGEST_RATIO = 200
-"""Decoded bytes of one array or chunk a byte on disk; trained weights hardly compress."""
+_CHUNK_BYTES = 1_000
+"""Memory of one chunk while it is read."""
 
-SMALLEST_LIMIT, LARGEST_LIMIT = 1 << 28, 1 << 34
-"""Bytes that one array or chunk may decode to on any account, and that none may exceed."""
-
-CACHE = 1 << 24
-"""Bytes of database nodes kept while a checkpoint is open."""
-
-TIMEOUT = 600.0
-"""Seconds after which one array is given up."""
-
-_TENSORSTORE_ERRORS = (ValueError, TypeError, RuntimeError, LookupError, OSError, MemoryError)
+_SETTINGS = ("use_ocdbt", "use_zarr3", "store_array_data_equal_to_fill_value")
 
 
 def arrays(path: Location) -> Sequence[StoredArray]:
@@ -62,7 +60,7 @@ def arrays(path: Location) -> Sequence[StoredArray]:
         # Tensorstore has clients of its own, but not fsspec's credentials.
         return copied_arrays(path, arrays)
     try:
-        limit = min(LARGEST_LIMIT, max(SMALLEST_LIMIT, LARGEST_RATIO * _stored_bytes(path)))
+        limit = min(LARGEST_LIMIT, max(LEAST_EXPANSION, RATIO * _stored_bytes(path)))
         items = items_of(path)
         _check_finished(path, items)
         if not items and not is_item(path):
@@ -92,13 +90,10 @@ def _check_finished(path: Location, items: list[Location]):
 def _json(path: Location) -> dict[str, Any]:
     """An object from a JSON file of bounded size."""
     source = open_source(path)
-    if source.size > LONGEST_METADATA:
-        reason = f"{source.size} bytes of metadata; expected at most {LONGEST_METADATA}"
+    if source.size > MAX_JSON_BYTES:
+        reason = f"{source.size} bytes of metadata; expected at most {MAX_JSON_BYTES}"
         raise CheckpointError(reason, path=path)
-    try:
-        content = json.loads(bytes(source.read(0, source.size)))
-    except (ValueError, RecursionError) as error:
-        raise CheckpointError(f"expected JSON ({str(error)[:100]})", path=path) from error
+    content = parsed_json(source.read(0, source.size), path, is_strict=False)
     if not isinstance(content, dict):
         raise CheckpointError("expected a JSON object", path=path)
     return content
@@ -108,10 +103,12 @@ def _item_arrays(item: Location, path: Location, limit: int) -> list[StoredArray
     """The arrays of one item of the checkpoint at `path`, each of at most `limit` bytes."""
     if not (item / TREE).is_file():
         raise CheckpointError(f"expected the file {TREE}, which lists the arrays", path=item)
-    metadata = _json(item / TREE)
     network = "" if item == path else item.name
-    leaves, random_keys = _leaves(metadata, item / TREE), _random_keys(item)
-    stores = _open(item, [".".join(keys) for keys in leaves], metadata)
+    with budget(path).temporary():
+        metadata = _json(item / TREE)
+        leaves, random_keys = _leaves(metadata, item / TREE), _random_keys(item)
+        metadata = {key: metadata.get(key) for key in _SETTINGS}
+    stores = open_stores(item, [".".join(keys) for keys in leaves], metadata)
     return [
         _stored(item, network, keys, store, limit, random_keys)
         for keys, store in zip(leaves, stores, strict=True)
@@ -163,59 +160,6 @@ def _random_keys(item: Location) -> set[str]:
         raise CheckpointError(f"expected array_metadatas ({error})", path=folder) from error
 
 
-def _open(item: Location, names: list[str], metadata: dict[str, Any]) -> list[Any]:
-    """The tensorstores of all arrays, opened side by side."""
-    import tensorstore as ts
-
-    context = ts.Context({"cache_pool": {"total_bytes_limit": CACHE}})
-    pending, stores = [], []
-    for name in names:
-        with _tensorstore_errors(item, name):
-            spec = ts.Spec(_spec(item, name, metadata))
-            pending.append(ts.open(spec, open=True, read=True, context=context))
-    for name, future in zip(names, pending, strict=True):
-        with _tensorstore_errors(item, name):
-            stores.append(future.result(timeout=TIMEOUT))
-    return stores
-
-
-def _spec(item: Location, name: str, metadata: dict[str, Any]) -> dict[str, Any]:
-    """Return the spec by which tensorstore opens an array; the checkpoint gives only the name in it."""
-    kvstore = _folder(item)
-    if (item / DATABASE).is_file():
-        kvstore = {"driver": "ocdbt", "base": kvstore, "path": f"{name}/"}
-    elif metadata.get("use_ocdbt") or (item / "d").is_dir():
-        raise CheckpointError(f"expected the file {DATABASE}, found none", path=item, tensor=name)
-    elif {"", ".", ".."} & set(re.split(r"[/\\]", name)):
-        raise CheckpointError("a name that leaves the folder", path=item, tensor=name)
-    else:
-        kvstore = _folder(item / name)
-    # A missing chunk would be read as zeros. Older versions did leave out those that are all zero.
-    zeros_left_out = not metadata.get("store_array_data_equal_to_fill_value", False)
-    driver = "zarr3" if metadata.get("use_zarr3") else "zarr"
-    return {"driver": driver, "kvstore": kvstore, "fill_missing_data_reads": zeros_left_out}
-
-
-def _folder(path: Location) -> dict[str, Any]:
-    # Tensorstore takes no ".." in a path, and only the file system knows where a link's ".." leads.
-    return {"driver": "file", "path": f"{path.resolve()}/"}
-
-
-@contextlib.contextmanager
-def _tensorstore_errors(item: Location, name: str) -> Iterator[None]:
-    """Tensorstore's errors, of many types, as one that names the folder and the array."""
-    try:
-        yield
-    except CheckpointError:
-        raise
-    except TimeoutError as error:
-        raise UnreadableError(f"no answer in {TIMEOUT:g} s", path=item, tensor=name) from error
-    except _TENSORSTORE_ERRORS as error:
-        message = str(error).partition(" [")[0][:300]
-        reason = f"its data is missing or damaged ({message})"
-        raise CheckpointError(reason, path=item, tensor=name) from error
-
-
 def _stored(
     item: Location,
     network: str,
@@ -233,6 +177,11 @@ def _stored(
     inner, leaf = split_params(path)
     if inner:
         network, name = ".".join(filter(None, (network, inner))), leaf.replace("/", ".")
+    chunks = zip(store.shape, store.chunk_layout.read_chunk.shape or (), strict=False)
+    count = math.prod(-(-size // chunk) for size, chunk in chunks)
+    # An array beyond the limit is refused by its size, whenever it is read.
+    if math.prod(store.shape) * store.dtype.numpy_dtype.itemsize <= limit:
+        budget(item).take(memory=_CHUNK_BYTES * count)
     reader = functools.partial(_read, item, name, store, limit)
     return StoredArray(
         name,
@@ -246,7 +195,7 @@ def _stored(
 
 
 def _read(item: Location, name: str, store: Any, limit: int) -> np.ndarray:
-    with _tensorstore_errors(item, name):
+    with tensorstore_errors(item, name):
         layout = store.chunk_layout
         # A scalar has no chunk shape.
         shapes = (store.shape, layout.read_chunk.shape, layout.write_chunk.shape)

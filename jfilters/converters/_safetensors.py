@@ -13,7 +13,7 @@ from typing import Any, NoReturn, TypeGuard
 import numpy as np
 
 from ..errors import CheckpointError
-from ..io import MAX_JSON_BYTES, ByteSource, Location, json_object, open_source
+from ..io import MAX_JSON_BYTES, ByteSource, Location, budget, json_object, open_source
 from ._dtypes import numeric_dtype
 from ._foreign import DISTRIBUTED_SHARDS, kind_error
 from ._format import Format
@@ -53,6 +53,12 @@ def _is_text(head: bytes) -> bool:
 
 def _arrays(path: Location) -> Sequence[StoredArray]:
     """The arrays of one file in the order of their data."""
+    # The header is gone once they are listed.
+    with budget(path).temporary():
+        return _listed(path)
+
+
+def _listed(path: Location) -> Sequence[StoredArray]:
     source = open_source(path)
     if source.size < 8:
         _refuse(path, f"expected a header length of 8 bytes, found {source.size} bytes")

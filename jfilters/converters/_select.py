@@ -7,6 +7,7 @@ with its reason; nothing is guessed and nothing vanishes.
 import dataclasses
 from collections.abc import Collection, Sequence
 
+from ..io import budget
 from ..layers import DepthSource, Layer
 from ._applied import compose
 from ._axes import (
@@ -102,6 +103,7 @@ def select(
     convolutions = [conv for network in networks for conv in _ranked(network, order, dense)]
     reasons |= {conv.index: POINTWISE for conv in convolutions if _is_pointwise(conv)}
     names = display_names(arrays, {conv.stored.network for conv in convolutions})
+    budget().take(elements=_ORDERED_COST * len(convolutions))
     layers = [
         Selected(_layer(conv, names[conv.index], copies, labels), conv.stored, conv.arrangement)
         for conv in convolutions
@@ -113,6 +115,9 @@ def select(
     ]
     return (*recorded, *layers), tuple(skipped)
 
+
+_ORDERED_COST = 8
+"""Elements that a convolution counts as, whose place in the network is found: some 0.1 ms."""
 
 POINTWISE = "1x1 convolution: no spatial extent"
 _AMBIGUOUS = "axes ambiguous: {} fits; say which with --axes"

@@ -16,6 +16,7 @@ from ..io import (
     MAX_JSON_BYTES,
     Location,
     base_name,
+    budget,
     children,
     is_file,
     is_folder,
@@ -241,7 +242,9 @@ def _shard_arrays(file: Location, single: Format) -> Sequence[StoredArray]:
     head = bytes(open_source(file).read(0, _HEAD))
     if not single.recognizes(file, head) and (error := foreign_error(file, head)):
         raise error
-    return single.arrays(file)
+    # The header of one file is gone before that of the next is read; the arrays are counted at the end.
+    with budget(file).temporary():
+        return single.arrays(file)
 
 
 def _check_holders(index: Index, arrays_of: dict[str, Sequence[StoredArray]]) -> None:

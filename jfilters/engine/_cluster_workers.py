@@ -97,18 +97,23 @@ def _near(ray: Any, node: str) -> Any:
 
 
 def environment(num_gpus: int | float = 0) -> dict[str, str]:
-    """The variables of every worker: its device, and the numbers of threads that this process has.
+    """The variables of every worker: its device, the numbers of threads, and the limits of this process.
 
     XLA and BLAS divide sums among threads, so that the last bits of a result depend on their number. A
     worker with as many threads as the scan computes the same bits as the scan.
     """
     device = _GPU | _preallocation() if num_gpus else _CPU
-    return device | {
-        names[0]: next(
-            (os.environ[name] for name in names if name in os.environ), str(_cores_here())
-        )
-        for names in (_XLA_THREADS, _BLAS_THREADS)
-    }
+    limits = {name: text for name, text in os.environ.items() if name.startswith("JFILTERS_")}
+    return (
+        device
+        | limits
+        | {
+            names[0]: next(
+                (os.environ[name] for name in names if name in os.environ), str(_cores_here())
+            )
+            for names in (_XLA_THREADS, _BLAS_THREADS)
+        }
+    )
 
 
 def _preallocation() -> dict[str, str]:

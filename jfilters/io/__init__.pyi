@@ -1,3 +1,9 @@
+from ._budget import ARRAY_BYTES as ARRAY_BYTES
+from ._budget import LEAST_EXPANSION as LEAST_EXPANSION
+from ._budget import RATIO as RATIO
+from ._budget import Budget as Budget
+from ._budget import budget as budget
+from ._budget import budgeted as budgeted
 from ._cursor import Cursor as Cursor
 from ._flatbuffer import Flatbuffer as Flatbuffer
 from ._flatbuffer import FlatTable as FlatTable
@@ -17,6 +23,7 @@ from ._inert import MemorySource as MemorySource
 from ._inert import PickledBytes as PickledBytes
 from ._json import MAX_JSON_BYTES as MAX_JSON_BYTES
 from ._json import json_object as json_object
+from ._json import parsed_json as parsed_json
 from ._local_copy import LocalCopy as LocalCopy
 from ._location import Location as Location
 from ._location import base_name as base_name

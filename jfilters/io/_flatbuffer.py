@@ -11,6 +11,7 @@ from typing import NoReturn
 import numpy as np
 
 from ..errors import CheckpointError
+from ._budget import budget
 from ._source import ByteSource, window
 
 MAX_TABLES = 1 << 20
@@ -25,6 +26,7 @@ MAX_NAME, MAX_TEXT = 1 << 12, 1 << 26
 _BLOCKS = 64
 _LARGEST_VTABLE = 1 << 10
 _WIDTH = 4
+_TABLE_BYTES, _FIELD_BYTES = 150, 36
 
 
 class Flatbuffer:
@@ -34,6 +36,7 @@ class Flatbuffer:
         self.source = source
         self._window = max(window(source), 1 << 12)
         self._blocks: dict[int, memoryview] = {}
+        self._budget = budget(source.path)
         self._tables, self._numbers, self._text = MAX_TABLES, MAX_NUMBERS, MAX_TEXT
 
     def root(self) -> "FlatTable":
@@ -75,9 +78,14 @@ class Flatbuffer:
         self._tables -= tables
         self._numbers -= numbers
         self._text -= text
+        self._budget.take(memory=text, elements=tables)
         if min(self._tables, self._numbers, self._text) < 0 or text > MAX_NAME:
             limits = f"{MAX_TABLES} tables, {MAX_NUMBERS} numbers and names of {MAX_NAME} bytes"
             self.refuse(f"more than {limits}")
+
+    def draw(self, memory: int) -> None:
+        """Draw the memory of what a walk builds."""
+        self._budget.take(memory=memory)
 
     def refuse(self, reason: str) -> NoReturn:
         """Raise the error that names the file."""
@@ -106,6 +114,7 @@ class FlatTable:
         size = int(file.number(vtable, "<H"))
         if size < _WIDTH or size % 2 or size > _LARGEST_VTABLE:
             file.refuse(f"damaged flatbuffer: a vtable of {size} bytes at byte {vtable}")
+        file.draw(_TABLE_BYTES + _FIELD_BYTES * (size // 2 - 2))
         self._fields = struct.unpack(
             f"<{size // 2 - 2}H", file.read(vtable + _WIDTH, vtable + size)
         )

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..errors import CheckpointError, MissingExtraError
+from ._budget import budget
 from ._guard import checkpoint_errors
 from ._hdf5_header import claimed_length
 from ._hdf5_source import GuardedFile, base_address, keeps_sizes
@@ -27,9 +28,6 @@ if TYPE_CHECKING:
 MAX_OBJECTS = 200_000
 """Links in one file; Keras stores some ten a layer."""
 
-MAX_NESTING = 64
-"""Groups within groups."""
-
 MAX_TEXT = 1 << 26
 """Bytes of all attributes that are read from one file."""
 
@@ -37,6 +35,10 @@ DEFLATE_RATIO = 1032
 """How much smaller deflate can make anything (zlib's technical notes)."""
 
 DEFLATE, SHUFFLE, FLETCHER32 = 1, 2, 3
+
+_NODE_BYTES, _ATTRIBUTE_BYTES = 3_000, 200
+_NODE_COST, _ATTRIBUTE_COST = 256, 64
+"""Elements that a node and an attribute count as: each takes 0.1 ms or more of the HDF5 library."""
 
 _REMEDY = "save it again with h5py, and with gzip if it has to be compressed"
 
@@ -83,6 +85,9 @@ class Hdf5File:
             for name in group:
                 if len(visited) > MAX_OBJECTS:
                     raise self.error(f"more than {MAX_OBJECTS:,} objects")
+                budget(self.path).take(
+                    memory=_NODE_BYTES + len(prefix) + len(name), elements=_NODE_COST
+                )
                 node, child = self._node(prefix, group, name, visited)
                 if child is not None:
                     groups.append((f"{node.name}/", child))
@@ -110,6 +115,8 @@ class Hdf5File:
         dataset: Any = node.dataset
         claimed = math.prod(dataset.shape) * dataset.dtype.itemsize
         stored, packed = dataset.id.get_storage_size(), DEFLATE in filters_of(dataset)
+        if packed:
+            budget(self.path).check_expansion(claimed, stored, f"{node.name}: an array")
         if claimed > stored * (DEFLATE_RATIO if packed else 1):
             expected = f"expected the {claimed:,} bytes of shape {dataset.shape}"
             raise self.error(f"{expected}, found {stored:,} stored", node.name)
@@ -138,8 +145,7 @@ class Hdf5File:
         """A link, and the group it leads to if that has not been visited."""
         h5py = require_h5py(self.path)
         path = f"{prefix}{name}"
-        if prefix.count("/") > MAX_NESTING:
-            raise self.error(f"more than {MAX_NESTING} nested groups")
+        budget(self.path).check_nesting(prefix.count("/"), "groups")
         if "/" in name or not isinstance(group.get(name, getlink=True), h5py.HardLink):
             visited[path] = path
             return Hdf5Node(path, reason="a link that may lead out of the file, not followed"), None
@@ -191,6 +197,9 @@ class Hdf5File:
         self._text_left -= size
         if self._text_left < 0:
             raise self.error(f"more than {MAX_TEXT:,} bytes of attributes, with {name!r}")
+        # The list of its texts takes far more than their bytes.
+        count = math.prod(attribute.shape)
+        budget(self.path).take(memory=_ATTRIBUTE_BYTES * count + 2 * size, elements=_ATTRIBUTE_COST)
         return holder.attrs[name]
 
 

@@ -6,12 +6,13 @@ Lengths are claims: nothing is allocated for them before the bytes have come.
 import struct
 from typing import Any, NamedTuple
 
+from ._budget import budget
 from ._cursor import Cursor
 
 MAX_ITEMS = 2_000_000
 """Values in one file, which bounds the memory that its structure takes to about 300 MB."""
 
-MAX_NESTING = 64
+_VALUE_BYTES = 150
 MAX_TEXT = 1 << 16
 """Bytes of a string that is read; longer ones stay a range."""
 
@@ -45,13 +46,16 @@ class MsgpackDecoder:
 
     def __init__(self, cursor: Cursor):
         self._cursor, self._left = cursor, MAX_ITEMS
+        self._budget = budget(cursor.source.path)
 
     def value(self, nesting: int = 0) -> Any:
         """The next value: None, a number, text, dict, list, `MsgpackBytes` or `MsgpackExtension`."""
         self._left -= 1
-        if self._left < 0 or nesting > MAX_NESTING:
-            limits = f"{MAX_ITEMS} values or {MAX_NESTING} levels"
-            raise self._cursor.refusal(f"expected msgpack of at most {limits}, found more")
+        if self._left < 0:
+            reason = f"expected msgpack of at most {MAX_ITEMS} values, found more"
+            raise self._cursor.refusal(reason)
+        self._budget.check_nesting(nesting)
+        self._budget.take(memory=_VALUE_BYTES)
         tag = self._cursor.number(">B")
         if tag < 0x80 or tag >= 0xE0:
             return tag if tag < 0x80 else tag - 0x100
@@ -93,6 +97,7 @@ class MsgpackDecoder:
     def _text(self, size: int) -> str | MsgpackBytes:
         if size > MAX_TEXT:
             return self._span(size)
+        self._budget.take(memory=4 * size)
         return self._cursor.take(size).decode("utf-8", "backslashreplace")
 
     def _span(self, size: int) -> MsgpackBytes:

@@ -10,6 +10,7 @@ from typing import NoReturn
 import numpy as np
 
 from ..errors import CheckpointError
+from ._budget import budget
 from ._source import ByteSource, window
 
 MAX_FIELDS = 1 << 24
@@ -21,6 +22,7 @@ MAX_NAME = 1 << 12
 MAX_TEXT = 1 << 27
 """Bytes of all names that one walk through a file may read."""
 
+_STRIDE = 256
 _LONGEST_VARINT = 10
 _LONGEST_HEAD = 2 * _LONGEST_VARINT
 _VARINT, _FIXED64, _SPAN, _FIXED32 = 0, 1, 2, 5
@@ -34,6 +36,7 @@ class ProtobufFile:
         self.source, self.window = source, window(source)
         self._block: tuple[int, memoryview] = (0, memoryview(b""))
         self._fields, self._text = MAX_FIELDS, MAX_TEXT
+        self._budget = budget(source.path)
 
     def message(self) -> "ProtobufMessage":
         """The whole file as one message."""
@@ -52,12 +55,15 @@ class ProtobufFile:
     def count_field(self) -> None:
         """Count one field."""
         self._fields -= 1
+        if self._fields % _STRIDE == 0:
+            self._budget.take(elements=_STRIDE)
         if self._fields < 0:
             self.refuse(f"expected at most {MAX_FIELDS} protobuf fields, found more")
 
     def count_text(self, length: int) -> None:
         """Count the bytes of one name."""
         self._text -= length
+        self._budget.take(memory=length)
         if length > MAX_NAME or self._text < 0:
             self.refuse(f"expected names of {MAX_NAME} bytes, {MAX_TEXT} in all; found longer ones")
 

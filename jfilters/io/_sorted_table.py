@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from typing import NoReturn
 
 from ..errors import CheckpointError
+from ._budget import budget
 from ._snappy import unsnappy
 from ._source import ByteSource
 
@@ -21,6 +22,7 @@ MAX_BYTES = 1 << 26
 """Bytes of all keys, and of any block."""
 
 _FOOTER = 48
+_ENTRY_BYTES = 300
 _TRAILER = 5  # the kind of compression, and a checksum
 _LONGEST_KEY = 1 << 13
 
@@ -37,6 +39,7 @@ class SortedTable:
     def __init__(self, source: ByteSource):
         self._source = source
         self._entries, self._bytes = MAX_ENTRIES, MAX_BYTES
+        self._budget = budget(source.path)
 
     def __iter__(self) -> Iterator[tuple[bytes, bytes]]:
         """All keys with their values, in the order of the keys."""
@@ -67,6 +70,7 @@ class SortedTable:
                 self._refuse(f"an entry of {own} and {size} bytes")
             key = key[:shared] + data[at : at + own]
             self._count(len(key))
+            self._budget.take(memory=_ENTRY_BYTES + len(key) + size)
             yield key, data[at + own : at + own + size]
             at += own + size
 
@@ -74,6 +78,8 @@ class SortedTable:
         whole = self._source.size
         if length > MAX_BYTES or start + length + _TRAILER > whole:
             self._refuse(f"a block in bytes {start}..{start + length} of {whole}")
+        # Any number of handles may lead to one block.
+        self._budget.take(elements=length // 16 + 1)
         data = bytes(self._source.read(start, start + length + 1))
         if data[-1] == 0:
             return data[:-1]

@@ -8,14 +8,18 @@ import os
 import stat
 import weakref
 from pathlib import Path
-from typing import Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 import numpy as np
 
 from .._memory import aligned_empty
 from ..errors import UnreadableError
+from ._budget import budget
 from ._changed import changed
 from ._location import Location
+
+if TYPE_CHECKING:
+    import upath
 
 LOCAL_WINDOW, REMOTE_WINDOW = 1 << 16, 1 << 9
 """Bytes that cost next to nothing here, and of which few are wasted there; more are read ahead in a row."""
@@ -156,8 +160,12 @@ class SourceFile(io.RawIOBase):
 
 def open_source(path: Location) -> ByteSource:
     """Open one file for reading by ranges. Raises UnreadableError if it cannot be opened."""
-    if isinstance(path, Path):
-        return LocalSource(path)
+    source = LocalSource(path) if isinstance(path, Path) else _remote(path)
+    budget(path).add_file(path, source.size)
+    return source
+
+
+def _remote(path: "upath.UPath") -> ByteSource:
     from ._remote import open_remote
 
     return open_remote(path)

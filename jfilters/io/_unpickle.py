@@ -7,9 +7,13 @@ else as a record of what the pickle asked for. Work and memory are bounded whate
 import struct
 from collections.abc import Callable
 
+from ._budget import budget
 from ._cursor import Cursor
 from ._inert import InertMapping
 from ._pickle_machine import MAX_OPCODES, Machine
+
+_STRIDE, _OPCODE_BYTES = 256, 100
+"""Opcodes that are counted at a time, and the memory that one of them takes on average."""
 
 _SAVE_AGAIN = "load it where it was saved and save its state_dict alone"
 
@@ -22,8 +26,10 @@ def unpickle(
     `persistent` gives the value of a persistent id, which is how torch refers to storages.
     Raises `CheckpointError` for anything that is no pickle, or one beyond these bounds.
     """
-    machine = Machine(cursor, persistent)
-    for _ in range(most_opcodes):
+    machine, limits = Machine(cursor, persistent), budget(cursor.source.path)
+    for index in range(most_opcodes):
+        if index % _STRIDE == 0:
+            limits.take(memory=_OPCODE_BYTES * _STRIDE, elements=_STRIDE)
         opcode = cursor.take(1)
         if opcode == b".":
             return machine.pop()

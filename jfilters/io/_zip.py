@@ -8,6 +8,7 @@ import struct
 import zlib
 
 from ..errors import CheckpointError
+from ._budget import budget
 from ._source import ByteSource
 
 MAX_MEMBERS = 200_000
@@ -18,6 +19,7 @@ MAX_DIRECTORY = 1 << 25
 
 _END, _END64, _LOCATOR64 = b"PK\x05\x06", b"PK\x06\x06", b"PK\x06\x07"
 _ENTRY, _LOCAL = b"PK\x01\x02", b"PK\x03\x04"
+_MEMBER_BYTES = 400
 _PIECE = 1 << 20
 _LONGEST_COMMENT = 0xFFFF
 _UNKNOWN = 0xFFFFFFFF
@@ -63,6 +65,7 @@ class ZipArchive:
         if member.size > most:
             raise self._refusal(f"a text of {member.size} bytes, more than {most}", name)
         start = self._data(member, name)
+        budget(self.source.path).take(memory=5 * member.size + member.packed)
         data = self.source.read(start, start + member.packed)
         if member.method == _DEFLATED:
             try:
@@ -125,11 +128,12 @@ class ZipArchive:
         return directory, size
 
     def _entries(self, data: memoryview) -> dict[str, Member]:
-        members, position = {}, 0
+        members, position, limits = {}, 0, budget(self.source.path)
         while position < len(data):
             name, member, position = self._entry(data, position)
             if name in members:
                 raise self._refusal("two members have this name", name)
+            limits.take(memory=_MEMBER_BYTES + len(name))
             members[name] = member
             if len(members) > MAX_MEMBERS:
                 raise self._refusal(f"more than {MAX_MEMBERS:,} members", "")

@@ -225,9 +225,9 @@ class TestArchive:
         assert "model.weights.h5" in refusal(path)
 
     def test_a_member_that_unpacks_to_too_much(self, tmp_path, monkeypatch):
-        monkeypatch.setattr(_keras, "MAX_UNPACKED", 1000)
+        monkeypatch.setenv("JFILTERS_OPEN_MEMORY", "0.002")
         path = archive(tmp_path / "model.keras", {}, SAVED, zipfile.ZIP_DEFLATED)
-        assert "1,000 bytes unpacked" in refusal(path)
+        assert "set JFILTERS_OPEN_MEMORY to more megabytes" in refusal(path)
 
 
 class TestEarlierKeras:

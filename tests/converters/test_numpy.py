@@ -167,7 +167,7 @@ def archive(path, members: dict[str, bytes], method=zipfile.ZIP_DEFLATED):
 
 
 def test_a_zip_bomb_is_refused_before_it_is_inflated(tmp_path, monkeypatch):
-    monkeypatch.setattr(_numpy, "SMALLEST_LIMIT", 1 << 16)
+    monkeypatch.setattr("jfilters.io._budget.LEAST_EXPANSION", 1 << 16)
     archive(tmp_path / "w.npz", {f"{i}.npy": npy(np.zeros(1 << 20)) for i in range(2)})
     with pytest.raises(CheckpointError, match=r"2 members that inflate to .* expected at most"):
         _numpy.arrays(tmp_path / "w.npz")

@@ -16,6 +16,7 @@ import numpy as np
 
 from ...errors import CheckpointError
 from ...io import (
+    MAX_JSON_BYTES,
     ByteSource,
     Hdf5File,
     Hdf5Node,
@@ -23,6 +24,7 @@ from ...io import (
     MemorySource,
     SourceFile,
     ZipArchive,
+    budget,
     hdf5_errors,
     is_hdf5,
     open_source,
@@ -34,9 +36,6 @@ from .._shards import with_shards
 from .._stored import StoredArray
 from ._keras_config import KerasLayer, by_own_name, configured_layers
 from ._keras_order import array_order
-
-MAX_UNPACKED = 1 << 30
-"""Bytes of one compressed member of a .keras archive, which is unpacked in memory."""
 
 _CONFIG, _WEIGHTS = "config.json", "model.weights.h5"
 _MEMBERS = (b"metadata.json", b"config.json", b"model.weights.h5", b"assets/")
@@ -74,7 +73,7 @@ def _arrays(path: Location) -> Sequence[StoredArray]:
     config = None
     if bytes(source.read(0, 2)) == b"PK":
         archive = ZipArchive(source)
-        config = str(_member(archive, _CONFIG).read(0, MAX_UNPACKED), "utf-8", "replace")
+        config = archive.text(_CONFIG, MAX_JSON_BYTES)
         source = _member(archive, _WEIGHTS)
     file = Hdf5File(path, source)
     with hdf5_errors(path):
@@ -98,16 +97,14 @@ def _member(archive: ZipArchive, name: str) -> ByteSource:
     member = archive.members.get(name)
     if member is None or member.method == 0:
         return _Window(archive.source, archive.start(name), archive.size(name))
+    limits = budget(archive.source.path)
+    limits.check_expansion(member.size, member.packed, f"{name}: a member")
+    limits.take(memory=member.size)
     try:
         with zipfile.ZipFile(SourceFile(archive.source)) as zipped, zipped.open(name) as stream:
-            data = stream.read(MAX_UNPACKED + 1)
+            data = stream.read(member.size)
     except _ZIP_DAMAGE as error:
         raise CheckpointError(str(error), path=archive.source.path, tensor=name) from error
-    if len(data) > MAX_UNPACKED:
-        reason = f"expected at most {MAX_UNPACKED:,} bytes unpacked"
-        raise CheckpointError(
-            reason, path=archive.source.path, tensor=name, remedy="zip it with -0"
-        )
     return MemorySource(archive.source.path, memoryview(data))
 
 
@@ -143,7 +140,8 @@ class _Reader:
         groups = {
             node.name.removeprefix(prefix).partition("/")[0] for node in nodes if node.dataset
         }
-        listed = [name for name in self.file.texts(root, "layer_names") if name in groups]
+        names = dict.fromkeys(self.file.texts(root, "layer_names"))
+        listed = [name for name in names if name in groups]
         paths = [
             f"{prefix}{layer}/{weight}"
             for layer in listed

@@ -5,15 +5,19 @@ earlier versions under its own name. Both lead back to the configuration.
 """
 
 import dataclasses
-import json
 import re
 from collections.abc import Iterator
 
 from ...errors import CheckpointError
-from ...io import Location
+from ...io import Location, budget, parsed_json
 
 MAX_NESTING = 32
 """Models within models, and layers within wrappers."""
+
+LONGEST_NAME = 1024
+"""Characters of a name or a class."""
+
+_LAYER_BYTES = 600
 
 _WORDS = re.compile(r"(?<=.)(?=[A-Z][a-z])|(?<=[a-z])(?=[A-Z])")
 
@@ -38,9 +42,11 @@ def configured_layers(text: str, path: Location) -> dict[str, KerasLayer]:
     Raises CheckpointError if the text is no JSON object.
     """
     try:
-        model = json.loads(text)
-    except (ValueError, RecursionError) as error:
-        reason = f"expected the configuration of a Keras model in JSON ({str(error)[:100]})"
+        model = parsed_json(text.encode("utf-8", "replace"), path, is_strict=False)
+    except CheckpointError as error:
+        if not error.reason.startswith("no valid JSON"):
+            raise
+        reason = f"expected the configuration of a Keras model in JSON ({error.reason[:100]})"
         raise CheckpointError(reason, path=path) from error
     config = model.get("config") if isinstance(model, dict) else None
     # Keras 1 and early Keras 2 kept the layers of a Sequential model without a name.
@@ -79,7 +85,9 @@ def _layer(
     config = item["config"]
     config = {"layers": config} if isinstance(config, list) else config
     name = config.get("name") or item.get("name") or place.rpartition("/")[2]
-    names, kind = (*names, str(name)), snake_case(item["class_name"])
+    names, kind = (*names, str(name)[:LONGEST_NAME]), snake_case(item["class_name"][:LONGEST_NAME])
+    text = len(place) + len(kind) + sum(map(len, names))
+    budget(path).take(memory=_LAYER_BYTES + 4 * text)
     yield place, KerasLayer(names, kind, _groups(config))
     yield from _inside(config, f"{place}/", names, path)
 

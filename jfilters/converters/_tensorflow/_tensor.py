@@ -7,7 +7,7 @@ import math
 
 import numpy as np
 
-from ...io import ProtobufMessage, packed_varints, signed_varint
+from ...io import LEAST_EXPANSION, RATIO, ProtobufMessage, packed_varints, signed_varint
 from .._dtypes import numeric_dtype
 from ._nodes import read_shape
 
@@ -18,9 +18,6 @@ DTYPES = {
     21: "variant", 22: "uint32", 23: "uint64", 24: "float8_e5m2", 25: "float8_e4m3fn",
 }  # fmt: skip
 """Names of types by number; those that are quantized go by their integers."""
-
-SMALLEST_LIMIT, LARGEST_RATIO = 1 << 28, 200
-"""Bytes that any tensor may have, and bytes a byte of its file: one value may stand for all."""
 
 _CONTENT, _HALVES = 4, 13
 _VARINTS = {7: "int32", 10: "int64", 11: "bool", 16: "uint32", 17: "uint64"}
@@ -54,7 +51,7 @@ class Tensor:
         wire, dtype, size = self._message.wire, numeric_dtype(self.dtype), math.prod(self.shape)
         if dtype is None:
             wire.refuse(f"{self.dtype} values are not read")
-        if size * dtype.itemsize > max(SMALLEST_LIMIT, LARGEST_RATIO * wire.source.size):
+        if size * dtype.itemsize > max(LEAST_EXPANSION, RATIO * wire.source.size):
             wire.refuse(f"a constant of shape {self.shape}")
         values = self._values(dtype)
         if len(values) > size or (len(values) == 0 and size):

@@ -129,7 +129,11 @@ class View:
         """The same for two views of the same elements."""
         storage, bits = self.storage, (self.negative, self.conjugate)
         place = (storage.owner.base, storage.key, self.dtype)
-        return (*place, self.offset, self.shape, self.strides, *bits)
+        # Axes of one index have any stride: without them no file picks numbers of one hash.
+        steps = tuple(
+            0 if n == 1 else step for n, step in zip(self.shape, self.strides, strict=True)
+        )
+        return (*place, self.offset, self.shape, steps, *bits)
 
     @property
     def is_plain(self) -> bool:
