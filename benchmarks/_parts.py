@@ -28,7 +28,7 @@ class Part:
 
 @dataclass(frozen=True)
 class Listing:
-    """The folder of a checkpoint of several files, changed by a script; that of the healthy one is empty."""
+    """The folder of a checkpoint of several files, changed by a script; an empty one changes nothing."""
 
     file: Path
     names: tuple[str, ...]

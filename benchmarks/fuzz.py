@@ -225,7 +225,7 @@ and those that the healthy checkpoints reach, "kept" the inputs at the end. What
 tensorstore) is not counted.
 
 An input may be read or refused with a `CheckpointError`. Findings are any other exception, a crash of the
-process, more than {limit:g} s of CPU time, {memory} MB more than before, a minute without progress, an array
+process, more than {limit:g} s of CPU time or {memory} MB more memory, a minute without progress, an array
 of another shape or type than promised, and, by Python's audit events, a file opened or listed outside the
 checkpoint's folder, a file written, a module imported, code or a process started, a connection. Files that
 tensorstore opens in C++ raise no such events. Times are CPU time, in the ticks of the system, often 4 ms;
