@@ -1,14 +1,13 @@
 """Bounds on the files beside checkpoints: scans, bundles, tables, rules, options.
 
-They come from other people too. A file may take `LEAST` bytes of memory, or a multiple of its own size where
-that is more; what is beyond is refused before it is allocated, in one sentence that names the file.
+They come from other people too. A file may take `LEAST` bytes of memory, or a multiple of its own size
+where that is more; what is beyond is refused before it is allocated, in one sentence that names the file.
 """
 
 import dataclasses
 import json
-import math
+import stat
 import tomllib
-from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +23,7 @@ TIMES_PLAIN = 10
 """Bytes of Python objects a byte of text. A real scan.json or CSV takes 2 to 5."""
 
 MOST_HEADER = 1 << 22
-"""Bytes of the header of a safetensors file that holds a scan, a basis or densities; real ones have 4 kB."""
+"""Bytes of the header of a safetensors file with a scan, a basis or densities; real ones have 4 kB."""
 
 MOST_TOML = 1 << 23
 """Bytes of a TOML file, which takes a second a megabyte; ten thousand models make 2 MB."""
@@ -126,19 +125,11 @@ def check_header(path: Path) -> None:
 
 
 def file_allowance(path: Path, times: int = TIMES_PLAIN) -> Allowance:
-    """Return the allowance of a file. Raises UnreadableError if it is none."""
-    try:
-        is_file, size = path.is_file(), path.stat().st_size
-    except (OSError, ValueError) as error:
-        raise UnreadableError(f"expected a readable file, got: {error}", path=path) from error
-    if not is_file:
-        raise UnreadableError("expected a regular file, found another", path=path)
-    return Allowance(path, size, times)
-
-
-def size_of(shape: Iterable[int], width: int) -> int:
-    """Return the bytes of an array of items of `width` bytes."""
-    return math.prod(shape) * width
+    """Return the allowance of a file. Raises OSError where there is none, UnreadableError for a device."""
+    status = path.stat()
+    if not stat.S_ISREG(status.st_mode):
+        raise UnreadableError("expected a regular file, found another kind", path=path)
+    return Allowance(path, status.st_size, times)
 
 
 def _check_integers(content: object) -> None:

@@ -24,7 +24,7 @@ STUBS = sorted(ROOT.glob("jfilters/**/*.pyi"))
 # From the bottom to the top; a layer sees those below it. Rooms on one line do not know each other.
 LAYERS = (
     ("errors", "_configs", "_files", "_html", "_memory", "_traced"),
-    ("layers", "answers"),
+    ("_bounds", "layers", "answers"),
     ("kernels", "io"),
     ("converters",),
     ("statistics",),
@@ -41,7 +41,7 @@ RANK = {room: rank for rank, rooms in enumerate(LAYERS) for room in rooms}
 
 # These see arrays only: no path, no checkpoint, no layer name.
 ARRAYS_ONLY = {
-    "statistics": {"errors", "_files", "_traced"},
+    "statistics": {"errors", "_bounds", "_files", "_traced"},
     "shift": {"errors", "_traced", "statistics"},
     "lineage": {"errors", "statistics"},
 }

@@ -10,6 +10,7 @@ import numpy as np
 from jaxtyping import Bool
 from safetensors import SafetensorError, safe_open
 
+from .._bounds import check_header
 from ._sketches import FIELDS, sketch_arrays, sketches_in
 from ._validate import check_shapes, check_values, damaged
 from .schema import ARRAY
@@ -27,6 +28,7 @@ class ArrayFile(Mapping[str, np.ndarray]):
 
     def __init__(self, path: Path, sizes: dict[str, int]):
         self._path, self._arrays = path, dict[str, np.ndarray]()
+        check_header(path)
         try:
             with safe_open(path, framework="numpy") as file:
                 slices = {name: file.get_slice(name) for name in file.keys()}  # noqa: SIM118

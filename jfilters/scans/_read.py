@@ -1,16 +1,16 @@
 """Opening a scan: the folder that `jfilters scan` wrote, or the file of `jfilters bundle`."""
 
-import json
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.parquet
 
+from .._bounds import file_allowance, parsed_json
 from ..errors import CheckpointError, UnreadableError
 from ..statistics import load_basis
 from ._arrays import ArrayFile
 from ._bundle import is_bundle, open_bundle
+from ._parquet import read_parquet
 from ._pooled import with_verdicts_counted
 from ._scan import Scan
 from ._validate import check_record, check_tables, current_layers, current_models, damaged, taps
@@ -78,10 +78,12 @@ def _record(folder: Path) -> dict[str, Any]:
         remedy = f"run `jfilters scan --checkpoints DIR --out {folder}` first"
         raise UnreadableError(f"{reason}, found no scan.json", path=folder, remedy=remedy)
     try:
-        record = json.loads(path.read_text(encoding="utf-8"))
+        record = parsed_json(path.read_bytes(), file_allowance(path), "its text")
     except OSError as error:
         raise UnreadableError(f"expected a readable file, got: {error}", path=path) from error
-    except (ValueError, RecursionError) as error:
+    except CheckpointError:
+        raise
+    except ValueError as error:
         raise damaged(path, f"expected the record of a scan, got: {error}") from error
     check_record(path, record)
     return record
@@ -98,10 +100,10 @@ def _check_kernels(record: dict[str, Any], folder: Path) -> None:
 
 def _table(path: Path) -> pa.Table:
     try:
-        with path.open("rb") as file:
-            # read_table would import pandas, which takes half a second.
-            return pyarrow.parquet.ParquetFile(file).read()
+        return read_parquet(path)
     except OSError as error:
         raise UnreadableError(f"expected a table, got: {error}", path=path) from error
-    except pa.ArrowException as error:
+    except CheckpointError:
+        raise
+    except (pa.ArrowException, ValueError) as error:
         raise damaged(path, f"expected a Parquet file, got: {error}") from error

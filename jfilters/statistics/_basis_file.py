@@ -12,6 +12,7 @@ import numpy as np
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
+from .._bounds import check_header
 from .._files import written_whole
 from .._traced import on_host
 from ..errors import CheckpointError, UnreadableError
@@ -71,6 +72,7 @@ def load_basis(path: str | os.PathLike[str]) -> Basis:
     path = Path(path)
     if not path.is_file():
         raise UnreadableError("expected a safetensors file with a basis, found no file", path=path)
+    check_header(path)
     try:
         with safe_open(path, framework="numpy") as file:
             d = _taps(file, path)

@@ -1,0 +1,93 @@
+"""Reading a Parquet table within bounds: what its pages become is known before any of them is unpacked.
+
+A kilobyte of run lengths can stand for a billion rows, and a dictionary of one long text for terabytes; a
+page claims what it decompresses to. So rows and pages are counted first, and texts are read as
+dictionaries.
+"""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from .._bounds import TIMES_COMPRESSED, Allowance, file_allowance
+from ..errors import CheckpointError
+from ._thrift import page_header
+
+MOST_CHUNKS = 100_000
+"""Columns times groups of rows; a scan of a hundred million layers has 4,000."""
+
+_CELL = 16
+"""Bytes of a cell: a number of 8, and what Arrow and the conversions to come need beside it."""
+
+_SHARED_PREFIXES = 7  # DELTA_BYTE_ARRAY, which makes n² bytes of n
+_HEADER = 1 << 16
+
+
+def read_parquet(path: Path) -> pa.Table:
+    """Return the table of a Parquet file whose columns are flat.
+
+    Raises UnreadableError where it cannot be read, and CheckpointError for nested columns, or for one that
+    unpacks to more than its allowance. Raises OSError and pa.ArrowException as Arrow does.
+    """
+    allowance = file_allowance(path, TIMES_COMPRESSED)
+    with path.open("rb") as file:
+        metadata = pq.ParquetFile(file).metadata
+        _check_columns(path, metadata)
+        for place, size, n_values, encoding in _pages(path, metadata):
+            if encoding == _SHARED_PREFIXES:
+                reason = f"expected plain texts, found shared prefixes at byte {place}"
+                raise CheckpointError(reason, path=path, remedy="write it again with pyarrow")
+            allowance.draw(size + n_values * _CELL, "its pages")
+        allowance.draw(metadata.num_rows * metadata.num_columns * _CELL, "its rows")
+        texts = [
+            metadata.schema.column(i).name
+            for i in range(metadata.num_columns)
+            if metadata.schema.column(i).physical_type == "BYTE_ARRAY"
+        ]
+        # read_table would import pandas, which takes half a second.
+        table = pq.ParquetFile(file, read_dictionary=texts).read()
+    return _decoded(table, allowance)
+
+
+def _check_columns(path: Path, metadata: pq.FileMetaData) -> None:
+    if metadata.num_columns * metadata.num_row_groups > MOST_CHUNKS:
+        raise CheckpointError(f"expected at most {MOST_CHUNKS:,} parts of columns", path=path)
+    for i in range(metadata.num_columns):
+        column = metadata.schema.column(i)
+        if column.max_repetition_level or column.max_definition_level > 1:
+            raise CheckpointError(f"expected flat columns, found {column.path[:80]!r}", path=path)
+
+
+def _pages(path: Path, metadata: pq.FileMetaData) -> Iterator[tuple[int, int, int, int]]:
+    """Place, unpacked size, number of values and encoding of every page, as their headers claim."""
+    file_size = path.stat().st_size
+    with path.open("rb") as pages:
+        for group in range(metadata.num_row_groups):
+            for i in range(metadata.num_columns):
+                column = metadata.row_group(group).column(i)
+                starts = [column.data_page_offset]
+                if column.dictionary_page_offset:
+                    starts.append(column.dictionary_page_offset)
+                place = min(starts)
+                stop = min(place + column.total_compressed_size, file_size)
+                while 0 <= place < stop:
+                    pages.seek(place)
+                    length, size, packed, n_values, encoding = page_header(pages.read(_HEADER))
+                    yield place, size, n_values, encoding
+                    place += length + packed
+
+
+def _decoded(table: pa.Table, allowance: Allowance) -> pa.Table:
+    """The table with its dictionaries as plain columns, after the texts they stand for are drawn."""
+    for i, field in enumerate(table.schema):
+        if pa.types.is_dictionary(field.type):
+            for chunk in table.column(i).chunks:
+                lengths = pc.binary_length(chunk.dictionary)
+                total = pc.sum(pc.take(lengths, chunk.indices)).as_py() or 0
+                allowance.draw(total, f"its column {field.name[:80]!r}")
+            plain = table.column(i).cast(field.type.value_type)
+            table = table.set_column(i, field.name, plain)
+    return table
