@@ -79,8 +79,8 @@ def rewrite(bundle, tables=None, shape=None, **arrays):
         (b'{"record": "' + b"a" * BOMB + b'"}', "bytes of tables, found more"),
         (b"[" + b"[]," * (LEAST // 8) + b"0]", "expected content of at most 4 MB"),
         (b"[" + b'{"a":1},' * (LEAST // 32) + b"0]", "expected content of at most 4 MB"),
-        ("[".encode() + '"\U0001f600",'.encode() * (LEAST // 16) + b"0]", "of at most 4 MB"),
-        (b"[" * 100_000, "nested too deep"),
+        (b"[" + '"\U0001f600",'.encode() * (LEAST // 16) + b"0]", "of at most 4 MB"),
+        (b"[" * 20_000, "nested too deep"),
     ],
     ids=["numbers", "text", "lists", "objects", "wide-characters", "deep"],
 )
@@ -159,14 +159,13 @@ def test_tables_of_every_kind_are_read(folder, compression, version):
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ('{"a":[' + "[]," * (LEAST // 8) + "0]}", "at most 4 MB"),
+        ('{"a":[' + "[]," * (LEAST // 8) + "0]}", "expected content of at most"),
         ("[" * 3_000, "nested too deep"),
         ('{"a": ' + "9" * 5_000 + "}", "expected the record of a scan"),
     ],
     ids=["lists", "deep", "digits"],
 )
-def test_bombs_in_the_record_are_refused(folder, monkeypatch, text, said):
-    monkeypatch.setattr(_bounds, "TIMES_PLAIN", 1)
+def test_bombs_in_the_record_are_refused(folder, text, said):
     path = folder / "scan.json"
     path.write_text(text)
     refused(lambda path: open_scan(path.parent), path, said)
@@ -222,9 +221,8 @@ def test_rules_without_end_are_refused(folder, tmp_path):
     [
         "model,x\na," + "1" * 130_000 + "x\n",
         "model,x\n" + "*a" * 60_000 + "b,1\n",
-        "model," + ",".join(map(str, range(100_000))) + "\na" + "," * 100_000 + "\n",
     ],
-    ids=["digits", "glob", "columns"],
+    ids=["digits", "glob"],
 )
 def test_no_text_of_a_table_takes_forever(tmp_path, monkeypatch, text):
     monkeypatch.setattr(_bounds, "LEAST", 1 << 28)
@@ -233,6 +231,13 @@ def test_no_text_of_a_table_takes_forever(tmp_path, monkeypatch, text):
     began = time.process_time()
     with_metadata(made_scan(tmp_path, {"a": 1}), path)
     assert time.process_time() - began < 10
+
+
+def test_columns_without_end_are_refused(tmp_path):
+    path = tmp_path / "meta.csv"
+    path.write_text(",".join(map(str, range(10_001))) + "\n")
+    with pytest.raises(CheckpointError, match="at most 10,000 columns, found 10,001"):
+        with_metadata(made_scan(tmp_path, {"a": 1}), path)
 
 
 def test_cells_without_end_are_refused(tmp_path):

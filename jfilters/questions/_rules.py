@@ -10,7 +10,6 @@ from typing import Any, Literal
 from .._bounds import read_toml
 from ..errors import CheckpointError
 
-
 MOST_RULES = 10_000
 """Rules of one file; each is tested on every row, which takes a millisecond or more."""
 

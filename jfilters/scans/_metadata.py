@@ -23,6 +23,9 @@ from ._parquet import read_parquet
 
 Cell = int | float | bool | str | None
 _CELL, _NAMED = 64, 5  # bytes of a cell as a Python object; names in a message
+MOST_COLUMNS = 10_000
+"""Columns of a table; the time to join them grows with their square."""
+
 KEYS = ("model", "name")
 """Columns that may hold the names or globs of models, the first that is there; else the first column."""
 
@@ -153,6 +156,8 @@ def _read_toml(path: Path) -> MetadataTable:
                 remedy = f'quote the name of the model: ["{key}.{name}"]'
                 raise _wrong(path, f"expected values in the table {key}, found a table", remedy)
     names = dict.fromkeys(name for row in tables.values() for name in row)
+    if len(names) > MOST_COLUMNS:
+        raise _wrong(path, f"expected at most {MOST_COLUMNS:,} names, found {len(names):,}")
     # A row may have names that no other has: the table then is far larger than its text.
     file_allowance(path).draw(len(names) * len(tables) * _CELL, "its cells")
     columns = {
@@ -202,6 +207,8 @@ def _check_header(path: Path, header: list[str]) -> None:
     if twice:
         names = ", ".join(twice[:_NAMED])
         raise _wrong(path, f"expected a name a column, found {names} twice")
+    if len(header) > MOST_COLUMNS:
+        raise _wrong(path, f"expected at most {MOST_COLUMNS:,} columns, found {len(header):,}")
     if len(header) == 1:
         remedy = "name the model in the first column, separate columns by commas"
         raise _wrong(path, f"expected two columns or more, found {header[0]!r}", remedy)
