@@ -17,7 +17,7 @@ LEAST = 1 << 28
 """Bytes that the content of any file may take: with Python and Arrow it stays below 512 MB."""
 
 TIMES_COMPRESSED = 100
-"""Bytes a stored one of compressed content. Bundles of real scans take 15, of the smallest layers 50."""
+"""Bytes a stored one of compressed content. A bundle of real networks takes 25, one of tiny layers 60."""
 
 TIMES_PLAIN = 10
 """Bytes of Python objects a byte of text. A real scan.json or CSV takes 2 to 5."""

@@ -10,7 +10,6 @@ from ..errors import CheckpointError, printable
 from ._options import Options
 from ._plan import Entry, PlannedLayer, within
 
-
 MOST_LAYERS = 10_000
 """Layers of one network that are measured; the deepest real ones have a thousand."""
 

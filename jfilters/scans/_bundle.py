@@ -49,8 +49,8 @@ _MOST_A_LAYER = {
 VERSION = 1
 """Of the layout; a file of another one is refused."""
 
-TIMES_COPIED = 3
-"""Copies of an array while it is unpacked: compressed planes of bytes, planes, and numbers."""
+TIMES_COPIED = 2
+"""Copies of an array while it is unpacked: as planes of bytes, and as numbers."""
 
 _MARK = "jfilters.bundle"
 _MARKS = (_MARK, "jfilters.card")  # the second is that of version 0.1
