@@ -199,6 +199,14 @@ def test_no_toml_is_a_traceback(folder, tmp_path, monkeypatch, capsys, kind, opt
     assert "bomb.toml" in shown
 
 
+def test_a_value_of_megabytes_is_not_printed_in_whole(folder, tmp_path, monkeypatch, capsys):
+    path = tmp_path / "rules.toml"
+    path.write_text(f"[[rule]]\nname = [{'1, ' * 100_000}]\n")
+    shown = fail(monkeypatch, capsys, "check", folder, "--rules", path)
+    assert "expected name as a text" in shown
+    assert len(shown) < 2_100
+
+
 def test_a_device_is_no_file_of_options(folder, monkeypatch, capsys):
     assert "at most 8 MB" in fail(monkeypatch, capsys, "check", folder, "--rules", "/dev/zero")
 

@@ -21,6 +21,9 @@ _colors = None if os.environ.get("NO_COLOR") else "auto"
 out = Console(color_system=_colors)
 err = Console(color_system=_colors, stderr=True)
 
+_LONGEST = 2_000
+"""Characters of an error; the longest that lists columns has half of them."""
+
 _INTERRUPTED = 130  # 128 + SIGINT; typer turns Ctrl-C into this code without a word
 
 
@@ -65,7 +68,11 @@ def alone_when_it_fails(processes: "Processes") -> Iterator[None]:
 
 
 def _one_line(error: Exception) -> str:
-    return " ".join(str(error).splitlines())
+    text = " ".join(str(error).splitlines())
+    if len(text) <= _LONGEST:
+        return text
+    # A value of megabytes from a file: the reason stands before it, the remedy behind it.
+    return f"{text[: _LONGEST // 2]} ... {text[-_LONGEST // 2 :]}"
 
 
 def _escape_what_stdout_cannot_encode() -> None:

@@ -86,7 +86,8 @@ def read_rules(path: Path) -> list[Rule]:
 
 
 def _rule(path: Path, number: int, entry: dict[str, Any]) -> Rule:
-    rule = entry.get("name") or f"number {number}"
+    name = entry.get("name")
+    rule = name if isinstance(name, str) and name else f"number {number}"
     _check_keys(path, rule, entry, [*_TYPES, "drift"])
     for key, value in entry.items():
         if key != "drift":
