@@ -90,7 +90,7 @@ def _is_table(data: bytes, at: int) -> bool:
     return size >= 4 and not size % 2 and vtable + size <= len(data) and 4 <= width < 1 << 10
 
 
-def _word(data: bytes, at: int) -> int:
+def _word(data: bytes | bytearray, at: int) -> int:
     return int.from_bytes(data[at : at + 4], "little")
 
 

@@ -85,15 +85,15 @@ def _change_message(
     else:
         width = rng.choice((2, 4, 8, 8))
         start = at + 8 + width * rng.randrange(max(1, size // width))
-        value = rng.choice((*_INTEGERS, *places[:4], rng.choice(places)))
+        value: int = rng.choice((*_INTEGERS, *places[:4], rng.choice(places)))
         data[start : start + width] = (value & (1 << 8 * width) - 1).to_bytes(width, "little")
 
 
 def _change_field(data: bytearray, block: int, places: list[int], rng: random.Random) -> None:
     width = rng.choice((1, 2, 4, 8, 8))
     start = block + width * rng.randrange(1, 64 // width)
-    value = rng.choice((*_INTEGERS, *([rng.choice(places)] * 6 if places else [])))
-    data[start : start + width] = (value & (1 << 8 * width) - 1).to_bytes(width, "little")
+    value: int = rng.choice((*_INTEGERS, *[rng.choice(places or [0])] * 6))
+    value: int = rng.choice((*_INTEGERS, *[rng.choice(places or [0])] * 6))
 
 
 def _restore_checksums(data: bytearray) -> None:

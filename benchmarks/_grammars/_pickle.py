@@ -37,7 +37,7 @@ def _programs(data: bytes) -> tuple[list[list[bytes]], int]:
     programs, start = [], 0
     while is_pickle(data[start:]):
         try:
-            places = [place for _, _, place in pickletools.genops(data[start:])]
+            places = [place or 0 for _, _, place in pickletools.genops(data[start:])]
         except ValueError:
             break
         bounds = [*places, places[-1] + 1]

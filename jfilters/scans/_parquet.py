@@ -8,6 +8,7 @@ dictionaries.
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
@@ -85,9 +86,9 @@ def _decoded(table: pa.Table, allowance: Allowance) -> pa.Table:
     for i, field in enumerate(table.schema):
         if pa.types.is_dictionary(field.type):
             for chunk in table.column(i).chunks:
-                lengths = pc.binary_length(chunk.dictionary)
-                total = pc.sum(pc.take(lengths, chunk.indices)).as_py() or 0
-                allowance.draw(total, f"its column {field.name[:80]!r}")
+                lengths = pc.call_function("binary_length", [chunk.dictionary])
+                total = lengths.take(chunk.indices).drop_null().to_numpy().sum(dtype=np.int64)
+                allowance.draw(int(total), f"its column {field.name[:80]!r}")
             plain = table.column(i).cast(field.type.value_type)
             table = table.set_column(i, field.name, plain)
     return table

@@ -20,14 +20,14 @@ def page_header(data: bytes) -> tuple[int, int, int, int, int]:
         header, length = _struct(data, 0, 0)
     except IndexError as error:
         raise ValueError("a page whose header is cut short") from error
-    size, packed = header.get(2), header.get(3)
+    size, packed = header.get(2, -1), header.get(3, -1)
     # A data page, a dictionary, a data page of the second version.
     inner = next((header[key] for key in (5, 7, 8) if isinstance(header.get(key), dict)), {})
     n_values, encoding = inner.get(1, 0), inner.get(4 if 8 in header else 2, 0)
     numbers = size, packed, n_values, encoding
     if not all(isinstance(number, int) and number >= 0 for number in numbers):
         raise ValueError("a page of no size")
-    return length, *numbers
+    return length, size, packed, n_values, encoding
 
 
 def _struct(data: bytes, at: int, depth: int) -> tuple[dict[int, Any], int]:
