@@ -93,7 +93,7 @@ def _change_field(data: bytearray, block: int, places: list[int], rng: random.Ra
     width = rng.choice((1, 2, 4, 8, 8))
     start = block + width * rng.randrange(1, 64 // width)
     value: int = rng.choice((*_INTEGERS, *[rng.choice(places or [0])] * 6))
-    value: int = rng.choice((*_INTEGERS, *[rng.choice(places or [0])] * 6))
+    data[start : start + width] = (value & (1 << 8 * width) - 1).to_bytes(width, "little")
 
 
 def _restore_checksums(data: bytearray) -> None:
