@@ -108,7 +108,7 @@ def read_toml(path: Path, what: str) -> dict[str, Any]:
         reason = f"expected {what}, found brackets nested too deep"
         raise CheckpointError(reason, path=path, remedy="nest them less") from error
     except ValueError as error:
-        raise CheckpointError(f"expected {what} in TOML, got: {error}", path=path) from error
+        raise CheckpointError(f"expected TOML, got: {error}", path=path) from error
     return content
 
 
@@ -125,10 +125,11 @@ def check_header(path: Path) -> None:
 
 
 def file_allowance(path: Path, times: int = TIMES_PLAIN) -> Allowance:
-    """Return the allowance of a file. Raises OSError where there is none, UnreadableError for a device."""
+    """Return the allowance of a file. Raises OSError where there is none, and for a folder or a device."""
     status = path.stat()
     if not stat.S_ISREG(status.st_mode):
-        raise UnreadableError("expected a regular file, found another kind", path=path)
+        kind = "a folder" if stat.S_ISDIR(status.st_mode) else "a device or a pipe"
+        raise OSError(f"{kind} and no file")
     return Allowance(path, status.st_size, times)
 
 

@@ -30,8 +30,8 @@ _HEADER = 1 << 16
 def read_parquet(path: Path) -> pa.Table:
     """Return the table of a Parquet file whose columns are flat.
 
-    Raises UnreadableError where it cannot be read, and CheckpointError for nested columns, or for one that
-    unpacks to more than its allowance. Raises OSError and pa.ArrowException as Arrow does.
+    Raises CheckpointError for nested columns, or for a file that unpacks to more than its allowance, and
+    OSError, ValueError or pa.ArrowException for one that cannot be read.
     """
     allowance = file_allowance(path, TIMES_COMPRESSED)
     with path.open("rb") as file:
