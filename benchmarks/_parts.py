@@ -79,7 +79,7 @@ def left_behind(seeds: Path) -> tuple[Path, bytes]:
     folder = damaged_copy(seeds)
     for note in folder.glob("*.script"):
         return folder / note.stem, note.read_bytes()
-    for part in parts(seeds):
+    for part in parts(seeds) if folder.is_dir() else ():
         file = folder / part.file.relative_to(seeds)
         if (content := file.read_bytes()) != part.whole:
             return file, content

@@ -6,6 +6,7 @@ import json
 import pickle
 import pickletools
 import random
+import sys
 import zipfile
 
 import h5py
@@ -234,3 +235,17 @@ def test_a_run_that_is_through_starts_no_process(tmp_path, monkeypatch):
     row = fuzz.row(tmp_path / "numpy", 3, "0:numpy")
     assert (row.inputs, row.read, row.peak_mb) == (3, 3, 2)
     assert fuzz.opened(tmp_path / "numpy.outcomes", 4)["status"].tolist() == [0, 0, 0, 0]
+
+
+def test_a_process_that_is_slow_to_start_is_no_hang(monkeypatch):
+    monkeypatch.setattr(fuzz, "PATIENCE", 0.1)
+    outcomes = np.zeros(3, _fuzzed.OUTCOME)
+    command = [sys.executable, "-c", "import time; time.sleep(1)"]
+    assert fuzz._finished(command, outcomes)[0] == 0
+    monkeypatch.setattr(fuzz, "PATIENCE_AT_START", 0.3)
+    assert fuzz._finished(command, outcomes)[0] != 0
+
+
+def test_a_process_that_ended_before_it_began_leaves_nothing_behind(folder):
+    with pytest.raises(LookupError, match="no file in"):
+        _parts.left_behind(folder.parent)
