@@ -15,7 +15,6 @@ import signal
 import sys
 import time
 import traceback
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -23,8 +22,11 @@ import numpy as np
 from jfilters.converters import open_checkpoint
 from jfilters.errors import CheckpointError
 
+from ._grammars import GRAMMARS, restructured
+from ._grammars._listing import script
 from ._mutations import damaged
-from ._seeds import entry
+from ._parts import Listing, damaged_copy, parts
+from ._parts import left_behind as left_behind
 
 LIMIT = 10.0
 """Seconds of CPU time that one input may take: a process that is stopped for a while is not late."""
@@ -32,11 +34,17 @@ LIMIT = 10.0
 AFRESH = 0.4
 """The part of the inputs that start from a healthy file: damage on damage is mostly refused at once."""
 
+STRUCTURED = 0.5
+"""The part of the inputs that are changed by the grammar of their container, others byte by byte."""
+
+MEMORY = 512
+"""Megabytes that one input may add to what the process holds."""
+
 PENDING, REFUSED, READ, FOUND = range(4)
 OUTCOME = np.dtype([("status", "u1"), ("seconds", "f4"), ("peak", "u4")])
-"""One input: what came of it, its seconds of CPU time, and the peak memory of the process so far in KiB."""
+"""One input: what came of it, its seconds of CPU time, and the peak memory of the process in KiB."""
 
-_PEAK = re.compile(rb"VmHWM:\s+(\d+)")
+_PEAK, _HELD = re.compile(rb"VmHWM:\s+(\d+)"), re.compile(rb"VmRSS:\s+(\d+)")
 _IMPORTS = tuple({sys.prefix, sys.base_prefix, str(Path(__file__).parents[1])})
 _FORBIDDEN = (
     *("os.system", "os.exec", "os.posix_spawn", "os.fork", "os.forkpty", "subprocess.Popen"),
@@ -85,32 +93,6 @@ class Guard:
         return found == self.folder or found.startswith(self.folder + os.sep)
 
 
-@dataclasses.dataclass(frozen=True)
-class Part:
-    """A file of a healthy checkpoint, its content, and what is opened of the checkpoint."""
-
-    file: Path
-    whole: bytes
-    opened: Path
-
-    @contextlib.contextmanager
-    def damaged(self, content: bytes) -> Iterator[Path]:
-        """What to open while the file has this content."""
-        self.file.write_bytes(content)
-        yield self.opened
-        self.file.write_bytes(self.whole)
-
-
-def parts(folder: Path) -> list[Part]:
-    """All files of all healthy checkpoints of a reader."""
-    return [
-        Part(file, file.read_bytes(), entry(seed))
-        for seed in sorted(folder.iterdir())
-        for file in sorted(seed.rglob("*"))
-        if file.is_file()
-    ]
-
-
 def read(path: Path) -> None:
     """Open a checkpoint and read every layer, as it promises to be."""
     for layer in open_checkpoint(path).layers:
@@ -145,7 +127,8 @@ def outcome(path: Path, guard: Guard) -> tuple[int, str]:
 class Run:
     """The inputs of one reader, from number `start` on, and what came of them.
 
-    An input is a byte that says which file of the seeds is damaged, and the content of that file.
+    An input is a byte that says which part of the seeds is damaged, and the content of that file, or the
+    script that changes that folder.
     """
 
     def __init__(self, seeds: Path, outcomes: np.ndarray, start: int) -> None:
@@ -154,7 +137,7 @@ class Run:
         # A process that crashed left its last damage behind.
         shutil.rmtree(self.folder, ignore_errors=True)
         shutil.copytree(seeds, self.folder)
-        self.parts = parts(self.folder)
+        self.parts = parts(self.folder, seeds)
         self.healthy = [bytes([index]) + part.whole for index, part in enumerate(self.parts)]
         for opened in dict.fromkeys(part.opened for part in self.parts):
             read(opened)
@@ -170,10 +153,19 @@ class Run:
         """A further input, a function of these alone."""
         rng = random.Random(seed)
         # libFuzzer forgets a healthy file that takes the same branches as another of its checkpoint.
-        if rng.random() < AFRESH:
+        if not data or rng.random() < AFRESH:
             data = rng.choice(self.healthy)
-        other = rng.choice(self.parts).whole
-        return data[:1] + damaged(data[1:], other, rng)[: largest - 1]
+        return data[:1] + self._changed(data, rng)[: largest - 1]
+
+    def _changed(self, data: bytes, rng: random.Random) -> bytes:
+        part, content = self.parts[data[0] % len(self.parts)], data[1:]
+        if isinstance(part, Listing):
+            return script(part.names, rng)
+        if rng.random() < STRUCTURED:
+            # Bytes that were damaged before raise errors of many types here.
+            with contextlib.suppress(Exception):
+                return restructured(content, GRAMMARS[self.seeds.name], rng)
+        return damaged(content, rng.choice(self.parts).whole, rng)
 
     def __call__(self, data: bytes) -> None:
         """Read one input; what came of it is written down unless it is healthy or empty."""
@@ -181,30 +173,17 @@ class Run:
             return
         part = self.parts[data[0] % len(self.parts)]
         with part.damaged(data[1:]) as path:
-            began = time.process_time()
+            held, began = _forget_peak(), time.process_time()
             status, finding = outcome(path, self.guard)
-            took = time.process_time() - began
+            took, peak = time.process_time() - began, _in_status(_PEAK)
         if data[1:] == part.whole:
             return
+        if not finding and peak - held > MEMORY << 10:
+            status, finding = FOUND, f"{(peak - held) >> 10} MB more than before"
         if finding:
             note(self.seeds, self.number, part.file, data[1:], finding)
-        self.outcomes[self.number] = status, took, _peak()
+        self.outcomes[self.number] = status, took, peak
         self.number += 1
-
-
-def damaged_copy(seeds: Path) -> Path:
-    """The folder where the seeds of a reader are damaged."""
-    return seeds.with_name(f"{seeds.name}-damaged")
-
-
-def left_behind(seeds: Path) -> tuple[Path, bytes]:
-    """The file that was damaged when the process ended, and its content."""
-    folder = damaged_copy(seeds)
-    for part in parts(seeds):
-        file = folder / part.file.relative_to(seeds)
-        if (content := file.read_bytes()) != part.whole:
-            return file, content
-    raise LookupError(f"no file in {folder} is damaged")
 
 
 def note(seeds: Path, number: int, file: Path, content: bytes, finding: str) -> None:
@@ -216,9 +195,19 @@ def note(seeds: Path, number: int, file: Path, content: bytes, finding: str) -> 
     place.with_suffix(".json").write_text(json.dumps(record, indent=1))
 
 
-def _peak() -> int:
-    """Peak memory of this process in KiB; getrusage would count the parent's before the start."""
-    return int(_PEAK.search(Path("/proc/self/status").read_bytes())[1])
+def _forget_peak() -> int:
+    """Let the peak memory of this process count from now on; returns what it holds, in KiB."""
+    with contextlib.suppress(
+        OSError
+    ):  # some containers forbid it: the peak is then that of all inputs
+        Path("/proc/self/clear_refs").write_text("5")
+    return _in_status(_HELD)
+
+
+def _in_status(pattern: re.Pattern[bytes]) -> int:
+    """A number of KiB of this process; getrusage would count the parent's before the start."""
+    found = pattern.search(Path("/proc/self/status").read_bytes())
+    return int(found[1]) if found else 0
 
 
 def hang(number: int, frame: object) -> None:

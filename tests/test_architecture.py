@@ -27,6 +27,7 @@ LAYERS = (
     ("layers", "answers"),
     ("kernels", "io"),
     ("_files",),
+    ("_bounds",),
     ("converters",),
     ("statistics",),
     ("shift", "density", "lineage"),
@@ -42,7 +43,7 @@ RANK = {room: rank for rank, rooms in enumerate(LAYERS) for room in rooms}
 
 # These see arrays only: no path, no checkpoint, no layer name.
 ARRAYS_ONLY = {
-    "statistics": {"errors", "_files", "_traced"},
+    "statistics": {"errors", "_bounds", "_files", "_traced"},
     "shift": {"errors", "_traced", "statistics"},
     "lineage": {"errors", "statistics"},
 }

@@ -1,7 +1,6 @@
 """Options from a TOML file: its keys are the long option names; options of the command line win."""
 
 import math
-import tomllib
 from pathlib import Path
 from typing import Any
 
@@ -22,16 +21,18 @@ def use_config(context: typer.Context, path: Path | None) -> Path | None:
     for key in values:
         if key not in parameters:
             names = ", ".join(sorted(parameters))
-            raise typer.BadParameter(f"{path}: unknown key {key!r}; known are {names}")
+            raise typer.BadParameter(f"{path}: unknown key {key[:80]!r}; known are {names}")
     context.default_map = {parameters[key]: value for key, value in values.items()}
     return path
 
 
 def _read(path: Path) -> dict[str, Any]:
+    from jfilters._bounds import read_toml
+
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise typer.BadParameter(f"{path}: {error}") from error
+        return read_toml(path, "a file of options")
+    except ValueError as error:
+        raise typer.BadParameter(str(error)) from error
 
 
 def spatial_shape(text: str) -> tuple[int, ...]:

@@ -25,6 +25,9 @@ err = Console(color_system=_colors, stderr=True)
 INTERRUPTED = 130  # 128 + SIGINT; typer turns Ctrl-C into this code without a word
 TERMINATED = 143  # 128 + SIGTERM
 
+_LONGEST = 2_000
+"""Characters of an error; the longest that lists columns has half of them."""
+
 
 def talk(text: str, *, style: str = "") -> None:
     """Print one line on stderr, as it is: no markup, no wrapping, no highlighting."""
@@ -79,8 +82,15 @@ def _one_line(error: Exception) -> str:
     from jfilters._files import sentence
 
     if isinstance(error, ValueError) or not isinstance(error, OSError):
-        return " ".join(str(error).splitlines())
-    return sentence(error)
+        return _shortened(" ".join(str(error).splitlines()))
+    return _shortened(sentence(error))
+
+
+def _shortened(text: str) -> str:
+    if len(text) <= _LONGEST:
+        return text
+    # A value of megabytes from a file: the reason stands before it, the remedy behind it.
+    return f"{text[: _LONGEST // 2]} ... {text[-_LONGEST // 2 :]}"
 
 
 def _flush() -> None:

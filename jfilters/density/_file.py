@@ -15,6 +15,7 @@ import numpy as np
 from safetensors import SafetensorError
 from safetensors.numpy import save_file
 
+from .._bounds import check_header, file_allowance
 from .._files import Location, is_there, open_tensors, readable, written_whole
 from .._traced import on_host
 from ..errors import CheckpointError, UnreadableError
@@ -93,9 +94,11 @@ def load_densities(path: Location | str | os.PathLike[str]) -> SavedDensities:
             path=path,
             remedy="write one with `jfilters density fit`",
         )
+    check_header(path)
     try:
         with open_tensors(path) as file:
             header = _header(path, (file.metadata() or {}).get(KEY))
+            _check_sizes(path, header)
             arrays, static = eqx.partition(like(*(header[name] for name in _MOST)), eqx.is_array)
             leaves = [_leaf(path, file, name, leaf, header) for name, leaf in _named(arrays)]
     except OSError as error:
@@ -136,6 +139,18 @@ def _header(path: Location, text: str | None) -> dict[str, Any]:
     if header["d"] < 2:
         raise CheckpointError(f"expected kernels of 2 taps or more, got {header['d']}", path=path)
     return header
+
+
+def _check_sizes(path: Location, header: dict[str, Any]) -> None:
+    """Check the arrays that the header asks for against the file, before any of them is made."""
+    sizes = [header[name] for name in _MOST]
+    density = eqx.filter_eval_shape(lambda: like(*sizes))
+    shapes = [leaf for leaf in jax.tree.leaves(density) if isinstance(leaf, jax.ShapeDtypeStruct)]
+    claimed = len(header["labels"]) * sum(leaf.size * leaf.dtype.itemsize for leaf in shapes)
+    stored = file_allowance(path).stored
+    if claimed > stored:
+        reason = f"expected {claimed:,} bytes of densities, found a file of {stored:,}"
+        raise CheckpointError(reason, path=path, remedy="fit them again with this version")
 
 
 def _leaf(path: Location, file: Any, name: str, leaf: Any, header: dict[str, Any]) -> jax.Array:

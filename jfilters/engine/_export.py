@@ -20,7 +20,7 @@ from ..converters.internal import identity, is_file, is_folder, is_remote
 from ..errors import CheckpointError, UnreadableError
 from ..scans.internal import READ
 from ._digest import digest
-from ._opening import checkpoint_at, chosen_layers
+from ._opening import checkpoint_at, chosen_layers, largest_layers
 from ._options import Options
 from ._plan import Entry
 
@@ -157,7 +157,7 @@ def _kernels(source: _Source) -> Iterator[np.ndarray]:
     _check_there(path)
     checkpoint = checkpoint_at(path, source.options)
     _check_unchanged(path, checkpoint, source)
-    layers = chosen_layers(checkpoint, SPATIAL)
+    layers = largest_layers(chosen_layers(checkpoint, SPATIAL))
     current = [(x.layer.name, x.shape[0], x.shape[0] * x.shape[1]) for x in layers]
     if current != source.layers:
         reason = "its layers are no longer those in layers.parquet"

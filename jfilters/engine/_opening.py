@@ -10,6 +10,12 @@ from ..errors import CheckpointError, printable
 from ._options import Options
 from ._plan import Entry, PlannedLayer, within
 
+MOST_LAYERS = 10_000
+"""Layers of one network that are measured; the deepest real ones have a thousand."""
+
+MOST_LAYERS_OF_ALL = 100_000
+"""Layers of one file that are measured; the largest population that is known has 22,000."""
+
 
 def opened(entry: Entry, options: Options) -> tuple[Entry, list[StoredLayer]]:
     """Open a checkpoint: return its entry filled from metadata, and its unread layers of the chosen shape.
@@ -24,8 +30,12 @@ def opened(entry: Entry, options: Options) -> tuple[Entry, list[StoredLayer]]:
         _check_size(entry, options)
         # Opened again, so that the identities of all files are older than anything that is read from them.
         checkpoint = checkpoint_at(entry.path, options)
-    stored = chosen_layers(checkpoint, options.spatial)
-    return _described(entry, checkpoint, stored, options), stored
+    chosen = chosen_layers(checkpoint, options.spatial)
+    stored = largest_layers(chosen)
+    described = _described(entry, checkpoint, stored, options)
+    if len(stored) == len(chosen) or not described.layers:
+        return described, stored
+    return _without_smallest(described, chosen, stored, options), stored
 
 
 def _checkpoint(entry: Entry, options: Options) -> Checkpoint:
@@ -46,6 +56,45 @@ def checkpoint_at(path: Location | str, options: Options) -> Checkpoint:
 def chosen_layers(checkpoint: Checkpoint, spatial: tuple[int, ...]) -> list[StoredLayer]:
     """The layers of one spatial shape, in the checkpoint's order."""
     return [layer for layer in checkpoint.layers if layer.shape[2:] == spatial]
+
+
+def largest_layers(layers: Sequence[StoredLayer]) -> list[StoredLayer]:
+    """The layers that a scan measures, in their order: all, or those with the most kernels of each network.
+
+    Every layer costs 12 kB of tables whatever its size, so that a file of tiny ones would become a
+    hundred times larger.
+    """
+    n_layers, measured = Counter[str](), list[int]()
+    for place in sorted(range(len(layers)), key=lambda i: -_n_kernels(layers[i])):
+        member = layers[place].stored.member
+        n_layers[member] += 1
+        if n_layers[member] <= MOST_LAYERS:
+            measured.append(place)
+    return [layers[place] for place in sorted(measured[:MOST_LAYERS_OF_ALL])]
+
+
+def _without_smallest(
+    entry: Entry, chosen: Sequence[StoredLayer], stored: Sequence[StoredLayer], options: Options
+) -> Entry:
+    """The entry as one that was read in part, with the number of layers and kernels that were left out."""
+    size = "x".join(map(str, options.spatial))
+    n, all_kernels = len(chosen) - len(stored), sum(map(_n_kernels, chosen))
+    n_kernels = all_kernels - sum(map(_n_kernels, stored))
+    reason = (
+        f"{n:,} of its {len(chosen):,} {size} layers, those with the fewest kernels "
+        f"({n_kernels:,} of {all_kernels:,}), were left out: at most {MOST_LAYERS:,} layers "
+        f"of a network are measured, and {MOST_LAYERS_OF_ALL:,} of a file"
+    )
+    if options.strict:
+        remedy = "without --strict the largest layers count"
+        raise CheckpointError(reason, path=entry.path, remedy=remedy)
+    reason = f"{entry.reason}; {reason}" if entry.status == "partial" else reason
+    skipped = (*entry.skipped, (f"{size} convolution beyond the largest {MOST_LAYERS:,}", n))
+    return dataclasses.replace(entry, status="partial", reason=reason, skipped=skipped)
+
+
+def _n_kernels(layer: StoredLayer) -> int:
+    return layer.shape[0] * layer.shape[1]
 
 
 def _check_size(entry: Entry, options: Options) -> None:

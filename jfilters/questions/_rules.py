@@ -2,12 +2,16 @@
 
 import dataclasses
 import difflib
-import tomllib
+from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, Literal
 
-from ..errors import CheckpointError, UnreadableError
+from .._bounds import read_toml
+from ..errors import CheckpointError
+
+MOST_RULES = 10_000
+"""Rules of one file; each is tested on every row, which takes a millisecond or more."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -69,23 +73,21 @@ def read_rules(path: Path) -> list[Rule]:
 
     Raises CheckpointError, naming the file, the rule and what was expected.
     """
-    try:
-        text = tomllib.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise UnreadableError(f"expected a file of rules, got: {error}", path=path) from error
-    except ValueError as error:
-        raise _wrong(path, "", f"expected TOML, got: {error}") from error
+    text = read_toml(path, "a file of rules")
     _check_keys(path, "", text, ["rule"])
     rules = text.get("rule")
     if not (isinstance(rules, list) and rules and all(isinstance(rule, dict) for rule in rules)):
         raise _wrong(path, "", "expected rules, each under [[rule]], found none")
+    if len(rules) > MOST_RULES:
+        raise _wrong(path, "", f"expected at most {MOST_RULES:,} rules, found {len(rules):,}")
     read = [_rule(path, i + 1, rule) for i, rule in enumerate(rules)]
     _check_names(path, read)
     return read
 
 
 def _rule(path: Path, number: int, entry: dict[str, Any]) -> Rule:
-    rule = entry.get("name") or f"number {number}"
+    name = entry.get("name")
+    rule = name if isinstance(name, str) and name else f"number {number}"
     _check_keys(path, rule, entry, [*_TYPES, "drift"])
     for key, value in entry.items():
         if key != "drift":
@@ -161,9 +163,8 @@ def _check_value(path: Path, rule: str, key: str, value: object) -> None:
 
 
 def _check_names(path: Path, rules: list[Rule]) -> None:
-    names = [rule.name for rule in rules]
-    for name in names:
-        if names.count(name) > 1:
+    for name, count in Counter(rule.name for rule in rules).items():
+        if count > 1:
             raise _wrong(path, name, "expected one rule of this name, found two")
 
 

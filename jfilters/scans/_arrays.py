@@ -9,6 +9,7 @@ import numpy as np
 from jaxtyping import Bool
 from safetensors import SafetensorError
 
+from .._bounds import check_header
 from .._files import Location, open_tensors
 from ._sketches import FIELDS, sketch_arrays, sketches_in
 from ._validate import check_shapes, check_values, damaged
@@ -27,6 +28,7 @@ class ArrayFile(Mapping[str, np.ndarray]):
 
     def __init__(self, path: Location, sizes: dict[str, int]):
         self._path, self._arrays = path, dict[str, np.ndarray]()
+        check_header(path)
         try:
             with open_tensors(path) as file:
                 slices = {name: file.get_slice(name) for name in file.keys()}  # noqa: SIM118

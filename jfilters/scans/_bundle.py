@@ -17,6 +17,7 @@ import pyarrow as pa
 from safetensors import SafetensorError
 from safetensors.numpy import save_file
 
+from .._bounds import TIMES_COMPRESSED, Allowance, check_header, file_allowance, parsed_json
 from .._files import Location, open_tensors, place, written_whole
 from ..errors import CheckpointError
 from ..lineage.internal import HASHES, WIDTH
@@ -47,8 +48,8 @@ _MOST_A_LAYER = {
 VERSION = 1
 """Of the layout; a file of another one is refused."""
 
-MOST_TEXT = 1 << 30
-"""Bytes of tables in one file; 40,000 layers make 30 MB."""
+TIMES_COPIED = 2
+"""Copies of an array while it is unpacked: as planes of bytes, and as numbers."""
 
 _MARK = "jfilters.bundle"
 _MARKS = (_MARK, "jfilters.card")  # the second is that of version 0.1
@@ -87,26 +88,32 @@ def save_bundle(scan: Scan, path: Location | str) -> None:
 
 def is_bundle(path: Location) -> bool:
     """Return whether a file says that it is a bundle, of whatever version."""
-    with contextlib.suppress(OSError, SafetensorError), open_tensors(path) as file:
-        return _mark(file.metadata() or {}) is not None
+    with contextlib.suppress(OSError, SafetensorError, CheckpointError):
+        check_header(path)
+        with open_tensors(path) as file:
+            return _mark(file.metadata() or {}) is not None
     return False
 
 
 def open_bundle(path: Location) -> Scan:
     """Open the scan in a bundle.
 
-    No more memory is taken than the arrays need that its tables tell of, and `MOST_TEXT` for those.
+    Text and arrays may take 256 MB together, or 100 times what the file does where that is more; what is
+    beyond is refused before it is unpacked.
 
     Raises CheckpointError, with the remedy, for anything that `save_bundle` did not write.
     """
     try:
+        check_header(path)
+        allowance = file_allowance(path, TIMES_COMPRESSED)
         with open_tensors(path) as file:
-            shapes = _shapes(path, file.metadata() or {})
-            tables = json.loads(_decoded(path, "tables", file.get_tensor("tables"), MOST_TEXT))
+            shapes = _shapes(path, file.metadata() or {}, allowance)
+            tables = _tables(path, file.get_tensor("tables"), allowance)
             layers, models = (_as_table(tables[name]) for name in ("layers", "models"))
             arrays = {"edges": file.get_tensor("edges")}
             for name, (dtype, *shape) in shapes.items():
                 _check_rows(path, name, shape, layers.num_rows)
+                _check_size(path, name, dtype, shape, allowance)
                 arrays[name] = _array(path, name, file.get_tensor(name), dtype, shape)
     except CheckpointError:
         raise
@@ -165,6 +172,12 @@ def _coded(data: bytes) -> np.ndarray:
     return np.frombuffer(lzma.compress(data), np.uint8)
 
 
+def _tables(path: Location, coded: np.ndarray, allowance: Allowance) -> Any:
+    # As text and, decoded, once more; what its values take is drawn when they are counted.
+    text = _decoded(path, "tables", coded, allowance.left // 2)
+    return parsed_json(text, allowance, "its tables")
+
+
 def _decoded(path: Location, name: str, coded: np.ndarray, most: int) -> bytes:
     try:
         decoder = lzma.LZMADecompressor(format=lzma.FORMAT_XZ, memlimit=1 << 27)
@@ -172,7 +185,7 @@ def _decoded(path: Location, name: str, coded: np.ndarray, most: int) -> bytes:
     except lzma.LZMAError as error:
         raise _no_bundle(path, f"expected {name} compressed by LZMA, got: {error}") from error
     if not decoder.eof:
-        raise _no_bundle(path, f"expected at most {most} bytes of {name}, found more or a cut")
+        raise _no_bundle(path, f"expected at most {most:,} bytes of {name}, found more or a cut")
     return data
 
 
@@ -189,11 +202,11 @@ def _array(
     return np.ascontiguousarray(planes.T).view(dtype).reshape(shape)
 
 
-def _shapes(path: Location, header: dict[str, str]) -> dict[str, list[Any]]:
+def _shapes(path: Location, header: dict[str, str], allowance: Allowance) -> dict[str, list[Any]]:
     mark = _mark(header)
     if mark is None:
         raise _no_bundle(path, "expected a bundle, found another safetensors file")
-    head = json.loads(header[mark])
+    head = parsed_json(header[mark].encode(), allowance, "its header")
     if head["version"] != VERSION:
         version = f"version {head['version']!r}"
         raise _no_bundle(path, f"expected a bundle of version {VERSION}, found {version}")
@@ -215,6 +228,15 @@ def _check_rows(path: Location, name: str, shape: list[int], rows: int) -> None:
         return
     if (name != "sparse_eps" and shape[:1] != [rows]) or math.prod(shape[1:]) > most:
         raise _no_bundle(path, f"expected {name} of {rows} layers, found the shape {tuple(shape)}")
+
+
+def _check_size(
+    path: Location, name: str, dtype: str, shape: list[int], allowance: Allowance
+) -> None:
+    size = math.prod(shape) * np.dtype(dtype).itemsize
+    if size * TIMES_COPIED > allowance.left:
+        raise _no_bundle(path, f"expected {name} in proportion to the file, found {tuple(shape)}")
+    allowance.draw(size, name)
 
 
 def _symmetric(path: Location, upper: np.ndarray, d: int) -> np.ndarray:

@@ -7,19 +7,25 @@ import csv
 import dataclasses
 import datetime
 import fnmatch
+import io
 import math
 import re
-import tomllib
+from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
+from .._bounds import file_allowance, read_toml
 from ..errors import CheckpointError, UnreadableError
+from ._parquet import read_parquet
 
 Cell = int | float | bool | str | None
+_CELL, _NAMED = 64, 5  # bytes of a cell as a Python object; names in a message
+MOST_COLUMNS = 10_000
+"""Columns of a table; the time to join them grows with their square."""
+
 KEYS = ("model", "name")
 """Columns that may hold the names or globs of models, the first that is there; else the first column."""
 
@@ -65,7 +71,9 @@ def read_metadata(path: Path | str) -> MetadataTable:
         table = read(path)
     except OSError as error:
         raise UnreadableError(f"expected a table of metadata, got: {error}", path=path) from error
-    except (UnicodeDecodeError, csv.Error, tomllib.TOMLDecodeError, pa.ArrowException) as error:
+    except CheckpointError:
+        raise
+    except (ValueError, csv.Error, pa.ArrowException) as error:
         kind = path.suffix.lower().lstrip(".")
         raise _wrong(path, f"expected a {kind} file, got: {error}") from error
     _check_keys(table)
@@ -114,7 +122,11 @@ def _glob(key: str) -> Callable[[str], object]:
 
 
 def _read_csv(path: Path) -> MetadataTable:
-    with path.open(encoding="utf-8-sig", newline="") as file:
+    allowance = file_allowance(path)
+    with path.open("rb") as file:
+        text = file.read(allowance.most)
+    allowance.draw(2 * len(text) + _CELL * (text.count(b",") + text.count(b"\n")), "its cells")
+    with io.TextIOWrapper(io.BytesIO(text), encoding="utf-8-sig", newline="") as file:
         lines = csv.reader(file)
         header = next(lines, [])
         _check_header(path, header)
@@ -125,9 +137,7 @@ def _read_csv(path: Path) -> MetadataTable:
 
 
 def _read_parquet(path: Path) -> MetadataTable:
-    # Opened here, since pyarrow would take a folder too; and read_table imports pandas.
-    with path.open("rb") as file:
-        stored = pq.ParquetFile(file).read()
+    stored = read_parquet(path)
     _check_header(path, stored.column_names)
     columns = {
         name: _plain_column(path, stored[name].to_pylist(), name) for name in stored.column_names
@@ -137,7 +147,7 @@ def _read_parquet(path: Path) -> MetadataTable:
 
 
 def _read_toml(path: Path) -> MetadataTable:
-    tables = tomllib.loads(path.read_text(encoding="utf-8"))
+    tables = read_toml(path, "a table of metadata")
     for key, row in tables.items():
         if not isinstance(row, dict):
             raise _wrong(path, f"expected one table a model, found {key} = {row!r}")
@@ -146,6 +156,10 @@ def _read_toml(path: Path) -> MetadataTable:
                 remedy = f'quote the name of the model: ["{key}.{name}"]'
                 raise _wrong(path, f"expected values in the table {key}, found a table", remedy)
     names = dict.fromkeys(name for row in tables.values() for name in row)
+    if len(names) > MOST_COLUMNS:
+        raise _wrong(path, f"expected at most {MOST_COLUMNS:,} names, found {len(names):,}")
+    # A row may have names that no other has: the table then is far larger than its text.
+    file_allowance(path).draw(len(names) * len(tables) * _CELL, "its cells")
     columns = {
         name: _plain_column(path, [row.get(name) for row in tables.values()], name)
         for name in names
@@ -187,11 +201,14 @@ def _checked(path: Path, line: int, row: list[str], cells: int) -> list[str]:
 
 
 def _check_header(path: Path, header: list[str]) -> None:
-    twice = sorted({name for name in header if header.count(name) > 1})
+    twice = sorted(name for name, count in Counter(header).items() if count > 1)
     if not header or not all(header):
         raise _wrong(path, "expected a header that names every column")
     if twice:
-        raise _wrong(path, f"expected a name a column, found {', '.join(twice)} twice")
+        names = ", ".join(twice[:_NAMED])
+        raise _wrong(path, f"expected a name a column, found {names} twice")
+    if len(header) > MOST_COLUMNS:
+        raise _wrong(path, f"expected at most {MOST_COLUMNS:,} columns, found {len(header):,}")
     if len(header) == 1:
         remedy = "name the model in the first column, separate columns by commas"
         raise _wrong(path, f"expected two columns or more, found {header[0]!r}", remedy)
@@ -219,7 +236,8 @@ _READERS: dict[str, Callable[[Path], MetadataTable]] = {
     ".parquet": _read_parquet,
     ".toml": _read_toml,
 }
-_NUMBER = r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?"
+# Digits in one way alone: `\d+\.?\d*` would try all splits of a long number that ends in a letter.
+_NUMBER = r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?"
 _TYPES: tuple[tuple[re.Pattern[str], Callable[[str], Cell]], ...] = (
     # Without leading zeros, and within 64 bits.
     (re.compile(r"[+-]?(0|[1-9]\d{0,17})", re.ASCII), int),

@@ -1,18 +1,17 @@
 """Opening a scan: the folder that `jfilters scan` wrote, or the file of `jfilters bundle`."""
 
-import json
-from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.parquet
 
+from .._bounds import file_allowance, parsed_json
 from .._files import Location, file_bytes, readable
 from ..errors import CheckpointError, UnreadableError
 from ..io import is_file, is_folder
 from ..statistics import load_basis
 from ._arrays import ArrayFile
 from ._bundle import is_bundle, open_bundle
+from ._parquet import read_parquet
 from ._pooled import with_verdicts_counted
 from ._scan import Scan
 from ._validate import check_record, check_tables, current_layers, current_models, damaged, taps
@@ -86,10 +85,12 @@ def _record(folder: Location) -> dict[str, Any]:
         remedy = "run `jfilters scan --checkpoints {} --out {}` first".format(*at)
         raise UnreadableError(f"{reason}, found no scan.json", path=folder, remedy=remedy)
     try:
-        record = json.loads(file_bytes(path))
+        record = parsed_json(file_bytes(path), file_allowance(path), "its text")
     except OSError as error:
         raise UnreadableError(f"expected a readable file, got: {error}", path=path) from error
-    except (ValueError, RecursionError) as error:
+    except CheckpointError:
+        raise
+    except ValueError as error:
         raise damaged(path, f"expected the record of a scan, got: {error}") from error
     check_record(path, record)
     return record
@@ -113,12 +114,10 @@ def _check_kernels(record: dict[str, Any], folder: Location) -> None:
 
 def _table(path: Location) -> pa.Table:
     try:
-        # read_table would import pandas, which takes half a second.
-        if not isinstance(path, Path):
-            return pyarrow.parquet.ParquetFile(pa.BufferReader(file_bytes(path))).read()
-        with path.open("rb") as file:
-            return pyarrow.parquet.ParquetFile(file).read()
+        return read_parquet(path)
     except OSError as error:
         raise UnreadableError(f"expected a table, got: {error}", path=path) from error
-    except pa.ArrowException as error:
+    except CheckpointError:
+        raise
+    except (pa.ArrowException, ValueError) as error:
         raise damaged(path, f"expected a Parquet file, got: {error}") from error

@@ -19,6 +19,13 @@ if TYPE_CHECKING:
     from ._scan import Scan
 
 MOST_CHARACTERS = 10_000
+DEEPEST = 50
+"""Levels of a condition; each costs the reader of it some frames of Python."""
+
+LARGEST = (1 << 63) - 1
+"""Of integers: Python would take longer ones, and refuses to print the longest."""
+
+_SHOWN = 60
 
 Row = Mapping[str, Any]
 
@@ -50,14 +57,19 @@ class Condition:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")  # Python's opinions on style
                 root = ast.parse(self.text, mode="eval").body
+            if _depth(root) > DEEPEST:
+                raise RecursionError
             self._check(root)
         except SyntaxError as error:
             position = error.offset or len(self.text)
-            raise self._wrong(f"expected a condition: {error.msg}", position) from error
+            is_long = "integer string" in error.msg  # Python's hint is on its own settings
+            reason = "an integer of at most 63 bits" if is_long else f"a condition: {error.msg}"
+            raise self._wrong(f"expected {reason}", position) from error
         except (ValueError, MemoryError, RecursionError) as error:
             if isinstance(error, ConditionError):
                 raise
-            raise self._wrong("expected a condition of text, less nested", 1) from error
+            reason = f"expected a condition of text, nested at most {DEEPEST} deep"
+            raise self._wrong(reason, 1) from error
         return root
 
     def _check(self, node: ast.expr) -> None:
@@ -66,6 +78,8 @@ class Condition:
         elif isinstance(node, ast.Constant):
             if not isinstance(node.value, str | int | float):
                 raise self._at(node, f"expected a text or a number, got {ast.unparse(node)}")
+            if isinstance(node.value, int) and node.value > LARGEST:
+                raise self._at(node, "expected an integer of at most 63 bits")
         elif isinstance(node, ast.Compare):
             self._check_comparison(node)
         elif _kind(node) not in _KNOWN:
@@ -82,7 +96,7 @@ class Condition:
             near = difflib.get_close_matches(name, self._columns, 1)
             hint = f"; did you mean {near[0]}?" if near else ""
             columns = ", ".join(self._columns)
-            raise self._at(node, f"expected a column, got {name!r}{hint} There are {columns}")
+            raise self._at(node, f"expected a column, got {_cut(name)!r}{hint} There are {columns}")
 
     def _check_comparison(self, node: ast.Compare) -> None:
         for operation, right in zip(node.ops, node.comparators, strict=True):
@@ -167,7 +181,8 @@ class Condition:
         if None in values:
             return None
         try:
-            return _COMPUTED[type(node.op)](*values)
+            result = _COMPUTED[type(node.op)](*values)
+            return result if abs(result) <= LARGEST else float(result)
         except (ZeroDivisionError, OverflowError):
             return None
 
@@ -176,7 +191,10 @@ class Condition:
         return self._wrong(reason, len(self.text.encode()[: node.col_offset].decode()) + 1)
 
     def _wrong(self, reason: str, position: int) -> "ConditionError":
-        return ConditionError(f"in {self.text!r}, at character {position}: {reason}")
+        first = max(0, position - _SHOWN)
+        text = self.text[first : position + _SHOWN]
+        before, behind = "..." * (first > 0), "..." * (position + _SHOWN < len(self.text))
+        return ConditionError(f"in {before + text + behind!r}, at character {position}: {reason}")
 
 
 class ConditionError(ValueError):
@@ -211,6 +229,19 @@ def column(scan: "Scan", name: str) -> Sequence[Any]:
     if name in scan.layer_table.column_names:
         return scan.layer_table[name].to_pylist()
     return axis_values(scan, name).tolist()
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}..."
+
+
+def _depth(root: ast.AST) -> int:
+    """The levels of a syntax tree, counted without recursion."""
+    level, depth = [root], 0
+    while level and depth <= DEEPEST:
+        level = [part for node in level for part in ast.iter_child_nodes(node)]
+        depth += 1
+    return depth
 
 
 def _kind(node: ast.expr) -> type:

@@ -11,6 +11,7 @@ import numpy as np
 from safetensors import SafetensorError
 from safetensors.numpy import save_file
 
+from .._bounds import check_header
 from .._files import Location, is_there, open_tensors, readable, written_whole
 from .._traced import on_host
 from ..errors import CheckpointError, UnreadableError
@@ -70,6 +71,7 @@ def load_basis(path: Location | str | os.PathLike[str]) -> Basis:
     path = readable(path)
     if not is_there(path):
         raise UnreadableError("expected a safetensors file with a basis, found no file", path=path)
+    check_header(path)
     try:
         with open_tensors(path) as file:
             d = _taps(file, path)

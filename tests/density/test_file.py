@@ -134,3 +134,11 @@ class TestDamage:
     @staticmethod
     def rewrite(path, header, arrays):
         save_file(arrays, path, metadata={"jfilters.density": json.dumps(header)})
+
+
+def test_a_header_that_claims_more_than_the_file_holds_is_refused(tmp_path):
+    path = tmp_path / "bomb.safetensors"
+    header = {"version": 2, "d": 1_000, "layers": 1_000, "width": 10_000, "labels": ["a"]}
+    save_file({"x": np.zeros(1)}, path, {"jfilters.density": json.dumps(header)})
+    with pytest.raises(CheckpointError, match="bytes of densities, found a file of"):
+        load_densities(path)

@@ -116,7 +116,7 @@ class TestRefusals:
             ("m.toml", "x = 1\n", "expected one table a model, found x = 1"),
             ("m.toml", "[resnet.pth]\nx = 1\n", 'quote the name of the model: ["resnet.pth"]'),
             ("m.toml", "[a]\nx = [1]\n", "found a list"),
-            ("m.toml", "[a\n", "expected a toml file"),
+            ("m.toml", "[a\n", "expected TOML"),
             ("m.parquet", "model,x", "expected a parquet file"),
             ("m.xlsx", "", "in .csv, .parquet, .toml"),
         ],
