@@ -38,7 +38,7 @@ def styled(
     styler = Styler(frame, uuid=name, cell_ids=False, caption=html.escape(caption))
     styler = styler.apply(lambda _: looks, axis=None).hide(axis="index")
     titles = {place: html.escape(title) for place, title in enumerate(head)}
-    styler = styler.format_index(lambda place: titles[place], axis="columns")
+    styler.format_index(lambda place: titles[place], axis="columns")
     shown = styler.to_html()
     if len(rows) <= SHOWN:
         return shown

@@ -95,6 +95,7 @@ USES_ONE = {
     "jfilters.density._density": {"flowjax"},
     "jfilters.scans._frames": {"pandas"},
     "jfilters.answers": {"pandas"},
+    "jfilters._html": {"pandas"},
 }
 FACE_NAMES = 35
 """More than these a newcomer does not read."""
