@@ -4,7 +4,16 @@ import pickle
 
 import pytest
 
-from jfilters.errors import CheckpointError, MissingExtraError, UnreadableError, printable
+from jfilters.errors import (
+    MOST_CHOICES,
+    CheckpointError,
+    MissingExtraError,
+    UnreadableError,
+    did_you_mean,
+    nearest_choice,
+    printable,
+    unknown_choice,
+)
 
 
 def test_the_message_names_file_tensor_reason_and_remedy():
@@ -47,3 +56,30 @@ def test_a_missing_extra_says_in_one_sentence_what_to_install():
 def test_names_are_shown_on_one_line(name, shown):
     assert printable(name) == shown
     assert shown in str(CheckpointError("reason", path=name))
+
+
+class TestDidYouMean:
+    @pytest.mark.parametrize(
+        ("value", "near"),
+        [
+            ("taks", "task"),
+            ("TASK", "task"),
+            ("base", "nets/base.pth"),
+            ("rigde", "ridge"),
+            ("zzz", None),
+            ("t", None),
+        ],
+    )
+    def test_the_nearest_choice_is_found(self, value, near):
+        choices = ["ridge", "task", "nets/base.pth"]
+        assert nearest_choice(value, choices) == near
+        assert did_you_mean(value, choices) == (f"; did you mean {near}?" if near else "")
+
+    def test_a_refusal_names_the_choices_and_counts_those_it_leaves_out(self):
+        names = [f"model{i}" for i in range(MOST_CHOICES + 3)]
+        text = unknown_choice("a model", "modle18", names, rest="look")
+        assert text.startswith("expected a model, one of model0, model1,")
+        assert "model15 and 3 more; got 'modle18'; did you mean model18?; look" in text
+
+    def test_without_choices_there_is_none(self):
+        assert unknown_choice("a model", "a", []) == "expected a model, one of none; got 'a'"

@@ -18,7 +18,7 @@ from safetensors.numpy import save_file
 
 from .._files import written_whole
 from .._traced import on_host
-from ..errors import CheckpointError, UnreadableError
+from ..errors import CheckpointError, UnreadableError, did_you_mean
 from ._density import KernelDensity, like, one_of
 
 KEY = "jfilters.density"
@@ -45,7 +45,8 @@ class SavedDensities(NamedTuple):
         if label is None and len(self.labels) == 1:
             (label,) = self.labels
         if label not in self.labels:
-            choice = "none given" if label is None else f"got {label!r}"
+            hint = did_you_mean(label, self.labels) if label is not None else ""
+            choice = "none given" if label is None else f"got {label!r}{hint}"
             raise ValueError(f"expected one of the labels {', '.join(self.labels)}; {choice}")
         return one_of(self.densities, self.labels.index(label))
 

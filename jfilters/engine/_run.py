@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from ..converters import Location
+from ..errors import unknown_choice
 from ..scans import MetadataTable
 from ..scans.internal import pooled_moments
 from ..statistics import Basis, Moments, fit_basis
@@ -63,7 +64,7 @@ def measure_checkpoints(
     wait in a temporary file.
     """
     if engine not in ENGINES:
-        raise ValueError(f"expected an engine, one of {', '.join(ENGINES)}; got {engine!r}")
+        raise ValueError(unknown_choice("an engine", engine, ENGINES))
     if address is not None and engine != "ray":
         raise ValueError("an address is that of a Ray cluster: it needs the engine ray")
     planned = _plan_of(checkpoints)

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..._files import written_whole
+from ...errors import unknown_choice
 from ...scans import Scan, group_layers
 from ._axis_boxes import axis_boxes
 from ._basis import basis
@@ -136,5 +137,5 @@ def _saved(figure: "matplotlib.figure.Figure", path: Path, kind: str) -> Path:
 def _checked(names: Sequence[str], choices: Iterable[str], noun: str) -> list[str]:
     for name in names:
         if name not in choices:
-            raise ValueError(f"expected a {noun}, one of {', '.join(choices)}; got {name!r}")
+            raise ValueError(unknown_choice(f"a {noun}", name, choices))
     return list(dict.fromkeys(names))
