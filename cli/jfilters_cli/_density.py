@@ -10,6 +10,7 @@ import typer
 
 from ._answers import Form, answer, form_option
 from ._console import talk
+from ._group import Command, Group
 from ._questions import (
     AxesOption,
     MetaOption,
@@ -22,7 +23,10 @@ from ._questions import (
 )
 
 density = typer.Typer(
-    help="Learned densities: the joint shape of kernels, beyond histograms.", no_args_is_help=True
+    cls=Group,
+    name="density",
+    help="Learned densities: the joint shape of kernels, beyond histograms.",
+    no_args_is_help=True,
 )
 
 ByOption = Annotated[
@@ -43,7 +47,7 @@ LabelOption = Annotated[
 ]
 
 
-@density.command()
+@density.command(cls=Command, short_help="Fit a density to each group, and score it.")
 def fit(
     scan: ScanArgument,
     by: ByOption = None,
@@ -73,7 +77,7 @@ def fit(
     answer(form, fitted)
 
 
-@density.command()
+@density.command(cls=Command, short_help="How far densities of groups are apart.")
 def divergence(
     scan: ScanArgument,
     by: Annotated[str, typer.Option(metavar="AXIS", help="The axis whose labels make groups.")],
@@ -102,7 +106,7 @@ def divergence(
     answer(form, table)
 
 
-@density.command()
+@density.command(cls=Command, short_help="The layers of a checkpoint that are least likely.")
 def score(
     file: Annotated[str, typer.Argument(metavar="FILE", help="A checkpoint, a path or a URL.")],
     under: UnderOption,
@@ -136,7 +140,7 @@ def score(
     answer(form, scores, most=most)
 
 
-@density.command()
+@density.command(cls=Command, short_help="Draw kernels from a density.")
 def sample(
     under: UnderOption,
     output: Annotated[

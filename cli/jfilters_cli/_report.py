@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from ._console import talk
+from ._page import open_page
 from ._questions import MetaOption, ScanArgument, WhereOption, open_scan
 
 
@@ -46,9 +47,7 @@ def report(
     write_page(open_scan(scan, meta, where), path, by=by or ())
     talk(f"wrote {path}")
     if show:
-        import webbrowser
-
-        webbrowser.open(path.resolve().as_uri())
+        open_page(path)
 
 
 def default_page(scan: Path) -> Path:

@@ -28,8 +28,10 @@ def _has_company() -> bool:
     """Whether other processes have to hear of the end of this one, which an orderly exit tells them."""
     if "ray" in sys.modules:
         return True
-    jax = sys.modules.get("jax")
-    return jax is not None and jax.distributed.is_initialized()
+    # A thread may be importing JAX still, where a command fails early.
+    distributed = getattr(sys.modules.get("jax"), "distributed", None)
+    is_initialized = getattr(distributed, "is_initialized", None)
+    return is_initialized is not None and is_initialized()
 
 
 def _leave(code: int) -> None:

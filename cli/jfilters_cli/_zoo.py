@@ -8,14 +8,20 @@ import typer
 
 from ._answers import Form, answer, form_option
 from ._console import talk
+from ._group import Command, Group
 
 if TYPE_CHECKING:
     from jfilters.zoo import Entry
 
-zoo = typer.Typer(help="Real trained networks to try jfilters on.", no_args_is_help=True)
+zoo = typer.Typer(
+    cls=Group,
+    name="zoo",
+    help="Real trained networks to try jfilters on.",
+    no_args_is_help=True,
+)
 
 
-@zoo.command("list")
+@zoo.command("list", cls=Command, short_help="The networks, by their packages.")
 def list_entries(form: Annotated[Form, form_option("network")] = Form.table) -> None:
     """Show the networks of the zoo, by the package that ships them.
 
@@ -26,7 +32,7 @@ def list_entries(form: Annotated[Form, form_option("network")] = Form.table) -> 
     answer(form, Zoo(entries()))
 
 
-@zoo.command()
+@zoo.command(cls=Command, short_help="Download and verify networks.")
 def fetch(
     to: Annotated[Path, typer.Option(help="The folder to fill.", file_okay=False)] = Path("zoo"),
     everything: Annotated[bool, typer.Option("--all", help="Fetch every network.")] = False,
