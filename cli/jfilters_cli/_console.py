@@ -29,6 +29,13 @@ def talk(text: str, *, style: str = "") -> None:
     err.print(text, style=style, markup=False, highlight=False, soft_wrap=True)
 
 
+def begin() -> None:
+    """Show a first word at once on a terminal; whatever comes next is written over it."""
+    if err.is_terminal and not err.is_dumb_terminal:
+        err.file.write("starting\r")
+        err.file.flush()
+
+
 @contextlib.contextmanager
 def report_errors() -> Iterator[None]:
     """Turn the errors of a command into one line on stderr and an exit code.

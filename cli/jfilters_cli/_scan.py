@@ -9,7 +9,7 @@ import typer
 
 from ._answers import Form, answer, form_option
 from ._config import range_of_histograms, spatial_shape, use_config
-from ._console import alone_when_it_fails, talk
+from ._console import alone_when_it_fails, begin, talk
 from ._page import open_page
 from ._questions import AxesOption, NetworkOption, StandardizeOption, tell_unmatched
 
@@ -182,6 +182,7 @@ def scan(
     if address is not None and engine is not Engine.ray:
         raise typer.BadParameter("--address needs --engine ray")
     report = report or show
+    begin()
     from jfilters.engine import Options, join, scan_into
     from jfilters.engine.internal import start_compiler
     from jfilters.scans import read_metadata
