@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING
 
 from rich.console import Console
 
+from ._interruption import CODE, say_interrupted
+
 if TYPE_CHECKING:
     from jfilters.engine import Processes
 
@@ -20,8 +22,6 @@ if TYPE_CHECKING:
 _colors = None if os.environ.get("NO_COLOR") else "auto"
 out = Console(color_system=_colors)
 err = Console(color_system=_colors, stderr=True)
-
-_INTERRUPTED = 130  # 128 + SIGINT; typer turns Ctrl-C into this code without a word
 
 
 def talk(text: str, *, style: str = "") -> None:
@@ -46,9 +46,9 @@ def report_errors() -> Iterator[None]:
     _escape_what_stdout_cannot_encode()
     try:
         yield
-    except SystemExit as exit_:
-        if exit_.code == _INTERRUPTED:
-            talk("interrupted")
+    except SystemExit as exit_:  # typer turns Ctrl-C into this code without a word
+        if exit_.code == CODE:
+            say_interrupted()
         raise
     except (ValueError, OSError) as error:
         talk("error: " + _one_line(error), style="red")
