@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from ._answers import Form, answer, form_option
+from ._completion import axes_of_scan
 from ._console import talk
 from ._group import Command, Group
 from ._questions import (
@@ -32,7 +33,10 @@ density = typer.Typer(
 ByOption = Annotated[
     str | None,
     typer.Option(
-        "--by", metavar="AXIS", help="Fit a density for each label; without it one for all."
+        "--by",
+        metavar="AXIS",
+        autocompletion=axes_of_scan,
+        help="Fit a density for each label; without it one for all.",
     ),
 ]
 KernelsOption = Annotated[
@@ -80,7 +84,12 @@ def fit(
 @density.command(cls=Command, short_help="How far densities of groups are apart.")
 def divergence(
     scan: ScanArgument,
-    by: Annotated[str, typer.Option(metavar="AXIS", help="The axis whose labels make groups.")],
+    by: Annotated[
+        str,
+        typer.Option(
+            metavar="AXIS", autocompletion=axes_of_scan, help="The axis whose labels make groups."
+        ),
+    ],
     kernels: KernelsOption = None,
     seed: SeedOption = 0,
     meta: MetaOption = None,

@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from ._completion import axes_of_scan
 from ._console import talk
 from ._page import open_page
 from ._questions import MetaOption, ScanArgument, WhereOption, open_scan
@@ -26,6 +27,7 @@ def report(
         list[str] | None,
         typer.Option(
             metavar="AXIS",
+            autocompletion=axes_of_scan,
             help="Compare groups along this axis, with more permutations; may be given several times.",
             show_default="every axis",
         ),

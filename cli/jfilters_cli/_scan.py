@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ._answers import Form, answer, form_option
+from ._completion import presets
 from ._config import range_of_histograms, spatial_shape, use_config
 from ._console import alone_when_it_fails, begin, talk
 from ._page import open_page
@@ -124,7 +125,9 @@ def scan(
     config: Annotated[
         Path | None,
         typer.Option(
-            help="A TOML file with these options; options of the command line win.",
+            metavar="FILE",
+            autocompletion=presets,
+            help="A TOML file with these options, or a preset such as cvpr22; the command line wins.",
             is_eager=True,
             callback=use_config,
         ),

