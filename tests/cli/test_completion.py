@@ -32,7 +32,7 @@ def completed(*words: str) -> list[str]:
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     *errors, loaded = done.stderr.splitlines()
     assert (errors, json.loads(loaded)) == ([], [])
-    return done.stdout.splitlines()
+    return [line for line in done.stdout.splitlines() if line]
 
 
 @pytest.mark.parametrize(
