@@ -22,6 +22,7 @@ from .drift._pair import ALPHA as ALPHA
 from .drift._pair import ENOUGH as ENOUGH
 from .drift._pair import FEWEST as FEWEST
 from .drift._pair import Size as Size
+from .drift._pair import has_few_kernels as has_few_kernels
 from .drift._ruler import RULER as RULER
 from .drift._ruler import ruler_text as ruler_text
 from .drift._table import marks as marks

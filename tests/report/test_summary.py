@@ -12,6 +12,7 @@ from safetensors.numpy import save_file
 from jfilters.converters import write_filterdb
 from jfilters.engine import inspect, scan
 from jfilters.report import Summary, _summary, inspection_text, summary_text
+from jfilters.report._named_table import cut_name
 
 
 @pytest.fixture(scope="module")
@@ -44,6 +45,18 @@ def test_the_summary_keeps_to_the_width(found, width):
         lines = shown(text, width).splitlines()
         assert max(map(len, lines)) <= width
         assert "…" not in "".join(lines)
+
+
+@pytest.mark.parametrize("width", [40, 60, 80, 200])
+def test_names_are_never_broken_inside(found, width):
+    lines = shown(summary_text(Summary(found)), width).splitlines()
+    assert max(map(len, lines)) <= width
+    name = "a-very-long-name-of-a-network-that-fits-no-column.safetensors"
+    expected = name if len(name) <= width else cut_name(name, width)
+    table = lines[: lines.index(next(line for line in lines if line.startswith("drift D")))]
+    assert sum(line.startswith(expected) for line in table) == 1
+    assert len(expected) <= width
+    assert expected.endswith(".safetensors")
 
 
 def test_the_summary_says_everything(found):
@@ -88,7 +101,6 @@ def test_of_many_models_the_first_are_shown_and_the_rest_counted(found, monkeypa
     text = shown(summary_text(Summary(found)), 80)
     assert "and 2 more models: models.parquet" in text
     monkeypatch.setattr("jfilters.scans._write.MOST_MODELS", 2)
-    monkeypatch.setattr(_summary, "LARGEST_MATRIX", 2)
     assert "drift-model.csv: 3 models, and a matrix is written" in shown(
         summary_text(Summary(found)), 200
     )
