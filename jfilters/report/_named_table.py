@@ -17,6 +17,10 @@ WIDEST_LAST = 24
 """Columns of a terminal for the last column, which is broken at its spaces."""
 
 
+LEAST_LAST = 8
+"""Columns of a terminal that the last column keeps."""
+
+
 @dataclasses.dataclass(frozen=True)
 class Column:
     """A column: its heading, the side it stands on, and whether a narrow terminal does without it."""
@@ -104,7 +108,9 @@ class NamedTable:
         optional = [place for place in shown if self.columns[place].optional]
         while optional and names + sum(sizes[place] + GAP for place in shown) > width:
             shown.remove(optional.pop())
-        return shown, [sizes[place] for place in shown]
+        widths = [sizes[place] for place in shown]
+        over = len(self.heading) + sum(size + GAP for size in widths) - width
+        return shown, [*widths[:-1], max(LEAST_LAST, widths[-1] - max(0, over))]
 
     def _size(self, place: int) -> int:
         cells = [cells[place].cell_len for _, cells in self.rows]

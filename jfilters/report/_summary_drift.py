@@ -39,7 +39,8 @@ class DriftSummary:
         n = len(self._names)
         width = 2 + len(str(n)) + 5 * (n - 1) + 16
         yield Text(_TITLE, "bold")
-        if n <= LARGEST_MATRIX and width <= options.max_width:
+        has_clear = next(self._clear(reversed(list(self._sorted()))), None) is not None
+        if has_clear and n <= LARGEST_MATRIX and width <= options.max_width:
             yield self._table()
         else:
             yield self._extremes(csv=n > LARGEST_MATRIX)
