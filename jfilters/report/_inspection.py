@@ -3,7 +3,6 @@
 from collections import Counter
 
 from rich.console import Group, RenderableType
-from rich.table import Table
 from rich.text import Text
 
 from ..engine import Inspection
@@ -85,7 +84,9 @@ _NUMBERS = {
 
 def _column(name: str) -> Column:
     is_text = name in ("size", "axes", "applied", "verdict")
-    return Column(name, "left" if is_text else "right", optional=name in ("axes", "sparse", "H", "orth"))
+    return Column(
+        name, "left" if is_text else "right", optional=name in ("axes", "sparse", "H", "orth")
+    )
 
 
 def _texts(rows: list[dict], name: str) -> set[str]:
@@ -165,16 +166,16 @@ def _counted(inspection: Inspection) -> Group:
     return Group(*lines)
 
 
-def _skipped(inspection: Inspection) -> Table:
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    table.add_column("skipped array", overflow="fold", ratio=1)
-    table.add_column("shape", overflow="fold")
-    table.add_column("dtype", overflow="fold")
-    table.add_column("reason", overflow="fold")
+def _skipped(inspection: Inspection) -> NamedTable:
+    columns = [
+        Column("shape", "left"),
+        Column("dtype", "left", optional=True),
+        Column("reason", "left"),
+    ]
+    rows = []
     for array in inspection.checkpoint.skipped:
         shape = "x".join(map(str, array.shape)) or "scalar"
-        reason = Text.assemble(("not read: ", "bold yellow"), array.reason)
-        table.add_row(
-            Text(array.name), shape, array.dtype, reason if array.unread else Text(array.reason)
-        )
-    return table
+        mark = ("not read: ", "bold yellow") if array.unread else ""
+        reason = Text.assemble(mark, printable(array.reason))
+        rows.append((printable(array.name), [Text(shape), Text(array.dtype), reason]))
+    return NamedTable("skipped array", columns, rows)

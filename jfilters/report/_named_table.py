@@ -104,6 +104,8 @@ class NamedTable:
         sizes = [self._size(place) for place in range(len(self.columns))]
         shown = list(range(len(self.columns)))
         longest = max((len(name) for name, _ in self.rows), default=0)
+        spare = width - longest - sum(size + GAP for size in sizes[:-1]) - GAP
+        sizes[-1] = min(sizes[-1], max(WIDEST_LAST, spare))
         names = max(len(self.heading), min(longest, LEAST_NAME))
         optional = [place for place in shown if self.columns[place].optional]
         while optional and names + sum(sizes[place] + GAP for place in shown) > width:
@@ -114,8 +116,7 @@ class NamedTable:
 
     def _size(self, place: int) -> int:
         cells = [cells[place].cell_len for _, cells in self.rows]
-        size = max([len(self.columns[place].heading), *cells])
-        return min(size, WIDEST_LAST) if place == len(self.columns) - 1 else size
+        return max([len(self.columns[place].heading), *cells])
 
 
 @dataclasses.dataclass(frozen=True)
