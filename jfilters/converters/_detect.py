@@ -5,7 +5,7 @@ import os
 import stat
 from pathlib import Path
 
-from ..errors import UnreadableError
+from ..errors import UnreadableError, printable
 from ..io import Location, base_name, checkpoint_errors, children, is_folder, location, open_source
 from . import (
     _caffe,
@@ -91,8 +91,11 @@ def _missing(path: Path) -> UnreadableError:
     if path.is_symlink():
         target = os.readlink(path)
         return UnreadableError(f"a symbolic link to {target}, which is missing", path=path)
-    close = difflib.get_close_matches(path.name, _names_in(path.parent), n=3)
-    remedy = f"did you mean {' or '.join(close)}?" if close else None
+    first = next((p for p in reversed(path.parents) if not p.exists()), path)
+    close = difflib.get_close_matches(first.name, _names_in(first.parent), n=3)
+    folder = f"the folder {first} is missing" if first != path else ""
+    hint = f"did you mean {' or '.join(map(printable, close))}?" if close else ""
+    remedy = "; ".join(filter(None, [folder, hint])) or None
     return UnreadableError("no such file or folder", path=path, remedy=remedy)
 
 

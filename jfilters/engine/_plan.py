@@ -142,6 +142,7 @@ def find_checkpoints(root: Location) -> tuple[list[Location], list[Location]]:
     """
     if not is_folder(root):
         if not (root.exists() if isinstance(root, Path) else is_file(root)):
+            detect(root)  # says what is missing, and what was meant
             raise UnreadableError("no such file or folder", path=root)
         return [root], []
     if is_checkpoint_folder(root):
@@ -180,6 +181,12 @@ def plan(roots: Sequence[Location]) -> tuple[Location, list[Entry], list[Locatio
         entries |= {entry.path: entry for entry in planned(folder, candidates)}
         ignored += others
     return folder, list(entries.values()), ignored
+
+
+def listed_checkpoints(places: Sequence[Location]) -> tuple[list[Entry], list[Location]]:
+    """Return the checkpoints at several places as a scan of them names them, and what is ignored."""
+    _, entries, ignored = plan(places)
+    return entries, ignored
 
 
 def planned(root: Location, candidates: Sequence[Location]) -> Iterator[Entry]:

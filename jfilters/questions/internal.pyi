@@ -1,4 +1,8 @@
 from ._axis_table import FOLLOWS as FOLLOWS
+from ._compared import Compared as Compared
+from ._compared import ComparedFamilies as ComparedFamilies
+from ._compared import ComparedFamily as ComparedFamily
+from ._compared import compare_paths as compare_paths
 from ._densities import save_fitted as save_fitted
 from ._density_samples import GroupSamples as GroupSamples
 from ._density_samples import Sampled as Sampled

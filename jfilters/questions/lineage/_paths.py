@@ -45,7 +45,7 @@ def lineage_of(
     scans = [open_scan(place) for place in written]
     others = [place for place in places if place not in written]
     if others:
-        scans.append(_scanned(others, dict(options or {}), progress=progress))
+        scans.append(scanned(others, dict(options or {}), progress=progress))
     known = _reference(scans, against, registry, alone=not written)
     forest = find_lineage(*scans, weights=weights, against=known)
     if known is not None and against is None:
@@ -73,7 +73,8 @@ def _reference(
     return None
 
 
-def _scanned(places: Sequence[Location], options: dict[str, Any], *, progress: bool) -> Scan:
+def scanned(places: Sequence[Location], options: dict[str, Any], *, progress: bool) -> Scan:
+    """Return the scan of checkpoints that lineage needs, without what it does not look at."""
     settings = Options.of_record(options | {"orthogonality": False, "sample": 0, "sha256": False})
     # A second of JAX's start is more than NumPy takes for so few kernels.
     engine = "host" if sum(map(size_of, places)) <= SMALL_BYTES else "local"
