@@ -5,8 +5,10 @@ beside the checkpoint: "refused" when its content was declined, "failed" when it
 """
 
 import difflib
+import os
 import re
 from collections.abc import Iterable
+from pathlib import Path
 
 _USER = re.compile(r"([a-z][a-z0-9+.-]*://)[^\s/@'\"]*@", re.IGNORECASE)
 _QUERY = re.compile(r"(https?://[^\s?#'\"]*)[?#][^\s'\"]*", re.IGNORECASE)
@@ -127,6 +129,22 @@ MOST_CHOICES = 16
 
 _FEWEST = 3
 """Letters of a value that are looked for inside of names."""
+
+
+def system_reason(error: OSError) -> str:
+    """Return the reason of an error of the operating system, without its number and temporary names."""
+    if isinstance(error, FileNotFoundError) and isinstance(error.filename, str):
+        return missing_reason(Path(error.filename))
+    text = error.strerror or str(error)
+    return text[:1].lower() + text[1:] if text[1:2].islower() else text
+
+
+def missing_reason(path: Path) -> str:
+    """Return what is missing of a path, the file or a folder above it, and what was meant."""
+    first = next((part for part in reversed(path.parents) if not part.exists()), path)
+    what = "no such file or folder" if first == path else f"no such folder as {printable(str(first))}"
+    names = os.listdir(first.parent) if os.access(first.parent, os.R_OK | os.X_OK) else []
+    return what + did_you_mean(first.name, names)
 
 
 def printable(text: str) -> str:

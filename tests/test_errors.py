@@ -12,6 +12,7 @@ from jfilters.errors import (
     did_you_mean,
     nearest_choice,
     printable,
+    system_reason,
     unknown_choice,
 )
 
@@ -83,3 +84,20 @@ class TestDidYouMean:
 
     def test_without_choices_there_is_none(self):
         assert unknown_choice("a model", "a", []) == "expected a model, one of none; got 'a'"
+
+
+class TestSystemReasons:
+    def test_a_missing_file_says_what_was_meant_and_no_number(self, tmp_path):
+        (tmp_path / "rules.toml").touch()
+        with pytest.raises(OSError) as raised:
+            (tmp_path / "rulse.toml").read_text()
+        assert system_reason(raised.value) == "no such file or folder; did you mean rules.toml?"
+
+    def test_a_missing_folder_above_it_is_named(self, tmp_path):
+        with pytest.raises(OSError) as raised:
+            (tmp_path / "a/b/c.toml").read_text()
+        assert system_reason(raised.value) == f"no such folder as {tmp_path / 'a'}"
+
+    def test_any_other_reason_is_the_systems_own(self):
+        assert system_reason(PermissionError(13, "Permission denied", "x")) == "permission denied"
+        assert system_reason(OSError("odd")) == "odd"

@@ -62,7 +62,11 @@ def _preset(path: Path) -> Path:
 def _read(path: Path) -> dict[str, Any]:
     try:
         return tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+    except OSError as error:
+        from jfilters.errors import system_reason
+
+        raise typer.BadParameter(f"{path}: {system_reason(error)}") from error
+    except ValueError as error:
         raise typer.BadParameter(f"{path}: {error}") from error
 
 

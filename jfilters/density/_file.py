@@ -18,7 +18,7 @@ from safetensors.numpy import save_file
 
 from .._files import written_whole
 from .._traced import on_host
-from ..errors import CheckpointError, UnreadableError, did_you_mean
+from ..errors import CheckpointError, UnreadableError, did_you_mean, system_reason
 from ._density import KernelDensity, like, one_of
 
 KEY = "jfilters.density"
@@ -101,7 +101,8 @@ def load_densities(path: str | os.PathLike[str]) -> SavedDensities:
             arrays, static = eqx.partition(like(*(header[name] for name in _MOST)), eqx.is_array)
             leaves = [_leaf(path, file, name, leaf, header) for name, leaf in _named(arrays)]
     except OSError as error:
-        raise UnreadableError(f"expected a readable file, got: {error}", path=path) from error
+        reason = system_reason(error)
+        raise UnreadableError(f"expected a readable file, got: {reason}", path=path) from error
     except SafetensorError as error:
         raise CheckpointError(f"expected a safetensors file, got: {error}", path=path) from error
     read = jax.tree.unflatten(jax.tree.structure(arrays), leaves)

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, Literal
 
-from ..errors import CheckpointError, UnreadableError, did_you_mean
+from ..errors import CheckpointError, UnreadableError, did_you_mean, system_reason
 
 
 @dataclasses.dataclass(frozen=True)
@@ -71,7 +71,8 @@ def read_rules(path: Path) -> list[Rule]:
     try:
         text = tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
-        raise UnreadableError(f"expected a file of rules, got: {error}", path=path) from error
+        reason = system_reason(error)
+        raise UnreadableError(f"expected a file of rules, got: {reason}", path=path) from error
     except ValueError as error:
         raise _wrong(path, "", f"expected TOML, got: {error}") from error
     _check_keys(path, "", text, ["rule"])

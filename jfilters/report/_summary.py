@@ -121,6 +121,10 @@ def _left_out(scan: Scan) -> list[RenderableType]:
             Text.assemble((status, style), f" {entry['model']}: {entry['reason']}")
             for entry in entries
         ]
+    if not checkpoints:
+        folder = printable(scan.record["config"]["checkpoints"])
+        formats = "`jfilters formats` lists what can be read"
+        lines.append(Text(f"no checkpoint found in {folder}; {formats}", "yellow"))
     ignored = len(scan.record["ignored"])
     if ignored:
         lines.append(Text(f"{quantity(ignored, 'file')} ignored: no checkpoint", "dim"))

@@ -17,7 +17,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from ..errors import CheckpointError, UnreadableError
+from ..errors import CheckpointError, UnreadableError, system_reason
 
 Cell = int | float | bool | str | None
 KEYS = ("model", "name")
@@ -64,7 +64,8 @@ def read_metadata(path: Path | str) -> MetadataTable:
     try:
         table = read(path)
     except OSError as error:
-        raise UnreadableError(f"expected a table of metadata, got: {error}", path=path) from error
+        reason = system_reason(error)
+        raise UnreadableError(f"expected a table of metadata, got: {reason}", path=path) from error
     except (UnicodeDecodeError, csv.Error, tomllib.TOMLDecodeError, pa.ArrowException) as error:
         kind = path.suffix.lower().lstrip(".")
         raise _wrong(path, f"expected a {kind} file, got: {error}") from error

@@ -7,7 +7,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet
 
-from ..errors import CheckpointError, UnreadableError
+from ..errors import CheckpointError, UnreadableError, missing_reason, system_reason
 from ..statistics import load_basis
 from ._arrays import ArrayFile
 from ._bundle import is_bundle, open_bundle
@@ -75,12 +75,13 @@ def _record(folder: Path) -> dict[str, Any]:
     if not path.is_file():
         unfinished = any((folder / name).exists() for name in (CACHE, "layers.parquet"))
         reason = "expected a finished scan" if unfinished else "expected the folder of a scan"
-        remedy = f"run `jfilters scan --checkpoints DIR --out {folder}` first"
+        remedy = _first_scan(folder, is_unfinished=unfinished)
         raise UnreadableError(f"{reason}, found no scan.json", path=folder, remedy=remedy)
     try:
         record = json.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
-        raise UnreadableError(f"expected a readable file, got: {error}", path=path) from error
+        reason = system_reason(error)
+        raise UnreadableError(f"expected a readable file, got: {reason}", path=path) from error
     except (ValueError, RecursionError) as error:
         raise damaged(path, f"expected the record of a scan, got: {error}") from error
     check_record(path, record)
@@ -102,6 +103,15 @@ def _table(path: Path) -> pa.Table:
             # read_table would import pandas, which takes half a second.
             return pyarrow.parquet.ParquetFile(file).read()
     except OSError as error:
-        raise UnreadableError(f"expected a table, got: {error}", path=path) from error
+        reason = system_reason(error)
+        raise UnreadableError(f"expected a table, got: {reason}", path=path) from error
     except pa.ArrowException as error:
         raise damaged(path, f"expected a Parquet file, got: {error}") from error
+
+
+def _first_scan(folder: Path, *, is_unfinished: bool) -> str:
+    """Return what to do where a folder holds no scan: to scan it, or into it."""
+    if not is_unfinished and folder.is_dir() and any(folder.iterdir()):
+        return f"scan it first: `jfilters scan {folder}`"
+    remedy = f"run `jfilters scan DIR --out {folder}` first"
+    return remedy if folder.exists() else f"{missing_reason(folder)}; {remedy}"

@@ -9,6 +9,7 @@ from ...converters import Location, location
 from ...engine import Options
 from ...engine import scan as scan_checkpoints
 from ...engine.internal import size_of
+from ...errors import redacted
 from ...scans import Scan, open_registry, open_scan
 from ...scans.internal import FINDINGS, is_written
 from .._nearest import SMALL_BYTES
@@ -46,6 +47,9 @@ def lineage_of(
     others = [place for place in places if place not in written]
     if others:
         scans.append(scanned(others, dict(options or {}), progress=progress))
+        if not scans[-1].record["checkpoints"]:
+            folders = ", ".join(redacted(str(place)) for place in others)
+            raise ValueError(f"expected checkpoints, found none in {folders}")
     known = _reference(scans, against, registry, alone=not written)
     forest = find_lineage(*scans, weights=weights, against=known)
     if known is not None and against is None:
