@@ -64,13 +64,9 @@ class Tracker:
         speed = self._pace.speed(now)
         left = (self._total - self._done) + self._total * (max(self.passes, 1) - self._number)
         seconds = self._pace.remaining(now, left)
-        parts = (
-            number,
-            files,
-            speed and f"{_size(speed)}/s",
-            seconds is not None and f"{_time(seconds)} left",
-        )
-        return ", ".join(part for part in parts if part)
+        pace = f"{_size(speed)}/s" if speed else ""
+        end = "" if seconds is None else f"{_time(seconds)} left"
+        return ", ".join(filter(None, (number, files, pace, end)))
 
     def _begin(self, stage: str) -> None:
         self._stage, self._pace = stage, Pace()
