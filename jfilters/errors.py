@@ -142,7 +142,9 @@ def system_reason(error: OSError) -> str:
 def missing_reason(path: Path) -> str:
     """Return what is missing of a path, the file or a folder above it, and what was meant."""
     first = next((part for part in reversed(path.parents) if not part.exists()), path)
-    what = "no such file or folder" if first == path else f"no such folder as {printable(str(first))}"
+    what = (
+        "no such file or folder" if first == path else f"no such folder as {printable(str(first))}"
+    )
     names = os.listdir(first.parent) if os.access(first.parent, os.R_OK | os.X_OK) else []
     return what + did_you_mean(first.name, names)
 

@@ -51,9 +51,11 @@ def _preset(path: Path) -> Path:
     if path.exists() or path.parent != Path(".") or path.suffix not in ("", ".toml"):
         return path
     from jfilters._configs import config_folder
-    from jfilters.errors import unknown_choice
+    from jfilters.errors import did_you_mean, unknown_choice
 
     name = path.name.removesuffix(".toml")
+    if name not in preset_names() and path.suffix and not did_you_mean(name, preset_names()):
+        return path  # a file that is missing
     if name not in preset_names():
         raise typer.BadParameter(unknown_choice("a file or a preset", name, preset_names()))
     return Path(str(config_folder().joinpath(f"{name}.toml")))
