@@ -6,11 +6,15 @@ Help is plain text of typer's own, with names of values in capitals and no brack
 import os
 import re
 import shlex
+import shutil
 from collections.abc import Iterator
 from typing import Any
 
 import typer
 from typer.core import TyperCommand, TyperGroup
+
+LEAST_WIDTH = 30
+"""Columns of help in the narrowest terminal."""
 
 _ONE_OF = re.compile(r"^(?:Value error, )?'(.*)' is not one of (.*?)\.?$", re.DOTALL)
 _TYPED = re.compile(r"^(.*?) <(.*)>$")
@@ -27,7 +31,17 @@ _WORDS = {
 """Names of values for the types of typer; the choices of an option stay as they are."""
 
 
-class Command(TyperCommand):
+class _Narrow:
+    """Help that fits a terminal of fewer than 50 columns too, which click does not."""
+
+    def get_help(self, ctx: Any) -> str:
+        """Return the help for the width of the terminal."""
+        columns = shutil.get_terminal_size().columns
+        ctx.terminal_width = max(LEAST_WIDTH, min(columns, 80))
+        return super().get_help(ctx)  # type: ignore[misc]
+
+
+class Command(_Narrow, TyperCommand):
     """A command whose help names values in one style."""
 
     def format_options(self, ctx: Any, formatter: Any) -> None:
@@ -39,7 +53,7 @@ class Command(TyperCommand):
         return [_plain(piece) for piece in super().collect_usage_pieces(ctx)]
 
 
-class Group(TyperGroup):
+class Group(_Narrow, TyperGroup):
     """Commands under headings, with suggestions for what is none."""
 
     def format_options(self, ctx: Any, formatter: Any) -> None:
@@ -57,7 +71,9 @@ class Group(TyperGroup):
         widest = max(map(len, self.commands), default=0)
         for heading, rows in panels.items():
             with formatter.section(heading):
-                formatter.write_dl([(name.ljust(widest), line) for name, line in rows])
+                formatter.write_dl(
+                    [(name.ljust(widest), line) for name, line in rows], _first(formatter)
+                )
 
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
         """Find the command; a path in its place is answered with the command to type."""
@@ -103,7 +119,12 @@ def _write_parameters(command: Any, ctx: Any, formatter: Any) -> None:
     for heading, kind in (("Arguments", "argument"), ("Options", "option")):
         if rows := list(_rows(command, ctx, kind)):
             with formatter.section(heading):
-                formatter.write_dl(rows)
+                formatter.write_dl(rows, _first(formatter))
+
+
+def _first(formatter: Any) -> int:
+    """Return the columns of the terminal for the first column of a list."""
+    return min(30, formatter.width // 2 - 4)
 
 
 def _rows(command: Any, ctx: Any, kind: str) -> Iterator[tuple[str, str]]:

@@ -14,10 +14,10 @@ from ._trees import SOUP, branches
 NAMED = 4
 """Models that one sentence names, and layers of a model."""
 
-MOST_FAMILIES, MOST_LOOKS = 6, 6
-"""Families and models that have sentences of their own."""
+MOST_SENTENCES, MOST_LOOKS = 10, 6
+"""Relations, and models, that have sentences of their own."""
 
-MOST_READ, MOST_BYTES = 24, 256 << 20
+MOST_READ, MOST_BYTES = 48, 256 << 20
 """Models in families, and bytes of all checkpoints, up to which a summary reads weights: some seconds."""
 
 _BAD = {
@@ -45,10 +45,10 @@ def family_leads(scan: Scan) -> list[str]:
     n = len(forest.families)
     alone = f", {quantity(len(forest.strangers), 'model')} without kin" if forest.strangers else ""
     lines = [f"{n:,} {'family' if n == 1 else 'families'}{alone}"]
-    for family in forest.families[:MOST_FAMILIES]:
-        lines += list(descent(forest, family))[:MOST_FAMILIES]
-    if n > MOST_FAMILIES:
-        lines.append(f"and {n - MOST_FAMILIES:,} more, which `jfilters lineage` shows")
+    sentences = [x for family in forest.families for x in descent(forest, family)]
+    lines += sentences[:MOST_SENTENCES]
+    if (more := len(sentences) - MOST_SENTENCES) > 0:
+        lines.append(f"and {more:,} more, which `jfilters lineage` shows")
     return lines
 
 
@@ -65,24 +65,24 @@ def descent(forest: Forest, family: Family) -> Iterator[str]:
 
 
 def _sentence(models: list[str], above: str, relation: str, *, directed: bool) -> str:
+    is_one = len(models) == 1
+    how = "" if relation == "unknown" else f" ({_HOW.get(relation, relation)})"
+    verb = "comes" if is_one else "come"
     if directed:
-        verb = "comes" if len(models) == 1 else "come"
-        how = "" if relation == "unknown" else f" ({_HOW.get(relation, relation)})"
         return f"{named(models)} {verb} from {printable(above)}{how}"
-    everyone = (
-        named([*models[: NAMED - 1], above]) if len(models) < NAMED else named([above, *models])
-    )
-    both = "both" if len(models) == 1 else "all"
-    if relation == "unknown":
-        return f"{everyone} are kin"
-    if relation == "identical":
-        return f"{everyone} are identical"
-    if relation == "common ancestor":
-        return f"{everyone} come from one ancestor, which may be the initialization"
-    if relation == "fine-tuned":
-        return f"{everyone} come from one another or {both} from one start (fine-tuned)"
-    return f"{everyone} come from one another ({_HOW.get(relation, relation)})"
+    if relation in _TOGETHER:
+        everyone = named([above, *models]) if len(models) >= NAMED else named([*models, above])
+        return f"{everyone} {_TOGETHER[relation]}"
+    start = f", or {'both' if is_one else 'all'} from one start" if relation == "fine-tuned" else ""
+    return f"{named(models)} {verb} from {printable(above)}, or the reverse{start}{how}"
 
+
+_TOGETHER = {
+    "unknown": "are kin",
+    "identical": "are identical",
+    "common ancestor": "come from one ancestor, which may be the initialization",
+}
+"""Relations in which no model is before another."""
 
 _HOW = {"identical": "a copy", SOUP: "their average", "sub-network": "a part of it"}
 

@@ -171,6 +171,13 @@ def test_every_command_is_listed_in_a_group_with_one_uncut_line():
     ]
 
 
+@pytest.mark.parametrize("words", [(), ("scan",), ("drift",), ("density",)], ids=" ".join)
+def test_help_fits_a_terminal_of_40_columns(words):
+    lines = run(*words, "-h", columns=40).stdout.splitlines()
+    long = [line for line in lines if len(line) > 40]
+    assert all(line.startswith("  Example: ") for line in long)
+
+
 @pytest.mark.parametrize("words", COMMANDS, ids=" ".join)
 def test_values_have_one_style_of_names(words):
     done = run(*words, "-h")

@@ -8,8 +8,8 @@ from rich.console import Console
 from safetensors.numpy import save_file
 
 from jfilters.engine import scan
-from jfilters.report import Summary, summary_text
-from jfilters.report._leads import family_leads, look_leads, named
+from jfilters.report import Summary, _leads, summary_text
+from jfilters.report._leads import _sentence, family_leads, look_leads, named
 from jfilters.report._named_table import Column, NamedTable, cut_name
 from jfilters.report._summary_drift import noise
 from jfilters.scans.internal import model_drift
@@ -45,6 +45,33 @@ def test_families_say_who_comes_from_whom(nets):
     assert lines[0] == "2 families, 2 models without kin"
     assert "half.safetensors comes from base.safetensors (re-saved)" in lines
     assert "pruned.safetensors comes from other.safetensors (pruned)" in lines
+
+
+@pytest.mark.parametrize(
+    ("models", "relation", "directed", "sentence"),
+    [
+        (["birds"], "fine-tuned", True, "birds comes from base (fine-tuned)"),
+        (["x", "y"], "pruned", True, "x and y come from base (pruned)"),
+        (["x"], "unknown", True, "x comes from base"),
+        (["x"], "unknown", False, "x and base are kin"),
+        (["x"], "re-saved", False, "x comes from base, or the reverse (re-saved)"),
+        (
+            ["x", "y"],
+            "fine-tuned",
+            False,
+            "x and y come from base, or the reverse, or all from one start (fine-tuned)",
+        ),
+    ],
+)
+def test_a_sentence_says_no_more_than_is_known(models, relation, directed, sentence):
+    assert _sentence(models, "base", relation, directed=directed) == sentence
+
+
+def test_of_many_relations_the_first_are_said_and_the_others_counted(nets, monkeypatch):
+    monkeypatch.setattr(_leads, "MOST_SENTENCES", 1)
+    lines = family_leads(nets)
+    assert len(lines) == 3
+    assert lines[-1] == "and 1 more, which `jfilters lineage` shows"
 
 
 def test_a_dead_layer_is_named(nets):
