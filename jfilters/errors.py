@@ -4,7 +4,11 @@ Everything a reader raises on purpose is a `CheckpointError`. Its `status` is th
 beside the checkpoint: "refused" when its content was declined, "failed" when it could not be read.
 """
 
+import difflib
+import os
 import re
+from collections.abc import Iterable
+from pathlib import Path
 
 _USER = re.compile(r"([a-z][a-z0-9+.-]*://)[^\s/@'\"]*@", re.IGNORECASE)
 _QUERY = re.compile(r"(https?://[^\s?#'\"]*)[?#][^\s'\"]*", re.IGNORECASE)
@@ -87,6 +91,67 @@ class MissingExtraError(CheckpointError):
 def install_command(extra: str) -> str:
     """The command that installs an extra from a clone; no registry of packages has jfilters."""
     return f"pip install '.[{extra}]'"
+
+
+def did_you_mean(value: object, choices: Iterable[object]) -> str:
+    """Return "; did you mean task?" for the choice that is nearest to a value, and "" where none is near.
+
+    Every refusal of a name goes through here. Near are the same letters in another case, a few wrong ones,
+    and a name that the value is a part of, such as a model without its folder or suffix.
+    """
+    near = nearest_choice(value, choices)
+    return "" if near is None else f"; did you mean {near}?"
+
+
+def nearest_choice(value: object, choices: Iterable[object]) -> str | None:
+    """Return the choice that is nearest to a value; None where none is near."""
+    names = {str(choice).casefold(): str(choice) for choice in choices}
+    text = str(value).casefold()
+    close = difflib.get_close_matches(text, names, 1)
+    parts = [name for name in names if len(text) >= _FEWEST and text in name]
+    near = [text] if text in names else close or parts[:1]
+    return printable(names[near[0]]) if near else None
+
+
+def unknown_choice(noun: str, value: object, choices: Iterable[object], *, rest: str = "") -> str:
+    """Return the sentence that refuses a value which is none of the choices.
+
+    Args:
+        noun: the kind of value, with its article, such as "an axis".
+        value: what came instead.
+        choices: what there is; all are looked through for the nearest, and the first ones are named.
+        rest: a further remedy.
+    """
+    names = [str(choice) for choice in choices]
+    more = f" and {len(names) - MOST_CHOICES:,} more" if len(names) > MOST_CHOICES else ""
+    listed = ", ".join(map(printable, names[:MOST_CHOICES])) + more
+    text = f"expected {noun}, one of {listed or 'none'}; got {str(value)!r}"
+    return f"{text}{did_you_mean(value, names)}{f'; {rest}' if rest else ''}"
+
+
+MOST_CHOICES = 16
+"""Choices that a refusal names."""
+
+_FEWEST = 3
+"""Letters of a value that are looked for inside of names."""
+
+
+def system_reason(error: OSError) -> str:
+    """Return the reason of an error of the operating system, without its number and temporary names."""
+    if isinstance(error, FileNotFoundError) and isinstance(error.filename, str):
+        return missing_reason(Path(error.filename))
+    text = error.strerror or str(error)
+    return text[:1].lower() + text[1:] if text[1:2].islower() else text
+
+
+def missing_reason(path: Path) -> str:
+    """Return what is missing of a path, the file or a folder above it, and what was meant."""
+    first = next((part for part in reversed(path.parents) if not part.exists()), path)
+    what = (
+        "no such file or folder" if first == path else f"no such folder as {printable(str(first))}"
+    )
+    names = os.listdir(first.parent) if os.access(first.parent, os.R_OK | os.X_OK) else []
+    return what + did_you_mean(first.name, names)
 
 
 def printable(text: str) -> str:

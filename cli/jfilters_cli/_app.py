@@ -15,6 +15,7 @@ from ._drift import drift
 from ._export import export
 from ._figures import figures
 from ._formats import formats
+from ._group import Command, Group
 from ._inspect import inspect
 from ._lineage import lineage
 from ._merge import merge
@@ -27,31 +28,55 @@ from ._trajectory import trajectory
 from ._zoo import zoo
 
 app = typer.Typer(
+    cls=Group,
     help="Analyze trained convolution kernels: quality, drift, and what moved them.",
+    epilog="Begin with: jfilters scan DIR --open",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
+    context_settings={"help_option_names": ["-h", "--help"]},
 )
-app.command()(scan)
-app.command()(inspect)
-app.command()(quality)
-app.command()(drift)
-app.command()(axes)
-app.command()(compare)
-app.command()(lineage)
-app.command()(nearest)
-app.command()(trajectory)
-app.command()(phenotypes)
-app.command()(figures)
-app.command()(check)
-app.command()(report)
-app.command()(bundle)
-app.command()(merge)
-app.command()(convert)
-app.command()(export)
-app.command()(formats)
-app.add_typer(density, name="density")
-app.add_typer(zoo, name="zoo")
+
+_GROUPS = {
+    "Scan": {
+        scan: "Measure a folder of checkpoints and print a summary.",
+        inspect: "Show the layers of one checkpoint, and what was skipped.",
+    },
+    "Ask a scan": {
+        quality: "Which layers are degenerate, and what could be pruned.",
+        drift: "How far the groups of an axis are apart.",
+        axes: "Which axes shift kernels most.",
+        trajectory: "How kernels move over the steps of a run.",
+        phenotypes: "The shapes of the distributions of kernels.",
+        density: "Learned densities of kernels, beyond histograms.",
+    },
+    "Compare": {
+        compare: "How checkpoints are related, pair by pair, with reasons.",
+        lineage: "Which checkpoints are kin, and who came from whom.",
+        nearest: "The models nearest to a checkpoint.",
+        check: "Test a scan against rules, for CI.",
+    },
+    "Share": {
+        report: "Write one page with all answers.",
+        figures: "Draw the figures of a paper.",
+        bundle: "Write a scan as one small file.",
+        merge: "Merge scans and bundles into one.",
+        export: "Write kernels for other tools.",
+    },
+    "Tools": {
+        convert: "Write any checkpoint as uniform kernels.",
+        formats: "List the formats that can be read.",
+        zoo: "List and fetch real networks to try.",
+    },
+}
+"""The groups of commands as help shows them, with one line each of at most 64 characters."""
+
+for _group, _commands in _GROUPS.items():
+    for _command, _line in _commands.items():
+        if isinstance(_command, typer.Typer):
+            app.add_typer(_command, short_help=_line, rich_help_panel=_group)
+        else:
+            app.command(cls=Command, short_help=_line, rich_help_panel=_group)(_command)
 
 
 def _print_version(requested: bool) -> None:
@@ -75,4 +100,4 @@ def _options(
 def main() -> None:
     """Run the command of the command line, and exit with its code."""
     with report_errors():
-        app()
+        app(prog_name="jfilters")

@@ -5,6 +5,7 @@ from typing import Annotated
 import typer
 
 from ._answers import Form, answer, form_option
+from ._completion import axes_of_scan
 from ._questions import (
     Balance,
     BalanceOption,
@@ -25,7 +26,12 @@ def axes(
     scan: ScanArgument,
     axis: Annotated[
         list[str] | None,
-        typer.Option("--axis", metavar="AXIS", help="Only this axis; may be given several times."),
+        typer.Option(
+            "--axis",
+            metavar="AXIS",
+            autocompletion=axes_of_scan,
+            help="Only this axis; may be given several times.",
+        ),
     ] = None,
     metric: MetricOption = "drift",
     clean: CleanOption = False,

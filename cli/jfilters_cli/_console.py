@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 
+from ._interruption import CODE, say_interrupted
+
 if TYPE_CHECKING:
     from jfilters.engine import Processes
 
@@ -22,7 +24,6 @@ _colors = None if os.environ.get("NO_COLOR") else "auto"
 out = Console(color_system=_colors)
 err = Console(color_system=_colors, stderr=True)
 
-INTERRUPTED = 130  # 128 + SIGINT; typer turns Ctrl-C into this code without a word
 TERMINATED = 143  # 128 + SIGTERM
 
 _LONGEST = 2_000
@@ -32,6 +33,13 @@ _LONGEST = 2_000
 def talk(text: str, *, style: str = "") -> None:
     """Print one line on stderr, as it is: no markup, no wrapping, no highlighting."""
     err.print(text, style=style, markup=False, highlight=False, soft_wrap=True)
+
+
+def begin() -> None:
+    """Show a first word at once on a terminal; whatever comes next is written over it."""
+    if err.is_terminal and not err.is_dumb_terminal:
+        err.file.write("starting\r")
+        err.file.flush()
 
 
 @contextlib.contextmanager
@@ -45,10 +53,10 @@ def report_errors() -> Iterator[None]:
     former, warnings.showwarning = warnings.showwarning, _tell_warning
     try:
         yield
-    except SystemExit as exit_:
+    except SystemExit as exit_:  # typer turns Ctrl-C into this code without a word
         _flush()
-        if exit_.code == INTERRUPTED:
-            talk("interrupted")
+        if exit_.code == CODE:
+            say_interrupted()
         raise
     except (ValueError, OSError) as error:
         talk("error: " + _one_line(error), style="red")

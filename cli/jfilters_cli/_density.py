@@ -7,7 +7,9 @@ from typing import Annotated
 import typer
 
 from ._answers import Form, answer, form_option
+from ._completion import axes_of_scan
 from ._console import talk
+from ._group import Command, Group
 from ._places import Location, of_scan, to_file, write_into
 from ._questions import (
     AxesOption,
@@ -21,13 +23,19 @@ from ._questions import (
 )
 
 density = typer.Typer(
-    help="Learned densities: the joint shape of kernels, beyond histograms.", no_args_is_help=True
+    cls=Group,
+    name="density",
+    help="Learned densities: the joint shape of kernels, beyond histograms.",
+    no_args_is_help=True,
 )
 
 ByOption = Annotated[
     str | None,
     typer.Option(
-        "--by", metavar="AXIS", help="Fit a density for each label; without it one for all."
+        "--by",
+        metavar="AXIS",
+        autocompletion=axes_of_scan,
+        help="Fit a density for each label; without it one for all.",
     ),
 ]
 KernelsOption = Annotated[
@@ -42,7 +50,7 @@ LabelOption = Annotated[
 ]
 
 
-@density.command()
+@density.command(cls=Command, short_help="Fit a density to each group, and score it.")
 def fit(
     scan: ScanArgument,
     by: ByOption = None,
@@ -72,10 +80,15 @@ def fit(
     answer(form, fitted)
 
 
-@density.command()
+@density.command(cls=Command, short_help="How far densities of groups are apart.")
 def divergence(
     scan: ScanArgument,
-    by: Annotated[str, typer.Option(metavar="AXIS", help="The axis whose labels make groups.")],
+    by: Annotated[
+        str,
+        typer.Option(
+            metavar="AXIS", autocompletion=axes_of_scan, help="The axis whose labels make groups."
+        ),
+    ],
     kernels: KernelsOption = None,
     seed: SeedOption = 0,
     meta: MetaOption = None,
@@ -101,7 +114,7 @@ def divergence(
     answer(form, table)
 
 
-@density.command()
+@density.command(cls=Command, short_help="The layers of a checkpoint that are least likely.")
 def score(
     file: Annotated[str, typer.Argument(metavar="FILE", help="A checkpoint, a path or a URL.")],
     under: UnderOption,
@@ -135,7 +148,7 @@ def score(
     answer(form, scores, most=most)
 
 
-@density.command()
+@density.command(cls=Command, short_help="Draw kernels from a density.")
 def sample(
     under: UnderOption,
     output: Annotated[Location, to_file("-o", "--out", metavar="FILE", help="A .npy file.")],

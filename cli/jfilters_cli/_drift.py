@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ._answers import Form, answer, form_option
+from ._completion import axes_of_scan
 from ._console import talk
 from ._places import Location, to_file, write_into
 from ._questions import (
@@ -29,10 +30,19 @@ if TYPE_CHECKING:
 
 def drift(
     scan: ScanArgument,
-    by: Annotated[str, typer.Option(metavar="AXIS", help="The axis whose labels make groups.")],
+    by: Annotated[
+        str,
+        typer.Option(
+            metavar="AXIS", autocompletion=axes_of_scan, help="The axis whose labels make groups."
+        ),
+    ],
     within: Annotated[
         str | None,
-        typer.Option(metavar="AXIS", help="Compare only inside each value of this axis."),
+        typer.Option(
+            metavar="AXIS",
+            autocompletion=axes_of_scan,
+            help="Compare only inside each value of this axis.",
+        ),
     ] = None,
     metric: MetricOption = "drift",
     clean: CleanOption = False,

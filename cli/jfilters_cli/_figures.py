@@ -4,13 +4,18 @@ from typing import Annotated
 
 import typer
 
+from ._completion import axes_of_scan, figure_names
 from ._console import out, talk
 from ._places import Location, to_folder
 from ._questions import MetaOption, ScanArgument, WhereOption, open_scan
 
 OnlyOption = Annotated[
     list[str] | None,
-    typer.Option(metavar="NAME", help="One figure of docs/figures.md; may be given several times."),
+    typer.Option(
+        metavar="NAME",
+        autocompletion=figure_names,
+        help="One figure of docs/figures.md; may be given several times.",
+    ),
 ]
 
 
@@ -20,13 +25,19 @@ def figures(
     by: Annotated[
         str | None,
         typer.Option(
-            metavar="AXIS", help="The axis whose labels make groups; each model if not given."
+            metavar="AXIS",
+            autocompletion=axes_of_scan,
+            help="The axis whose labels make groups; each model if not given.",
         ),
     ] = None,
     only: OnlyOption = None,
     axis: Annotated[
         list[str] | None,
-        typer.Option(metavar="AXIS", help="One axis of axis-boxes; may be given several times."),
+        typer.Option(
+            metavar="AXIS",
+            autocompletion=axes_of_scan,
+            help="One axis of axis-boxes; may be given several times.",
+        ),
     ] = None,
     formats: Annotated[
         str, typer.Option(metavar="LIST", help="Any of pdf, svg and png, separated by commas.")

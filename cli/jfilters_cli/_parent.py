@@ -13,7 +13,8 @@ import threading
 from types import FrameType
 from typing import IO, NoReturn
 
-from ._console import INTERRUPTED, TERMINATED, talk
+from ._console import TERMINATED, talk
+from ._interruption import CODE
 
 GRACE = 5.0
 """Seconds that a child has to end after a signal: machines that are taken away leave half a minute."""
@@ -104,7 +105,7 @@ def _tell(number: int, received: list[int], native: IO[bytes], job: str) -> int:
     if received:
         is_interrupt = received[0] == signal.SIGINT
         talk("interrupted" if is_interrupt else TERMINATION)
-        return INTERRUPTED if is_interrupt else TERMINATED
+        return CODE if is_interrupt else TERMINATED
     native.seek(0)
     text = native.read().decode("utf-8", "replace")
     if number == signal.SIGABRT and any(word in text for word in _OF_JAX):

@@ -5,6 +5,7 @@ from typing import Annotated
 import typer
 
 from ._answers import Form, answer, form_option
+from ._completion import axes_of_scan
 from ._questions import MetaOption, ScanArgument, WhereOption, open_scan
 
 
@@ -13,7 +14,9 @@ def phenotypes(
     by: Annotated[
         str,
         typer.Option(
-            metavar="AXIS", help="The axis whose labels make groups: model, layer or any other."
+            metavar="AXIS",
+            autocompletion=axes_of_scan,
+            help="The axis whose labels make groups: model, layer or any other.",
         ),
     ] = "model",
     meta: MetaOption = None,

@@ -5,6 +5,7 @@ from typing import Annotated
 import typer
 
 from ._answers import Form, answer, form_option
+from ._completion import axes_of_scan
 from ._questions import MetaOption, ScanArgument, WhereOption, open_scan
 
 
@@ -12,7 +13,11 @@ def quality(
     scan: ScanArgument,
     by: Annotated[
         str,
-        typer.Option(metavar="AXIS", help="The axis along which degenerate layers are counted."),
+        typer.Option(
+            metavar="AXIS",
+            autocompletion=axes_of_scan,
+            help="The axis along which degenerate layers are counted.",
+        ),
     ] = "depth_decile",
     layers: Annotated[
         bool, typer.Option("--layers", help="Show every model and layer, beside random weights.")

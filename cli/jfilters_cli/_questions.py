@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from ._completion import axes_of_scan, axis_orders, conditions_on_scan, metrics, units
 from ._console import talk
 from ._places import Location, Place
 
@@ -35,11 +36,15 @@ WhereOption = Annotated[
     typer.Option(
         "--where",
         metavar="EXPR",
+        autocompletion=conditions_on_scan,
         help="Only the layers for which this holds: \"task == 'detection' and not depthwise\".",
     ),
 ]
 MetricOption = Annotated[
-    str, typer.Option(metavar="NAME", help="drift, or any other metric of docs/drift.md.")
+    str,
+    typer.Option(
+        metavar="NAME", autocompletion=metrics, help="drift, or any other metric of docs/drift.md."
+    ),
 ]
 CleanOption = Annotated[bool, typer.Option("--clean", help="Leave sparse kernels out.")]
 
@@ -61,6 +66,7 @@ UnitOption = Annotated[
     str,
     typer.Option(
         metavar="UNIT",
+        autocompletion=units,
         help="What a test exchanges: auto (families and runs, else models), model, or a column.",
     ),
 ]
@@ -68,6 +74,7 @@ MatchedOption = Annotated[
     list[str] | None,
     typer.Option(
         metavar="AXIS",
+        autocompletion=axes_of_scan,
         help="For p, exchange only units with the same label on this axis; may be given several times.",
     ),
 ]
@@ -79,7 +86,12 @@ CheckpointArgument = Annotated[
     str, typer.Argument(help="A checkpoint: a file or a folder, by its path or URL.")
 ]
 AxesOption = Annotated[
-    str | None, typer.Option(help="Axis order of weights whose file does not say, such as HWIO.")
+    str | None,
+    typer.Option(
+        metavar="ORDER",
+        autocompletion=axis_orders,
+        help="Axis order of weights whose file does not say, such as HWIO.",
+    ),
 ]
 
 NetworkOption = Annotated[

@@ -1,11 +1,12 @@
 """`jfilters report SCAN`: write one page with all answers of a scan."""
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from ._completion import axes_of_scan
 from ._console import talk
+from ._page import open_page
 from ._places import Location, to_file
 from ._questions import MetaOption, ScanArgument, WhereOption, open_scan
 
@@ -26,6 +27,7 @@ def report(
         list[str] | None,
         typer.Option(
             metavar="AXIS",
+            autocompletion=axes_of_scan,
             help="Compare groups along this axis, with more permutations; may be given several times.",
             show_default="every axis",
         ),
@@ -47,9 +49,7 @@ def report(
     write_page(open_scan(scan, meta, where), path, by=by or ())
     talk(f"wrote {path}")
     if show:
-        import webbrowser
-
-        webbrowser.open(path.resolve().as_uri() if isinstance(path, Path) else str(path))
+        open_page(path)
 
 
 def default_page(scan: "Location") -> "Location":

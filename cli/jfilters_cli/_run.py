@@ -32,7 +32,7 @@ def _has_company() -> bool:
     """Whether other processes have to hear of the end of this one, which an orderly exit tells them."""
     if "ray" in sys.modules:
         return True
-    # A command that fails early meets JAX while a thread still imports it: it has joined no job then.
+    # A thread may be importing JAX still, where a command fails early.
     distributed = getattr(sys.modules.get("jax"), "distributed", None)
     is_initialized = getattr(distributed, "is_initialized", None)
     return is_initialized is not None and is_initialized()

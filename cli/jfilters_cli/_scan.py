@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ._answers import Form, answer, form_option
+from ._completion import presets
 from ._config import range_of_histograms, spatial_shape, use_config
-from ._console import alone_when_it_fails, talk
+from ._console import alone_when_it_fails, begin, talk
+from ._page import open_page
 from ._parent import end_at_sigterm, fork_worker
 from ._places import Location, of_scan, to_folder
 from ._questions import AxesOption, NetworkOption, StandardizeOption, tell_unmatched
@@ -55,9 +57,19 @@ class Engine(enum.StrEnum):
 
 
 def scan(
+    context: typer.Context,
+    places: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="[DIR]...",
+            help="Folders of checkpoints, or single ones: paths or URLs.",
+            show_default=False,
+        ),
+    ] = None,
     checkpoints: Annotated[
-        str, typer.Option(help="The folder of checkpoints, or a single one: a path or a URL.")
-    ],
+        str | None,
+        typer.Option(metavar="DIR", help="The same as DIR before the options.", show_default=False),
+    ] = None,
     out_folder: Annotated[
         Location | None,
         to_folder(
@@ -120,7 +132,9 @@ def scan(
     config: Annotated[
         Path | None,
         typer.Option(
-            help="A TOML file with these options; options of the command line win.",
+            metavar="FILE",
+            autocompletion=presets,
+            help="A TOML file with these options, or a preset such as cvpr22; the command line wins.",
             is_eager=True,
             callback=use_config,
         ),
@@ -173,6 +187,9 @@ def scan(
     report: Annotated[
         bool, typer.Option("--report", help="Write the page report.html too.")
     ] = False,
+    show: Annotated[
+        bool, typer.Option("--open", help="Write that page, and open it in the browser.")
+    ] = False,
     form: Annotated[Form, form_option("checkpoint")] = Form.table,
 ) -> None:
     """Scan a folder of checkpoints: write tables and the drift between models, and print a summary.
@@ -189,8 +206,9 @@ def scan(
 
     Exit code 0 when every checkpoint was read, 1 when some were read in part, refused or failed.
 
-    Example: jfilters scan --checkpoints zoo --out results/zoo
+    Example: jfilters scan zoo --out results/zoo
     """
+    roots = _roots(context, places or [], checkpoints)
     if address is not None and engine is not Engine.ray:
         raise typer.BadParameter("--address needs --engine ray")
     if num_gpus is not None and engine is not Engine.ray:
@@ -199,6 +217,8 @@ def scan(
         raise typer.BadParameter("--rate needs --plan")
     if plan and engine is Engine.ray:
         raise typer.BadParameter("--plan tells of processes: a Ray cluster divides the work itself")
+    report = report or show
+    begin()
     from jfilters.engine.internal import job_of
 
     if not plan and (job := job_of(coordinator, num_processes, process_id)).count > 1:
@@ -224,11 +244,9 @@ def scan(
             "strict": strict,
         }
     )
-    folder = out_folder or Path("results") / _name(checkpoints)
+    folder = out_folder or Path("results") / _name(roots)
     if plan:
-        _show_plan(
-            checkpoints, options, folder, (coordinator, num_processes, process_id), rate, form
-        )
+        _show_plan(roots, options, folder, (coordinator, num_processes, process_id), rate, form)
         return
     from jfilters.engine import join, scan_into
     from jfilters.engine.internal import start_compiler
@@ -246,7 +264,7 @@ def scan(
     with alone_when_it_fails(processes):
         result = scan_into(
             folder,
-            checkpoints,
+            roots if len(roots) > 1 else roots[0],
             options,
             basis=None if basis is None else load_basis(basis),
             metadata=meta,
@@ -261,9 +279,10 @@ def scan(
             if meta is not None:
                 unmatched = result.record["metadata_unmatched"]
                 tell_unmatched(meta, unmatched["rows"], unmatched["models"])
-            if report:
-                _write_page(result, folder)
+            page = _write_page(result, folder) if report else None
             _show(result, folder, form)
+            if show and page is not None:
+                open_page(page)
 
         processes.on_first(tell)
     if any(result.record["totals"][status] for status in FINDINGS):
@@ -271,7 +290,7 @@ def scan(
 
 
 def _show_plan(
-    checkpoints: str,
+    roots: list[str],
     options: "Options",
     folder: "Location",
     job: tuple[str | None, int | None, int | None],
@@ -282,7 +301,7 @@ def _show_plan(
     from jfilters.scans.internal import CACHE
 
     planned = planned_scan(
-        checkpoints, options, job=planned_job(*job), cache=folder / CACHE, rate=rate or RATE
+        roots, options, job=planned_job(*job), cache=folder / CACHE, rate=rate or RATE
     )
     answer(form, planned)
 
@@ -294,19 +313,39 @@ def _show(scan: "Scan", folder: "Location", form: Form) -> None:
     talk(f"wrote {folder}")
 
 
-def _write_page(scan: "Scan", folder: "Location") -> None:
+def _write_page(scan: "Scan", folder: "Location") -> "Location | None":
+    """Return the page that was written; None where this scan has none."""
     from jfilters.report import write_page
 
     try:
         write_page(scan, folder / "report.html")
-        talk(f"wrote {folder / 'report.html'}")
     except ValueError as error:
         talk(f"no page: {error}", style="yellow")
+        return None
+    talk(f"wrote {folder / 'report.html'}")
+    return folder / "report.html"
 
 
-def _name(checkpoints: str) -> str:
+def _roots(context: typer.Context, places: list[str], checkpoints: str | None) -> list[str]:
+    """Return what is to be scanned: the arguments, else --checkpoints, of the command line or a file."""
+    source = context.get_parameter_source("checkpoints")
+    if places and checkpoints is not None and source is not None and source.name == "COMMANDLINE":
+        raise typer.BadParameter("DIR and --checkpoints are one thing: give one of them")
+    if not places and checkpoints is None:
+        raise typer.BadParameter("expected a folder of checkpoints: jfilters scan DIR")
+    return places or [checkpoints or ""]
+
+
+def _name(roots: list[str]) -> str:
+    """Return the name of the folder that is scanned, or of that which holds all."""
     from jfilters.converters import location
     from jfilters.converters.internal import base_name
 
-    path = location(checkpoints)
-    return base_name(path.resolve() if isinstance(path, Path) else path)
+    paths = [location(root) for root in roots]
+    paths = [path.resolve() if isinstance(path, Path) else path for path in paths]
+    if len(paths) == 1:
+        return base_name(paths[0])
+    parents = {path.parent for path in paths}
+    if len(parents) > 1:
+        raise typer.BadParameter("several folders of checkpoints need --out DIR")
+    return base_name(parents.pop())

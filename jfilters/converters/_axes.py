@@ -9,6 +9,8 @@ import functools
 from collections.abc import Iterable
 from typing import Any
 
+from ..errors import did_you_mean
+
 AXES = ("OIHW", "OHWI", "HWIO", "IOHW", "HWOI", "HWIM")
 """Every axis order that can be told to jfilters."""
 
@@ -87,7 +89,8 @@ def checked_axes(axes: str | None) -> str | None:
     """`axes` itself; raises ValueError unless it is one of `AXES` in any rank."""
     if axes is None or axes in {for_rank(order, rank) for order in AXES for rank in _SPATIAL}:
         return axes
-    raise ValueError(f"axes: expected one of {', '.join(AXES)}, got {axes!r}")
+    hint = did_you_mean(axes, AXES)
+    raise ValueError(f"axes: expected one of {', '.join(AXES)}, got {axes!r}{hint}")
 
 
 @functools.lru_cache(maxsize=_SHAPES)

@@ -5,7 +5,7 @@ import os
 import stat
 from pathlib import Path
 
-from ..errors import UnreadableError
+from ..errors import UnreadableError, printable
 from ..io import (
     Location,
     base_name,
@@ -106,13 +106,16 @@ def _missing(path: Path) -> UnreadableError:
     if path.is_symlink():
         target = os.readlink(path)
         return UnreadableError(f"a symbolic link to {target}, which is missing", path=path)
-    close = difflib.get_close_matches(path.name, _names_beside(path), n=3)
-    remedy = f"did you mean {' or '.join(close)}?" if close else None
+    first = next((p for p in reversed(path.parents) if not p.exists()), path)
+    close = difflib.get_close_matches(first.name, _names_in(first.parent, first), n=3)
+    folder = f"the folder {first} is missing" if first != path else ""
+    hint = f"did you mean {' or '.join(map(printable, close))}?" if close else ""
+    remedy = "; ".join(filter(None, [folder, hint])) or None
     return UnreadableError("no such file or folder", path=path, remedy=remedy)
 
 
-def _names_beside(missing: Path) -> list[str]:
+def _names_in(folder: Path, missing: Path) -> list[str]:
     try:
-        return [base_name(path) for path in children(missing.parent) if path != missing]
+        return [base_name(path) for path in children(folder) if path != missing]
     except (OSError, UnreadableError):
         return []

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from ..errors import CheckpointError
+from ..errors import CheckpointError, did_you_mean
 from ._copies import Copies
 from ._names import parts, qualified
 from ._reasons import Reasons
@@ -34,5 +34,6 @@ def outside(
     if len(excluded) == len(weights) and not is_elsewhere:
         names = {*copies.networks.values(), *(arrays[index].network for index in weights)} - {""}
         listed = ", ".join(sorted(names)[:_MOST_NAMES]) or "one network without a name"
-        raise CheckpointError(f"no network called {network!r}; it holds: {listed}")
+        hint = did_you_mean(network, names)
+        raise CheckpointError(f"no network called {network!r}; it holds: {listed}{hint}")
     return dict.fromkeys(excluded, f"not of the network {network}")

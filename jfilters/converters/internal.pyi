@@ -1,3 +1,4 @@
+from ._axes import AXES as AXES
 from ._batchnorm import Folding as Folding
 from ._batchnorm import folded as folded
 from ._checkpoint import SHOWN as SHOWN

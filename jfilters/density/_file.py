@@ -18,7 +18,7 @@ from safetensors.numpy import save_file
 from .._bounds import check_header, file_allowance
 from .._files import Location, is_there, open_tensors, readable, written_whole
 from .._traced import on_host
-from ..errors import CheckpointError, UnreadableError
+from ..errors import CheckpointError, UnreadableError, did_you_mean, system_reason
 from ._density import KernelDensity, like, one_of
 
 KEY = "jfilters.density"
@@ -45,7 +45,8 @@ class SavedDensities(NamedTuple):
         if label is None and len(self.labels) == 1:
             (label,) = self.labels
         if label not in self.labels:
-            choice = "none given" if label is None else f"got {label!r}"
+            hint = did_you_mean(label, self.labels) if label is not None else ""
+            choice = "none given" if label is None else f"got {label!r}{hint}"
             raise ValueError(f"expected one of the labels {', '.join(self.labels)}; {choice}")
         return one_of(self.densities, self.labels.index(label))
 
@@ -102,7 +103,8 @@ def load_densities(path: Location | str | os.PathLike[str]) -> SavedDensities:
             arrays, static = eqx.partition(like(*(header[name] for name in _MOST)), eqx.is_array)
             leaves = [_leaf(path, file, name, leaf, header) for name, leaf in _named(arrays)]
     except OSError as error:
-        raise UnreadableError(f"expected a readable file, got: {error}", path=path) from error
+        reason = system_reason(error)
+        raise UnreadableError(f"expected a readable file, got: {reason}", path=path) from error
     except SafetensorError as error:
         raise CheckpointError(f"expected a safetensors file, got: {error}", path=path) from error
     read = jax.tree.unflatten(jax.tree.structure(arrays), leaves)

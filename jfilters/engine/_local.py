@@ -23,6 +23,7 @@ from ._engine import Numbered, Progress
 from ._opening import opened
 from ._options import Options
 from ._plan import Companion, Entry
+from ._progress import reached
 from ._sample import Sampler, network_sizes
 from ._weight_stores import MEMORY_BYTES, TemporaryStore, WeightCache
 
@@ -205,10 +206,12 @@ class Local:
     def _stage(self, name: str, sizes: Sequence[int]) -> Iterator[Callable]:
         """Yield, for each checkpoint, a function that passes its weights on and reports progress."""
         done, total = 0, sum(sizes)
-        for size in sizes:
+        for count, size in enumerate(sizes):
             self._progress(name, done, total)
+            reached(self._progress, count)
             yield lambda weights, done=done: self._watched(weights, name, done, total)
             done += size
+        reached(self._progress, len(sizes))
         self._progress(name, total, total)
 
     def _watched(

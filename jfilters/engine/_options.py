@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any, Literal
 
 from .._traced import check_static
+from ..errors import did_you_mean
 from ..scans.internal import matcher
 
 
@@ -64,8 +65,10 @@ class Options:
             raise ValueError(f"expected a kernel size such as (3, 3) or (7,), got {self.spatial}")
         for name, choices in _CHOICES.items():
             if getattr(self, name) not in choices:
+                value = getattr(self, name)
+                hint = did_you_mean(value, choices)
                 raise ValueError(
-                    f"expected {name} to be one of {', '.join(choices)}; got {getattr(self, name)!r}"
+                    f"expected {name} to be one of {', '.join(choices)}; got {value!r}{hint}"
                 )
         if isinstance(self.range, str):
             if self.range not in _RANGES:

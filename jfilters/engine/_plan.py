@@ -169,6 +169,12 @@ def _none_among(ignored: Sequence[Location]) -> str:
     return f"expected checkpoints, found {which}" + (", ..." if len(ignored) > _NAMED else "")
 
 
+def listed_checkpoints(places: Sequence[Location]) -> tuple[list[Entry], list[Location]]:
+    """Return the checkpoints at several places as a scan of them names them, and what is ignored."""
+    _, entries, ignored = plan(places)
+    return entries, ignored
+
+
 def planned(root: Location, candidates: Sequence[Location]) -> Iterator[Entry]:
     """Every candidate as an entry, not opened yet."""
     step_of = _steps(candidates)

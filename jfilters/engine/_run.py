@@ -6,14 +6,14 @@ Who reads is an engine's business; what was read before comes from the cache.
 import contextlib
 import dataclasses
 import functools
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from ..converters import Location
-from ..errors import UnreadableError
+from ..errors import UnreadableError, unknown_choice
 from ..scans import MetadataTable
 from ..scans.internal import pooled_moments
 from ..statistics import Basis, Moments, fit_basis
@@ -21,13 +21,14 @@ from . import _host
 from ._bins import Backend, Bins, data_free_edges
 from ._cache import VERSION, Cache
 from ._checkpoint_statistics import CheckpointStatistics, dump, load
-from ._engine import Engine, Progress
+from ._engine import Engine, Numbered, Progress
 from ._local import Local, device_backend
 from ._measurements import Measurements
 from ._metadata import with_metadata
 from ._options import DEFAULTS, Options
 from ._plan import Entry, checkpoints_at, plan, within
 from ._processes import Processes
+from ._progress import announce, counted, say
 from ._results import Results
 from ._shared_plan import Plan, check_agreement, shared_basis, shared_plan, shared_table
 from ._versions import versions
@@ -64,7 +65,7 @@ def measure_checkpoints(
     wait in a temporary file.
     """
     if engine not in ENGINES:
-        raise ValueError(f"expected an engine, one of {', '.join(ENGINES)}; got {engine!r}")
+        raise ValueError(unknown_choice("an engine", engine, ENGINES))
     if address is not None and engine != "ray":
         raise ValueError("an address is that of a Ray cluster: it needs the engine ray")
     if num_gpus and engine != "ray":
@@ -81,9 +82,12 @@ def measure_checkpoints(
 
     def read() -> tuple[Location, list[Location], Bins | None, Results]:
         # In a function of its own: with it the plan and the weights in memory are released.
+        say(progress, "listing checkpoints")
         root, entries, ignored = shared_plan(planned, checkpoints, processes)
+        say(progress, "loading JAX" if engine == "local" else "starting")
         with _started(engine, (address, num_gpus), options, progress, disk_bytes) as reader:
-            run = Run(options, reader, _cache(cache, options, basis), processes)
+            kept = _cache(cache, options, basis)
+            run = Run(options, reader, kept, processes, progress)
             return root, ignored, run.read(entries, basis), run.hashed()
 
     root, ignored, bins, results = read()
@@ -109,8 +113,16 @@ class Run:
     A checkpoint that breaks while it is read becomes an entry with its reason, without layers.
     """
 
-    def __init__(self, options: Options, engine: Engine, cache: Cache | None, processes: Processes):
+    def __init__(
+        self,
+        options: Options,
+        engine: Engine,
+        cache: Cache | None,
+        processes: Processes,
+        progress: Progress | None = None,
+    ):
         self._options, self._engine, self._cache = options, engine, cache
+        self._progress = progress
         self._processes = processes
         self._share: list[int] = []
         self._results = Results(CheckpointStatistics.of_nothing(_NOWHERE, options))
@@ -119,7 +131,10 @@ class Run:
         """Read what is not cached; return the basis and the edges that all histograms are in."""
         self._entries = entries
         self._share = self._processes.share([entry.bytes for entry in entries])
-        self._measure(self._data_free_bins(basis))
+        bins = self._data_free_bins(basis)
+        is_free = data_free_edges(self._options) is not None
+        announce(self._progress, 1 if bins is not None else 2 if is_free else 3)
+        self._measure(bins)
         while True:
             bins = self._bins(basis)
             if bins is None or not self._count(bins):
@@ -149,7 +164,7 @@ class Run:
                 missing.append((index, self._entries[index]))
             else:
                 self._results[index] = result
-        for index, result in self._engine.measure(missing, bins):
+        for index, result in self._counted(self._engine.measure(missing, bins), len(missing)):
             self._store(index, result)
         self._exchange(self._share)
 
@@ -184,9 +199,14 @@ class Run:
     def _count(self, bins: Bins) -> bool:
         """Count histograms of all that have none in these bins; return True if a checkpoint failed."""
         missing = self._results.without_bins(self._share, bins.key)
-        for index, result in self._engine.count(self._results.numbered(missing), bins):
+        results = self._engine.count(self._results.numbered(missing), bins)
+        for index, result in self._counted(results, len(missing)):
             self._store(index, result)
         return self._exchange(missing)
+
+    def _counted(self, results: Iterable[Numbered], n_missing: int) -> Iterator[Numbered]:
+        n = len(self._share)
+        return counted(self._progress, results, n - n_missing, n)
 
     def _exchange(self, indices: Sequence[int]) -> bool:
         """Exchange new results with all processes; return True if one of them is a failure."""

@@ -105,7 +105,7 @@ def planned_job(
 
 
 def planned_scan(
-    checkpoints: Location | str,
+    checkpoints: Location | str | Sequence[Location | str],
     options: Options = DEFAULTS,
     *,
     job: Job,

@@ -39,6 +39,7 @@ def find_checkpoints(root: Location) -> tuple[list[Location], list[Location]]:
     """
     if not is_folder(root):
         if not exists(root):
+            detect(root)  # says what is missing, and what was meant
             raise UnreadableError("no such file or folder", path=root)
         return [root], []
     if is_checkpoint_folder(root):

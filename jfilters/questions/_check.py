@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from jaxtyping import Int64
 
+from ..errors import unknown_choice
 from ..scans import Condition, Scan, all_axes, open_scan, where
 from ..scans.internal import check_comparable, check_same_sparse, column, model_counts
 from ..shift import drift, drift_null, probability
@@ -110,10 +111,8 @@ def _drifts(scan: Scan, rule: Rule) -> Outcome:
     if rule.clean:
         check_same_sparse(scan, reference)
     if rule.model is not None and rule.model not in reference.model_names:
-        examples = ", ".join(reference.model_names[:5])
-        raise ValueError(
-            f"expected a model of {reference.folder}, such as {examples}; got {rule.model!r}"
-        )
+        noun = f"a model of {reference.folder}"
+        raise ValueError(unknown_choice(noun, rule.model, reference.model_names))
     if rule.where is not None:
         scan, reference = (part.only(where(part, rule.where)) for part in (scan, reference))
     pooled = model_counts(reference, clean=rule.clean)

@@ -8,6 +8,7 @@ import fnmatch
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
+from ..errors import unknown_choice
 from ..scans import Scan
 from ._outcomes import Break, Outcome, models_of
 from ._rules import Rule
@@ -54,8 +55,7 @@ def descent_outcome(scan: Scan, rule: Rule, forest: Forest) -> Outcome:
     """
     ancestor = rule.descends_from or ""
     if ancestor not in scan.model_names:
-        examples = ", ".join(scan.model_names[:5])
-        raise ValueError(f"expected a model of the scan, such as {examples}; got {ancestor!r}")
+        raise ValueError(unknown_choice("a model of the scan", ancestor, scan.model_names))
     models = [model for model in models_of(scan, rule) if model != ancestor]
     below = _reached(forest, ancestor, _downward)
     open_paths = _reached(forest, ancestor, _not_upward)

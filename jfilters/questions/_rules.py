@@ -1,14 +1,13 @@
 """Rules that a scan has to keep, read from TOML: a gate for CI and model registries."""
 
 import dataclasses
-import difflib
 from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, Literal
 
 from .._bounds import read_toml
-from ..errors import CheckpointError
+from ..errors import CheckpointError, did_you_mean
 
 MOST_RULES = 10_000
 """Rules of one file; each is tested on every row, which takes a millisecond or more."""
@@ -144,8 +143,7 @@ def _drift_rule(path: Path, entry: dict[str, Any]) -> Rule:
 def _check_keys(path: Path, rule: str, keys: Iterable[str], allowed: list[str]) -> None:
     for key in keys:
         if key not in allowed:
-            near = difflib.get_close_matches(key, allowed, 1)
-            hint = f"; did you mean {near[0]}?" if near else ""
+            hint = did_you_mean(key, allowed) or "."
             raise _wrong(path, rule, f"unknown key {key!r}{hint} Known are {', '.join(allowed)}")
 
 
@@ -159,7 +157,8 @@ def _check_value(path: Path, rule: str, key: str, value: object) -> None:
         return
     if not isinstance(value, str) or not value or (allowed and value not in allowed):
         expected = " or ".join(map(repr, allowed)) if allowed else "a text"
-        raise _wrong(path, rule, f"expected {key} as {expected}, found {value!r}")
+        hint = did_you_mean(value, allowed)
+        raise _wrong(path, rule, f"expected {key} as {expected}, found {value!r}{hint}")
 
 
 def _check_names(path: Path, rules: list[Rule]) -> None:

@@ -1,4 +1,8 @@
 from ._axis_table import FOLLOWS as FOLLOWS
+from ._compared import Compared as Compared
+from ._compared import ComparedFamilies as ComparedFamilies
+from ._compared import ComparedFamily as ComparedFamily
+from ._compared import compare_paths as compare_paths
 from ._densities import save_fitted as save_fitted
 from ._density_samples import GroupSamples as GroupSamples
 from ._density_samples import Sampled as Sampled
@@ -22,6 +26,7 @@ from .drift._pair import ALPHA as ALPHA
 from .drift._pair import ENOUGH as ENOUGH
 from .drift._pair import FEWEST as FEWEST
 from .drift._pair import Size as Size
+from .drift._pair import has_few_kernels as has_few_kernels
 from .drift._ruler import RULER as RULER
 from .drift._ruler import ruler_text as ruler_text
 from .drift._table import marks as marks

@@ -9,6 +9,7 @@ from rich.text import Text
 
 from ..compare import Comparison, MatchedLayer, Relation, Side
 from ._cells import number, plain_table, quantity, verdict
+from ._named_table import Sentences
 
 LARGEST_MATRIX = 4  # checkpoints; the verdicts of more are a list
 
@@ -47,21 +48,35 @@ def comparison_text(comparisons: Sequence[Comparison], *, layers: bool = False) 
     if len(sides) > 2:
         parts += ["", _matrix(comparisons, len(sides))]
     for k, comparison in enumerate(with_first):
-        parts += ["", _verdict(comparison.relation, 1, k + 2), *_evidence(comparison)]
-        if layers and comparison.layers:
-            parts += ["", _layers(comparison.layers)]
-        if layers and comparison.unmatched:
-            parts += ["", _unmatched(comparison, 1, k + 2)]
+        parts += ["", _verdict(comparison.relation, 1, k + 2), *evidence(comparison)]
+        parts += layer_tables(comparison, 1, k + 2) if layers else []
     if layers and any(comparison.layers for comparison in with_first):
-        parts += ["", Text(_LEGEND, "dim")]
+        parts += ["", Text(LEGEND, "dim")]
     return Group(*parts)
 
 
-_LEGEND = (
+LEGEND = (
     "D: drift, nats; null: what sampling alone gives; cos: mean cosine of matched kernels, and its 5 % "
     "quantile; diff: share of weights that differ; rel: length of the change over that of the weight; "
     "S, H, O: sparsity, variance entropy, orthogonality of 1, and below of 2"
 )
+
+
+def layer_tables(comparison: Comparison, first: int = 1, second: int = 2) -> list[RenderableType]:
+    """Return the table of the matched layers, and that of those without a partner."""
+    parts: list[RenderableType] = []
+    if comparison.layers:
+        parts += ["", _layers(comparison.layers)]
+    if comparison.unmatched:
+        parts += ["", _unmatched(comparison, first, second)]
+    return parts
+
+
+def named_verdict(comparison: Comparison) -> Sentences:
+    """Return the verdict on a pair as a sentence with the names of both."""
+    first, second = comparison.first.path, comparison.second.path
+    style = _STYLES.get(comparison.relation.label, "yellow") + " bold"
+    return Sentences([_words(comparison.relation, first, second)], style)
 
 
 def _side(place: int, side: Side) -> Text:
@@ -71,8 +86,8 @@ def _side(place: int, side: Side) -> Text:
     return text.append(f"; {side.unread}", "yellow") if side.unread else text
 
 
-def _words(relation: Relation, first: int, second: int) -> str:
-    """The verdict as a sentence about two numbered checkpoints."""
+def _words(relation: Relation, first: int | str, second: int | str) -> str:
+    """The verdict as a sentence about two checkpoints, by their numbers or names."""
     if relation.source is None or relation.label not in _MADE:
         return f"{first} and {second}: {_WHOLE.get(relation.label, relation.label)}"
     derived, source = (second, first) if relation.source == 0 else (first, second)
@@ -84,7 +99,8 @@ def _verdict(relation: Relation, first: int, second: int) -> Text:
     return Text(_words(relation, first, second), _STYLES.get(relation.label, "yellow") + " bold")
 
 
-def _evidence(comparison: Comparison) -> list[Padding]:
+def evidence(comparison: Comparison) -> list[Padding]:
+    """Return the reasons of a verdict, below it."""
     return [Padding(Text(sentence), (0, 0, 0, 2)) for sentence in comparison.relation.reasons]
 
 

@@ -1,12 +1,14 @@
 """One checkpoint for a terminal: its layers with their quality, and every array that is no layer."""
 
+from collections import Counter
+
 from rich.console import Group, RenderableType
-from rich.table import Table
 from rich.text import Text
 
 from ..engine import Inspection
 from ..errors import printable, redacted
-from ._cells import number, plain_table, quantity, verdict
+from ._cells import number, quantity, verdict
+from ._named_table import Column, NamedTable
 
 _PLAIN = "as stored"
 
@@ -15,9 +17,15 @@ _LEGEND = "H: variance entropy; T: its threshold for random kernels; orth: ortho
 SHOWN = 3
 """Layers of a note that are named."""
 
+MOST_REASONS = 12
+"""Reasons of skipped arrays that have a line."""
 
-def inspection_text(inspection: Inspection) -> RenderableType:
-    """The convolution layers and what was assumed of them, and the skipped arrays with their reasons."""
+
+def inspection_text(inspection: Inspection, *, skipped: bool = False) -> RenderableType:
+    """Return the convolution layers, what was assumed of them, and the skipped arrays by their reasons.
+
+    With `skipped` every skipped array is listed.
+    """
     checkpoint = inspection.checkpoint
     rows = inspection.layers.to_pylist()
     head = Text(redacted(str(checkpoint.path)), "bold").append(
@@ -37,40 +45,63 @@ def inspection_text(inspection: Inspection) -> RenderableType:
     if rows:
         parts += ["", _layers(rows), *_notes(rows)]
     if checkpoint.skipped:
-        parts += ["", _skipped(inspection)]
+        parts += ["", _skipped(inspection) if skipped else _counted(inspection)]
     return Group(*parts)
 
 
-def _layers(rows: list[dict]) -> Table:
-    table = plain_table()
-    table.add_column("depth", justify="right", overflow="fold")
-    table.add_column("layer", overflow="fold", ratio=1)
-    table.add_column("out x in", justify="right", overflow="fold")
-    table.add_column("size", overflow="fold")
-    table.add_column("axes", overflow="fold")
-    is_mixed = len(_applied(rows)) > 1
-    if is_mixed:
-        table.add_column("applied", overflow="fold")
-    for heading in ("sparse", "H", "H/T", "orth"):
-        table.add_column(heading, justify="right", overflow="fold")
-    table.add_column("verdict", overflow="fold")
-    for row in rows:
-        table.add_row(
-            str(row["depth"]),
-            Text(_name(row)),
-            f"{row['out_channels']} x {_inputs(row)}",
-            row["spatial"],
-            row["axes"],
-            *([row["applied"]] if is_mixed else []),
-            number(row["sparsity"], 3),
-            number(row["variance_entropy"], 3),
-            number(row["variance_entropy_ratio"], 2),
-            number(row["orthogonality"], 2),
-            verdict(row["verdict"]),
-        )
-    table.caption = "; ".join([f"depth by {rows[0]['depth_source']}", *_groups(rows), _LEGEND])
-    table.caption_justify = "left"
-    return table
+def _layers(rows: list[dict]) -> Group:
+    """Return a line a layer; what is the same for all is said below."""
+    columns = {name: _column(name) for name in _COLUMNS}
+    same = {
+        name: values.pop() for name in ("size", "axes") if len(values := _texts(rows, name)) == 1
+    }
+    applied = {} if len(_applied(rows)) > 1 else {"applied": ""}
+    names = [name for name in columns if name not in same | applied]
+    cells = [(printable(_name(row)), [_cell(row, name) for name in names]) for row in rows]
+    table = NamedTable(
+        "layer",
+        [columns[name] for name in names],
+        cells,
+        before=[str(row["depth"]) for row in rows],
+    )
+    notes = [
+        *(f"{name} {value}" for name, value in same.items() if len(rows) > 1 or name == "axes")
+    ]
+    legend = "; ".join(
+        [f"first column: depth by {rows[0]['depth_source']}", *notes, *_groups(rows), _LEGEND]
+    )
+    return Group(table, Text(legend, "dim"))
+
+
+_COLUMNS = ("out x in", "size", "axes", "applied", "sparse", "H", "H/T", "orth", "verdict")
+_NUMBERS = {
+    "sparse": ("sparsity", 3),
+    "H": ("variance_entropy", 3),
+    "H/T": ("variance_entropy_ratio", 2),
+    "orth": ("orthogonality", 2),
+}
+
+
+def _column(name: str) -> Column:
+    is_text = name in ("size", "axes", "applied", "verdict")
+    return Column(
+        name, "left" if is_text else "right", optional=name in ("axes", "sparse", "H", "orth")
+    )
+
+
+def _texts(rows: list[dict], name: str) -> set[str]:
+    return {_cell(row, name).plain for row in rows}
+
+
+def _cell(row: dict, name: str) -> Text:
+    if name in _NUMBERS:
+        column, digits = _NUMBERS[name]
+        return Text(number(row[column], digits))
+    if name == "verdict":
+        return verdict(row["verdict"])
+    if name == "out x in":
+        return Text(f"{row['out_channels']} x {_inputs(row)}")
+    return Text(row["spatial"] if name == "size" else row[name])
 
 
 def _applied(rows: list[dict]) -> set[str]:
@@ -121,16 +152,30 @@ def _name(row: dict) -> str:
     return f"{member}/{row['layer']}" if member else row["layer"]
 
 
-def _skipped(inspection: Inspection) -> Table:
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    table.add_column("skipped array", overflow="fold", ratio=1)
-    table.add_column("shape", overflow="fold")
-    table.add_column("dtype", overflow="fold")
-    table.add_column("reason", overflow="fold")
+def _counted(inspection: Inspection) -> Group:
+    """Return a line a reason with the number of arrays; those that were not read come first."""
+    counts = Counter((not array.unread, array.reason) for array in inspection.checkpoint.skipped)
+    ranked = sorted(counts.items(), key=lambda item: (item[0][0], -item[1]))
+    shown = ranked[:MOST_REASONS]
+    lines = [Text("skipped arrays; --skipped lists them", "bold")]
+    for (is_plain, reason), n in shown:
+        mark = ("", "") if is_plain else ("not read: ", "bold yellow")
+        lines.append(Text.assemble(f"{n:6,} ", mark, printable(reason)))
+    if more := sum(n for _, n in ranked[MOST_REASONS:]):
+        lines.append(Text(f"{more:6,} for further reasons"))
+    return Group(*lines)
+
+
+def _skipped(inspection: Inspection) -> NamedTable:
+    columns = [
+        Column("shape", "left"),
+        Column("dtype", "left", optional=True),
+        Column("reason", "left"),
+    ]
+    rows = []
     for array in inspection.checkpoint.skipped:
         shape = "x".join(map(str, array.shape)) or "scalar"
-        reason = Text.assemble(("not read: ", "bold yellow"), array.reason)
-        table.add_row(
-            Text(array.name), shape, array.dtype, reason if array.unread else Text(array.reason)
-        )
-    return table
+        mark = ("not read: ", "bold yellow") if array.unread else ""
+        reason = Text.assemble(mark, printable(array.reason))
+        rows.append((printable(array.name), [Text(shape), Text(array.dtype), reason]))
+    return NamedTable("skipped array", columns, rows)

@@ -17,32 +17,34 @@ FROM_WEIGHTS = "Relations are from the weights of kin."
 FROM_SKETCHES = "Relations are from the sketches in the scan alone, so that most are unknown"
 
 
-def shown_forest(scan: Scan) -> tuple[Forest, str]:
+def shown_forest(
+    scan: Scan, *, most_read: int = MOST_READ, most_bytes: int = MOST_BYTES
+) -> tuple[Forest, str]:
     """Return the forest of a scan, and a sentence on what its relations are from.
 
-    Weights are read if at most `MOST_READ` models are in families, and the checkpoints lie on this machine
-    with at most `MOST_BYTES` in all.
+    Weights are read if at most `most_read` models are in families, and the checkpoints lie on this machine
+    with at most `most_bytes` in all.
 
     Raises:
         ValueError: a scan of an earlier version has no sketches, or has more models than are compared.
     """
     forest = find_lineage(scan, weights=False)
-    reason = _obstacle(scan, forest)
+    reason = _obstacle(scan, forest, most_read, most_bytes)
     if reason:
         return forest, f"{FROM_SKETCHES}: {reason}."
     return find_lineage(scan), FROM_WEIGHTS
 
 
-def _obstacle(scan: Scan, forest: Forest) -> str:
+def _obstacle(scan: Scan, forest: Forest, most_read: int, most_bytes: int) -> str:
     """Return the reason for not reading weights; empty if they are cheap to read."""
     related = sum(len(family.models) for family in forest.families)
-    if related > MOST_READ:
+    if related > most_read:
         return f"{related:,} models in families are too many to read for this"
     entries = [entry for entry in scan.record["checkpoints"] if entry.get("status") in READ]
     if not _is_here([str(entry.get("path") or "") for entry in entries]):
         return "the checkpoints are not where they were scanned"
     total = sum(entry.get("bytes") or 0 for entry in entries)
-    if total > MOST_BYTES:
+    if total > most_bytes:
         return f"the checkpoints take {total / (1 << 30):.1f} GiB, too much to read for this"
     return ""
 

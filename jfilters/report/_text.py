@@ -10,6 +10,7 @@ if TYPE_CHECKING:
 
 _WRITERS = {
     "AxisTable": ("_axes", "axes_text"),
+    "ComparedFamilies": ("_compared", "compared_text"),
     "Comparisons": ("_comparison", "comparison_text"),
     "DensityTable": ("_densities", "divergence_text"),
     "DriftTable": ("_drift", "drift_text"),

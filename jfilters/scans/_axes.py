@@ -4,7 +4,6 @@ A label is a text, number or truth value; None where it is unknown.
 """
 
 import dataclasses
-import difflib
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,6 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pyarrow as pa
 
+from ..errors import did_you_mean
 from ._metadata import Joined, join_metadata, read_metadata, typed_column
 from .schema import LAYER_COLUMNS, LAYERS, MODELS
 
@@ -112,8 +112,7 @@ def _labels(values: np.ndarray) -> int:
 
 
 def _unknown(scan: "Scan", axis: str) -> str:
-    near = difflib.get_close_matches(axis, all_axes(scan), 1)
-    hint = f"; did you mean {near[0]}?" if near else "."
+    hint = did_you_mean(axis, all_axes(scan)) or "."
     known = f"There are {', '.join(axes_of(scan))}, and any column of layers.parquet"
     return f"expected an axis, got {axis!r}{hint} {known}; --meta adds more"
 

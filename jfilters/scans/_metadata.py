@@ -18,7 +18,7 @@ from typing import Any
 import pyarrow as pa
 
 from .._bounds import file_allowance, read_toml
-from ..errors import CheckpointError, UnreadableError
+from ..errors import CheckpointError, UnreadableError, system_reason
 from ._parquet import read_parquet
 
 Cell = int | float | bool | str | None
@@ -70,7 +70,8 @@ def read_metadata(path: Path | str) -> MetadataTable:
     try:
         table = read(path)
     except OSError as error:
-        raise UnreadableError(f"expected a table of metadata, got: {error}", path=path) from error
+        reason = system_reason(error)
+        raise UnreadableError(f"expected a table of metadata, got: {reason}", path=path) from error
     except CheckpointError:
         raise
     except (ValueError, csv.Error, pa.ArrowException) as error:

@@ -1,12 +1,13 @@
 """Opening a scan: the folder that `jfilters scan` wrote, or the file of `jfilters bundle`."""
 
+from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 
 from .._bounds import file_allowance, parsed_json
 from .._files import Location, file_bytes, readable
-from ..errors import CheckpointError, UnreadableError
+from ..errors import CheckpointError, UnreadableError, missing_reason, system_reason
 from ..io import is_file, is_folder
 from ..statistics import load_basis
 from ._arrays import ArrayFile
@@ -80,14 +81,13 @@ def _record(folder: Location) -> dict[str, Any]:
     if not is_file(path):
         unfinished = is_folder(folder / CACHE) or is_file(folder / "layers.parquet")
         reason = "expected a finished scan" if unfinished else "expected the folder of a scan"
-        # A folder that holds other files may be that of the checkpoints: no scan is to be written there.
-        at = (folder, "OUT") if not unfinished and _holds_files(folder) else ("DIR", folder)
-        remedy = "run `jfilters scan --checkpoints {} --out {}` first".format(*at)
+        remedy = _first_scan(folder, is_unfinished=unfinished)
         raise UnreadableError(f"{reason}, found no scan.json", path=folder, remedy=remedy)
     try:
         record = parsed_json(file_bytes(path), file_allowance(path), "its text")
     except OSError as error:
-        raise UnreadableError(f"expected a readable file, got: {error}", path=path) from error
+        reason = system_reason(error)
+        raise UnreadableError(f"expected a readable file, got: {reason}", path=path) from error
     except CheckpointError:
         raise
     except ValueError as error:
@@ -116,8 +116,20 @@ def _table(path: Location) -> pa.Table:
     try:
         return read_parquet(path)
     except OSError as error:
-        raise UnreadableError(f"expected a table, got: {error}", path=path) from error
+        reason = system_reason(error)
+        raise UnreadableError(f"expected a table, got: {reason}", path=path) from error
     except CheckpointError:
         raise
     except (pa.ArrowException, ValueError) as error:
         raise damaged(path, f"expected a Parquet file, got: {error}") from error
+
+
+def _first_scan(folder: Location, *, is_unfinished: bool) -> str:
+    """Return what to do where a folder holds no scan: to scan it, or into it."""
+    # A folder that holds other files may be that of the checkpoints: no scan is to be written there.
+    if not is_unfinished and _holds_files(folder):
+        return f"scan it first: `jfilters scan {folder}`"
+    remedy = f"run `jfilters scan DIR --out {folder}` first"
+    if not isinstance(folder, Path) or folder.exists():
+        return remedy
+    return f"{missing_reason(folder)}; {remedy}"

@@ -232,13 +232,11 @@ class Scan:
 
         Raises ValueError for what is no condition on its columns and axes, and if no layer is left.
         """
-        from ._where import where
+        from ._where import nothing_left, where
 
         mask = where(self, condition)
         if not mask.any():
-            raise ValueError(
-                f"none of {len(mask)} layers is left where {condition}; loosen the condition"
-            )
+            raise ValueError(nothing_left(self, condition))
         return self.only(mask)
 
     def save(self, folder: Location | str) -> None:

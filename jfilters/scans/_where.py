@@ -4,7 +4,7 @@ Names, constants, comparisons, in, and, or, not and arithmetic; nothing is calle
 """
 
 import ast
-import difflib
+import contextlib
 import operator
 import warnings
 from collections.abc import Callable, Mapping, Sequence
@@ -13,7 +13,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from jaxtyping import Bool
 
+from ..errors import did_you_mean
 from ._axes import all_axes, axis_values
+from ._condition_hints import label_hint, respelled
 
 if TYPE_CHECKING:
     from ._scan import Scan
@@ -64,7 +66,7 @@ class Condition:
             position = error.offset or len(self.text)
             is_long = "integer string" in error.msg  # Python's hint is on its own settings
             reason = "an integer of at most 63 bits" if is_long else f"a condition: {error.msg}"
-            raise self._wrong(f"expected {reason}", position) from error
+            raise self._wrong(f"expected {reason}{self._hint()}", position) from error
         except (ValueError, MemoryError, RecursionError) as error:
             if isinstance(error, ConditionError):
                 raise
@@ -83,7 +85,7 @@ class Condition:
         elif isinstance(node, ast.Compare):
             self._check_comparison(node)
         elif _kind(node) not in _KNOWN:
-            raise self._at(node, f"expected columns, texts, numbers, {_SPELLED}")
+            raise self._at(node, f"expected columns, texts, numbers, {_SPELLED}{self._hint()}")
         if not isinstance(node, ast.Attribute):
             for part in ast.iter_child_nodes(node):
                 if isinstance(part, ast.expr):
@@ -93,20 +95,32 @@ class Condition:
         # A dot belongs to the name of a column, as in meta.format; nothing is looked up in a value.
         name = ast.unparse(node)
         if name not in self._columns:
-            near = difflib.get_close_matches(name, self._columns, 1)
-            hint = f"; did you mean {near[0]}?" if near else ""
+            hint = did_you_mean(name, self._columns)
             columns = ", ".join(self._columns)
-            raise self._at(node, f"expected a column, got {_cut(name)!r}{hint} There are {columns}")
+            raise self._at(
+                node, f"expected a column, got {_cut(name)!r}{hint or '.'} There are {columns}"
+            )
 
     def _check_comparison(self, node: ast.Compare) -> None:
         for operation, right in zip(node.ops, node.comparators, strict=True):
             if type(operation) not in _COMPARED:
                 raise self._at(right, "expected ==, !=, <, <=, >, >=, in or not in before this")
+            if isinstance(right, ast.Name) and right.id not in self._columns:
+                hint = f"; did you mean the text '{right.id}', in quotes?"
+                raise self._at(right, f"expected a column or a text, got {right.id}{hint}")
             is_list = isinstance(right, ast.List | ast.Tuple)
             if isinstance(operation, ast.In | ast.NotIn) != is_list:
                 raise self._at(
                     right, "expected `in` before a list such as ['a', 'b'], and only there"
                 )
+
+    def _hint(self) -> str:
+        """Return the condition in the spelling that is read; empty if that is none either."""
+        text = respelled(self.text)
+        with contextlib.suppress(ValueError):
+            if text != self.text:
+                return f"; did you mean {Condition(text, self._columns).text}?"
+        return ""
 
     def _names(self, node: ast.AST) -> list[str]:
         if isinstance(node, ast.Name | ast.Attribute):
@@ -222,6 +236,14 @@ def where(scan: "Scan", expression: str) -> Bool[np.ndarray, " layers"]:
         ],
         bool,
     )
+
+
+def nothing_left(scan: "Scan", expression: str) -> str:
+    """Return the sentence for a condition that holds for no layer, with the label that was meant."""
+    condition = Condition(expression, all_axes(scan))
+    hint = label_hint(condition.text, lambda name: column(scan, name))
+    count = scan.layer_table.num_rows
+    return f"none of {count} layers is left where {expression}{hint or '; loosen the condition'}"
 
 
 def column(scan: "Scan", name: str) -> Sequence[Any]:

@@ -3,6 +3,7 @@
 import numpy as np
 from jaxtyping import Float
 
+from ..errors import unknown_choice
 from .metrics import METRICS, HistogramMetric, Space
 from .metrics._histogram_metric import Components
 
@@ -58,8 +59,8 @@ def histogram_metric(name: str) -> HistogramMetric:
     """Return the record of a metric of histograms; raises ValueError, with the names, for others."""
     metric = METRICS.get(name)
     if not isinstance(metric, HistogramMetric):
-        names = ", ".join(n for n, record in METRICS.items() if record.reads == "histogram")
-        raise ValueError(f"expected a metric of histograms, one of {names}; got {name!r}")
+        names = [n for n, record in METRICS.items() if record.reads == "histogram"]
+        raise ValueError(unknown_choice("a metric of histograms", name, names))
     return metric
 
 

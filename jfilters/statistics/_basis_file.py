@@ -14,7 +14,7 @@ from safetensors.numpy import save_file
 from .._bounds import check_header
 from .._files import Location, is_there, open_tensors, readable, written_whole
 from .._traced import on_host
-from ..errors import CheckpointError, UnreadableError
+from ..errors import CheckpointError, UnreadableError, system_reason
 from ._basis import Basis
 
 MOST_TAPS = 4096
@@ -81,7 +81,8 @@ def load_basis(path: Location | str | os.PathLike[str]) -> Basis:
                 variance_ratio=_read(file, path, "basis.variance_ratio", (d,)),
             )
     except OSError as error:
-        raise UnreadableError(f"expected a readable file, got: {error}", path=path) from error
+        reason = system_reason(error)
+        raise UnreadableError(f"expected a readable file, got: {reason}", path=path) from error
     except SafetensorError as error:
         raise CheckpointError(f"expected a safetensors file, got: {error}", path=path) from error
     _check_values(path, basis)

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Literal
 
 from .._files import make_folder, written_whole
+from ..errors import did_you_mean
 from . import _entries
 from ._archives import contents
 from ._clients import client, download
@@ -53,9 +54,11 @@ def fetch(
 
 def _chosen(all: bool, packages: Collection[str]) -> list[Entry]:
     entries = _entries.entries()
-    if unknown := sorted(set(packages) - {entry.package for entry in entries}):
+    known = dict.fromkeys(entry.package for entry in entries)
+    if unknown := sorted(set(packages) - known.keys()):
+        hint = did_you_mean(unknown[0], known)
         raise ValueError(
-            f"the zoo has no package {', '.join(unknown)}; `jfilters zoo list` shows all"
+            f"the zoo has no package {', '.join(unknown)}{hint}; `jfilters zoo list` shows all"
         )
     if packages:
         return [entry for entry in entries if entry.package in packages]

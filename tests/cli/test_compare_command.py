@@ -106,9 +106,21 @@ def test_axes_are_passed_on(tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "reason"),
     [
-        (["net.safetensors"], "expected two networks or more to compare, got 1"),
+        (["net.safetensors"], "or a folder of them; got one file"),
         (["net.safetensors", "nett.safetensors"], "did you mean net.safetensors"),
     ],
 )
 def test_what_cannot_be_done_is_one_line(files, monkeypatch, capsys, arguments, reason):
     assert reason in fail(monkeypatch, capsys, "compare", *arguments)
+
+
+def test_a_folder_by_family_and_a_broken_file_sets_the_code(files, tmp_path):
+    (tmp_path / "cut.safetensors").write_bytes((tmp_path / files[0]).read_bytes()[:500])
+    (tmp_path / "notes.txt").write_text("hello")
+    done = run("compare", tmp_path)
+    assert done.exit_code == 1
+    assert "1 family, 2 checkpoints without kin" in done.stdout
+    assert "pruned.safetensors pruned from net.safetensors" in " ".join(done.stdout.split())
+    assert "cut.safetensors" in done.stderr
+    assert "1 file ignored: no checkpoint" in done.stderr
+    assert max(map(len, done.stdout.splitlines())) <= 80

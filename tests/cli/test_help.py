@@ -6,6 +6,7 @@ import os
 import shlex
 import subprocess
 import sys
+import types
 from importlib.metadata import version
 
 import jfilters_cli
@@ -141,7 +142,89 @@ def test_a_bug_keeps_its_traceback(monkeypatch):
 def test_ctrl_c_says_so_and_exits_with_130(monkeypatch, capsys):
     monkeypatch.setattr(zoo, "entries", raising(KeyboardInterrupt()))
     assert main(monkeypatch, "zoo", "list") == 130
-    assert capsys.readouterr() == ("", "interrupted\n")
+    assert capsys.readouterr() == ("", "interrupted: run again to continue\n")
+
+
+@pytest.mark.parametrize(
+    ("words", "end"), [(["scan", "zoo"], "continue"), (["drift", "zoo"], "start over")]
+)
+def test_ctrl_c_before_any_command_is_imported(monkeypatch, capsys, words, end):
+    monkeypatch.setattr(sys, "argv", ["jfilters", *words])
+    monkeypatch.setitem(sys.modules, "jfilters_cli._run", Interrupted("interrupted"))
+    with pytest.raises(SystemExit) as leaving:
+        jfilters_cli.run()
+    assert leaving.value.code == 130
+    assert capsys.readouterr() == ("", f"interrupted: run again to {end}\n")
+
+
+class Interrupted(types.ModuleType):
+    """A module during whose import the user gives up."""
+
+    def __getattr__(self, name: str):
+        raise KeyboardInterrupt
+
+
+def test_every_command_is_listed_in_a_group_with_one_uncut_line():
+    lines = run("-h").stdout.splitlines()
+    assert not any(line.endswith("...") for line in lines if not line.startswith("Usage"))
+    for words in {words[0] for words in COMMANDS}:
+        assert sum(line.split()[:1] == [words] for line in lines) == 1, words
+    assert [line for line in lines if line.endswith(":")] == [
+        *("Scan:", "Ask a scan:", "Compare:", "Share:", "Tools:", "Options:")
+    ]
+
+
+@pytest.mark.parametrize("words", [(), ("scan",), ("drift",), ("density",)], ids=" ".join)
+def test_help_fits_a_terminal_of_40_columns(words):
+    lines = run(*words, "-h", columns=40).stdout.splitlines()
+    long = [line for line in lines if len(line) > 40]
+    assert all(line.startswith("  Example: ") for line in long)
+
+
+@pytest.mark.parametrize("words", COMMANDS, ids=" ".join)
+def test_values_have_one_style_of_names(words):
+    done = run(*words, "-h")
+    assert done.stdout == run(*words, "--help").stdout
+    usage, *lines = done.stdout.splitlines()
+    assert not set("{}<>") & set(usage)
+    options = lines[lines.index("Options:") :]
+    names = [line.split("  ")[1] for line in options if line.startswith("  -")]
+    for name in names:
+        *_, value = name.split()
+        assert value.startswith("-") or value.isupper() or "|" in value or value == "filterdb", name
+
+
+class TestMistypedCommands:
+    def test_a_folder_suggests_a_scan_and_a_file_an_inspection(self, tmp_path):
+        (tmp_path / "my nets").mkdir()
+        (tmp_path / "a.pth").touch()
+        assert f"jfilters scan '{tmp_path}/my nets'" in run(tmp_path / "my nets").stderr
+        assert f"jfilters inspect {tmp_path}/a.pth" in run(tmp_path / "a.pth").stderr
+        (tmp_path / "my nets" / "scan.json").touch()
+        assert "jfilters report " in run(tmp_path / "my nets").stderr
+
+    def test_several_paths_and_a_url_suggest_a_scan(self, tmp_path):
+        (tmp_path / "a.pth").touch()
+        paths = (str(tmp_path / "a.pth"), "b.pth")
+        assert f"jfilters scan {paths[0]} b.pth" in run(*paths).stderr
+        assert "jfilters scan gs://bucket/nets" in run("gs://bucket/nets").stderr
+
+    @pytest.mark.parametrize(
+        ("words", "near"),
+        [
+            (["scna"], "Did you mean 'scan'"),
+            (["density", "fti"], "Did you mean 'fit'"),
+            (["zoo", "list", "--format", "tabel"], "did you mean table?"),
+            (["scan", "zoo", "--dtype", "float23"], "did you mean float32?"),
+            (["scan", "zoo", "--reprot"], "--report"),
+        ],
+        ids=" ".join,
+    )
+    def test_the_nearest_is_named(self, words, near):
+        done = run(*words)
+        assert done.exit_code == 2
+        assert near in done.stderr
+        assert "Value error" not in done.stderr
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,8 @@ import numpy as np
 import pytest
 from safetensors.numpy import save_file
 
+from jfilters.scans import open_scan
+
 from .commands import fail, run
 
 
@@ -53,7 +55,10 @@ def test_a_refused_checkpoint_is_named_and_makes_the_exit_code_1(folder, tmp_pat
         (["--spatial", "3by3"], "expected a kernel size such as 3x3"),
         (["--spatial", "1x1"], "expected a kernel size such as 3x3"),
         (["--range", "wide"], "expected fixed, data or LOW:HIGH"),
-        (["--config", "missing.toml"], "No such file"),
+        (["--config", "missing.toml"], "missing.toml: no such file or folder"),
+        (["--config", "cvpr23"], "a preset, one of cvpr22,"),
+        (["--config", "cvpr23.toml"], "did you mean cvpr22?"),
+        (["nets"], "DIR and --checkpoints are one thing"),
     ],
 )
 def test_usage_errors_say_what_was_expected(folder, arguments, said):
@@ -75,9 +80,46 @@ def test_an_unknown_config_key_is_a_usage_error(folder, tmp_path):
     (tmp_path / "my.toml").write_text('checkpoint = "nets"\n')
     result = run("scan", "--config", "my.toml")
     assert result.exit_code == 2
-    assert "unknown key 'checkpoint'; known are address, axes, basis, checkpoints" in " ".join(
-        result.stderr.split()
-    )
+    words = " ".join(result.stderr.split())
+    assert "unknown key 'checkpoint'; did you mean checkpoints?; known are address, axes" in words
+
+
+def test_folders_are_arguments_too(folder):
+    assert run("scan", folder, "--out", "one").exit_code == 0
+    assert run("scan", "--checkpoints", folder, "--out", "two").exit_code == 0
+    assert Path("one/layers.parquet").read_bytes() == Path("two/layers.parquet").read_bytes()
+
+
+def test_several_files_are_scanned_as_their_folder(folder):
+    files = sorted(Path(folder).iterdir())
+    assert run("scan", *files, "--spatial", "3x3").exit_code == 0
+    assert open_scan(f"results/{Path(folder).name}").model_names == [file.name for file in files]
+
+
+def test_a_preset_is_named_without_its_path(folder):
+    assert run("scan", folder, "--config", "medical22", "--out", "one").exit_code == 0
+    assert open_scan("one").record["config"]["range"] == [-3.0, 3.0]
+
+
+def test_without_a_folder_the_command_says_how(folder):
+    result = run("scan")
+    assert result.exit_code == 2
+    assert "expected a folder of checkpoints: jfilters scan DIR" in result.stderr
+
+
+def test_open_writes_the_page_and_opens_it(folder, monkeypatch):
+    pages = []
+    monkeypatch.setattr("jfilters_cli._scan.open_page", pages.append)
+    result = run("scan", folder, "--out", "one", "--open")
+    assert result.exit_code == 0
+    assert pages == [Path("one/report.html")]
+    assert pages[0].is_file()
+
+
+def test_an_empty_folder_is_said_to_be_one(tmp_path):
+    (tmp_path / "empty").mkdir()
+    result = run("scan", tmp_path / "empty", "--out", tmp_path / "out")
+    assert "no checkpoint found in" in result.stdout
 
 
 def test_a_known_basis_is_used(folder):

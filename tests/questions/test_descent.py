@@ -211,9 +211,7 @@ class TestDescent:
         assert self.outcome(made, where="model in ['a', 'b']") == {}
 
     def test_an_ancestor_that_is_not_in_the_scan(self):
-        with pytest.raises(
-            ValueError, match=r"expected a model of the scan, such as a, b.*got 'z'"
-        ):
+        with pytest.raises(ValueError, match=r"expected a model of the scan, one of a, b.*got 'z'"):
             self.outcome(forest("ab", line("a", "b")), ancestor="z")
 
     def test_a_real_family(self, family, pair, tmp_path):

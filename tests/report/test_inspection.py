@@ -37,7 +37,7 @@ def told(inspection, **columns):
 def test_nothing_is_said_where_there_is_nothing_to_say(inspection):
     text = shown(inspection_text(inspection), 200)
     assert not {"applied", "read from", "groups"} & set(text.replace(":", " ").split())
-    assert "depth by name-order; dw: depthwise; H: variance" in text
+    assert "depth by name-order; size 3x3; axes OIHW; dw: depthwise; H: variance" in text
 
 
 def test_groups_composition_network_and_notes(inspection):
@@ -75,3 +75,33 @@ def test_a_composition_of_all_layers_is_said_once(inspection):
     text = shown(inspection_text(told(inspection, applied=["weight-norm"] * 5)), 80)
     assert text.count("weight-norm") == 1
     assert "effective weights: all weight-norm" in text
+
+
+@pytest.fixture
+def mobile(tmp_path):
+    """A network of 18 depthwise layers in the manner of MobileNetV2, with 300 other arrays."""
+    rng, weights = np.random.default_rng(0), {}
+    for i in range(18):
+        name = f"features.{i}.conv.1"
+        weights[f"{name}.0.weight"] = rng.standard_normal((96, 1, 3, 3)).astype(np.float32)
+        weights[f"{name}.2.weight"] = rng.standard_normal((24, 96, 1, 1)).astype(np.float32)
+        for part in ("weight", "bias", "running_mean", "running_var"):
+            weights[f"{name}.1.{part}"] = np.ones(96, np.float32)
+    save_file(weights, tmp_path / "mobile.safetensors", metadata={"format": "pt"})
+    return inspect(tmp_path / "mobile.safetensors")
+
+
+def test_a_mobile_network_takes_40_lines_and_counts_what_it_skips(mobile):
+    lines = shown(inspection_text(mobile), 80).splitlines()
+    assert len(lines) <= 40
+    assert sum("features." in line for line in lines) == 18
+    counts = [line.split(maxsplit=1) for line in lines[-2:]]
+    assert counts[0][0] == "72"
+    assert counts[1] == ["18", "1x1 convolution: no spatial extent"]
+    assert "running_mean" not in "".join(lines)
+
+
+def test_skipped_arrays_are_listed_where_asked_for(mobile):
+    text = shown(inspection_text(mobile, skipped=True), 80)
+    assert text.count("running_mean") == 18
+    assert "--skipped" not in text

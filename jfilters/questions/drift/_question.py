@@ -1,10 +1,10 @@
 """The options of a comparison of groups, as one record that every step of it takes."""
 
-import difflib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, TypedDict, get_args
 
+from ...errors import unknown_choice
 from ...shift import METRICS
 
 Balance = Literal["kernels", "layers", "models", "units"]
@@ -59,13 +59,9 @@ class Question:
     def __post_init__(self):
         object.__setattr__(self, "matched", tuple(self.matched))
         if self.metric not in METRICS:
-            near = difflib.get_close_matches(self.metric, METRICS, 1)
-            hint = f"; did you mean {near[0]}?" if near else ""
-            names = ", ".join(METRICS)
-            raise ValueError(f"expected a metric, one of {names}; got {self.metric!r}{hint}")
+            raise ValueError(unknown_choice("a metric", self.metric, METRICS))
         if self.balance not in get_args(Balance):
-            names = ", ".join(get_args(Balance))
-            raise ValueError(f"expected a balance, one of {names}; got {self.balance!r}")
+            raise ValueError(unknown_choice("a balance", self.balance, get_args(Balance)))
         for name in ("permutations", "replicates", "seed"):
             if getattr(self, name) < 0:
                 raise ValueError(f"expected 0 {name} or more, got {getattr(self, name)}")

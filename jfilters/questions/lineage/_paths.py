@@ -8,6 +8,7 @@ from ...converters import Location, location
 from ...engine import Options
 from ...engine import scan as scan_checkpoints
 from ...engine.internal import size_of
+from ...errors import redacted
 from ...scans import Scan, open_registry, open_scan
 from ...scans.internal import FINDINGS, is_written
 from .._nearest import SMALL_BYTES
@@ -44,7 +45,10 @@ def lineage_of(
     scans = [open_scan(place) for place in written]
     others = [place for place in places if place not in written]
     if others:
-        scans.append(_scanned(others, dict(options or {}), progress=progress))
+        scans.append(scanned(others, dict(options or {}), progress=progress))
+        if not scans[-1].record["checkpoints"]:
+            folders = ", ".join(redacted(str(place)) for place in others)
+            raise ValueError(f"expected checkpoints, found none in {folders}")
     known = _reference(scans, against, registry, alone=not written)
     forest = find_lineage(*scans, weights=weights, against=known)
     if known is not None and against is None:
@@ -72,7 +76,8 @@ def _reference(
     return None
 
 
-def _scanned(places: Sequence[Location], options: dict[str, Any], *, progress: bool) -> Scan:
+def scanned(places: Sequence[Location], options: dict[str, Any], *, progress: bool) -> Scan:
+    """Return the scan of checkpoints that lineage needs, without what it does not look at."""
     settings = Options.of_record(options | {"orthogonality": False, "sample": 0, "sha256": False})
     # A second of JAX's start is more than NumPy takes for so few kernels.
     engine = "host" if sum(map(size_of, places)) <= SMALL_BYTES else "local"

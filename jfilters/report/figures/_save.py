@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from ..._files import Location, make_folder, place, written_whole
+from ...errors import unknown_choice
 from ...scans import Scan, group_layers
 from ._axis_boxes import axis_boxes
 from ._basis import basis
@@ -135,5 +136,5 @@ def _saved(figure: "matplotlib.figure.Figure", path: Location, kind: str) -> Loc
 def _checked(names: Sequence[str], choices: Iterable[str], noun: str) -> list[str]:
     for name in names:
         if name not in choices:
-            raise ValueError(f"expected a {noun}, one of {', '.join(choices)}; got {name!r}")
+            raise ValueError(unknown_choice(f"a {noun}", name, choices))
     return list(dict.fromkeys(names))
