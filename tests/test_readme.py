@@ -37,8 +37,17 @@ def test_there_are_examples():
     assert EXAMPLES
 
 
-def test_the_table_lists_every_format():
+def test_the_page_of_formats_lists_every_format():
     from jfilters.converters import FORMATS
 
-    rows = re.findall(r"^\| ([\w-]+) \|", README.read_text(encoding="utf-8"), re.MULTILINE)
+    page = README.parent / "docs/formats.md"
+    rows = re.findall(r"^\| ([\w-]+) \|", page.read_text(encoding="utf-8"), re.MULTILINE)
     assert set(FORMATS) <= set(rows)
+
+
+def test_it_is_short_and_its_pictures_and_links_are_there():
+    text = README.read_text(encoding="utf-8")
+    assert len(text.splitlines()) < 150
+    links = re.findall(r"\]\(([^)#]+)[^)]*\)", text)
+    assert not [link for link in links if "://" not in link and not (README.parent / link).exists()]
+    assert "docs/images/page.png" in text[: text.index("## Try it")]
