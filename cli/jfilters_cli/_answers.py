@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
-from ._console import out
+from ._console import clear, out
 
 if TYPE_CHECKING:
     from jfilters.answers import Answer
@@ -34,6 +34,8 @@ def answer(form: Form, result: "Answer", **options: Any) -> None:
         options: of its text, such as the number of rows to show.
     """
     from jfilters.report import csv_text, text
+
+    clear()
 
     if form is Form.table:
         out.print(text(result, **options), highlight=False)

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ._answers import Form, answer, form_option
-from ._console import talk
+from ._console import begin, talk
 from ._questions import AxesOption, NetworkOption, StandardizeOption
 
 if TYPE_CHECKING:
@@ -40,6 +40,7 @@ def compare(
 
     Example: jfilters compare pretrained.pth finetuned.safetensors --layers
     """
+    begin()
     from jfilters.questions.internal import compare_paths
 
     compared = compare_paths(

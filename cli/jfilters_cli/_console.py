@@ -32,14 +32,27 @@ _LONGEST = 2_000
 
 def talk(text: str, *, style: str = "") -> None:
     """Print one line on stderr, as it is: no markup, no wrapping, no highlighting."""
+    clear()
     err.print(text, style=style, markup=False, highlight=False, soft_wrap=True)
 
 
 def begin() -> None:
-    """Show a first word at once on a terminal; whatever comes next is written over it."""
+    """Show a first word at once on a terminal, which the next line replaces."""
     if err.is_terminal and not err.is_dumb_terminal:
         err.file.write("starting\r")
         err.file.flush()
+        _first_word.append("starting")
+
+
+def clear() -> None:
+    """Take the first word away, before anything is printed."""
+    if _first_word:
+        _first_word.clear()
+        err.file.write("\x1b[2K")
+        err.file.flush()
+
+
+_first_word: list[str] = []
 
 
 @contextlib.contextmanager
@@ -63,6 +76,7 @@ def report_errors() -> Iterator[None]:
         raise SystemExit(2) from error
     finally:
         warnings.showwarning = former
+        clear()
 
 
 @contextlib.contextmanager

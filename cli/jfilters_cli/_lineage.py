@@ -6,7 +6,7 @@ import typer
 
 from ._answers import Form, answer, form_option
 from ._config import spatial_shape
-from ._console import talk
+from ._console import begin, talk
 from ._places import Location, of_scan, to_file
 from ._questions import AxesOption, NetworkOption
 
@@ -67,6 +67,7 @@ def lineage(
 
     Example: jfilters lineage checkpoints --dot forest.dot
     """
+    begin()
     from jfilters.questions import lineage_of
 
     forest, unread = lineage_of(

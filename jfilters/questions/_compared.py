@@ -16,8 +16,6 @@ from ..engine.internal import Entry, find_checkpoints, listed_checkpoints
 from ..errors import CheckpointError, UnknownFormatError, printable, redacted
 from ..scans import Scan
 from ..scans.internal import FINDINGS
-from .lineage._lineage import find_lineage
-from .lineage._paths import scanned
 
 MOST_PAIRWISE = 8
 """Checkpoints that are compared pair by pair: 28 pairs."""
@@ -123,6 +121,8 @@ def compare_paths(
         files = [str(entry.path) for entry in entries]
         answer, unread = _pairwise(files, options, detailed=detailed)
     else:
+        from .lineage._paths import scanned  # a fifth of a second, which a pair can do without
+
         places = [entry.path for entry in entries]
         scan = scanned(places, options, progress=progress)
         answer, unread = _by_family(scan, entries, options, detailed=detailed)
@@ -184,6 +184,8 @@ def _pairwise(
 def _by_family(
     scan: Scan, entries: Sequence[Entry], options: dict[str, Any], *, detailed: bool
 ) -> tuple[ComparedFamilies, dict[str, str]]:
+    from .lineage._lineage import find_lineage
+
     records = scan.record["checkpoints"]
     unread = {x["model"]: str(x["reason"]) for x in records if x["status"] in FINDINGS}
     empty = tuple(x["model"] for x in records if x["status"] == "empty")

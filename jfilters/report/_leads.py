@@ -55,11 +55,18 @@ def family_leads(scan: Scan) -> list[str]:
 def descent(forest: Forest, family: Family) -> Iterator[str]:
     """Return sentences such as "birds.pth comes from base.pth (fine-tuned)", one for each kind of edge."""
     children: dict[tuple[str, str, bool], list[str]] = {}
+    kin: dict[str, None] = {}
     for branch in branches(forest, family):
         edge = branch.edge
-        if edge is not None and branch.above is not None and not branch.is_continued:
+        if edge is None or branch.above is None or branch.is_continued:
+            continue
+        if edge.relation == "unknown" and not edge.directed:
+            kin |= dict.fromkeys((branch.above, branch.model))
+        else:
             above = ", ".join(branch.parts) if edge.relation == SOUP else branch.above
             children.setdefault((above, edge.relation, edge.directed), []).append(branch.model)
+    if kin:
+        yield f"{named(list(kin))} are kin"
     for (above, relation, directed), models in children.items():
         yield _sentence(models, above, relation, directed=directed)
 
@@ -78,7 +85,6 @@ def _sentence(models: list[str], above: str, relation: str, *, directed: bool) -
 
 
 _TOGETHER = {
-    "unknown": "are kin",
     "identical": "are identical",
     "common ancestor": "come from one ancestor, which may be the initialization",
 }

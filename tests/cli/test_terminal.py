@@ -5,7 +5,9 @@ import pty
 import subprocess
 import sys
 
+import numpy as np
 import pytest
+from safetensors.numpy import save_file
 
 ESCAPE = "\x1b"
 COMMAND = ("-m", "jfilters_cli")
@@ -75,6 +77,35 @@ def test_an_error_is_one_line_on_a_dumb_terminal_as_well():
     line = on_terminal(*COMMAND, "inspect", "no such file.pt", TERM="dumb")
     assert line.startswith("error: no such file.pt: ")
     assert line.count("\n") == 1
+
+
+class TestProgress:
+    @pytest.fixture
+    def nets(self, tmp_path):
+        rng = np.random.default_rng(0)
+        for name in "ab":
+            weights = {"conv.weight": rng.normal(size=(8, 8, 3, 3)).astype(np.float32)}
+            save_file(weights, tmp_path / f"{name}.safetensors", metadata={"format": "pt"})
+        return str(tmp_path)
+
+    @pytest.mark.parametrize("columns", ["40", "80"])
+    def test_a_scan_shows_a_word_at_once_then_passes_and_files(self, nets, columns):
+        command = (*COMMAND, "scan", nets, "--out", f"{nets}/out")
+        seen = on_terminal(*command, COLUMNS=columns)
+        assert seen.startswith("starting\r")
+        assert seen.index("starting") < seen.index("checkpoints (2 read)")
+        assert f"{ESCAPE}[2K" in seen
+
+    def test_the_word_is_gone_before_an_error(self, nets):
+        seen = on_terminal(*COMMAND, "scan", f"{nets}/none", "--out", f"{nets}/out")
+        assert seen.startswith(f"starting\r{ESCAPE}")
+        assert "no such file or folder" in seen
+        assert "Traceback" not in seen
+
+    def test_a_dumb_terminal_and_a_pipe_have_none(self, nets):
+        command = (*COMMAND, "compare", f"{nets}/a.safetensors", f"{nets}/b.safetensors")
+        assert "starting" not in on_terminal(*command, TERM="dumb")
+        assert "starting" not in "".join(piped(*command))
 
 
 def shell(command: str, **told: str) -> str:

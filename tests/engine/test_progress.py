@@ -89,6 +89,16 @@ class TestWords:
         tracker("histograms", 0, 20_000_000)
         assert tracker.words() == "pass 2 of 2, 3 of 12 files"
 
+    def test_weights_that_take_more_bytes_than_in_their_file_do_not_turn_it_back(self):
+        clock = Clock()
+        tracker = Tracker(clock)
+        for second in range(12):
+            clock.now = float(second)
+            tracker("moments", second * 1_000_000 + 700_000, 20_000_000)
+            tracker("moments", second * 1_000_000, 20_000_000)
+        assert "MB/s" in tracker.words()
+        assert "left" in tracker.words()
+
     def test_files_count_as_they_are_read_and_never_beyond_all(self):
         tracker = Tracker(Clock())
         results = counted(tracker, ["a", "b"], 1, 3)

@@ -53,7 +53,7 @@ def test_families_say_who_comes_from_whom(nets):
         (["birds"], "fine-tuned", True, "birds comes from base (fine-tuned)"),
         (["x", "y"], "pruned", True, "x and y come from base (pruned)"),
         (["x"], "unknown", True, "x comes from base"),
-        (["x"], "unknown", False, "x and base are kin"),
+        (["x", "y"], "identical", False, "x, y and base are identical"),
         (["x"], "re-saved", False, "x comes from base, or the reverse (re-saved)"),
         (
             ["x", "y"],
@@ -65,6 +65,12 @@ def test_families_say_who_comes_from_whom(nets):
 )
 def test_a_sentence_says_no_more_than_is_known(models, relation, directed, sentence):
     assert _sentence(models, "base", relation, directed=directed) == sentence
+
+
+def test_without_weights_a_family_is_one_sentence(nets, monkeypatch):
+    monkeypatch.setattr(_leads, "MOST_BYTES", 0)
+    lines = family_leads(nets)
+    assert "other.safetensors and pruned.safetensors are kin" in lines
 
 
 def test_of_many_relations_the_first_are_said_and_the_others_counted(nets, monkeypatch):
