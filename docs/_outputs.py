@@ -25,7 +25,7 @@ Optional columns that are missing are null in every row. Labels of a metadata ta
 ## Where output goes
 
 Every option of output takes a path or a URL that fsspec knows: `--out gs://bucket/scan`, `-o
-s3://bucket/a.bundle`. `pip install 'jfilters[cloud]'` brings S3 and Google Cloud Storage; another missing
+s3://bucket/a.bundle`. The extra `[cloud]` brings S3 and Google Cloud Storage; another missing
 package is named before the scan begins. Web addresses can be read, not written. `zoo fetch` fills a
 folder of this machine.
 

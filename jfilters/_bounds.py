@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from ._files import Location
-from .errors import CheckpointError, UnreadableError
+from .errors import CheckpointError, UnreadableError, system_reason
 from .io import open_source
 
 LEAST = 1 << 28
@@ -96,7 +96,7 @@ def read_toml(path: Path, what: str) -> dict[str, Any]:
         with path.open("rb") as file:
             data = file.read(MOST_TOML + 1)
     except OSError as error:
-        raise UnreadableError(f"expected {what}, got: {error}", path=path) from error
+        raise UnreadableError(f"{what}: {system_reason(error)}", path=path) from error
     if len(data) > MOST_TOML:
         raise CheckpointError(f"expected {what} of at most {MOST_TOML >> 20} MB", path=path)
     for number, line in enumerate(data.split(b"\n"), 1):
@@ -119,7 +119,8 @@ def check_header(path: Location) -> None:
     try:
         size = int.from_bytes(_first_bytes(path, 8), "little")
     except OSError as error:
-        raise UnreadableError(f"expected a readable file, got: {error}", path=path) from error
+        reason = f"expected a readable file, got: {system_reason(error)}"
+        raise UnreadableError(reason, path=path) from error
     if size > MOST_HEADER:
         reason = f"expected a safetensors file with a header of at most {MOST_HEADER >> 20} MB"
         raise CheckpointError(f"{reason}, found one of {size:,} bytes", path=path)

@@ -3,22 +3,19 @@
 import enum
 import gc
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
-from ._answers import Form, answer, form_option
+from ._answers import Form, form_option
 from ._completion import presets
 from ._config import range_of_histograms, spatial_shape, use_config
-from ._console import alone_when_it_fails, begin, talk
+from ._console import alone_when_it_fails, begin
 from ._page import open_page
 from ._parent import end_at_sigterm, fork_worker
 from ._places import Location, of_scan, to_folder
 from ._questions import AxesOption, NetworkOption, StandardizeOption, tell_unmatched
-
-if TYPE_CHECKING:
-    from jfilters.engine import Options
-    from jfilters.scans import Scan
+from ._scanned import name_of, roots_of, show_plan, show_summary, write_report
 
 
 class Population(enum.StrEnum):
@@ -164,6 +161,7 @@ def scan(
         typer.Option(
             help="GPUs of each of its tasks: a whole number, or less than 1 to share a GPU.",
             min=0,
+            metavar="N",
             show_default="0: CPUs",
         ),
     ] = None,
@@ -208,7 +206,7 @@ def scan(
 
     Example: jfilters scan zoo --out results/zoo
     """
-    roots = _roots(context, places or [], checkpoints)
+    roots = roots_of(context, places or [], checkpoints)
     if address is not None and engine is not Engine.ray:
         raise typer.BadParameter("--address needs --engine ray")
     if num_gpus is not None and engine is not Engine.ray:
@@ -244,9 +242,9 @@ def scan(
             "strict": strict,
         }
     )
-    folder = out_folder or Path("results") / _name(roots)
+    folder = out_folder or Path("results") / name_of(roots)
     if plan:
-        _show_plan(roots, options, folder, (coordinator, num_processes, process_id), rate, form)
+        show_plan(roots, options, folder, (coordinator, num_processes, process_id), rate, form)
         return
     from jfilters.engine import join, scan_into
     from jfilters.engine.internal import start_compiler
@@ -279,73 +277,11 @@ def scan(
             if meta is not None:
                 unmatched = result.record["metadata_unmatched"]
                 tell_unmatched(meta, unmatched["rows"], unmatched["models"])
-            page = _write_page(result, folder) if report else None
-            _show(result, folder, form)
+            page = write_report(result, folder) if report else None
+            show_summary(result, folder, form)
             if show and page is not None:
                 open_page(page)
 
         processes.on_first(tell)
     if any(result.record["totals"][status] for status in FINDINGS):
         raise typer.Exit(1)
-
-
-def _show_plan(
-    roots: list[str],
-    options: "Options",
-    folder: "Location",
-    job: tuple[str | None, int | None, int | None],
-    rate: float | None,
-    form: Form,
-) -> None:
-    from jfilters.engine.internal import RATE, planned_job, planned_scan
-    from jfilters.scans.internal import CACHE
-
-    planned = planned_scan(
-        roots, options, job=planned_job(*job), cache=folder / CACHE, rate=rate or RATE
-    )
-    answer(form, planned)
-
-
-def _show(scan: "Scan", folder: "Location", form: Form) -> None:
-    from jfilters.report import Summary
-
-    answer(form, Summary(scan))
-    talk(f"wrote {folder}")
-
-
-def _write_page(scan: "Scan", folder: "Location") -> "Location | None":
-    """Return the page that was written; None where this scan has none."""
-    from jfilters.report import write_page
-
-    try:
-        write_page(scan, folder / "report.html")
-    except ValueError as error:
-        talk(f"no page: {error}", style="yellow")
-        return None
-    talk(f"wrote {folder / 'report.html'}")
-    return folder / "report.html"
-
-
-def _roots(context: typer.Context, places: list[str], checkpoints: str | None) -> list[str]:
-    """Return what is to be scanned: the arguments, else --checkpoints, of the command line or a file."""
-    source = context.get_parameter_source("checkpoints")
-    if places and checkpoints is not None and source is not None and source.name == "COMMANDLINE":
-        raise typer.BadParameter("DIR and --checkpoints are one thing: give one of them")
-    if not places and checkpoints is None:
-        raise typer.BadParameter("expected a folder of checkpoints: jfilters scan DIR")
-    return places or [checkpoints or ""]
-
-
-def _name(roots: list[str]) -> str:
-    """Return the name of the folder that is scanned, or of that which holds all."""
-    from jfilters.converters import location
-    from jfilters.converters.internal import base_name
-
-    paths = [location(root) for root in roots]
-    paths = [path.resolve() if isinstance(path, Path) else path for path in paths]
-    if len(paths) == 1:
-        return base_name(paths[0])
-    parents = {path.parent for path in paths}
-    if len(parents) > 1:
-        raise typer.BadParameter("several folders of checkpoints need --out DIR")
-    return base_name(parents.pop())

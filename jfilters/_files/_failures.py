@@ -55,7 +55,7 @@ def write_errors(path: object, temporary: object = None) -> Iterator[None]:
         raise
     except Exception as error:
         number = _number(error, (str(path), str(temporary)))
-        if number is None:
+        if number is None and not isinstance(error, OSError):
             number = _hidden_number(error, (str(path), str(temporary)))
         if number is None:
             raise

@@ -113,12 +113,12 @@ def compare_paths(
     """
     options = {"axes": axes, "network": network, "standardize": standardize}
     entries, ignored, refusal = _entries(paths)
-    if len(entries) < 2:
-        raise refusal or ValueError(_too_few(paths, len(entries)))
     names = tuple(printable(redacted(str(path))) for path in ignored)
-    is_one_by_one = len(entries) <= MOST_PAIRWISE and not any(map(_is_listed, paths))
-    if is_one_by_one:
-        files = [str(entry.path) for entry in entries]
+    # A file that is named twice is compared with itself.
+    files = [path for path in paths if location(path) not in ignored]
+    if len(files) < 2 and len(entries) < 2:
+        raise refusal or ValueError(_too_few(paths, len(entries)))
+    if len(files) <= MOST_PAIRWISE and not any(map(_is_listed, paths)):
         answer, unread = _pairwise(files, options, detailed=detailed)
     else:
         from .lineage._paths import scanned  # a fifth of a second, which a pair can do without

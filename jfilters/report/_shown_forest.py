@@ -18,7 +18,7 @@ FROM_SKETCHES = "Relations are from the sketches in the scan alone, so that most
 
 
 def shown_forest(
-    scan: Scan, *, most_read: int = MOST_READ, most_bytes: int = MOST_BYTES
+    scan: Scan, *, most_read: int | None = None, most_bytes: int | None = None
 ) -> tuple[Forest, str]:
     """Return the forest of a scan, and a sentence on what its relations are from.
 
@@ -29,6 +29,8 @@ def shown_forest(
         ValueError: a scan of an earlier version has no sketches, or has more models than are compared.
     """
     forest = find_lineage(scan, weights=False)
+    most_read = MOST_READ if most_read is None else most_read
+    most_bytes = MOST_BYTES if most_bytes is None else most_bytes
     reason = _obstacle(scan, forest, most_read, most_bytes)
     if reason:
         return forest, f"{FROM_SKETCHES}: {reason}."

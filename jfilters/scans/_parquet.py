@@ -8,7 +8,6 @@ dictionaries.
 import io
 from collections.abc import Iterator
 from pathlib import Path
-from typing import BinaryIO
 
 import numpy as np
 import pyarrow as pa
@@ -56,7 +55,7 @@ def read_parquet(path: Location) -> pa.Table:
     return _decoded(table, allowance)
 
 
-def _opened(path: Location) -> BinaryIO:
+def _opened(path: Location) -> io.BufferedIOBase:
     return path.open("rb") if isinstance(path, Path) else io.BytesIO(file_bytes(path))
 
 
@@ -70,7 +69,7 @@ def _check_columns(path: Location, metadata: pq.FileMetaData) -> None:
 
 
 def _pages(
-    file: BinaryIO, file_size: int, metadata: pq.FileMetaData
+    file: io.BufferedIOBase, file_size: int, metadata: pq.FileMetaData
 ) -> Iterator[tuple[int, int, int, int]]:
     """Place, unpacked size, number of values and encoding of every page, as their headers claim."""
     for group in range(metadata.num_row_groups):

@@ -189,4 +189,4 @@ def test_folded_layers_take_the_place_of_those_as_stored(here):
 def test_an_unknown_form_is_wrong_usage():
     done = run("formats", "--format", "xml")
     assert (done.exit_code, done.stdout) == (2, "")
-    assert "'table', 'json', 'csv'" in done.stderr
+    assert "one of table, json, csv; got 'xml'" in done.stderr

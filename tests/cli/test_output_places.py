@@ -77,7 +77,7 @@ def test_a_missing_package_is_told_before_the_scan(monkeypatch, capsys, net):
     said = fail(monkeypatch, capsys, "scan", "--checkpoints", net.parent, "--out", "az://c/x")
     assert (
         said
-        == "error: az://c/x: this needs the package adlfs; install it with: pip install adlfs\n"
+        == "error: az://c/x: az:// needs the package adlfs; install it with: pip install adlfs\n"
     )
 
 

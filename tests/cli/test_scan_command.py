@@ -119,7 +119,8 @@ def test_open_writes_the_page_and_opens_it(folder, monkeypatch):
 def test_an_empty_folder_is_said_to_be_one(tmp_path):
     (tmp_path / "empty").mkdir()
     result = run("scan", tmp_path / "empty", "--out", tmp_path / "out")
-    assert "no checkpoint found in" in result.stdout
+    assert result.exit_code == 2
+    assert "expected checkpoints, found nothing, hidden names aside" in str(result.exception)
 
 
 def test_a_known_basis_is_used(folder):

@@ -146,6 +146,7 @@ def test_what_is_no_scan(folder, name):
 
 def test_a_scan_without_kernels(tmp_path):
     (tmp_path / "in").mkdir()
+    save_file({"head.weight": np.ones((4, 8), np.float32)}, tmp_path / "in/dense.safetensors")
     scan(tmp_path / "in").save(tmp_path / "out")
     assert "a scan without kernels: nothing to export" in refusal(tmp_path)
 

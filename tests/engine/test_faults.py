@@ -259,12 +259,12 @@ class TestNothingToScan:
         (tmp_path / "zoo").mkdir()
         with pytest.raises(UnknownFormatError):
             scan_into(tmp_path / "out", tmp_path / "zoo", progress=False)
-        with pytest.raises(UnreadableError, match=rf"--checkpoints DIR --out {tmp_path}/out"):
+        with pytest.raises(UnreadableError, match=rf"jfilters scan DIR --out {tmp_path}/out"):
             open_scan(tmp_path / "out")
 
     def test_no_advice_writes_a_scan_among_checkpoints(self, tmp_path):
         save(tmp_path / GOOD)
-        with pytest.raises(UnreadableError, match=rf"--checkpoints {tmp_path} --out OUT"):
+        with pytest.raises(UnreadableError, match=rf"`jfilters scan {tmp_path}`"):
             open_scan(tmp_path)
 
     def test_the_command_ends_with_code_2(self, tmp_path):

@@ -115,6 +115,8 @@ except OSError as error:
 """
 
 
+# JAX warns of forks where an earlier test has imported it; the child replaces itself at once.
+@pytest.mark.filterwarnings("ignore:os.fork:RuntimeWarning")
 @pytest.mark.parametrize("writer", ["safetensors", "parquet", "hdf5", "numpy"])
 def test_no_library_hides_the_reason(tmp_path, writer):
     """Each raises an error of its own where a file meets the limit of its size."""

@@ -92,5 +92,5 @@ def test_too_few_are_refused_for_what_is_wrong_with_one(nets):
 
 def test_an_empty_folder_says_so(tmp_path):
     (tmp_path / "empty").mkdir()
-    with pytest.raises(ValueError, match=r"found 0 in .*empty"):
+    with pytest.raises(ValueError, match=r"empty: expected checkpoints, found nothing"):
         compare_paths([str(tmp_path / "empty")])

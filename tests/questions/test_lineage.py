@@ -6,6 +6,7 @@ import shutil
 
 import numpy as np
 import pytest
+from safetensors.numpy import save_file
 
 import jfilters as jf
 from jfilters.questions import find_lineage, lineage_of
@@ -291,7 +292,7 @@ def test_a_scan_without_sketches_says_so(rng, tmp_path):
 
 
 def test_a_folder_without_kernels_has_an_empty_forest(tmp_path):
-    (tmp_path / "readme.txt").write_text("nothing here")
+    save_file({"head.weight": np.ones((4, 8), np.float32)}, tmp_path / "dense.safetensors")
     forest = jf.scan(tmp_path, progress=False).lineage()
     assert (forest.families, forest.strangers, forest.edges) == ((), (), ())
 

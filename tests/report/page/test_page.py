@@ -114,7 +114,8 @@ class TestCommand:
 
     def test_open_shows_the_file(self, tmp_path, monkeypatch):
         shown = []
-        monkeypatch.setattr("webbrowser.open", shown.append)
+        monkeypatch.setattr("webbrowser.open", lambda page: shown.append(page) or True)
+        monkeypatch.setenv("DISPLAY", ":0")
         save_folder(made_scan(tmp_path / "scan", {"a.pt": 1}))
         assert run("report", tmp_path / "scan", "--open").exit_code == 0
         assert shown == [(tmp_path / "scan/report.html").as_uri()]
