@@ -112,7 +112,7 @@ function makeReachable(view, box, rows, { label, choose, chosen }) {
     cells.set(row.key, path);
     rowOfCell.set(path, row);
     path.setAttribute("role", "button");
-    path.setAttribute("aria-label", label(row));
+    path.setAttribute("aria-label", label(row, path));
     path.removeAttribute("aria-roledescription");
     path.setAttribute("tabindex", "-1");
   }
