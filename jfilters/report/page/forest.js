@@ -24,9 +24,11 @@ function smallFamily(number, rows) {
   return element("p", { className: "labeled" }, mark, element("b", {}, `Family ${number}`), element("span", { className: "note" }, quantity(rows.length, "model")));
 }
 
-function smallRow([depth, name, , words]) {
+// "fine-tuned from base.pth" below base.pth is "fine-tuned from it"; what is not known takes no words.
+function smallRow([depth, name, sign, words]) {
+  const [relation] = words.split("; "), short = relation.replace(/ from .*/, " from it").replace(", relation unknown", "");
   const row = element("li", {}, element("span", { ariaHidden: "true" }, depth ? "└ " : ""), nameOf(name, 30),
-    words ? element("small", {}, ` ${words.split(" from ", 1)[0]}${words.includes(" from ") ? " from it" : ""}`) : null);
-  row.style.paddingLeft = `${0.9 * Math.min(depth, 8)}rem`;
+    short ? element("small", { title: words }, ` ${sign}${sign && " "}${short}`) : null);
+  row.style.paddingLeft = `${0.8 * Math.min(depth, 4)}rem`;
   return row;
 }

@@ -32,7 +32,7 @@ const classWords = (kind) => ({ good: "Good", look: "Worth a look", bad: "Bad", 
 
 // One box explains whatever is pointed at or has the focus; Escape hides it.
 const tip = element("div", { id: "tip", role: "tooltip", hidden: true });
-document.body.append(tip);
+byId("main").append(tip);
 let tipOwner = null;
 
 function showTip(owner) {
