@@ -43,12 +43,17 @@ def _axis(view: View, axis: str) -> dict[str, Any]:
         "warnings": list(table.warnings),
         "groups": len(view.groups(axis).groups),
         "unknown": table.unknown,
-        "order": leaf_order(len(table.labels), table.pairs),
+        "order": _order(table),
         "pairs": _pairs(table),
         **_densities(scan, view.shown_groups(axis).groups),
         "phenotypes": _phenotypes(scan, axis),
         "of_layer": packed(_places(view, axis, table.labels), "u1"),
     }
+
+
+def _order(table: DriftTable) -> list[int]:
+    values = [pair.value for pair in table.pairs]
+    return leaf_order(len(table.labels), values, [x.is_of_few_kernels for x in table.pairs])
 
 
 def _pairs(table: DriftTable) -> dict[str, Any]:

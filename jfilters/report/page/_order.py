@@ -4,22 +4,21 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from ...questions import Pair
 
-
-def leaf_order(count: int, pairs: Sequence[Pair]) -> list[int]:
+def leaf_order(count: int, values: Sequence[float | None], few: Sequence[bool]) -> list[int]:
     """Return the places of groups in the order of the leaves of their tree (average linkage of D).
 
     Args:
         count: the groups.
-        pairs: every pair once, in the order (0, 1), (0, 2), (1, 2), (0, 3), ...
+        values: D of every pair once, in the order (0, 1), (0, 2), (1, 2), (0, 3), ...
+        few: True for a pair of too few kernels.
 
     Groups whose pairs are mostly of too few kernels come last: their D says nothing.
     """
     distances, is_few = np.zeros((count, count)), np.zeros((count, count), bool)
     second, first = np.tril_indices(count, -1)
-    distances[first, second] = [pair.value or 0.0 for pair in pairs]
-    is_few[first, second] = [pair.is_of_few_kernels for pair in pairs]
+    distances[first, second] = [value or 0.0 for value in values]
+    is_few[first, second] = few
     is_small = 2 * (is_few | is_few.T).sum(axis=1) > count - 1
     if is_small.all():
         return list(range(count))

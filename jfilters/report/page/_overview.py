@@ -1,7 +1,7 @@
 """The findings of a scan: a short sentence each, and behind it the numbers and the nulls."""
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 from ...questions import AxisRow, NeighborLabels, Pair, neighbor_labels
@@ -14,7 +14,7 @@ from ._view import View
 WORST = 3
 """Bad layers that are named."""
 
-Text = list[str | list[str]]
+Text = Sequence[str | list[str]]
 """A sentence in parts: text as it is, and `[name]` for a name of a model, a layer or a group."""
 
 
@@ -23,7 +23,7 @@ class Finding(NamedTuple):
 
     title: str
     text: Text
-    why: list[Text]
+    why: Sequence[Text]
     to: str
 
 
@@ -76,8 +76,8 @@ _STATUSES = {
 
 def _health(view: View) -> Findings:
     if not view.has_quality:
-        text = "The scan measured no quality, so that there are no verdicts."
-        yield Finding("Health", [text], [], "layers")
+        missing = "The scan measured no quality, so that there are no verdicts."
+        yield Finding("Health", [missing], [], "layers")
         return
     rows = view.scan.layer_table.to_pylist()
     totals = Counter(row["verdict"] for row in rows)
@@ -85,12 +85,12 @@ def _health(view: View) -> Findings:
     why: list[Text] = [_layer(row) for row in worst[:WORST]]
     why += [[f"Of all layers, {_counts(totals)}."]]
     if not worst:
-        text: Text = [f"None of {quantity(len(rows), 'layer')} is bad."]
+        text = [f"None of {quantity(len(rows), 'layer')} is bad."]
     else:
         verb = "is" if len(worst) == 1 else "are"
         share = f"{count(len(worst))} of {quantity(len(rows), 'layer')}"
-        text = [f"{share} {verb} bad ({len(worst) / len(rows):.0%}). The worst is "]
-        text += [[worst[0]["layer"]], " of ", [worst[0]["model"]], "."]
+        start = f"{share} {verb} bad ({len(worst) / len(rows):.0%}). The worst is "
+        text = [start, [worst[0]["layer"]], " of ", [worst[0]["model"]], "."]
     yield Finding("Health", text, why, "quality")
 
 
@@ -175,8 +175,10 @@ def _axes(view: View) -> Findings:
         return
     top = rows[0]
     axes = "1 axis" if len(rows) == 1 else f"{len(rows)} axes"
-    text: Text = [f"Of {axes}, ", [top.axis], " has the largest drift: "]
-    text += [f"median D = {top.median:.3g} nats between its {top.groups} groups."]
+    drift = (
+        f" has the largest drift: median D = {top.median:.3g} nats between its {top.groups} groups."
+    )
+    text: Text = [f"Of {axes}, ", [top.axis], drift]
     first, second = top.furthest
     why: list[Text] = [
         ["The furthest are ", [first], " and ", [second], f": D = {top.maximum:.3g}."],

@@ -26,7 +26,8 @@ function smallFamily(number, rows) {
 
 // "fine-tuned from base.pth" below base.pth is "fine-tuned from it"; what is not known takes no words.
 function smallRow([depth, name, sign, words]) {
-  const [relation] = words.split("; "), short = relation.replace(/ from .*/, " from it").replace(", relation unknown", "");
+  const relation = words.split("; ", 1)[0].replace(", relation unknown", "");
+  const short = sign === "" ? relation.replace(/ from .*/, " from it") : relation;
   const row = element("li", {}, element("span", { ariaHidden: "true" }, depth ? "└ " : ""), nameOf(name, 30),
     short ? element("small", { title: words }, ` ${sign}${sign && " "}${short}`) : null);
   row.style.paddingLeft = `${0.8 * Math.min(depth, 4)}rem`;

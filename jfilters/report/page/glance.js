@@ -92,10 +92,15 @@ function countsCell(row) {
     "data-tip": `${counts.bad} bad, ${counts.look} to look at, ${counts.good} good: ${words.join(", ")}.` }, ...chips));
 }
 
+// What all names end with says nothing where there is no room.
+const ends = new Set(modelRows.map(({ name }) => /\.[A-Za-z]\w*$/.exec(name)?.[0] ?? ""));
+const commonEnd = ends.size === 1 ? [...ends][0] : "";
+
 const shownModel = new Map(page.layers.models.map((name, i) => [name, i]));
 
 function modelRow(row) {
-  const to = shownModel.get(row.name), name = nameOf(row.name, innerWidth < 700 ? 15 : 31);
+  const to = shownModel.get(row.name), isNarrow = innerWidth < 700;
+  const name = nameOf(row.name, isNarrow ? 15 : 31, isNarrow ? commonEnd : "");
   const label = to === undefined ? name : linkButton(name, () => showLayerAt(worstOf(to)));
   return element("tr", {}, element("th", { scope: "row" }, element("span", { className: "labeled" }, familyMark(row.family), label)), countsCell(row),
     element("td", {}, strip(row.place)), ...(glance.thumbnails ? [element("td", {}, thumbnails(row.place))] : []));

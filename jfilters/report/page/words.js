@@ -12,8 +12,8 @@ function cut(name, most = 34) {
 }
 
 // A name as text; where it is cut, the whole one is its title, and what a screen reader says.
-function nameOf(name, most) {
-  const short = cut(name, most);
+function nameOf(name, most, end = "") {
+  const short = cut(name.slice(0, name.length - end.length), most);
   if (short === name) return element("span", { className: "name" }, name);
   return element("span", { className: "name", title: name }, element("span", { ariaHidden: "true" }, short),
     element("span", { className: "unseen" }, name));
