@@ -119,3 +119,18 @@ def test_the_legend_has_a_ruler_for_d(page):
     for mark in ("other seed 0.0016", "other data 0.012", "other task 0.059"):
         assert mark in text
     assert "too few kernels: outside the scale" in text
+
+
+def test_paper_has_every_row_and_no_controls(browser, file):
+    page = opened(browser, file)
+    page.emulate_media(media="print")
+    page.evaluate("dispatchEvent(new Event('beforeprint'))")
+    assert page.locator("#glance-models tbody tr").count() == len(SIZES)
+    for hidden in (".toc", ".controls >> nth=0", "#glance-search"):
+        assert page.locator(hidden).is_hidden()
+    avoided = "[...document.querySelectorAll('section, .card, .panel, .chart')]"
+    inside = f"{avoided}.filter((x) => getComputedStyle(x).breakInside !== 'auto').length"
+    assert page.evaluate(inside) == 0  # what may not break leaves a page half empty
+    page.evaluate("dispatchEvent(new Event('afterprint'))")
+    assert page.locator("#glance-models tr.spacer").count() == 2
+    page.close()
