@@ -3,6 +3,7 @@
 Networks are made here from known laws: a base, what came from it, strangers, and one with a dead layer.
 """
 
+import shutil
 import tempfile
 from pathlib import Path
 
@@ -78,7 +79,7 @@ def draw() -> None:
 def _screens(page: Path) -> None:
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(
-            executable_path="/usr/bin/chromium", args=["--no-sandbox"]
+            executable_path=shutil.which("chromium"), args=["--no-sandbox"]
         )
         for name, (width, height, scheme) in VIEWS.items():
             view = browser.new_page(
