@@ -63,10 +63,10 @@ class TestModels:
         assert head.get_attribute("aria-sort") == "none"
         head.locator("button").click()
         assert head.get_attribute("aria-sort") == "descending"
-        assert column(page, "#model-table", 3) == ["4", "4", "3", "2", "2"]
+        assert column(page, "#model-table", 4) == ["4", "4", "3", "2", "2"]
         head.locator("button").press("Enter")
         assert head.get_attribute("aria-sort") == "ascending"
-        assert column(page, "#model-table", 3) == ["2", "2", "3", "4", "4"]
+        assert column(page, "#model-table", 4) == ["2", "2", "3", "4", "4"]
 
     def test_what_is_not_known_comes_last_either_way(self, page):
         head = page.locator("#model-table thead th", has_text="task").locator("button")
@@ -85,7 +85,7 @@ class TestModels:
         words = page.locator("#model-verdict option").all_inner_texts()
         assert words[0] == "any"
         page.select_option("#model-verdict", "healthy")
-        assert set(column(page, "#model-table", 9)) == {"healthy"}
+        assert set(column(page, "#model-table", 2)) == {"healthy"}
 
     def test_a_model_leads_to_its_layers(self, page):
         page.click("#model-table button.link:has-text('twin.pt')")
@@ -120,14 +120,15 @@ class TestDrift:
 
     def test_cells_can_be_reached_and_chosen_by_keys(self, page):
         assert page.locator("#matrix path[tabindex='0']").count() == 1
+        label = "document.activeElement.getAttribute('aria-label')"
         page.focus("#matrix path[tabindex='0']")
+        second = page.evaluate(label).partition(" and ")[2].partition(": ")[0]
         page.keyboard.press("ArrowRight")
+        third = page.evaluate(label).partition(" and ")[2].partition(": ")[0]
         page.keyboard.press("ArrowDown")
-        focused = page.evaluate("document.activeElement.getAttribute('aria-label')")
-        names = page.locator("#pair-first option").all_inner_texts()
-        assert focused.startswith(f"{names[1]} and {names[2]}: ")
+        assert page.evaluate(label).startswith(f"{second} and {third}: ")
         page.keyboard.press("Enter")
-        assert page.inner_text("#pair-title") == f"{names[1]} and {names[2]}"
+        assert page.inner_text("#pair-title") == f"{second} and {third}"
         assert page.evaluate("document.activeElement.id") == "pair"
 
     def test_the_lists_choose_a_pair_of_two_groups(self, page):

@@ -7,7 +7,8 @@ import numpy as np
 
 from jfilters.questions import axes_table, drift_between
 from jfilters.questions.drift import _table
-from jfilters.report.page._charts import CHARTS, VERDICT_COLORS, charts
+from jfilters.report._palette import VERDICT_COLORS
+from jfilters.report.page._charts import CHARTS, charts
 from tests.scans.scans import made_scan
 
 SLOW = ("jax", "altair", "pandas", "matplotlib")

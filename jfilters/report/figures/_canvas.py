@@ -10,6 +10,9 @@ from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Union
 
 from ...errors import MissingExtraError
+from .._palette import BLUE, RED, SEQUENTIAL
+from .._palette import DIVERGING as DIVERGING
+from .._palette import FAINT as FAINT
 
 if TYPE_CHECKING:
     import matplotlib.axes
@@ -30,11 +33,8 @@ PAGE = 6.875
 TALLEST = 8.75
 """Inches: the height of a page's text."""
 
-ACCENT, OTHER, FAINT = "#2166ac", "#d6604d", "#b0b0b0"
-"""Blue, orange-red and gray, distinct for every kind of color vision and in print."""
-
-SEQUENTIAL, DIVERGING = "viridis", "RdBu_r"
-"""Maps that are even to the eye; the second is for signed values and white at 0."""
+ACCENT, OTHER = BLUE, RED
+"""Of what a figure is about, and of what it is compared with."""
 
 STYLE = {
     "font.size": 7,

@@ -5,8 +5,9 @@ from typing import Any
 import numpy as np
 
 from ...questions import DriftTable, phenotypes
-from ...questions.internal import FOLLOWS, ruler_text, unit_in_words
+from ...questions.internal import FOLLOWS, RULER, ruler_text, unit_in_words
 from ...scans import Group, Scan
+from ._order import leaf_order
 from ._pack import packed, rounded
 from ._view import MOST_GROUPS, View
 
@@ -29,6 +30,7 @@ def axes_section(view: View) -> dict[str, Any] | None:
         "components": min(view.scan.d, MOST_COMPONENTS),
         "edges": [rounded(float(edge)) for edge in view.scan.edges],
         "ruler": ruler_text(),
+        "marks": [[mark.kind, mark.median] for mark in RULER if mark.median > 0],
     }
 
 
@@ -41,11 +43,17 @@ def _axis(view: View, axis: str) -> dict[str, Any]:
         "warnings": list(table.warnings),
         "groups": len(view.groups(axis).groups),
         "unknown": table.unknown,
+        "order": _order(table),
         "pairs": _pairs(table),
         **_densities(scan, view.shown_groups(axis).groups),
         "phenotypes": _phenotypes(scan, axis),
         "of_layer": packed(_places(view, axis, table.labels), "u1"),
     }
+
+
+def _order(table: DriftTable) -> list[int]:
+    values = [pair.value for pair in table.pairs]
+    return leaf_order(len(table.labels), values, [x.is_of_few_kernels for x in table.pairs])
 
 
 def _pairs(table: DriftTable) -> dict[str, Any]:

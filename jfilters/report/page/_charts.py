@@ -9,17 +9,7 @@ import json
 from importlib import resources
 from typing import Any
 
-VERDICT_COLORS = {
-    "healthy": "#8fa3ad",
-    "too-few-kernels": "#c2b9a5",
-    "low-diversity": "#56b4e9",
-    "sparse": "#e69f00",
-    "random-like": "#d55e00",
-    "collapsed": "#cc79a7",
-    "all-zero": "#7b3294",
-    "non-finite": "#009e73",
-}
-"""After Okabe and Ito, distinct with every kind of color vision; shapes say the same."""
+from .._palette import SEQUENTIAL, VERDICT_COLORS
 
 CHARTS = {
     "matrix": "every pair of groups as a cell; marks stand for pairs whose value says little",
@@ -36,6 +26,7 @@ CHARTS = {
 def charts() -> dict[str, dict[str, Any]]:
     """Return every chart by its name, as Vega-Lite."""
     specs = {name: _spec(name) for name in CHARTS}
+    specs["matrix"]["layer"][0]["encoding"]["color"]["condition"]["scale"]["scheme"] = SEQUENTIAL
     points = specs["depth"]["spec"]["layer"][1]["encoding"]
     points["color"]["scale"] = {
         "domain": list(VERDICT_COLORS),

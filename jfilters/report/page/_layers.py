@@ -6,7 +6,8 @@ from ...questions import quality
 from ...scans.schema import LAYER_COLUMNS
 from ...statistics import VERDICTS
 from ._pack import rounded
-from ._view import View
+from ._standing import standing_section
+from ._view import View, worst_first
 
 _NUMBERS = ("relative_depth", "sparsity", "variance_entropy", "variance_entropy_ratio")
 _OPTIONAL = tuple(column.name for column in LAYER_COLUMNS if column.optional)
@@ -30,7 +31,10 @@ def layers_section(view: View) -> dict[str, Any]:
         "models": scan.model_names,
         "total_models": len(view.scan.model_names),
         "columns": columns | (_judged(view) if view.has_quality else {}),
+        "total_layers": view.scan.layer_table.num_rows,
+        "worst": int(worst_first(scan)[0]) if view.has_quality else 0,
         "has_quality": view.has_quality,
+        "standing": standing_section(scan) if view.has_quality else None,
     }
 
 

@@ -27,12 +27,14 @@ def lineage_section(view: View) -> dict[str, Any] | None:
     try:
         forest, origin = shown_forest(view.scan)
     except ValueError as error:
-        return {"text": f"Not known: {error}.", "families": [], "strangers": None, "notes": []}
+        text = f"Not known: {error}."
+        return {"text": text, "families": [], "strangers": None, "notes": [], "is_known": False}
     return {
         "text": " ".join([*headline(forest), *([origin] if forest.families else [])]),
         "families": _families(forest),
         "strangers": _strangers(forest),
         "notes": _notes(forest),
+        "is_known": True,
     }
 
 

@@ -2,13 +2,15 @@
 
 from typing import Any
 
+import numpy as np
+
 from ...scans import Scan
 from ...scans.internal import verdict_counts, verdicts_text
 from ...scans.schema import LAYERS
 from ._pack import rounded
 from ._view import View
 
-MOST_ROWS = 2_000
+MOST_ROWS = 10_000
 """Models in the table; of more, those with the most kernels."""
 
 _NUMBERS = {
@@ -27,15 +29,12 @@ def models_section(view: View) -> dict[str, Any]:
     metadata = _metadata(scan)
     measured = _NUMBERS if view.has_quality else dict(list(_NUMBERS.items())[:2])
     columns = [{"label": "model", "kind": "text"}]
+    columns += [{"label": "verdicts", "kind": "verdicts"}] if view.has_quality else []
     columns += [{"label": "format", "kind": "text"}]
     columns += [{"label": label, "kind": "number"} for label in measured.values()]
-    columns += [{"label": "verdicts", "kind": "verdicts"}] if view.has_quality else []
     columns += [{"label": name, "kind": _kind(values)} for name, values in metadata.items()]
-    names = ["model", "format", *measured, *(["verdicts"] if view.has_quality else [])]
-    rows = sorted(
-        enumerate(map(_counted, scan.model_table.to_pylist())), key=lambda row: -row[1]["n_kernels"]
-    )
-    shown = sorted(rows[:MOST_ROWS], key=lambda row: row[0])
+    names = ["model", *(["verdicts"] if view.has_quality else []), "format", *measured]
+    rows = [_counted(row) for row in scan.model_table.to_pylist()]
     return {
         "columns": columns,
         "rows": [
@@ -43,10 +42,16 @@ def models_section(view: View) -> dict[str, Any]:
                 _cell(value)
                 for value in (*(row[x] for x in names), *(metadata[x][i] for x in metadata))
             ]
-            for i, row in shown
+            for i, row in ((i, rows[i]) for i in shown_models(scan))
         ],
         "total": len(rows),
     }
+
+
+def shown_models(scan: Scan) -> list[int]:
+    """Return the places of the models in the table: all, or those with the most kernels, in order."""
+    kernels = np.array(scan.model_table["n_kernels"].to_pylist())
+    return sorted(np.argsort(-kernels, kind="stable")[:MOST_ROWS].tolist())
 
 
 def _counted(row: dict[str, Any]) -> dict[str, Any]:

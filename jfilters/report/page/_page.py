@@ -16,10 +16,12 @@ from typing import Any
 from ..._files import Location, place, write_text
 from ...errors import MissingExtraError, printable
 from ...scans import Scan
+from .._palette import CLASS_SHADES, FAMILY_COLORS
 from ._axes import axes_section
 from ._basis import basis_section
-from ._charts import VERDICT_COLORS, charts
+from ._charts import charts
 from ._densities import densities_section
+from ._glance import glance_section
 from ._layers import layers_section, quality_section
 from ._libraries import chart_libraries
 from ._lineage import lineage_section
@@ -29,9 +31,13 @@ from ._pack import as_script_data
 from ._provenance import provenance_section, refused_section
 from ._sample import points_section, tiles_section
 from ._trajectories import trajectories_section
+from ._verdicts import verdicts_section
 from ._view import View
 
-_SCRIPTS = ("data.js", "chart.js", "table.js", "drift.js", "layers.js", "lineage.js", "page.js")
+_SCRIPTS = (
+    *("data.js", "words.js", "chart.js", "window.js", "table.js", "matrix.js", "drift.js"),
+    *("layers.js", "lineage.js", "glance.js", "forest.js", "page.js"),
+)
 
 
 def write_page(scan: Scan, path: Location | str, *, by: Sequence[str] = ()) -> None:
@@ -57,7 +63,7 @@ def page_html(scan: Scan, *, by: Sequence[str] = ()) -> str:
     return string.Template(_asset("page.html")).substitute(
         policy=_policy(libraries, program),
         title=html.escape(printable(data["name"])),
-        style=_asset("page.css"),
+        style=_style(),
         data=as_script_data(data),
         libraries=libraries,
         program=program,
@@ -71,10 +77,12 @@ def page_data(scan: Scan, *, by: Sequence[str] = ()) -> dict[str, Any]:
     """
     _ = scan.edges  # raises for a scan without kernels, before anything is computed
     view = View(scan, tuple(by))
+    lineage = lineage_section(view)
     return {
         "name": scan.title,
         "findings": findings(view),
-        "lineage": lineage_section(view),
+        "glance": glance_section(view, lineage),
+        "lineage": lineage,
         "models": models_section(view),
         "axes": axes_section(view),
         "basis": basis_section(view),
@@ -86,9 +94,20 @@ def page_data(scan: Scan, *, by: Sequence[str] = ()) -> dict[str, Any]:
         "densities": densities_section(view),
         "refused": refused_section(view),
         "provenance": provenance_section(view),
-        "colors": VERDICT_COLORS,
+        "verdicts": verdicts_section(),
+        "family_colors": FAMILY_COLORS,
         "charts": charts(),
     }
+
+
+def _style() -> str:
+    """Return the style with the colors of the palette as its variables."""
+    light, dark = (
+        "".join(f"--{name}: {getattr(shades, ground)}; " for name, shades in CLASS_SHADES.items())
+        for ground in ("light", "dark")
+    )
+    dark = f"@media screen and (prefers-color-scheme: dark) {{ :root {{ {dark}}} }}"
+    return f":root {{ {light}}}\n{dark}\n{_asset('page.css')}\n{_asset('glance.css')}"
 
 
 def check_can_draw() -> None:

@@ -8,13 +8,16 @@ from jaxtyping import Bool, Float32, Int64
 from ...scans import Scan
 from ...statistics.internal import host_normalize
 from ._pack import packed
-from ._view import View
+from ._view import View, worst_first
 
 TILES = 64
 """Kernels of a layer that are shown at most."""
 
 FIRST_TILES = 1_024
 """The same for the first layers of networks, all of whose kernels are wanted."""
+
+WORST_TILES = 16
+"""The same for the layer that the page opens on, at least."""
 
 MOST_BYTES = 4_000_000
 """Of all tiles, those of 6,000 layers of 3x3 kernels: of more layers, fewer kernels each."""
@@ -43,7 +46,10 @@ def tiles_section(view: View) -> dict[str, Any] | None:
         return None
     kernels, layer = _finite(scan.sample, scan.sample_layer)
     counts = np.bincount(layer, minlength=scan.layer_table.num_rows)
-    mask = _first_of_each(layer, _tiles_a_layer(counts, _is_first(scan), scan.d))
+    most = _tiles_a_layer(counts, _is_first(scan), scan.d)
+    worst = worst_first(scan)[0]
+    most[worst] = max(most[worst], WORST_TILES)  # the page opens on it
+    mask = _first_of_each(layer, most)
     kernels, layer = kernels[mask], layer[mask]
     largest = np.array(scan.layer_table["max_abs"].to_pylist(), float)[layer]
     peaks = np.abs(kernels).max(axis=1, initial=0)

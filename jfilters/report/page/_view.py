@@ -9,9 +9,13 @@ import numpy as np
 from ...questions import AxisTable, DriftTable, axes_table, drift_between
 from ...questions.internal import ALPHA, FOLLOWS
 from ...scans import Groups, Scan, axes_of, group_layers
+from ...statistics import VERDICTS
 
 MOST_GROUPS = 60
 """Groups of an axis, and models, that are shown one by one: those with the most kernels."""
+
+MOST_LAYERS = 6_000
+"""Layers that are shown one by one: those with the most worrying verdicts."""
 
 MOST_AXES = 16
 """Axes that are compared, unless they are named."""
@@ -24,6 +28,14 @@ PERMUTATIONS_IF_NAMED = 2_000
 
 REPLICATES = 50
 """Draws of the sampling null of a pair."""
+
+
+def worst_first(scan: Scan) -> np.ndarray:
+    """Return the places of layers, the most worrying verdicts first, and of these the most kernels."""
+    verdicts = [*VERDICTS[:-2], *reversed(VERDICTS[-2:])]  # too few kernels are no cause for worry
+    place = {verdict: i for i, verdict in enumerate(verdicts)}
+    places = [place.get(verdict, len(place)) for verdict in scan.layer_table["verdict"].to_pylist()]
+    return np.lexsort((-scan.layer_table["n_kernels"].to_numpy(), places))
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -43,8 +55,19 @@ class View:
 
     @functools.cached_property
     def shown(self) -> Scan:
-        """The scan with the models alone that are shown one by one."""
-        return self.along("model")
+        """The scan with the layers alone that are shown one by one.
+
+        Those of the models with the most kernels and of the model with the most worrying layer. Of more
+        than `MOST_LAYERS`, the most worrying ones.
+        """
+        scan = self.scan
+        worst = worst_first(scan)
+        models = np.bincount(scan.model_of_layer, scan.layer_table["n_kernels"].to_numpy())
+        models[scan.model_of_layer[worst[:1]]] = np.inf
+        largest = np.argsort(-models, kind="stable")[:MOST_GROUPS]
+        worst = worst[np.isin(scan.model_of_layer[worst], largest)][:MOST_LAYERS]
+        mask = np.isin(np.arange(scan.layer_table.num_rows), worst)
+        return scan if mask.all() else scan.only(mask)
 
     @functools.cached_property
     def axes(self) -> tuple[str, ...]:

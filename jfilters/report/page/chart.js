@@ -48,7 +48,17 @@ async function render(box, drawing) {
   drawing.embedding?.finalize();
   drawing.embedding = embedding;
   box.replaceChildren(host);
+  reachIfWide(box, options.label);
   options.after?.(embedding.view, box);
+}
+
+// What scrolls can be scrolled by keys.
+function reachIfWide(box, label) {
+  const wide = box.scrollWidth > box.clientWidth;
+  for (const [name, value] of [["tabindex", "0"], ["role", "group"], ["aria-label", label]]) {
+    if (wide) box.setAttribute(name, value);
+    else box.removeAttribute(name);
+  }
 }
 
 function redrawAll() {
@@ -112,7 +122,7 @@ function makeReachable(view, box, rows, { label, choose, chosen }) {
     cells.set(row.key, path);
     rowOfCell.set(path, row);
     path.setAttribute("role", "button");
-    path.setAttribute("aria-label", label(row));
+    path.setAttribute("aria-label", label(row, path));
     path.removeAttribute("aria-roledescription");
     path.setAttribute("tabindex", "-1");
   }

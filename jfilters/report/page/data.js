@@ -48,12 +48,6 @@ function facts(list, pairs) {
   list.replaceChildren(...rows);
 }
 
-function verdictMark(word) {
-  const dot = element("i", { ariaHidden: "true" });
-  dot.style.background = page.colors[word];
-  return element("span", { className: "verdict" }, dot, word);
-}
-
 // The column of pairs (0, 1), (0, 2), (1, 2), (0, 3), ... that belongs to two places.
 const pairPlace = (i, j) => (Math.max(i, j) * (Math.max(i, j) - 1)) / 2 + Math.min(i, j);
 

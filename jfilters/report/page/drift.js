@@ -1,7 +1,7 @@
 // Drift: the matrix of an axis, the pair that is looked at, all pairs as a table, and the ridges of groups.
 let pair = [0, 1];
 let markChosen = () => {};
-const MARKS = { shifted: "●", "within null": "○", "too few kernels": "×" };
+const MARKS = { shifted: "●", "within null": "○" };
 
 function centers() {
   return page.axes.edges.slice(1).map((edge, i) => (edge + page.axes.edges[i]) / 2);
@@ -16,18 +16,19 @@ function pairOf(i, j) {
   return { ...numbers, parts, names: [labels[i], labels[j]], sizes: [sizes[i], sizes[j]] };
 }
 
+// A row a cell; `first` and `second` are places in the order of the tree, `groups` those of the groups.
 function matrixRows() {
-  const n = axis.table.labels.length, rows = [];
+  const { order } = axis.table, n = order.length, rows = [];
   const top = largestReliable();
   for (let first = 0; first < n; first++) {
     for (let second = 0; second < n; second++) {
       if (first === second) continue;
-      const record = pairOf(first, second);
+      const record = pairOf(order[first], order[second]), reliable = record.label !== FEW;
       const mark = MARKS[record.label] ?? "";
       rows.push({
         first, second, key: `${first} ${second}`, value: record.value, from: record.names[0], to: record.names[1], D: `${number(record.value)} nats`,
-        "sampling 95 %": `below ${number(record.sampling_95)}`, p: number(record.p), verdict: record.label, light: record.value > 0.42 * top, reliable: record.label !== "too few kernels",
-        mark: n <= 10 ? `${number(record.value, 2)} ${mark}`.trim() : mark,
+        "sampling 95 %": `below ${number(record.sampling_95)}`, p: number(record.p), verdict: record.label, light: record.value > 0.42 * top, reliable,
+        mark: reliable && n <= 10 ? `${number(record.value, 2)} ${mark}`.trim() : mark,
       });
     }
   }
@@ -37,23 +38,35 @@ function matrixRows() {
 // The largest D between groups of enough kernels: the end of the color scale.
 function largestReliable() {
   const { value, label } = axis.table.pairs;
-  return Math.max(...value.map((x, k) => (label[k] === "too few kernels" ? 0 : x ?? 0)), NOTHING);
+  return Math.max(...value.map((x, k) => (label[k] === FEW ? 0 : x ?? 0)), NOTHING);
 }
 
 function drawMatrix() {
-  const { labels } = axis.table, n = labels.length;
+  const { labels, order } = axis.table, n = labels.length, top = largestReliable();
   const rows = matrixRows();
+  byId("matrix-legend").replaceChildren(legend(top));
   draw(byId("matrix"), "matrix", {
     rows,
-    params: { names: labels.map((label, i) => `${i + 1}  ${label}`) },
+    params: { names: order.map((group, i) => `${i + 1}  ${cut(labels[group], 40)}`) },
     label: `Drift D between ${n} groups by ${axis.name}; the pairs are in the table below.`,
-    fit: (spec, width) => fitMatrix(spec, width, n, largestReliable()),
+    fit: (spec, width) => {
+      fitMatrix(spec, width, n, top);
+      spec.layer[0].encoding.color.condition.legend = null;
+    },
     after: (view, box) => {
+      const small = new Set();
       markChosen = makeReachable(view, box, rows, {
-        label: (x) => `${x.from} and ${x.to}: D ${x.D}, ${x.verdict}`,
-        choose: (first, second, byKey) => choosePair(first, second, byKey),
-        chosen: () => [pair.join(" "), [...pair].reverse().join(" ")],
+        label: (x, path) => {
+          if (!x.reliable) small.add(path);
+          return `${x.from} and ${x.to}: D ${x.D}, ${x.verdict}`;
+        },
+        choose: (first, second, byKey) => choosePair(order[first], order[second], byKey),
+        chosen: () => {
+          const places = pair.map((group) => order.indexOf(group));
+          return [places.join(" "), places.reverse().join(" ")];
+        },
       });
+      hatchCells(box, (path) => small.has(path));
     },
   });
 }

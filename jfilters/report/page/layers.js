@@ -107,12 +107,32 @@ function layerFacts(i) {
     ["O, orthogonality", number(layers.orthogonality[i]) + random("random_orthogonality")]];
 }
 
+// The rank of a layer among real ones, in the words of `jfilters nearest`.
+function standingText(i) {
+  const { standing } = page.layers, above = standing?.above[i] ?? null;
+  if (above === null) return "";
+  const among = `of ${whole(standing.layers)} real layers`;
+  return above === 0 ? `No sparser than any ${among}.` : `Sparser than ${percent(above, 2)} ${among}.`;
+}
+
+// The most worrying layer of a model: the first of its kind.
+function worstOf(model) {
+  let worst = -1;
+  for (let i = 0; i < layerCount; i++) {
+    if (layers.model[i] === model && (worst < 0 || worry(i) < worry(worst))) worst = i;
+  }
+  return worst;
+}
+
+const worry = (i) => (layers.verdict ? CLASSES.indexOf(verdictOf.get(layers.verdict[i]).class) : 0);
+
 function showLayer() {
   const i = Number(byId("layer-name").value);
   byId("layer-title").textContent = `${layers.layer[i]} of ${page.layers.models[layers.model[i]]}`;
   const verdict = byId("layer-verdict");
   if (page.layers.has_quality) verdict.replaceChildren(verdictMark(layers.verdict[i]), `: ${layers.reason[i]}`);
   else verdict.textContent = "The scan measured no quality: run it again with it for a verdict.";
+  byId("layer-standing").textContent = standingText(i);
   facts(byId("layer-facts"), layerFacts(i));
   showTiles(i);
 }
@@ -149,7 +169,7 @@ const tileStarts = page.tiles && startsOf(page.tiles.counts);
 
 function fillLayers(model) {
   const own = [...Array(layerCount).keys()].filter((i) => layers.model[i] === model);
-  fillSelect(byId("layer-name"), own.map((i) => [i, layers.layer[i]]));
+  fillSelect(byId("layer-name"), own.map((i) => [i, cut(layers.layer[i], 60)]));
 }
 
 function showLayerAt(i, scroll = true) {
@@ -161,11 +181,14 @@ function showLayerAt(i, scroll = true) {
 }
 
 function startLayers() {
-  fillSelect(byId("layer-model"), page.layers.models.map((name, i) => [i, name]));
+  fillSelect(byId("layer-model"), page.layers.models.map((name, i) => [i, cut(name, 60)]));
   byId("layer-model").addEventListener("change", () => { fillLayers(Number(byId("layer-model").value)); showLayer(); });
   byId("layer-name").addEventListener("change", showLayer);
   byId("layer-scale").addEventListener("change", showLayer);
-  showLayerAt(0, false);
+  const { models, total_models: total, total_layers: all, worst } = page.layers;
+  byId("layers-shown").textContent = layerCount < all
+    ? `Here are ${whole(layerCount)} of ${whole(all)} layers, of ${whole(models.length)} of ${quantity(total, "model")}: those with the most kernels, and the worst one.` : "";
+  showLayerAt(worst, false);
 }
 
 // Squares of the plane with how full they are, for every group of the chosen axis.

@@ -7,6 +7,7 @@ function keepSections() {
     if (filled) sections.push(section);
     else section.remove();
   }
+  for (const panel of document.querySelectorAll(".panel[data-needs]")) if (!page[panel.dataset.needs]) panel.remove();
   const links = sections.map((section) => {
     const heading = section.querySelector("h2");
     heading.id = `${section.id}-title`;
@@ -31,10 +32,12 @@ function watchSections(sections) {
   sections.forEach((section) => watcher.observe(section));
 }
 
+// A finding in short, and behind a click the numbers, the nulls and what was left out.
 function showFindings() {
-  byId("findings").replaceChildren(...page.findings.map(({ title, text, to }) => element("li", {},
-    element("h3", {}, title),
-    element("p", {}, text, " ", byId(to) ? element("a", { href: `#${to}`, ariaLabel: `Show: ${title}` }, "Show") : null))));
+  byId("findings").replaceChildren(...page.findings.map(({ title, text, why, to }) => element("li", {},
+    element("h4", {}, title),
+    element("div", {}, element("p", {}, ...sentence(text), " ", byId(to) ? element("a", { href: `#${to}`, ariaLabel: `Show: ${title}` }, "Show") : null),
+      why.length ? element("details", {}, element("summary", { ariaLabel: `Why: ${title}` }, "why"), element("ul", {}, ...why.map((parts) => element("li", {}, ...sentence(parts))))) : null))));
 }
 
 function startModels() {
@@ -43,7 +46,7 @@ function startModels() {
   const has = (row, word) => row[verdictAt].split(", ").some((part) => part === word || part.endsWith(` ${word}`));
   const shown = new Map(page.layers.models.map((name, i) => [name, i]));
   const link = (name) => (shown.has(name)
-    ? linkButton(name, () => showLayerAt(layers.model.indexOf(shown.get(name)))) : name);
+    ? linkButton(nameOf(name), () => showLayerAt(worstOf(shown.get(name)))) : nameOf(name));
   const table = makeTable({
     caption: total > rows.length ? `The ${whole(rows.length)} models with the most kernels, of ${whole(total)}` : "All models",
     columns: columns.map((column, i) => (i === 0 ? { ...column, head: true, show: link } : column)), rows, limit: 100,
@@ -175,8 +178,12 @@ function showRefused() {
 }
 
 keepSections();
+startGlance();
 showFindings();
-if (page.lineage) startLineage();
+if (page.lineage) {
+  startLineage();
+  smallForest();
+}
 startModels();
 showBasis();
 startLayers();
@@ -186,7 +193,9 @@ if (page.refused.length) showRefused();
 if (page.axes) {
   const first = startDrift();
   if (page.points) axis.listeners.push(drawPlanes);
-  axis.choose(first);
+  axis.listeners.push(smallMatrix);
+  dark.addEventListener("change", smallMatrix);
+  axis.choose(page.glance.models > FEWEST_MODELS_TO_GROUP && page.axes.tables.family ? "family" : first);
 }
 if (page.trajectories) startTrajectories();
 if (page.densities) startDensities();

@@ -1,17 +1,20 @@
-// Tables that sort by their headings, narrow to what is searched, and show the rest on demand.
+// Tables that sort by their headings, narrow to what is searched, and hold only the rows in sight if they are long.
+
+const LONG_ROW = 38; // pixels: rows of a long table have one line
 
 // columns: {label, kind: "text" | "number" | "verdict", show(value, row), head}; rows: arrays of values.
 // Returns the box and `narrow(keep)`, which returns the number of matching rows.
 function makeTable({ caption, columns, rows, limit = Infinity, sorted }) {
-  let order = sorted ?? null, keep = () => true, most = limit;
+  let order = sorted ?? null, keep = () => true;
   const body = element("tbody");
   columns = columns.map((column, place) => ({ ...column, width: column.kind === "text" ? widthOf(rows, place) : 0 }));
   const heads = columns.map((column, place) => heading(column, place));
-  const more = element("button", { className: "more", type: "button" });
+  const isLong = rows.length > limit;
   const table = element("table", {}, element("caption", {}, caption),
     element("thead", {}, element("tr", {}, ...heads)), body);
-  const box = element("div", {},
-    element("div", { className: "box", tabIndex: 0, role: "region", ariaLabel: caption }, table), more);
+  const box = element("div", { className: isLong ? "box long" : "box", tabIndex: 0, role: "region", ariaLabel: caption }, table);
+  const showRows = isLong ? windowed(box, table, body, LONG_ROW, (row) => tableRow(columns, row))
+    : (matches) => body.replaceChildren(...matches.map((row) => tableRow(columns, row)));
 
   function heading(column, place) {
     const button = element("button", { type: "button" }, column.label);
@@ -30,13 +33,10 @@ function makeTable({ caption, columns, rows, limit = Infinity, sorted }) {
       const way = order?.place === place ? (order.up ? "ascending" : "descending") : "none";
       head.setAttribute("aria-sort", way);
     });
-    body.replaceChildren(...matches.slice(0, most).map((row) => tableRow(columns, row)));
-    more.hidden = matches.length <= most;
-    more.textContent = `Show all ${whole(matches.length)}`;
+    showRows(matches);
     return matches.length;
   }
 
-  more.addEventListener("click", () => { most = Infinity; show(); });
   show();
   return { box, narrow: (by) => { keep = by; return show(); } };
 }

@@ -3,6 +3,7 @@
 import dataclasses
 
 import numpy as np
+import pyarrow as pa
 import pytest
 
 from jfilters.questions import axes_table, drift_between
@@ -18,8 +19,27 @@ def scan(tmp_path):
     return lively_scan(tmp_path / "scan")
 
 
+def plain(parts):
+    return "".join(part if isinstance(part, str) else part[0] for part in parts)
+
+
 def told(scan, by=()):
-    return {found["title"]: found["text"] for found in findings(View(scan, by))}
+    """The sentence of each finding, and after it those that support it, as text."""
+    return {
+        found["title"]: " ".join(map(plain, [found["text"], *found["why"]]))
+        for found in findings(View(scan, by))
+    }
+
+
+@pytest.mark.parametrize("name", ["a.pt", "a long name with words/" * 9 + "x.pt"])
+def test_no_sentence_is_longer_than_25_words(scan, name):
+    model = pa.array([name if x == HOSTILE else x for x in scan.layer_table["model"].to_pylist()])
+    place = scan.layer_table.column_names.index("layer")
+    scan = dataclasses.replace(scan, layer_table=scan.layer_table.set_column(place, "layer", model))
+    for found in findings(View(scan)):
+        for parts in (found["text"], *found["why"]):
+            text = "".join(part if isinstance(part, str) else "name" for part in parts)
+            assert len(text.split()) <= 25, text
 
 
 def test_what_was_scanned(scan):
@@ -30,23 +50,21 @@ def test_what_was_scanned(scan):
 
 def test_a_part_of_the_scan_says_so(scan):
     mask = np.arange(15) < 7
-    assert (
-        "7 layers and 140,000 3x3 kernels, of the 15 layers of the scan"
-        in told(scan.only(mask))["Scanned"]
-    )
+    text = told(scan.only(mask))["Scanned"]
+    assert "7 layers and 140,000 3x3 kernels. The scan has 15 layers in all." in text
 
 
 def test_degenerate_layers_worst_first_with_their_reasons(scan):
     text = told(scan)["Health"]
-    assert text.startswith("2 of 15 layers (13%) are degenerate: 1 collapsed, 1 random-like.")
+    assert text.startswith("2 of 15 layers are bad (13%). The worst is conv2.weight of plain.pt.")
     assert text.index("conv2.weight of plain.pt") < text.index(f"conv0.weight of {HOSTILE}")
     assert "variance entropy 0.960 reaches 0.954" in text
-    assert text.endswith("The other layers: 13 healthy.")
+    assert text.endswith("Of all layers, 1 are collapsed, 1 are random-like, 13 are healthy.")
 
 
 def test_no_degenerate_layer(tmp_path):
     text = told(made_scan(tmp_path, {"a.pt": 2, "b.pt": 1}))["Health"]
-    assert text.startswith("None of 3 layers is degenerate.")
+    assert text.startswith("None of 3 layers is bad.")
 
 
 def test_closest_and_furthest_models_with_n_and_null(scan):
@@ -60,10 +78,10 @@ def test_closest_and_furthest_models_with_n_and_null(scan):
         assert f"n = {pair.first_size.kernels:,} and {pair.second_size.kernels:,} kernels" in text
     assert "plain.pt and twin.pt" in found["Closest models"]
     assert found["Closest models"].endswith(
-        "no test, one run against one: there is no other way to split them."
+        "One run against one: there is no other way to split them."
     )
     assert found["Furthest models"].endswith(
-        "no test, one run only: its parts cannot tell what others would show."
+        "One run only: its parts cannot tell what others would show."
     )
 
 
