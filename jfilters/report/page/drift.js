@@ -263,7 +263,7 @@ function startDrift() {
       choosePair(first, second);
     });
   }
-  byId("ruler").textContent = page.axes.ruler;
+  byId("ruler").textContent = `${page.axes.ruler[0].toUpperCase()}${page.axes.ruler.slice(1)}.`;
   axis.listeners.push(showAxis);
   showRanking();
   return names[0];

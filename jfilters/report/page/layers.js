@@ -60,7 +60,7 @@ function stripTable() {
   }).box;
 }
 
-// Colors of a diverging scale: blue below 0, orange above.
+// Colors of a diverging scale: blue below 0, red above.
 function tileColors(values) {
   const [zero, low, high] = ["--tile-zero", "--tile-low", "--tile-high"].map((name) => color(name).split(" ").map(Number));
   return values.map((value) => {
@@ -151,7 +151,7 @@ function showTiles(i) {
     return;
   }
   const scale = own ? "each to its own largest weight" : "all to the largest weight of the layer";
-  note.textContent = `${whole(n)} of ${quantity(page.tiles.sampled[i], "sampled kernel")}, of ${whole(layers.n_kernels[i])} in the layer; scaled ${scale}. Orange is positive, blue negative.`;
+  note.textContent = `${whole(n)} of ${quantity(page.tiles.sampled[i], "sampled kernel")}, of ${whole(layers.n_kernels[i])} in the layer; scaled ${scale}. Red is positive, blue negative.`;
   for (let k = start; k < start + n; k++) {
     const peak = (tilePeaks[k] / 255) ** 2;
     const taps = Array.from(tileTaps.subarray(k * d, (k + 1) * d), (tap) => ((tap - 128) / 127) * (own ? 1 : peak));

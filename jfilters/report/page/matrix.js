@@ -17,7 +17,7 @@ function legend(top) {
   const at = (value) => `${(100 * Math.sqrt(value / top)).toFixed(1)}%`;
   const marks = page.axes.marks.filter(([kind, value]) => RULER_WORDS[kind] && value <= top);
   const ticks = marks.map(([kind, value], i) => {
-    const tick = element("span", { className: i % 2 ? "tick low" : "tick" }, element("span", {}, `${RULER_WORDS[kind]} ${number(value, 2)}`));
+    const tick = element("span", { className: `tick level${marks.length - 1 - i}` }, element("span", {}, `${RULER_WORDS[kind]} ${number(value, 2)}`));
     tick.style.left = at(value);
     return tick;
   });
