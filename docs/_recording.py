@@ -3,8 +3,8 @@
 The commands run on the folder that `examples/make_checkpoints.py` makes, and are drawn as they print.
 """
 
-import importlib.util
 import os
+import runpy
 import subprocess
 import sys
 import tempfile
@@ -45,7 +45,7 @@ def record() -> str:
     """Return the recording as an SVG that shows one scene after another, without end."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        _made(folder / "checkpoints")
+        runpy.run_path(str(ROOT / "examples/make_checkpoints.py"))["main"](folder / "checkpoints")
         scenes = [_scene(title, command, folder) for title, command, _ in SCENES]
     seconds = [length for *_, length in SCENES]
     styles = "\n".join(_animation(i, seconds) for i in range(len(scenes)))
@@ -65,16 +65,6 @@ text {{ font: 14px "DejaVu Sans Mono", Menlo, Consolas, monospace; white-space: 
 {groups}
 </svg>
 """
-
-
-def _made(folder: Path) -> None:
-    script = ROOT / "examples/make_checkpoints.py"
-    spec = importlib.util.spec_from_file_location("make_checkpoints", script)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    module.main(folder)
 
 
 def _scene(title: str, command: str, folder: Path) -> list[str]:

@@ -96,7 +96,7 @@ def read_toml(path: Path, what: str) -> dict[str, Any]:
         with path.open("rb") as file:
             data = file.read(MOST_TOML + 1)
     except OSError as error:
-        raise UnreadableError(f"{what}: {system_reason(error)}", path=path) from error
+        raise UnreadableError(system_reason(error), path=path, remedy=f"name {what}") from error
     if len(data) > MOST_TOML:
         raise CheckpointError(f"expected {what} of at most {MOST_TOML >> 20} MB", path=path)
     for number, line in enumerate(data.split(b"\n"), 1):

@@ -179,6 +179,7 @@ def scan(
         typer.Option(
             help="MB/s that one process reads, for the minutes of --plan.",
             min=0.001,
+            metavar="N",
             show_default="100",
         ),
     ] = None,

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from safetensors.numpy import save_file
 
+from jfilters.errors import UnknownFormatError
 from jfilters.scans import open_scan
 
 from .commands import fail, run
@@ -119,7 +120,7 @@ def test_open_writes_the_page_and_opens_it(folder, monkeypatch):
 def test_an_empty_folder_is_said_to_be_one(tmp_path):
     (tmp_path / "empty").mkdir()
     result = run("scan", tmp_path / "empty", "--out", tmp_path / "out")
-    assert result.exit_code == 2
+    assert isinstance(result.exception, UnknownFormatError)
     assert "expected checkpoints, found nothing, hidden names aside" in str(result.exception)
 
 
