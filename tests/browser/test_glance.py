@@ -9,7 +9,7 @@ from tests.report.page.pages import HOSTILE, SIZES
 from .conftest import PHONE, opened
 
 WIDE = {"width": 1440, "height": 900}
-TILES = ("models", "families", "layers need a look", "kernels")
+TILES = ("models", "families", "a look", "kernels")
 
 
 def in_sight(page, selector):

@@ -20,7 +20,7 @@ function showTiles4() {
   const cards = [
     [whole(models), models === 1 ? "model" : "models", page.refused.length ? `${whole(page.refused.length)} left out or read in part` : "all were read", "#models"],
     [families === null ? "?" : whole(families), families === 1 ? "family" : "families", familiesNote(), "#lineage"],
-    [verdictsAt < 0 ? "?" : whole(layers.bad + layers.look), "layers need a look",
+    [verdictsAt < 0 ? "?" : whole(layers.bad + layers.look), layers.bad + layers.look === 1 ? "layer needs a look" : "layers need a look",
       verdictsAt < 0 ? "quality was not measured" : `${signOf.bad} ${whole(layers.bad)} bad, ${signOf.look} ${whole(layers.look)} to look at, of ${whole(layers.all)}`, "#layers"],
     [short(kernels), `kernels ${page.basis.shape.join("×")}`, `${whole(kernels)} in all`, "#basis"],
   ];
