@@ -1,6 +1,7 @@
 """What the walks and the README show of commands is what they print."""
 
 import importlib.util
+import os
 import shutil
 from pathlib import Path
 
@@ -47,6 +48,18 @@ def test_the_walks_show_what_is_printed(pages, folder):
 @pytest.mark.slow
 def test_the_readme_shows_what_is_printed(pages, folder):
     assert check(pages, ROOT / "README.md", folder) >= 2
+
+
+@pytest.mark.slow
+@pytest.mark.network
+@pytest.mark.skipif(
+    "CI" not in os.environ, reason="downloads the zoo of the demo; set CI to run it"
+)
+def test_the_pages_of_the_demo_show_what_is_printed(pages, folder):
+    assert check(pages, ROOT / "docs/tour.md", folder) >= 4
+    shown = [command for command in pages.shown(ROOT / "docs/drift.md") if command.output]
+    assert shown
+    assert all(command.is_printed_in(command.run(folder)) for command in shown)
 
 
 def test_a_page_that_shows_something_else_is_noticed(pages, tmp_path):
