@@ -22,6 +22,7 @@ def show_plan(
     rate: float | None,
     form: Form,
 ) -> None:
+    """Print who of the job reads what, without reading it."""
     from jfilters.engine.internal import RATE, planned_job, planned_scan
     from jfilters.scans.internal import CACHE
 
@@ -32,6 +33,7 @@ def show_plan(
 
 
 def show_summary(scan: "Scan", folder: "Location", form: Form) -> None:
+    """Print the summary of a scan, and where it was written."""
     from jfilters.report import Summary
 
     answer(form, Summary(scan))

@@ -139,6 +139,12 @@ def _template(d: int, layers: int, width: int) -> KernelDensity:
     return KernelDensity(jnp.zeros(faces(d)), _flow(d - 1, layers, width), d)
 
 
+def shapes_like(d: int, layers: int, width: int) -> Any:
+    """Return the shapes of the arrays of such a density, without making them."""
+    # What is traced must not stay in the cache of templates.
+    return eqx.filter_eval_shape(lambda: _template.__wrapped__(d, layers, width))
+
+
 def like(d: int, layers: int, width: int) -> KernelDensity:
     """Return a density of these sizes, whose arrays a reader of a file replaces."""
     return _template(d, layers, width)

@@ -19,7 +19,7 @@ from .._bounds import check_header, file_allowance
 from .._files import Location, is_there, open_tensors, readable, written_whole
 from .._traced import on_host
 from ..errors import CheckpointError, UnreadableError, did_you_mean, system_reason
-from ._density import KernelDensity, like, one_of
+from ._density import KernelDensity, like, one_of, shapes_like
 
 KEY = "jfilters.density"
 """Of the metadata in the file's header."""
@@ -146,8 +146,8 @@ def _header(path: Location, text: str | None) -> dict[str, Any]:
 def _check_sizes(path: Location, header: dict[str, Any]) -> None:
     """Check the arrays that the header asks for against the file, before any of them is made."""
     sizes = [header[name] for name in _MOST]
-    density = eqx.filter_eval_shape(lambda: like(*sizes))
-    shapes = [leaf for leaf in jax.tree.leaves(density) if isinstance(leaf, jax.ShapeDtypeStruct)]
+    leaves = jax.tree.leaves(shapes_like(*sizes))
+    shapes = [leaf for leaf in leaves if isinstance(leaf, jax.ShapeDtypeStruct)]
     claimed = len(header["labels"]) * sum(leaf.size * leaf.dtype.itemsize for leaf in shapes)
     stored = file_allowance(path).stored
     if claimed > stored:

@@ -74,7 +74,7 @@ class Hdf5File:
         with hdf5_errors(path):
             self.file = h5py.File(GuardedFile(source, self._base), "r", locking=False)
         # HDF5 reads through Python: a file still open when the interpreter ends would crash it.
-        weakref.finalize(self.file, _close, self.file.id)
+        weakref.finalize(self.file, _close, self.file.id, type(self.file))
 
     def nodes(self) -> Iterator[Hdf5Node]:
         """All datasets, once each, and all links that lead out of the file or nowhere."""
@@ -222,8 +222,6 @@ def require_h5py(path: Location) -> Any:
     return h5py
 
 
-def _close(identifier: Any) -> None:
-    import h5py
-
+def _close(identifier: Any, file_type: Any) -> None:
     if identifier.valid:
-        h5py.File(identifier).close()
+        file_type(identifier).close()

@@ -62,4 +62,5 @@ def _names(title: str, names: Sequence[str]) -> list[Text]:
     lines = [f"{title}: {count(len(names))}", *(f"  {name}" for name in names[:MOST_NAMES])]
     if len(names) > MOST_NAMES:
         lines.append(f"  and {quantity(len(names) - MOST_NAMES, 'more name')}")
-    return [Text(line) for line in lines]
+    # A name is never broken inside.
+    return [Text(line, no_wrap=True, overflow="ignore") for line in lines]

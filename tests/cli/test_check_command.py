@@ -112,7 +112,7 @@ class TestCheck:
         ("arguments", "said"),
         [
             (["nowhere", "--rules", "good.toml"], "expected the folder of a scan"),
-            (["one", "--rules", "none.toml"], "none.toml: expected a file of rules"),
+            (["one", "--rules", "none.toml"], "name a file of rules"),
             (["one", "--rules", "good.toml", "--where", "depth > 5"], "none of 3 layers is left"),
             (["one", "--rules", "good.toml", "--where", "dpeth > 5"], "did you mean depth?"),
             (["one", "--rules", "good.toml", "--meta", "none.csv"], "expected a table of metadata"),

@@ -232,7 +232,7 @@ KEY = b"\x81\xa1a"
         (KEY + b"\xc9\xff\xff\xff\xff\x01", "expected 4294967295 more bytes, found 0"),
         (KEY + b"\xdd\xff\xff\xff\xff", "the file ends early"),
         (b"\xdf\xff\xff\xff\xff\xa1a\x01", "the file ends early"),
-        (KEY + b"\x91" * 100, "64 levels"),
+        (KEY + b"\x91" * 100, "64 nested levels"),
         (KEY + b"\xdc\xff\xff" + b"\x01" * 0xFFFF, "at most 1000 values"),
         (KEY + b"\xc1", "found the byte 0xc1"),
         (KEY + b"\x01\x01", "expected the end of the file"),

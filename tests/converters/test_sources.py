@@ -226,7 +226,7 @@ def test_a_copy_is_bounded_and_its_errors_name_the_url(memory, tmp_path, monkeyp
     save_orbax(tmp_path / "big")
     memory.fs.put(str(tmp_path / "big"), "/zoo/", recursive=True)
     (memory / "big" / "_METADATA").write_bytes(b"{")
-    with pytest.raises(CheckpointError, match=r"^memory://zoo/big/_METADATA: expected JSON"):
+    with pytest.raises(CheckpointError, match=r"^memory://zoo/big/_METADATA: no valid JSON"):
         load("memory://zoo/big")
     _copied._last_copy.cache_clear()
     monkeypatch.setattr(_local_copy, "LARGEST_COPY", 100)

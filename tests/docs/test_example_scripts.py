@@ -68,6 +68,11 @@ def test_groups_in_memory_are_apart(tmp_path):
     assert 0 < within < 0.1 < 1 < between
 
 
+def test_twelve_checkpoints_are_made(tmp_path):
+    assert output("make_checkpoints", tmp_path) == "12 checkpoints in checkpoints\n"
+    assert len(list((tmp_path / "checkpoints").glob("*.safetensors"))) == 12
+
+
 def test_every_script_is_run_and_listed():
     code = Path(__file__).read_text(encoding="utf-8")
     assert {script.stem for script in SCRIPTS} == set(re.findall(r'output\("(\w+)"', code))

@@ -122,7 +122,7 @@ def command_lines(text: str) -> list[str]:
     """The calls of jfilters in a page, whatever comes before them in the line."""
     lines = "\n".join(blocks(text, "console", "bash", "yaml")).splitlines()
     found = (re.search(r"(?:^|[\s/])jfilters ((?!&&)[a-z-].*)$", line) for line in lines)
-    return [call[1] for call in found if call]
+    return [re.split(r"; | \d>", call[1])[0] for call in found if call]
 
 
 def parse(line: str) -> list[str]:

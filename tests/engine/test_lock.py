@@ -9,6 +9,7 @@ import subprocess
 import sys
 import threading
 import time
+from pathlib import Path
 
 import pytest
 
@@ -81,7 +82,13 @@ def test_without_fcntl_a_file_guards_too(tmp_path, monkeypatch):
 
 def lease_of(path, **changes):
     record = json.loads(_lease._content("key")) | changes
-    path.write_bytes(json.dumps(record).encode())
+    content = json.dumps(record).encode()
+    if not isinstance(path, Path):
+        path.write_bytes(content)  # an object appears whole
+        return
+    whole = path.with_name("whole")
+    whole.write_bytes(content)
+    whole.replace(path)
 
 
 @pytest.fixture

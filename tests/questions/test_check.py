@@ -228,7 +228,7 @@ class TestReading:
         assert said in str(caught.value)
 
     def test_no_file(self, tmp_path):
-        with pytest.raises(UnreadableError, match="expected a file of rules"):
+        with pytest.raises(UnreadableError, match="name a file of rules"):
             read_rules(tmp_path / "none.toml")
 
     @pytest.mark.parametrize(

@@ -248,9 +248,10 @@ class TestLabels:
     @pytest.mark.parametrize("n", [20, 70])
     def test_the_page_says_so_where_models_are_labeled(self, tmp_path, n):
         scan = self.scan(tmp_path, ["a", "b"] * (n // 2), [None] * n, [100] * n)
-        told = {x["title"]: x["text"] for x in findings(View(scan))}
+        told = {x["title"]: str(x["why"]) for x in findings(View(scan))}
         (labels,) = neighbor_labels(scan)
-        assert f"{labels.by_drift:.2f} by D, {labels.by_size:.2f} by" in told["Nearest models"]
+        shares = f"{labels.by_drift:.0%} are right by D, {labels.by_size:.0%} by size"
+        assert shares in told["Nearest models"]
         bare = {x["title"] for x in findings(View(made_scan(tmp_path / "x", {"a": 1, "b": 1})))}
         assert "Nearest models" not in bare
 
