@@ -10,14 +10,19 @@ import pytest
 ROOT = Path(__file__).parents[2]
 
 
-@pytest.fixture(scope="module")
-def pages():
-    spec = importlib.util.spec_from_file_location("_shown", ROOT / "docs/_shown.py")
+def script(name: str):
+    """Return a script of the documentation as a module."""
+    spec = importlib.util.spec_from_file_location(name, ROOT / f"docs/{name}.py")
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
+
+
+@pytest.fixture(scope="module")
+def pages():
+    return script("_shown")
 
 
 @pytest.fixture
@@ -60,6 +65,13 @@ def test_the_pages_of_the_demo_show_what_is_printed(pages, folder):
     shown = [command for command in pages.shown(ROOT / "docs/drift.md") if command.output]
     assert shown
     assert all(command.is_printed_in(command.run(folder)) for command in shown)
+
+
+@pytest.mark.slow
+def test_the_recording_shows_what_is_printed():
+    stored = (ROOT / "docs/images/tour.svg").read_text("utf-8")
+    assert script("_recording").record() == stored
+    assert "command not found" not in stored
 
 
 def test_a_page_that_shows_something_else_is_noticed(pages, tmp_path):
