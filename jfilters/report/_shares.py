@@ -29,7 +29,8 @@ def planned_text(planned: PlannedScan) -> RenderableType:
         cached = quantity(totals["cached"], "checkpoint")
         parts.append(Text(f"the cache of this machine holds {cached}, which are not read again"))
     parts += _names("larger than --max-bytes", planned.refused)
-    parts += _names("ignored, no checkpoint", planned.ignored)
+    below = [name.removeprefix(f"{planned.checkpoints}/") for name in planned.ignored]
+    parts += _names("ignored, no checkpoint", below)
     return Group(*parts)
 
 
@@ -62,5 +63,4 @@ def _names(title: str, names: Sequence[str]) -> list[Text]:
     lines = [f"{title}: {count(len(names))}", *(f"  {name}" for name in names[:MOST_NAMES])]
     if len(names) > MOST_NAMES:
         lines.append(f"  and {quantity(len(names) - MOST_NAMES, 'more name')}")
-    # A name is never broken inside.
-    return [Text(line, no_wrap=True, overflow="ignore") for line in lines]
+    return [Text(line) for line in lines]
