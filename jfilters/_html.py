@@ -32,9 +32,8 @@ def styled(
     cells = [[_shown(cell) for cell in row] for row in rows[:SHOWN]]
     # The columns are places: two groups may have one name.
     frame, looks = DataFrame(cells), DataFrame([list(row) for row in styles[:SHOWN]])
-    name = hashlib.sha256(repr((head, cells)).encode()).hexdigest()[
-        :8
-    ]  # equal tables are equal text
+    # Equal tables are equal text.
+    name = hashlib.sha256(repr((head, cells)).encode()).hexdigest()[:8]
     styler = Styler(frame, uuid=name, cell_ids=False, caption=html.escape(caption))
     styler = styler.apply(lambda _: looks, axis=None).hide(axis="index")
     titles = {place: html.escape(title) for place, title in enumerate(head)}

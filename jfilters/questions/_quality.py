@@ -85,9 +85,10 @@ class Quality(Answer):
 
 def quality_html(answer: Quality) -> str:
     """Return one line a model, those with the most bad layers first: numbers, and verdicts in color."""
-    counts: dict[str, Counter[str]] = {model["model"]: Counter() for model in answer.models}
+    verdicts: dict[str, list[str]] = {model["model"]: [] for model in answer.models}
     for layer in answer.layers:
-        counts[layer["model"]][layer["verdict"]] += 1
+        verdicts[layer["model"]].append(layer["verdict"])
+    counts = {model: _counted(labels) for model, labels in verdicts.items()}
     models = sorted(
         answer.models, key=lambda model: (-_bad(counts[model["model"]]), model["model"])
     )
@@ -103,16 +104,15 @@ _HEADS = (
 )
 
 
-def _bad(counts: Counter[str]) -> int:
-    return sum(counts[label] for label in BAD)
+def _bad(counts: dict[str, int]) -> int:
+    return sum(counts.get(label, 0) for label in BAD)
 
 
-def _words(counts: Counter[str]) -> str:
-    unhealthy = (label for label in VERDICTS if counts[label] and label != "healthy")
-    return ", ".join(f"{counts[label]} {label}" for label in unhealthy)
+def _words(counts: dict[str, int]) -> str:
+    return ", ".join(f"{count} {label}" for label, count in counts.items() if label != "healthy")
 
 
-def _styles(model: dict[str, Any], counts: Counter[str]) -> list[str]:
+def _styles(model: dict[str, Any], counts: dict[str, int]) -> list[str]:
     right, color = "text-align:right", "#8a6100"
     if _bad(counts):
         color = "#b3261e"

@@ -1,6 +1,5 @@
 """Every example notebook runs from the first cell to the last, and is stored with what it shows."""
 
-import importlib.util
 import re
 from pathlib import Path
 
@@ -13,15 +12,6 @@ NOTEBOOKS = sorted((DOCS / "notebooks").glob("*.ipynb"))
 NUMBER = re.compile(r"-?\d+(?:\.\d+)?(?:e-?\d+)?")
 
 notebooks = pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
-
-
-def run(path: Path, folder: Path) -> nbformat.NotebookNode:
-    spec = importlib.util.spec_from_file_location("_notebooks", DOCS / "_notebooks.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module.executed(path, folder)
 
 
 def outputs(notebook: nbformat.NotebookNode) -> list[list[str]]:
@@ -44,10 +34,10 @@ def test_there_are_notebooks():
 @notebooks
 # The packages that talk to the kernel warn of their own plans.
 @pytest.mark.filterwarnings("default")
-def test_it_shows_what_a_run_shows(path, tmp_path, monkeypatch):
+def test_it_shows_what_a_run_shows(path, tmp_path, monkeypatch, script):
     monkeypatch.setenv("JAX_PLATFORMS", "cpu")
     monkeypatch.setenv("IPYTHONDIR", str(tmp_path))
-    done = run(path, tmp_path)  # beside nothing but what it makes itself
+    done = script("_notebooks").executed(path, tmp_path)  # beside nothing but what it makes itself
     messages = [out for cell in done.cells for out in cell.get("outputs", ())]
     assert not [out["text"] for out in messages if out.get("name") == "stderr"]
     stored = outputs(nbformat.read(path, as_version=4))

@@ -1,6 +1,5 @@
 """The pictures of the documentation show what the functions answer now."""
 
-import importlib.util
 from pathlib import Path
 
 import matplotlib
@@ -13,13 +12,8 @@ NAMES = ("read-d", "read-p", "verdicts")
 
 
 @pytest.fixture(scope="module")
-def pictures():
-    spec = importlib.util.spec_from_file_location("_pictures", DOCS / "_pictures.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+def pictures(script):
+    return script("_pictures")
 
 
 def test_they_are_those_that_the_script_draws(pictures, tmp_path, monkeypatch):

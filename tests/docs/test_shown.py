@@ -1,6 +1,5 @@
 """What the walks and the README show of commands is what they print."""
 
-import importlib.util
 import os
 import shutil
 from pathlib import Path
@@ -10,18 +9,8 @@ import pytest
 ROOT = Path(__file__).parents[2]
 
 
-def script(name: str):
-    """Return a script of the documentation as a module."""
-    spec = importlib.util.spec_from_file_location(name, ROOT / f"docs/{name}.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
 @pytest.fixture(scope="module")
-def pages():
+def pages(script):
     return script("_shown")
 
 
@@ -68,7 +57,7 @@ def test_the_pages_of_the_demo_show_what_is_printed(pages, folder):
 
 
 @pytest.mark.slow
-def test_the_recording_shows_what_is_printed():
+def test_the_recording_shows_what_is_printed(script):
     stored = (ROOT / "docs/images/tour.svg").read_text("utf-8")
     assert script("_recording").record() == stored
     assert "command not found" not in stored

@@ -1,6 +1,6 @@
 """The site builds without a warning, needs no network, and tells of every public name."""
 
-import importlib.util
+import importlib
 import inspect
 import re
 import subprocess
@@ -45,12 +45,8 @@ def test_the_api_page_tells_of_every_public_name(site, room):
     assert not [name for name in shown if f'id="jfilters.{room}.{name}"' not in api]
 
 
-def test_the_hook_reads_definitions_and_faces():
-    spec = importlib.util.spec_from_file_location("_hooks", ROOT / "docs/_hooks.py")
-    assert spec is not None
-    assert spec.loader is not None
-    hooks = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(hooks)
+def test_the_hook_reads_definitions_and_faces(script):
+    hooks = script("_hooks")
     layers = dict.fromkeys(("Applied", "DepthSource", "Layer"), "jfilters.layers")
     assert hooks.names("jfilters.kernels") == {"Kernels": "jfilters.kernels"} | layers
     face = hooks.names("jfilters")

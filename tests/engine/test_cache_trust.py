@@ -32,20 +32,6 @@ def scanned(tmp_path):
     return tmp_path
 
 
-@pytest.fixture
-def reads(monkeypatch):
-    from jfilters.engine import _local
-
-    names, original = [], _local.opened
-
-    def counting(entry, options):
-        names.append(entry.path.name)
-        return original(entry, options)
-
-    monkeypatch.setattr(_local, "opened", counting)
-    return names
-
-
 def files_of(folder):
     return {name: (folder / name).read_bytes() for name in FILES}
 

@@ -44,20 +44,6 @@ def url():
     place(url).fs.store.clear()
 
 
-@pytest.fixture
-def reads(monkeypatch):
-    from jfilters.engine import _local
-
-    names, original = [], _local.opened
-
-    def counting(entry, options):
-        names.append(entry.path.name)
-        return original(entry, options)
-
-    monkeypatch.setattr(_local, "opened", counting)
-    return names
-
-
 def contents(folder):
     return {name: (folder / name).read_bytes() for name in FILES}
 
